@@ -1,0 +1,38 @@
+// When to try again: exponential backoff with full jitter (Brooker, "Exponential Backoff and Jitter", AWS, 2015).
+import { type Duration, milliseconds } from './duration.ts'
+import { SpillwayError } from './errors.ts'
+
+export interface RetryOptions {
+  /** How often a message is started before it goes to the dead letters, the first time included. Default 10. */
+  readonly attempts?: number
+  /** The bound of the first delay. Default 1 s. */
+  readonly initial?: Duration
+  /** The bound of every delay. Default 5 min. */
+  readonly max?: Duration
+}
+
+export interface RetryPolicy {
+  readonly attempts: number
+  readonly initialMs: number
+  readonly maxMs: number
+}
+
+export function retryPolicy(options: RetryOptions = {}): RetryPolicy {
+  const attempts = options.attempts ?? 10
+  if (!Number.isInteger(attempts) || attempts < 1 || attempts > 1_000_000)
+    throw new SpillwayError(
+      'INVALID_OPTION',
+      `retry.attempts is ${attempts}; it takes a whole number from 1 to 1,000,000.`,
+    )
+  return {
+    attempts,
+    initialMs: milliseconds(options.initial ?? '1s', 'retry.initial'),
+    maxMs: milliseconds(options.max ?? '5m', 'retry.max'),
+  }
+}
+
+/** The delay in milliseconds before the attempt after `attempt` (the first is 1): uniform up to the growing bound. */
+export function backoff(policy: RetryPolicy, attempt: number, random: () => number = Math.random): number {
+  const bound = Math.min(policy.maxMs, policy.initialMs * 2 ** Math.min(attempt - 1, 52))
+  return Math.round(bound * random())
+}

@@ -1,0 +1,40 @@
+// Time as a dependency: everything that waits or dates takes a Clock, so that tests need not wait.
+import { SpillwayError } from './errors.ts'
+
+export interface Clock {
+  /** Milliseconds since the epoch. */
+  now(): number
+  /** Calls `fire` once after `ms`; the returned function cancels. Does not keep the process alive. */
+  after(ms: number, fire: () => void): () => void
+}
+
+const longest = 2 ** 31 - 1
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  after(ms, fire) {
+    const timer = setTimeout(fire, Math.min(Math.max(ms, 0), longest))
+    timer.unref()
+    return () => clearTimeout(timer)
+  },
+}
+
+/** Resolves after `ms`; rejects with ABORTED when the signal fires first. */
+export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(aborted(signal))
+    const onAbort = () => {
+      cancel()
+      reject(aborted(signal))
+    }
+    const cancel = clock.after(ms, () => {
+      signal?.removeEventListener('abort', onAbort)
+      resolve()
+    })
+    signal?.addEventListener('abort', onAbort, { once: true })
+  })
+}
+
+export function aborted(signal?: AbortSignal): SpillwayError {
+  return new SpillwayError('ABORTED', 'The call was aborted.', { cause: signal?.reason })
+}

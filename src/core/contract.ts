@@ -1,0 +1,178 @@
+// Contracts: the typed values by which a context is known to others. Name, schema, version and key in one place.
+
+import type { RetryOptions } from './backoff.ts'
+import type { Duration } from './duration.ts'
+import { SpillwayError } from './errors.ts'
+import { checkName } from './name.ts'
+import type { Schema } from './schema.ts'
+
+/** One step from the data of a version to the data of the next. Pure; it may throw for data that it cannot carry over. */
+export type Upcaster = (data: never) => unknown
+
+export interface PayloadOptions<In, Out> {
+  /** Any Standard Schema validator. It describes the data as JSON carries it: a date is a string. */
+  readonly data: Schema<In, Out>
+  /** The version of the schema, from 1. Raise it with a change that old consumers could not read. Default 1. */
+  readonly version?: number
+  /** `{ 1: (data) => … }`: how data of version 1 becomes data of version 2, one step for each older version. */
+  readonly upcast?: Readonly<Record<number, Upcaster>>
+}
+
+/** What is common to all contracts that carry data. `type` is the CloudEvents type. */
+export interface Contract<In = unknown, Out = unknown> {
+  readonly type: string
+  readonly schema: Schema<In, Out>
+  readonly version: number
+  readonly upcast: Readonly<Record<number, Upcaster>>
+}
+
+export interface EventOptions<In, Out> extends PayloadOptions<In, Out> {
+  /** Events with the same key keep their order. Without one there is no order to keep. */
+  readonly key?: (data: In) => string
+}
+
+export interface EventContract<In = unknown, Out = unknown> extends Contract<In, Out> {
+  readonly kind: 'event'
+  readonly name: string
+  /** The context that owns the event, and the stream that carries all events of that context. */
+  readonly stream: string
+  keyOf?(data: In): string
+}
+
+export interface QueueOptions<In, Out> extends PayloadOptions<In, Out> {
+  readonly retry?: RetryOptions
+  /** How long a handler may take before its signal is aborted and the attempt fails. Default 5 min. */
+  readonly deadline?: Duration
+}
+
+export interface QueueContract<In = unknown, Out = unknown> extends Contract<In, Out> {
+  readonly kind: 'queue'
+  /** The name of the queue on the engine: `<context>.<name>`, or the name alone outside a context. */
+  readonly queue: string
+  /** The context that works it off; undefined outside a context. */
+  readonly context: string | undefined
+  readonly retry: RetryOptions | undefined
+  readonly deadline: Duration | undefined
+}
+
+export interface EventDefinition<In, Out> {
+  readonly kind: 'event'
+  readonly options: EventOptions<In, Out>
+}
+
+export interface QueueDefinition<In, Out> {
+  readonly kind: 'queue'
+  readonly options: QueueOptions<In, Out>
+}
+
+/** An event that a context publishes: something that happened. */
+export function event<In, Out>(options: EventOptions<In, Out>): EventDefinition<In, Out> {
+  return { kind: 'event', options }
+}
+
+/** A queue that a context works off: something to be done. */
+export function queue<In, Out>(options: QueueOptions<In, Out>): QueueDefinition<In, Out> {
+  return { kind: 'queue', options }
+}
+
+// `never` in and `unknown` out accept every definition: In stands where values go in, Out where they come out.
+type AnyEvent = { readonly kind: 'event'; readonly options: EventOptions<never, unknown> }
+type AnyQueue = { readonly kind: 'queue'; readonly options: QueueOptions<never, unknown> }
+
+export interface ContextDefinition {
+  readonly events?: Readonly<Record<string, AnyEvent>>
+  readonly queues?: Readonly<Record<string, AnyQueue>>
+}
+
+type EventsOf<D> = D extends { readonly events: infer E }
+  ? {
+      readonly [K in keyof E]: E[K] extends EventDefinition<infer In, infer Out>
+        ? EventContract<In, Out>
+        : never
+    }
+  : Readonly<Record<never, never>>
+
+type QueuesOf<D> = D extends { readonly queues: infer Q }
+  ? {
+      readonly [K in keyof Q]: Q[K] extends QueueDefinition<infer In, infer Out>
+        ? QueueContract<In, Out>
+        : never
+    }
+  : Readonly<Record<never, never>>
+
+/** A bounded context as others know it. */
+export interface Context<Name extends string = string, D extends ContextDefinition = ContextDefinition> {
+  readonly kind: 'context'
+  readonly name: Name
+  readonly events: EventsOf<D>
+  readonly queues: QueuesOf<D>
+}
+
+/** Declares a bounded context: what it publishes and the queues it works off. It never names its consumers. */
+export function context<const Name extends string, D extends ContextDefinition>(
+  name: Name,
+  definition: D,
+): Context<Name, D> {
+  checkName(name, 'context')
+  const events = Object.entries(definition.events ?? {}).map(([key, { options }]) => {
+    return [key, eventContract(name, key, options)] as const
+  })
+  const queues = Object.entries(definition.queues ?? {}).map(([key, { options }]) => {
+    checkName(key, 'queue')
+    return [key, queueContract(`${name}.${key}`, options, name)] as const
+  })
+  return {
+    kind: 'context',
+    name,
+    events: Object.fromEntries(events) as EventsOf<D>,
+    queues: Object.fromEntries(queues) as QueuesOf<D>,
+  }
+}
+
+export function eventContract<In, Out>(
+  stream: string,
+  name: string,
+  options: EventOptions<In, Out>,
+): EventContract<In, Out> {
+  checkName(name, 'event')
+  const contract = { kind: 'event' as const, name, stream, ...payload(`${stream}.${name}`, options) }
+  return options.key === undefined ? contract : { ...contract, keyOf: options.key }
+}
+
+export function queueContract<In, Out>(
+  name: string,
+  options: QueueOptions<In, Out>,
+  owner?: string,
+): QueueContract<In, Out> {
+  checkName(name, 'queue')
+  return {
+    kind: 'queue',
+    queue: name,
+    context: owner,
+    retry: options.retry,
+    deadline: options.deadline,
+    ...payload(name, options),
+  }
+}
+
+function payload<In, Out>(type: string, options: PayloadOptions<In, Out>): Contract<In, Out> {
+  const version = options.version ?? 1
+  const upcast = options.upcast ?? {}
+  if (!Number.isInteger(version) || version < 1)
+    throw new SpillwayError(
+      'CONFIGURATION',
+      `${type} has version ${version}; versions are whole numbers from 1.`,
+    )
+  for (const from of Object.keys(upcast).map(Number))
+    if (!Number.isInteger(from) || from < 1 || from >= version)
+      throw new SpillwayError(
+        'CONFIGURATION',
+        `${type} has an upcaster from version ${from}, but its own version is ${version}; a step starts at a version below it.`,
+      )
+  if (typeof options.data?.['~standard']?.validate !== 'function')
+    throw new SpillwayError(
+      'CONFIGURATION',
+      `${type} has no schema: \`data\` must be a Standard Schema validator (zod, valibot, arktype), or \`unchecked<T>()\`.`,
+    )
+  return { type, schema: options.data, version, upcast }
+}

@@ -1,0 +1,141 @@
+// From data to a message on the way out, and back on the way in: validation and upcasting happen here and only here.
+import { type Clock, systemClock } from './clock.ts'
+import type { Contract } from './contract.ts'
+import { asError, SpillwayError } from './errors.ts'
+import { newId } from './id.ts'
+import { decode, encode, type Message, maxIdLength, schemaUri, versionOf } from './message.ts'
+import { type Checked, check, invalidData, listProblems } from './schema.ts'
+
+/** What the sender may say about a message besides its data. */
+export interface Attributes {
+  /** Must identify the message for ever; sending the same id again is how a sender retries. Default: a new id. */
+  readonly id?: string
+  readonly source?: string
+  readonly key?: string
+  readonly correlationId?: string
+  readonly causationId?: string
+  readonly traceparent?: string
+  readonly tracestate?: string
+}
+
+/** Checked data in its envelope, encoded once. What the ports store. */
+export interface Sealed {
+  readonly id: string
+  readonly key: string | undefined
+  readonly body: string
+}
+
+/** Validates `data` as the contract's input and seals what was given. Throws INVALID_DATA with the path of every problem. */
+export function seal<In>(
+  contract: Contract<In, unknown>,
+  data: In,
+  attributes: Attributes,
+  clock: Clock = systemClock,
+): Sealed | Promise<Sealed> {
+  const result = check(contract.schema as Contract['schema'], data)
+  if (result instanceof Promise)
+    return result.then((checked) => close(contract, data, checked, attributes, clock))
+  return close(contract, data, result, attributes, clock)
+}
+
+function close<In>(
+  contract: Contract<In, unknown>,
+  data: In,
+  checked: Checked<unknown>,
+  attributes: Attributes,
+  clock: Clock,
+): Sealed {
+  if (!checked.ok) throw invalidData(`The data for ${contract.type}`, checked.problems)
+  const id = attributes.id ?? newId(clock)
+  if (typeof id !== 'string' || id === '' || id.length > maxIdLength)
+    throw new SpillwayError(
+      'INVALID_OPTION',
+      `A message id must be a text of 1 to ${maxIdLength} characters.`,
+    )
+  const { key } = attributes
+  if (key !== undefined && (typeof key !== 'string' || key === '' || key.length > maxIdLength))
+    throw new SpillwayError(
+      'INVALID_DATA',
+      `The key of ${contract.type} is ${JSON.stringify(key)?.slice(0, 80)}; a key is a text of 1 to ${maxIdLength} characters.`,
+    )
+  const message: Message = {
+    specversion: '1.0',
+    id,
+    source: attributes.source ?? '/',
+    type: contract.type,
+    ...(key === undefined ? {} : { subject: key, partitionkey: key }),
+    time: new Date(clock.now()).toISOString(),
+    datacontenttype: 'application/json',
+    dataschema: schemaUri(contract.type, contract.version),
+    ...(attributes.traceparent === undefined ? {} : { traceparent: attributes.traceparent }),
+    ...(attributes.tracestate === undefined ? {} : { tracestate: attributes.tracestate }),
+    correlationid: attributes.correlationId ?? id,
+    ...(attributes.causationId === undefined ? {} : { causationid: attributes.causationId }),
+    data,
+  }
+  return { id, key, body: encode(message) }
+}
+
+export type Opened<Out> = Message<Out> | SpillwayError
+
+/** Reads a stored message: envelope, version, upcasting, validation. What is wrong with it comes back as the error. */
+export function unseal<Out>(
+  contract: Contract<never, Out>,
+  body: string,
+): Opened<Out> | Promise<Opened<Out>> {
+  const message = decode(body)
+  return message instanceof SpillwayError ? message : openMessage(contract, message)
+}
+
+/** The same for an envelope that was already decoded, to see which contract it belongs to. */
+export function openMessage<Out>(
+  contract: Contract<never, Out>,
+  message: Message,
+): Opened<Out> | Promise<Opened<Out>> {
+  const data = upcast(contract, message)
+  if (data instanceof SpillwayError) return data
+  const result = check(contract.schema as Contract['schema'], data.value)
+  if (result instanceof Promise) return result.then((checked) => accept(contract, message, checked))
+  return accept(contract, message, result)
+}
+
+function upcast(contract: Contract<never, unknown>, message: Message): { value: unknown } | SpillwayError {
+  const version = versionOf(message.dataschema)
+  if (version === contract.version) return { value: message.data }
+  if (version === undefined || version > contract.version || version < 1)
+    return new SpillwayError(
+      'UNKNOWN_VERSION',
+      `Message ${message.id} has the schema ${JSON.stringify(message.dataschema)}; this program knows ${contract.type} up to version ${contract.version}.`,
+    )
+  let value: unknown = message.data
+  for (let from = version; from < contract.version; from++) {
+    const step = contract.upcast[from] as ((data: unknown) => unknown) | undefined
+    if (!step)
+      return new SpillwayError(
+        'UNKNOWN_VERSION',
+        `Message ${message.id} has version ${version} of ${contract.type}, and there is no upcaster from version ${from}.`,
+      )
+    try {
+      value = step(value)
+    } catch (thrown) {
+      const error = asError(thrown)
+      const what = `The upcaster of ${contract.type} from version ${from} threw for message ${message.id}: ${error.message}.`
+      return new SpillwayError('UPCAST_FAILED', what, { cause: thrown })
+    }
+  }
+  return { value }
+}
+
+function accept<Out>(
+  contract: Contract<never, Out>,
+  message: Message,
+  checked: Checked<unknown>,
+): Opened<Out> {
+  if (checked.ok) return { ...message, data: checked.value as Out }
+  const upcasted = versionOf(message.dataschema) !== contract.version
+  return new SpillwayError(
+    upcasted ? 'UPCAST_FAILED' : 'INVALID_DATA',
+    `Message ${message.id} of type ${contract.type} does not satisfy its schema${upcasted ? ' after upcasting' : ''}: ${listProblems(checked.problems)}.`,
+    { details: { issues: checked.problems } },
+  )
+}

@@ -1,0 +1,237 @@
+// The one error class, and the one table of codes. The table also makes docs/reference/errors.md.
+
+interface CodeEntry {
+  /** Whether the same call may succeed later without anything being changed. */
+  readonly retryable: boolean
+  /** What happened, in one sentence. */
+  readonly meaning: string
+  /** What was kept, and what the reader can do now. */
+  readonly remedy: string
+}
+
+export const errorCodes = {
+  INVALID_DATA: {
+    retryable: false,
+    meaning: 'Data does not satisfy the schema of its contract.',
+    remedy:
+      'Nothing was stored. `details.issues` lists the path of every problem; correct the data or the schema.',
+  },
+  INVALID_MESSAGE: {
+    retryable: false,
+    meaning: 'A stored message is not a CloudEvents 1.0 envelope that can be read.',
+    remedy: 'It was moved to the dead letters with this reason; inspect it there.',
+  },
+  UNKNOWN_VERSION: {
+    retryable: false,
+    meaning: 'A message carries a schema version that this program has no upcaster for.',
+    remedy: 'It was moved to the dead letters. Deploy a consumer that knows the version, then redrive.',
+  },
+  UPCAST_FAILED: {
+    retryable: false,
+    meaning: 'An upcaster threw, or what it returned does not satisfy the current schema.',
+    remedy: 'The message was moved to the dead letters. Correct the upcaster, then redrive.',
+  },
+  INVALID_NAME: {
+    retryable: false,
+    meaning: 'The name of a context, queue, stream, event or group is not allowed.',
+    remedy: 'Use letters, digits, dot, dash and underscore, starting with a letter; 100 characters at most.',
+  },
+  INVALID_OPTION: {
+    retryable: false,
+    meaning: 'An option has a value that cannot work.',
+    remedy: 'The message names the option, the value and the range.',
+  },
+  TOO_LARGE: {
+    retryable: false,
+    meaning: 'A message is larger than the engine accepts.',
+    remedy: 'Nothing was stored. Store the bulk elsewhere and send a reference to it.',
+  },
+  UNKNOWN_QUEUE: {
+    retryable: false,
+    meaning: 'The queue has not been declared on this engine.',
+    remedy: 'Declare it first: `spillway.queue(name)`, or list its context in the topology.',
+  },
+  UNKNOWN_STREAM: {
+    retryable: false,
+    meaning: 'The stream has not been declared on this engine.',
+    remedy: 'Declare it first: `spillway.stream(name)`, or list its context in the topology.',
+  },
+  UNKNOWN_EVENT: {
+    retryable: false,
+    meaning: 'The event is not one that this context publishes.',
+    remedy: 'Only the owner of a stream may append to it: publish an event of your own context.',
+  },
+  CONFIGURATION: {
+    retryable: false,
+    meaning: 'The topology or a service is put together in a way that cannot work.',
+    remedy: 'The message names the part; `spillway check` finds this before anything starts.',
+  },
+  CAPABILITY_MISSING: {
+    retryable: false,
+    meaning: 'The engine does not have a feature that the program asks for.',
+    remedy: 'The message names the feature and the engines that have it. Choose one, or do without.',
+  },
+  DURABILITY: {
+    retryable: false,
+    meaning: 'The engine was found with a setting weaker than the promise, and strict mode refuses that.',
+    remedy: 'Strengthen the setting that the message names, or open without `strict`.',
+  },
+  ENGINE_UNAVAILABLE: {
+    retryable: true,
+    meaning: 'The engine cannot be reached, or did not answer in time.',
+    remedy:
+      'What had resolved before is kept; what is pending was refused or is unknown. Check the server and try again.',
+  },
+  ENGINE_TOO_OLD: {
+    retryable: false,
+    meaning: 'The server is older than the oldest version that Spillway works with.',
+    remedy: 'Upgrade the server to the version that the message names.',
+  },
+  ENGINE_FAILED: {
+    retryable: false,
+    meaning: 'The engine refused an operation for a reason of its own.',
+    remedy: 'The native error is the `cause`.',
+  },
+  CLIENT_MISSING: {
+    retryable: false,
+    meaning: 'The client library of the engine is not installed.',
+    remedy: 'Install the optional peer dependency that the message names.',
+  },
+  STORE_CORRUPT: {
+    retryable: false,
+    meaning: 'A database file is damaged, or is not one of Spillway.',
+    remedy: 'Nothing was changed. Restore the file from a backup, or move it away to start anew.',
+  },
+  STORE_FROM_FUTURE: {
+    retryable: false,
+    meaning: 'The database was written by a newer version of Spillway.',
+    remedy: 'Nothing was changed. Run the newer version.',
+  },
+  STORE_FULL: {
+    retryable: true,
+    meaning: 'The disk that holds the database is full.',
+    remedy: 'What had resolved is kept; this call stored nothing. Free space and try again.',
+  },
+  LEASE_LOST: {
+    retryable: false,
+    meaning: 'The lease or the partition of this handler passed to another consumer.',
+    remedy: 'Its effects were refused and the message will be handled by the other consumer.',
+  },
+  HANDLER_TIMEOUT: {
+    retryable: true,
+    meaning: 'A handler did not end within its deadline.',
+    remedy: 'Its signal was aborted and the attempt counted as failed; the message is retried by its policy.',
+  },
+  HANDLER_FAILED: {
+    retryable: true,
+    meaning: 'A handler threw.',
+    remedy: 'The message is retried by its policy, and dead-lettered when its attempts are used up.',
+  },
+  COMMIT_TWICE: {
+    retryable: false,
+    meaning: 'A handler called `commit` a second time, or published or sent after it.',
+    remedy: 'Nothing of the second commit was stored. Put all effects into the one commit at the end.',
+  },
+  COMMIT_ASYNC: {
+    retryable: false,
+    meaning: 'The transaction of a synchronous database was given an asynchronous function.',
+    remedy:
+      'The transaction was rolled back. Do outside work before `commit`, and only database work inside it.',
+  },
+  OUTSIDE_IO: {
+    retryable: false,
+    meaning: 'Outside I/O was started inside a database transaction.',
+    remedy:
+      'The transaction was rolled back. Do outside work before `commit`; it must not hold a transaction open.',
+  },
+  TRANSACTION_TIMEOUT: {
+    retryable: true,
+    meaning: 'A transaction was held open longer than its bound.',
+    remedy: 'It was rolled back. Keep only database work inside it.',
+  },
+  NO_DATABASE: {
+    retryable: false,
+    meaning: 'A handler asked for its database, but its service has none.',
+    remedy: 'Give the service a `database`.',
+  },
+  DIRECT_SEND: {
+    retryable: false,
+    meaning: 'A message was sent past the transaction from inside a handler.',
+    remedy:
+      "Nothing was stored. Use the handler's own `publish` and `send`: they are committed with its effects.",
+  },
+  BACKLOG_FULL: {
+    retryable: true,
+    meaning: 'A bounded buffer is full.',
+    remedy: 'This call stored nothing. Slow down, or wait for what is under way.',
+  },
+  ABORTED: {
+    retryable: true,
+    meaning: 'The call was ended by its signal.',
+    remedy: 'Whether a write that was already under way took place is unknown.',
+  },
+  CLOSED: {
+    retryable: false,
+    meaning: 'The object was closed.',
+    remedy: 'Nothing was stored by this call. Open it again.',
+  },
+  INTERNAL: {
+    retryable: false,
+    meaning: 'Spillway broke a rule of its own.',
+    remedy: 'This is a defect: please report it with the message and the stack.',
+  },
+} as const satisfies Record<string, CodeEntry>
+
+export type ErrorCode = keyof typeof errorCodes
+
+export interface SpillwayErrorOptions {
+  readonly engine?: string
+  readonly details?: Readonly<Record<string, unknown>>
+  readonly cause?: unknown
+  /** Overrides the table's answer. */
+  readonly retryable?: boolean
+}
+
+const brand = Symbol.for('spillway.error')
+
+/** The only error that Spillway throws. `code` is stable; the message says what happened, what was kept, what to do. */
+export class SpillwayError extends Error {
+  readonly code: ErrorCode
+  readonly retryable: boolean
+  readonly engine: string | undefined
+  readonly details: Readonly<Record<string, unknown>> | undefined
+  readonly [brand] = true
+
+  constructor(code: ErrorCode, what: string, options: SpillwayErrorOptions = {}) {
+    super(
+      `${what} ${errorCodes[code].remedy} [${code}]`,
+      'cause' in options ? { cause: options.cause } : undefined,
+    )
+    this.name = 'SpillwayError'
+    this.code = code
+    this.retryable = options.retryable ?? errorCodes[code].retryable
+    this.engine = options.engine
+    this.details = options.details
+  }
+}
+
+/** True for errors of any copy of Spillway that is loaded, also of another version. */
+export function isSpillwayError(value: unknown, code?: ErrorCode): value is SpillwayError {
+  if (typeof value !== 'object' || value === null || !(brand in value)) return false
+  return code === undefined || (value as unknown as SpillwayError).code === code
+}
+
+/** Anything that was thrown, as an Error: handlers throw strings, undefined and objects too. */
+export function asError(thrown: unknown): Error {
+  if (thrown instanceof Error) return thrown
+  return new Error(`a value that is no Error was thrown: ${describe(thrown)}`, { cause: thrown })
+}
+
+function describe(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 200))
+  try {
+    return (JSON.stringify(value) ?? String(value)).slice(0, 200)
+  } catch {
+    return Object.prototype.toString.call(value)
+  }
+}

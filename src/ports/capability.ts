@@ -1,0 +1,71 @@
+// The capability table: what is core (every engine that has the port has it) and what only some engines have.
+// A capability is flagged by the engine, tested both ways, and never emulated.
+import { SpillwayError } from '../core/errors.ts'
+
+/**
+ * Who refuses a consumer that lost its lease or partition: `engine`, the engine itself refuses its settle or
+ * commit; `effects`, only the transaction of the service's own database does.
+ */
+export type Fencing = 'engine' | 'effects'
+
+export interface QueueCapabilities {
+  readonly fencing: Fencing
+  /** A message can be sent now and become claimable later. */
+  readonly delay: boolean
+  /** A `send` that rejects stored none of its messages; one that resolves stored all. */
+  readonly atomicSend: boolean
+}
+
+export interface StreamCapabilities {
+  readonly fencing: Fencing
+  /** An append over several partitions is stored whole or not at all. */
+  readonly atomicAppend: boolean
+  /** A stream can keep versions: append with an expected version per key, and read by key. */
+  readonly versions: boolean
+}
+
+type Flag = { readonly title: string; readonly engines: readonly string[] }
+
+/** The flags in words, and the engines that have them: for error messages and the reference page. */
+export const capabilityTable = {
+  queue: {
+    delay: { title: 'sending for a later time', engines: ['sqlite', 'postgres', 'memory'] },
+    atomicSend: { title: 'sending several messages all or none', engines: ['sqlite', 'postgres', 'memory'] },
+  },
+  stream: {
+    atomicAppend: {
+      title: 'appending to several partitions all or none',
+      engines: ['sqlite', 'postgres', 'memory'],
+    },
+    versions: { title: 'versions per key', engines: ['sqlite', 'postgres', 'memory'] },
+  },
+} as const satisfies Record<string, Record<string, Flag>>
+
+/** The engines that carry a port at all. */
+export const portTable = {
+  queue: ['sqlite', 'postgres', 'memory'],
+  stream: ['sqlite', 'postgres', 'kafka', 'memory'],
+} as const
+
+export type QueueFeature = keyof (typeof capabilityTable)['queue']
+export type StreamFeature = keyof (typeof capabilityTable)['stream']
+
+/** The error for asking an engine for what it does not have: names the engine, the feature, and who has it. */
+export function missing(
+  engine: string,
+  port: 'queue' | 'stream',
+  feature?: QueueFeature | StreamFeature,
+): SpillwayError {
+  const flags: Readonly<Record<string, Flag>> = capabilityTable[port]
+  const flag = feature === undefined ? undefined : flags[feature]
+  const what = flag?.title ?? `a ${port}`
+  const who = (flag?.engines ?? portTable[port]).join(', ')
+  return new SpillwayError(
+    'CAPABILITY_MISSING',
+    `The engine '${engine}' does not have ${what}; these have: ${who}.`,
+    {
+      engine,
+      details: { port, feature, engines: flag?.engines ?? portTable[port] },
+    },
+  )
+}

@@ -1,0 +1,128 @@
+// The database port: the transaction seam. How a service's own database commits, in one short transaction at the end of
+// a handler, the effects, the messages sent, and the mark that the message was handled (inbox entry or progress).
+//
+// Spillway keeps its tables beside those of the service: outbox, inbox, progress, relay. Nothing here holds a transaction
+// open between two calls. Errors: ENGINE_UNAVAILABLE, STORE_FULL, CLOSED; what the effects throw is thrown as it is.
+
+/** Opens the service's database. `Db` is the handle that the effects are given. */
+export interface DatabaseSource<Db> {
+  /** Connects, and creates or migrates Spillway's tables. `service` is the name of the context. */
+  open(service: string): Promise<Database<Db>>
+}
+
+export interface Database<Db> {
+  readonly name: string
+  /** For work outside a handler's transaction: views, queries, the tables' own migrations. */
+  readonly db: Db
+
+  /**
+   * In one transaction, in this order: checks the fence of `progress`, records `inbox`, runs `effects`, stores `outbox`.
+   * Durable when it resolves with 'committed'; in every other case nothing of the unit is stored.
+   *
+   * - 'duplicate': the inbox has this entry. A concurrent unit with the same entry waits for the first to end, and is a
+   *   duplicate only if that one committed.
+   * - 'stale': the generation of the partition was raised by another member.
+   * - Rejects with what `effects` threw. A synchronous driver rejects effects that return a promise (COMMIT_ASYNC); an
+   *   asynchronous one rejects after `timeoutMs` (TRANSACTION_TIMEOUT), and when outside I/O starts inside (OUTSIDE_IO).
+   *
+   * Concurrent units may share one physical transaction; the failure of one leaves the others untouched.
+   */
+  commit(unit: CommitUnit<Db>): Promise<CommitOutcome>
+
+  /** Which of these messages the inbox has, before any work is done on them. */
+  handled(consumer: string, ids: readonly string[]): Promise<ReadonlySet<string>>
+
+  /** Raises the generation of a partition and returns what is stored: from now on older generations are stale. Durable. */
+  acquire(stream: string, group: string, partition: number): Promise<HeldPartition>
+
+  readonly outbox: OutboxPort
+
+  /** Removes inbox entries older than the time (epoch ms), a bounded number a call; resolves with how many. */
+  prune(before: number): Promise<number>
+
+  close(): Promise<void>
+}
+
+export interface CommitUnit<Db> {
+  readonly effects?: ((db: Db) => unknown) | undefined
+  readonly outbox: readonly OutboxMessage[]
+  readonly inbox?: InboxEntry | undefined
+  readonly progress?: Progress | undefined
+  /** The bound of the transaction, for asynchronous drivers. */
+  readonly timeoutMs: number
+}
+
+export type CommitOutcome = 'committed' | 'duplicate' | 'stale'
+
+export interface InboxEntry {
+  readonly consumer: string
+  readonly id: string
+}
+
+/** One finished record of a partition, and how far the partition is with it. */
+export interface Progress {
+  readonly stream: string
+  readonly group: string
+  readonly partition: number
+  readonly generation: number
+  /** The position of the record that this unit finishes. */
+  readonly finished: number
+  /**
+   * Everything below is finished, this unit included. Stored only if higher than what is stored. When `finished` is not
+   * below it, `finished` is remembered on its own until a later `low` passes it.
+   */
+  readonly low: number
+  /** The highest sequence seen from each producer below `low`; stored with it. */
+  readonly sequences: Readonly<Record<string, number>>
+}
+
+export interface HeldPartition {
+  readonly generation: number
+  /** The stored `low`; null for a partition that never had progress. */
+  readonly position: number | null
+  /** Finished positions at or above `position`, ascending. */
+  readonly finished: readonly number[]
+  readonly sequences: Readonly<Record<string, number>>
+}
+
+export interface Destination {
+  readonly kind: 'queue' | 'stream'
+  readonly name: string
+}
+
+export interface OutboxMessage {
+  readonly destination: Destination
+  readonly id: string
+  readonly key: string | undefined
+  readonly body: string
+}
+
+/**
+ * What a relay needs. One relay at a time works on an outbox: it holds the lock. Rows get their sequence when they
+ * are taken, not when they are inserted, so that a late commit is sent late and never skipped.
+ */
+export interface OutboxPort {
+  /** Identifies this outbox for ever, also over restarts; another one after a restore would be a mistake. */
+  readonly producerId: string
+  /** Takes or renews the lock for `leaseMs`; false while another holder has it. By the database's clock. */
+  lock(holder: string, leaseMs: number): Promise<boolean>
+  unlock(holder: string): Promise<void>
+  /** The destinations that have rows to send. */
+  pending(): Promise<Destination[]>
+  /**
+   * The first rows of a destination by sequence, giving durable sequences to those that have none: in the order of
+   * commit, as far as the database knows it. The rows stay. Empty when `holder` no longer has the lock.
+   */
+  take(holder: string, destination: Destination, limit: number): Promise<OutboxRow[]>
+  /** Forgets rows that were sent. Losing this to a power failure only sends them again, with the same sequence. */
+  remove(rows: readonly OutboxRow[]): Promise<void>
+  /** Keeps a row that cannot be sent, with its reason, out of the way of the others. */
+  setAside(row: OutboxRow, reason: string): Promise<void>
+  /** How many rows wait, and how many were set aside. */
+  count(): Promise<{ readonly waiting: number; readonly setAside: number }>
+}
+
+export interface OutboxRow extends OutboxMessage {
+  /** From 1, unique in this outbox, rising in the order of sending. */
+  readonly sequence: number
+}

@@ -1,0 +1,119 @@
+// The queue port: what an engine must do to keep messages safe until one consumer has handled each.
+//
+// States of a message: ready → leased → gone | ready again (later, or when its lease ends) | dead letter → ready.
+// All methods take and return arrays; results stand in the order of their arguments. All times are milliseconds.
+// Any method may be called concurrently, from any number of processes. Errors are SpillwayErrors translated at the
+// engine's edge: ENGINE_UNAVAILABLE, CLOSED, UNKNOWN_QUEUE, ABORTED where a signal is taken, STORE_FULL.
+import type { QueueCapabilities } from './capability.ts'
+
+export interface QueuePort {
+  readonly capabilities: QueueCapabilities
+  /** `maxBodyBytes`: the largest UTF-8 body that is taken. `minLeaseMs`: the shortest lease that it can keep up. */
+  readonly limits: { readonly maxBodyBytes: number; readonly minLeaseMs: number }
+
+  /** Makes the queues exist. Idempotent; messages in an existing queue stay. */
+  declare(queues: readonly string[]): Promise<void>
+
+  /**
+   * Stores messages. Resolves when all of them survive what `durability` says; rejects when some may not have been
+   * stored (which ones is unknown unless `atomicSend`). Messages of one call become claimable in their order,
+   * and so do those of calls of which one resolved before the other was made. Identical ids are separate messages.
+   * TOO_LARGE before anything is stored when a body exceeds the limit.
+   */
+  send(queue: string, messages: readonly OutgoingMessage[]): Promise<void>
+
+  /**
+   * Leases up to `limit` messages, and counts a start for each. Resolves as soon as at least one can be leased, with
+   * what there is; with an empty array after `waitMs`, when the signal fires, or at close (messages leased by then
+   * are returned or given back, never lost to the caller). A message has at most one live lease. Roughly the oldest
+   * first; a message whose lease ended without a settlement, or whose retry is due, may come before or between.
+   * Need not be durable: after a power failure a claim may be forgotten, and its start with it.
+   */
+  claim(queue: string, options: ClaimOptions): Promise<ClaimedMessage[]>
+
+  /**
+   * Ends leases. Durable when it resolves. Where `fencing` is 'engine', a lease that expired and was claimed again,
+   * or was settled already, is `stale`: nothing happens to its message. (A lease that expired but that nobody claimed
+   * since may be settled.) Where it is 'effects', the engine may answer `settled` for a stale lease.
+   */
+  settle(queue: string, settlements: readonly Settlement[]): Promise<SettleResult[]>
+
+  /** Moves the end of live leases to `leaseMs` from now. `stale` as for `settle`. Need not be durable. */
+  extend(queue: string, leases: readonly string[], leaseMs: number): Promise<ExtendResult[]>
+
+  /** How many messages are in which state: a snapshot, which may lag behind by a second. */
+  count(queue: string): Promise<QueueCount>
+
+  /** Dead letters, oldest first, after the given `handle`. */
+  deadLetters(
+    queue: string,
+    options: { readonly limit: number; readonly after?: string },
+  ): Promise<DeadMessage[]>
+
+  /** Makes dead letters ready again, with the same id and no starts; resolves with how many there were. Durable. */
+  redrive(queue: string, handles: readonly string[]): Promise<number>
+}
+
+export interface OutgoingMessage {
+  readonly id: string
+  readonly key?: string | undefined
+  /** The encoded message. Opaque to the engine, returned byte for byte. */
+  readonly body: string
+  /** Claimable only after this time from now. Only with the capability `delay`. */
+  readonly delayMs?: number | undefined
+}
+
+export interface ClaimOptions {
+  /** At least 1. */
+  readonly limit: number
+  /** At least `limits.minLeaseMs`. */
+  readonly leaseMs: number
+  /** How long to wait for a first message; 0 looks once. */
+  readonly waitMs: number
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface ClaimedMessage {
+  readonly id: string
+  readonly key: string | undefined
+  readonly body: string
+  /** How often this message was started since it was sent or redriven, this time included. Releases do not count. */
+  readonly starts: number
+  /** Names the lease in `settle` and `extend`. Opaque. */
+  readonly lease: string
+  /** Rises with every claim of this message: whoever stores it beside an effect can refuse an older one. */
+  readonly fencingToken: number
+}
+
+export type Settlement =
+  /** Handled: the message is gone. */
+  | { readonly lease: string; readonly kind: 'done' }
+  /** Claimable again after `delayMs`. */
+  | { readonly lease: string; readonly kind: 'retry'; readonly delayMs: number }
+  /** Given back unhandled: claimable at once, and the start is not counted. */
+  | { readonly lease: string; readonly kind: 'release' }
+  /** To the dead letters. */
+  | { readonly lease: string; readonly kind: 'dead-letter'; readonly reason: string }
+
+export type SettleResult = 'settled' | 'stale'
+export type ExtendResult = 'extended' | 'stale'
+
+export interface QueueCount {
+  readonly ready: number
+  /** Waiting for a delay or a retry. */
+  readonly delayed: number
+  readonly leased: number
+  readonly dead: number
+}
+
+export interface DeadMessage {
+  /** Names the dead letter in `redrive` and in `after`. Opaque. */
+  readonly handle: string
+  readonly id: string
+  readonly key: string | undefined
+  readonly body: string
+  readonly reason: string
+  readonly starts: number
+  /** Milliseconds since the epoch. */
+  readonly diedAt: number
+}

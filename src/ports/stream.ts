@@ -1,0 +1,145 @@
+// The stream port: an append-only log of records in partitions, read by position, shared out among the members of
+// consumer groups. Who reads keeps the cursor: reading from another position is all that seeking takes, and
+// committing a lower position is all that replaying takes.
+//
+// Positions are whole numbers from 0 to 2^53 - 1; they rise with every record of a partition, not always by 1.
+// A group's committed position is the next one it wants. All times are milliseconds. Any method may be called
+// concurrently, from any number of processes. Errors: ENGINE_UNAVAILABLE, CLOSED, UNKNOWN_STREAM, ABORTED, STORE_FULL.
+import type { StreamCapabilities } from './capability.ts'
+
+export interface StreamPort {
+  readonly capabilities: StreamCapabilities
+  readonly limits: { readonly maxBodyBytes: number; readonly minSessionMs: number }
+
+  /**
+   * Makes the stream exist and resolves with the partitions that it has: an existing stream keeps its own number.
+   * `versions` (only with the capability) makes it keep versions; it cannot be changed for a stream that has records:
+   * CONFIGURATION. Idempotent.
+   */
+  declare(stream: StreamSpec): Promise<{ readonly partitions: number }>
+
+  /**
+   * Appends records. Resolves when all of them survive what `durability` says. Records of one partition keep their
+   * order, within a call and between calls of which one resolved before the other was made. A reader that has
+   * seen a position has seen, or will see, every record below it: none appears later. When it rejects, some may be
+   * stored (none with `atomicAppend`). TOO_LARGE before anything is stored when a body exceeds the limit.
+   *
+   * `expectedVersion` (only with `versions`; CAPABILITY_MISSING otherwise): how many records the key must have before
+   * this one, counting those before it in the call. If any record of the call finds another number, nothing
+   * of the call is stored and the result is a conflict.
+   */
+  append(stream: string, records: readonly AppendRecord[]): Promise<AppendResult>
+
+  /**
+   * Records at or after the given positions. Resolves as soon as there is at least one, with what there is within the
+   * bounds (always at least one, however large); with an empty array after `waitMs`, when the signal fires, or at
+   * close. Order within a partition is the order of positions, without leaving out any; partitions take turns, so
+   * that none starves. A position below the earliest that is kept reads from the earliest.
+   */
+  read(stream: string, from: readonly PartitionPosition[], options: ReadOptions): Promise<StreamRecord[]>
+
+  /** The records of a key from a version (counted from 1) on, in order. Only for streams with `versions`. */
+  readKey(
+    stream: string,
+    key: string,
+    options: { readonly fromVersion: number; readonly limit: number },
+  ): Promise<StreamRecord[]>
+
+  /** For every partition the position of the earliest record kept and the position that the next record will exceed or equal. */
+  bounds(stream: string): Promise<PartitionBounds[]>
+
+  /** For every partition the first position appended at or after the time (epoch); `next` where there is none. */
+  positionsAt(stream: string, time: number): Promise<PartitionPosition[]>
+
+  /**
+   * Makes this process a member of a consumer group. Every partition belongs to at most one live member, and to one as
+   * soon as there is one; members get even shares (they differ by at most one partition). Joining, leaving and
+   * dying shift partitions. The engine keeps the membership alive by itself; a member that
+   * it does not hear from for `sessionMs` is dead. Resolves when the group knows the member; partitions come later.
+   */
+  join(stream: string, group: string, options: JoinOptions): Promise<Membership>
+
+  /** The committed positions of a group; null for partitions without one. */
+  committed(stream: string, group: string): Promise<CommittedPosition[]>
+}
+
+export interface StreamSpec {
+  readonly name: string
+  /** At least 1. For a new stream. */
+  readonly partitions: number
+  readonly versions?: boolean
+}
+
+export interface AppendRecord {
+  readonly partition: number
+  readonly key?: string | undefined
+  /** The encoded message. Opaque to the engine, returned byte for byte. */
+  readonly body: string
+  readonly expectedVersion?: number | undefined
+}
+
+export type AppendResult =
+  | { readonly status: 'appended'; readonly positions: readonly number[] }
+  /** `index`: the first record that did not find its version; `version`: what its key really has. */
+  | { readonly status: 'conflict'; readonly index: number; readonly version: number }
+
+export interface PartitionPosition {
+  readonly partition: number
+  readonly position: number
+}
+
+export interface PartitionBounds {
+  readonly partition: number
+  readonly earliest: number
+  readonly next: number
+}
+
+export interface CommittedPosition {
+  readonly partition: number
+  readonly position: number | null
+}
+
+export interface ReadOptions {
+  readonly maxRecords: number
+  readonly maxBytes: number
+  readonly waitMs: number
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface StreamRecord {
+  readonly partition: number
+  readonly position: number
+  readonly key: string | undefined
+  readonly body: string
+  /** Milliseconds since the epoch, by the engine's clock. */
+  readonly appendedAt: number
+  /** The number of this record among those of its key, from 1. Only for streams with `versions`. */
+  readonly version: number | undefined
+}
+
+export interface JoinOptions {
+  /** At least `limits.minSessionMs`. */
+  readonly sessionMs: number
+  /** These partitions are this member's from now on. Calls never overlap with each other or with `revoked`. */
+  assigned(partitions: readonly CommittedPosition[]): void
+  /**
+   * These partitions go to another member. The engine waits for the promise, at most `sessionMs`, before it gives them
+   * away: the time to finish, or abort, and to commit. With `lost` they are gone already (the session had expired).
+   */
+  revoked(partitions: readonly number[], lost: boolean): Promise<void>
+  /** The membership cannot go on by itself (the server is gone for longer than it can wait). Called at most once. */
+  failed(error: Error): void
+}
+
+export interface Membership {
+  /**
+   * Stores the group's positions, durably; they may be lower than before. Where `fencing` is 'engine', `stale` for a
+   * partition that is not, or no longer, this member's: its position stays as it was. Where a service keeps
+   * its positions in its own database this is advisory: it tells others how far the group is.
+   */
+  commit(positions: readonly PartitionPosition[]): Promise<CommitResult[]>
+  /** Calls `revoked` for what is held, waits for it, leaves. Idempotent. */
+  leave(): Promise<void>
+}
+
+export type CommitResult = 'committed' | 'stale'
