@@ -1,0 +1,334 @@
+// Working off a queue: claim, handle, settle. One loop, one timer and one settle call at a time for the whole
+// consumer, however many messages are under way.
+import { backoff, type RetryPolicy, retryPolicy } from '../core/backoff.ts'
+import { type Clock, sleep, systemClock } from '../core/clock.ts'
+import type { QueueContract } from '../core/contract.ts'
+import { type Duration, milliseconds } from '../core/duration.ts'
+import { unseal } from '../core/envelope.ts'
+import { asError, isSpillwayError, SpillwayError } from '../core/errors.ts'
+import { type Background, background } from '../core/lifecycle.ts'
+import type { Message } from '../core/message.ts'
+import { isOutcome } from '../core/outcome.ts'
+import type { OnReport } from '../core/report.ts'
+import type { ClaimedMessage, QueuePort } from '../ports/queue.ts'
+import { Delivery } from './delivery.ts'
+import { Settler } from './settler.ts'
+
+/**
+ * Handles one message. Returning means done; `return retry()` and `return deadLetter(reason)` say otherwise; throwing
+ * means retry by the policy. It should pass `signal` on: it fires at the deadline, when the lease is lost, and
+ * at the end of a graceful stop.
+ */
+export type Handler<Out> = (message: Message<Out>, delivery: Delivery) => unknown
+
+export interface ConsumeOptions {
+  /** How many messages are handled at the same time. Default 10. */
+  readonly concurrency?: number
+  /** How long a silent consumer keeps a message. Renewed while the handler runs. Default 30 s. */
+  readonly lease?: Duration
+  /** Told of everything that went wrong and was survived. */
+  readonly onReport?: OnReport
+  readonly clock?: Clock
+}
+
+export type Consumer = Background
+
+/** How long after its abort an attempt at stop may linger before its lease is given back all the same. */
+const lingerMs = 1_000
+
+export function consume<Out>(
+  contract: QueueContract<never, Out>,
+  port: QueuePort,
+  handler: Handler<Out>,
+  options: ConsumeOptions,
+): Consumer {
+  const clock = options.clock ?? systemClock
+  const settings: Settings = {
+    concurrency: options.concurrency ?? 10,
+    leaseMs: milliseconds(options.lease ?? '30s', 'lease'),
+    deadlineMs: milliseconds(contract.deadline ?? '5m', 'deadline'),
+    retry: retryPolicy(contract.retry),
+  }
+  const { concurrency, leaseMs } = settings
+  if (!Number.isInteger(concurrency) || concurrency < 1 || concurrency > 10_000)
+    throw new SpillwayError(
+      'INVALID_OPTION',
+      `concurrency is ${concurrency}; it takes a whole number from 1 to 10,000.`,
+    )
+  if (leaseMs < port.limits.minLeaseMs)
+    throw new SpillwayError(
+      'INVALID_OPTION',
+      `lease is ${leaseMs} ms; this engine can renew none shorter than ${port.limits.minLeaseMs} ms.`,
+    )
+  const worker = new Worker(contract, port, handler, settings, clock, options.onReport ?? (() => {}))
+  return background((signals) => worker.run(signals.stopping, signals.abandon), clock)
+}
+
+interface Settings {
+  readonly concurrency: number
+  readonly leaseMs: number
+  readonly deadlineMs: number
+  readonly retry: RetryPolicy
+}
+
+class Worker<Out> {
+  readonly #contract: QueueContract<never, Out>
+  readonly #port: QueuePort
+  readonly #handler: Handler<Out>
+  readonly #settings: Settings
+  readonly #clock: Clock
+  readonly #report: (error: SpillwayError, messageId?: string) => void
+  readonly #settler: Settler
+  /** Claimed, waiting for a free place. */
+  readonly #waiting: ClaimedMessage[] = []
+  readonly #running = new Set<Delivery>()
+  #changed: (() => void) | undefined
+  #stopping = false
+
+  constructor(
+    contract: QueueContract<never, Out>,
+    port: QueuePort,
+    handler: Handler<Out>,
+    settings: Settings,
+    clock: Clock,
+    onReport: OnReport,
+  ) {
+    this.#contract = contract
+    this.#port = port
+    this.#handler = handler
+    this.#settings = settings
+    this.#clock = clock
+    const from = `the consumer of ${contract.queue}`
+    this.#report = (error, messageId) => onReport({ from, error, messageId })
+    this.#settler = new Settler(contract.queue, port, clock, settings.leaseMs, this.#report)
+  }
+
+  async run(stopping: AbortSignal, abandon: AbortSignal): Promise<void> {
+    const cancelTick = this.#everyTick()
+    stopping.addEventListener('abort', () => this.#change(), { once: true })
+    try {
+      await this.#claimUntil(stopping)
+    } finally {
+      this.#stopping = true
+      for (const { lease } of this.#waiting.splice(0)) this.#settler.add({ lease, kind: 'release' })
+      await this.#finish(abandon)
+      cancelTick()
+      await this.#settler.close()
+    }
+  }
+
+  /** The loop: claims as much as there is room for, with as much again in reserve so that no place waits for a claim. */
+  async #claimUntil(stopping: AbortSignal): Promise<void> {
+    const { concurrency, leaseMs } = this.#settings
+    let failures = 0
+    while (!stopping.aborted) {
+      const room = 2 * concurrency - this.#running.size - this.#waiting.length
+      if (room < Math.min(concurrency, 2 * concurrency - 1) / 2 || this.#settler.full) {
+        await this.#untilChanged()
+        continue
+      }
+      try {
+        const claimed = await this.#port.claim(this.#contract.queue, {
+          limit: room,
+          leaseMs,
+          waitMs: 30_000,
+          signal: stopping,
+        })
+        failures = 0
+        for (const message of claimed) this.#waiting.push(message)
+        this.#startWaiting()
+      } catch (thrown) {
+        if (stopping.aborted) return
+        if (isSpillwayError(thrown) && !thrown.retryable) throw thrown
+        this.#report(engineFailure(thrown))
+        failures += 1
+        const policy = { attempts: 0, initialMs: 100, maxMs: 5_000 }
+        await sleep(this.#clock, 50 + backoff(policy, failures), stopping).catch(() => {})
+      }
+    }
+  }
+
+  #startWaiting(): void {
+    while (this.#running.size < this.#settings.concurrency && !this.#stopping) {
+      const claimed = this.#waiting.shift()
+      if (!claimed) return
+      this.#start(claimed)
+    }
+  }
+
+  #start(claimed: ClaimedMessage): void {
+    const { retry, deadlineMs } = this.#settings
+    if (claimed.starts > retry.attempts) {
+      const reason = `it was started ${claimed.starts - 1} times and never settled: its handler may have ended the process, or outlived its lease`
+      this.#settler.add({ lease: claimed.lease, kind: 'dead-letter', reason })
+      return
+    }
+    const opened = unseal(this.#contract, claimed.body)
+    const delivery = new Delivery(claimed, this.#clock.now() + deadlineMs)
+    this.#running.add(delivery)
+    if (opened instanceof Promise) void opened.then((message) => this.#handle(delivery, message))
+    else void this.#handle(delivery, opened)
+  }
+
+  async #handle(delivery: Delivery, opened: Message<Out> | SpillwayError): Promise<void> {
+    if (opened instanceof SpillwayError) {
+      this.#report(opened, delivery.id)
+      return this.#end(delivery, { kind: 'dead-letter', reason: opened.message })
+    }
+    let result: unknown
+    try {
+      result = await this.#handler(opened, delivery)
+    } catch (thrown) {
+      return this.#failed(delivery, thrown)
+    }
+    if (!isOutcome(result)) return this.#end(delivery, { kind: 'done' })
+    if (result.outcome === 'dead-letter')
+      return this.#end(delivery, { kind: 'dead-letter', reason: result.reason })
+    this.#retry(delivery, result.reason ?? 'the handler asked for a retry', result.delayMs)
+  }
+
+  #failed(delivery: Delivery, thrown: unknown): void {
+    if (delivery.ended) return
+    const error = asError(thrown)
+    if (this.#stopping && delivery.aborted) return this.#end(delivery, { kind: 'release' })
+    const what = `Handling message ${delivery.id} of ${this.#contract.queue} failed at attempt ${delivery.attempt}: ${error.message}.`
+    this.#report(new SpillwayError('HANDLER_FAILED', what, { cause: thrown }), delivery.id)
+    this.#retry(delivery, error.message)
+  }
+
+  #retry(delivery: Delivery, reason: string, delayMs?: number): void {
+    const { retry } = this.#settings
+    if (delivery.attempt >= retry.attempts) {
+      this.#end(delivery, {
+        kind: 'dead-letter',
+        reason: `attempt ${delivery.attempt} of ${retry.attempts}: ${reason}`,
+      })
+      return
+    }
+    this.#end(delivery, { kind: 'retry', delayMs: delayMs ?? backoff(retry, delivery.attempt) })
+  }
+
+  #end(delivery: Delivery, ending: Ending): void {
+    if (!this.#release(delivery)) return
+    this.#settler.add({ lease: delivery.lease, ...ending })
+  }
+
+  /** Frees the place of a delivery; false when it was ended before. */
+  #release(delivery: Delivery): boolean {
+    if (delivery.ended) return false
+    delivery.end()
+    this.#running.delete(delivery)
+    this.#startWaiting()
+    this.#change()
+    return true
+  }
+
+  /** One timer for all: renews leases at a third of their time, ends attempts past their deadline, notices a blocked loop. */
+  #everyTick(): () => void {
+    const { leaseMs, deadlineMs } = this.#settings
+    const tickMs = Math.max(10, Math.min(leaseMs / 3, deadlineMs / 2, 1_000))
+    let renewedAt = this.#clock.now()
+    let last = renewedAt
+    let cancel = () => {}
+    const tick = () => {
+      const now = this.#clock.now()
+      if (now - last - tickMs > leaseMs && this.#running.size > 0)
+        this.#report(
+          new SpillwayError(
+            'HANDLER_TIMEOUT',
+            `The event loop was blocked for ${Math.round(now - last)} ms, longer than the lease of ${leaseMs} ms: messages may have passed to other consumers.`,
+          ),
+        )
+      last = now
+      for (const delivery of this.#running) if (now >= delivery.deadlineAt) this.#timeOut(delivery)
+      if (now - renewedAt >= leaseMs / 3 - tickMs / 2) {
+        renewedAt = now
+        void this.#renew()
+      }
+      cancel = this.#clock.after(tickMs, tick)
+    }
+    cancel = this.#clock.after(tickMs, tick)
+    return () => cancel()
+  }
+
+  #timeOut(delivery: Delivery): void {
+    const what = `Message ${delivery.id} of ${this.#contract.queue} was not handled within ${this.#settings.deadlineMs} ms.`
+    const error = new SpillwayError('HANDLER_TIMEOUT', what)
+    delivery.abort(error)
+    this.#report(error, delivery.id)
+    this.#retry(delivery, error.message)
+  }
+
+  async #renew(): Promise<void> {
+    const held = [...this.#running]
+    const leases = [
+      ...held.map((delivery) => delivery.lease),
+      ...this.#waiting.map((claimed) => claimed.lease),
+    ]
+    if (leases.length === 0) return
+    try {
+      const results = await this.#port.extend(this.#contract.queue, leases, this.#settings.leaseMs)
+      results.forEach((result, index) => {
+        if (result === 'extended') return
+        const delivery = held[index]
+        if (delivery) this.#lost(delivery)
+        else this.#dropWaiting(leases[index]!)
+      })
+    } catch (thrown) {
+      this.#report(engineFailure(thrown))
+    }
+  }
+
+  #lost(delivery: Delivery): void {
+    if (delivery.ended) return
+    const error = new SpillwayError(
+      'LEASE_LOST',
+      `The lease of message ${delivery.id} of ${this.#contract.queue} was lost while it was handled.`,
+    )
+    delivery.abort(error)
+    this.#release(delivery)
+    this.#report(error, delivery.id)
+  }
+
+  #dropWaiting(lease: string): void {
+    const index = this.#waiting.findIndex((claimed) => claimed.lease === lease)
+    if (index >= 0) this.#waiting.splice(index, 1)
+  }
+
+  /** Waits for what is under way; once `abandon` fires aborts it, and after a moment gives the leases back regardless. */
+  async #finish(abandon: AbortSignal): Promise<void> {
+    const abort = () => {
+      for (const delivery of this.#running)
+        delivery.abort(new SpillwayError('ABORTED', 'The consumer is stopping.'))
+      this.#clock.after(lingerMs, () => {
+        for (const delivery of this.#running) this.#end(delivery, { kind: 'release' })
+      })
+    }
+    if (abandon.aborted) abort()
+    else abandon.addEventListener('abort', abort, { once: true })
+    while (this.#running.size > 0) await this.#untilChanged()
+    abandon.removeEventListener('abort', abort)
+  }
+
+  #untilChanged(): Promise<void> {
+    if (this.#settler.full) return this.#settler.drained()
+    return new Promise((resolve) => {
+      this.#changed = resolve
+    })
+  }
+
+  #change(): void {
+    this.#changed?.()
+    this.#changed = undefined
+  }
+}
+
+type Ending =
+  | { readonly kind: 'done' | 'release' }
+  | { readonly kind: 'retry'; readonly delayMs: number }
+  | { readonly kind: 'dead-letter'; readonly reason: string }
+
+function engineFailure(thrown: unknown): SpillwayError {
+  if (isSpillwayError(thrown)) return thrown
+  return new SpillwayError('ENGINE_FAILED', asError(thrown).message, { cause: thrown })
+}
