@@ -80,7 +80,7 @@ export type Opened<Out> = Message<Out> | SpillwayError
 
 /** Reads a stored message: envelope, version, upcasting, validation. What is wrong with it comes back as the error. */
 export function unseal<Out>(
-  contract: Contract<never, Out>,
+  contract: Contract<unknown, Out>,
   body: string,
 ): Opened<Out> | Promise<Opened<Out>> {
   const message = decode(body)
@@ -89,7 +89,7 @@ export function unseal<Out>(
 
 /** The same for an envelope that was already decoded, to see which contract it belongs to. */
 export function openMessage<Out>(
-  contract: Contract<never, Out>,
+  contract: Contract<unknown, Out>,
   message: Message,
 ): Opened<Out> | Promise<Opened<Out>> {
   const data = upcast(contract, message)
@@ -99,7 +99,7 @@ export function openMessage<Out>(
   return accept(contract, message, result)
 }
 
-function upcast(contract: Contract<never, unknown>, message: Message): { value: unknown } | SpillwayError {
+function upcast(contract: Contract<unknown, unknown>, message: Message): { value: unknown } | SpillwayError {
   const version = versionOf(message.dataschema)
   if (version === contract.version) return { value: message.data }
   if (version === undefined || version > contract.version || version < 1)
@@ -127,7 +127,7 @@ function upcast(contract: Contract<never, unknown>, message: Message): { value: 
 }
 
 function accept<Out>(
-  contract: Contract<never, Out>,
+  contract: Contract<unknown, Out>,
   message: Message,
   checked: Checked<unknown>,
 ): Opened<Out> {

@@ -227,6 +227,12 @@ export function asError(thrown: unknown): Error {
   return new Error(`a value that is no Error was thrown: ${describe(thrown)}`, { cause: thrown })
 }
 
+/** Anything that was thrown, as a SpillwayError: what is none becomes the cause of an ENGINE_FAILED. */
+export function asSpillwayError(thrown: unknown): SpillwayError {
+  if (isSpillwayError(thrown)) return thrown
+  return new SpillwayError('ENGINE_FAILED', `${asError(thrown).message}.`, { cause: thrown })
+}
+
 function describe(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 200))
   try {

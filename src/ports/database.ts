@@ -45,6 +45,7 @@ export interface Database<Db> {
 
 export interface CommitUnit<Db> {
   readonly effects?: ((db: Db) => unknown) | undefined
+  /** Read after the effects have run: they may add to it. */
   readonly outbox: readonly OutboxMessage[]
   readonly inbox?: InboxEntry | undefined
   readonly progress?: Progress | undefined

@@ -5,7 +5,7 @@ import { type Clock, sleep, systemClock } from '../core/clock.ts'
 import type { QueueContract } from '../core/contract.ts'
 import { type Duration, milliseconds } from '../core/duration.ts'
 import { unseal } from '../core/envelope.ts'
-import { asError, isSpillwayError, SpillwayError } from '../core/errors.ts'
+import { asError, asSpillwayError, isSpillwayError, SpillwayError } from '../core/errors.ts'
 import { type Background, background } from '../core/lifecycle.ts'
 import type { Message } from '../core/message.ts'
 import { isOutcome } from '../core/outcome.ts'
@@ -37,7 +37,7 @@ export type Consumer = Background
 const lingerMs = 1_000
 
 export function consume<Out>(
-  contract: QueueContract<never, Out>,
+  contract: QueueContract<unknown, Out>,
   port: QueuePort,
   handler: Handler<Out>,
   options: ConsumeOptions,
@@ -72,7 +72,7 @@ interface Settings {
 }
 
 class Worker<Out> {
-  readonly #contract: QueueContract<never, Out>
+  readonly #contract: QueueContract<unknown, Out>
   readonly #port: QueuePort
   readonly #handler: Handler<Out>
   readonly #settings: Settings
@@ -86,7 +86,7 @@ class Worker<Out> {
   #stopping = false
 
   constructor(
-    contract: QueueContract<never, Out>,
+    contract: QueueContract<unknown, Out>,
     port: QueuePort,
     handler: Handler<Out>,
     settings: Settings,
@@ -105,7 +105,11 @@ class Worker<Out> {
 
   async run(stopping: AbortSignal, abandon: AbortSignal): Promise<void> {
     const cancelTick = this.#everyTick()
-    stopping.addEventListener('abort', () => this.#change(), { once: true })
+    const onStop = () => {
+      this.#stopping = true
+      this.#change()
+    }
+    stopping.addEventListener('abort', onStop, { once: true })
     try {
       await this.#claimUntil(stopping)
     } finally {
@@ -140,7 +144,7 @@ class Worker<Out> {
       } catch (thrown) {
         if (stopping.aborted) return
         if (isSpillwayError(thrown) && !thrown.retryable) throw thrown
-        this.#report(engineFailure(thrown))
+        this.#report(asSpillwayError(thrown))
         failures += 1
         const policy = { attempts: 0, initialMs: 100, maxMs: 5_000 }
         await sleep(this.#clock, 50 + backoff(policy, failures), stopping).catch(() => {})
@@ -173,13 +177,15 @@ class Worker<Out> {
   async #handle(delivery: Delivery, opened: Message<Out> | SpillwayError): Promise<void> {
     if (opened instanceof SpillwayError) {
       this.#report(opened, delivery.id)
-      return this.#end(delivery, { kind: 'dead-letter', reason: opened.message })
+      this.#end(delivery, { kind: 'dead-letter', reason: opened.message })
+      return
     }
     let result: unknown
     try {
       result = await this.#handler(opened, delivery)
     } catch (thrown) {
-      return this.#failed(delivery, thrown)
+      this.#failed(delivery, thrown)
+      return
     }
     if (!isOutcome(result)) return this.#end(delivery, { kind: 'done' })
     if (result.outcome === 'dead-letter')
@@ -190,7 +196,10 @@ class Worker<Out> {
   #failed(delivery: Delivery, thrown: unknown): void {
     if (delivery.ended) return
     const error = asError(thrown)
-    if (this.#stopping && delivery.aborted) return this.#end(delivery, { kind: 'release' })
+    if (this.#stopping && delivery.aborted) {
+      this.#end(delivery, { kind: 'release' })
+      return
+    }
     const what = `Handling message ${delivery.id} of ${this.#contract.queue} failed at attempt ${delivery.attempt}: ${error.message}.`
     this.#report(new SpillwayError('HANDLER_FAILED', what, { cause: thrown }), delivery.id)
     this.#retry(delivery, error.message)
@@ -275,7 +284,7 @@ class Worker<Out> {
         else this.#dropWaiting(leases[index]!)
       })
     } catch (thrown) {
-      this.#report(engineFailure(thrown))
+      this.#report(asSpillwayError(thrown))
     }
   }
 
@@ -327,8 +336,3 @@ type Ending =
   | { readonly kind: 'done' | 'release' }
   | { readonly kind: 'retry'; readonly delayMs: number }
   | { readonly kind: 'dead-letter'; readonly reason: string }
-
-function engineFailure(thrown: unknown): SpillwayError {
-  if (isSpillwayError(thrown)) return thrown
-  return new SpillwayError('ENGINE_FAILED', asError(thrown).message, { cause: thrown })
-}

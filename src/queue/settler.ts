@@ -1,7 +1,7 @@
 // Settlements in batches: whatever ends while one settle call is under way goes out together in the next.
 import { backoff } from '../core/backoff.ts'
 import { type Clock, sleep } from '../core/clock.ts'
-import { asError, isSpillwayError, SpillwayError } from '../core/errors.ts'
+import { asSpillwayError, SpillwayError } from '../core/errors.ts'
 import type { QueuePort, Settlement } from '../ports/queue.ts'
 
 const batch = 1_000
@@ -74,9 +74,7 @@ export class Settler {
           )
         return
       } catch (thrown) {
-        const error = isSpillwayError(thrown)
-          ? thrown
-          : new SpillwayError('ENGINE_FAILED', asError(thrown).message, { cause: thrown })
+        const error = asSpillwayError(thrown)
         this.#report(error)
         if (!error.retryable || this.#clock.now() >= giveUpAt) return
         await sleep(this.#clock, 20 + backoff({ attempts: 0, initialMs: 50, maxMs: 2_000 }, failures))
