@@ -1,0 +1,56 @@
+// One attempt at one event: what a handler is told about it.
+import type { Progress } from '../ports/database.ts'
+import type { StreamRecord } from '../ports/stream.ts'
+
+export class EventDelivery {
+  readonly partition: number
+  readonly position: number
+  /** Milliseconds since the epoch, by the engine's clock. */
+  readonly appendedAt: number
+  /** 1 for the first attempt since this member got the partition. */
+  readonly attempt: number
+  /** Milliseconds since the epoch: when the attempt is ended and its signal fires. */
+  readonly deadlineAt: number
+  readonly #progress: () => Progress | undefined
+  readonly #controller: AbortController = new AbortController()
+  #ended = false
+
+  constructor(
+    record: StreamRecord,
+    attempt: number,
+    deadlineAt: number,
+    progress: () => Progress | undefined,
+  ) {
+    this.partition = record.partition
+    this.position = record.position
+    this.appendedAt = record.appendedAt
+    this.attempt = attempt
+    this.deadlineAt = deadlineAt
+    this.#progress = progress
+  }
+
+  /** Fires at the deadline, when the partition is lost, and when a stop has waited long enough. */
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  /** True once the attempt no longer counts: its effects must not be committed any more. */
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  /** @internal The mark that this event was handled, as it stands now; only where a database keeps the progress. */
+  progress(): Progress | undefined {
+    return this.#progress()
+  }
+
+  /** @internal */
+  abort(reason: unknown): void {
+    this.#controller.abort(reason)
+  }
+
+  /** @internal */
+  end(): void {
+    this.#ended = true
+  }
+}

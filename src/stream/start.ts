@@ -1,0 +1,20 @@
+// Where reading begins, turned into a position for every partition.
+import type { PartitionBounds, PartitionPosition, StreamPort } from '../ports/stream.ts'
+
+/** Where reading starts: the first event kept, the next one to come, a time, or positions. */
+export type Start = 'earliest' | 'latest' | Date | readonly PartitionPosition[]
+
+/** A partition that positions do not name starts at its earliest. */
+export async function startPositions(
+  port: StreamPort,
+  stream: string,
+  start: Start,
+  bounds: readonly PartitionBounds[],
+): Promise<PartitionPosition[]> {
+  if (start instanceof Date) return port.positionsAt(stream, start.getTime())
+  if (start === 'latest') return bounds.map(({ partition, next }) => ({ partition, position: next }))
+  if (start === 'earliest')
+    return bounds.map(({ partition, earliest }) => ({ partition, position: earliest }))
+  const named = new Map(start.map(({ partition, position }) => [partition, position]))
+  return bounds.map(({ partition, earliest }) => ({ partition, position: named.get(partition) ?? earliest }))
+}
