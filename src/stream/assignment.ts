@@ -5,7 +5,7 @@ import { decode, type Message } from '../core/message.ts'
 import type { HeldPartition, Progress } from '../ports/database.ts'
 import type { StreamRecord } from '../ports/stream.ts'
 import type { EventDelivery } from './event-delivery.ts'
-import type { Handled, SubscriptionPlan } from './subscription.ts'
+import type { Handled, SubscriptionPlan } from './plan.ts'
 import { Window, type WindowEntry } from './window.ts'
 
 /** An event on its way through its handler. */

@@ -12,6 +12,7 @@ export class EventDelivery {
   /** Milliseconds since the epoch: when the attempt is ended and its signal fires. */
   readonly deadlineAt: number
   readonly #progress: () => Progress | undefined
+  #low = -1
   readonly #controller: AbortController = new AbortController()
   #ended = false
 
@@ -41,7 +42,14 @@ export class EventDelivery {
 
   /** @internal The mark that this event was handled, as it stands now; only where a database keeps the progress. */
   progress(): Progress | undefined {
-    return this.#progress()
+    const progress = this.#progress()
+    this.#low = progress?.low ?? -1
+    return progress
+  }
+
+  /** @internal The `low` of the mark that was last asked for. */
+  get markedLow(): number {
+    return this.#low
   }
 
   /** @internal */

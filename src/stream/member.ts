@@ -8,8 +8,8 @@ import type { CommittedPosition, Membership, StreamPort } from '../ports/stream.
 import { Assignment, type Task } from './assignment.ts'
 import { deadEvent, deadStream } from './dead-events.ts'
 import { EventDelivery } from './event-delivery.ts'
+import type { Settings, SubscriptionPlan } from './plan.ts'
 import { startPositions } from './start.ts'
-import type { Settings, SubscriptionPlan } from './subscription.ts'
 
 /** Records read and not handled yet, over all partitions; and records held up behind a blocked key, for each. */
 const readAhead = 2_000
@@ -244,7 +244,7 @@ export class Member {
     const { assignment } = task
     if (assignment.gone) return
     const next = assignment.finish(task)
-    if (stored) assignment.storedLow = Math.max(assignment.storedLow, assignment.window.low)
+    if (stored) assignment.storedLow = Math.max(assignment.storedLow, task.delivery?.markedLow ?? -1)
     if (next && !assignment.draining) this.#ready.push(next)
     this.#runReady()
     if (assignment.window.open < readAhead / 2) this.#interruptIfStarved()
@@ -279,7 +279,7 @@ export class Member {
     if (store) {
       const destination = { kind: 'stream' as const, name: deadStream(this.#plan) }
       const outbox = [{ destination, id: dead.id, key: undefined, body: dead.body }]
-      const progress = task.assignment.progress(task.entry)
+      const progress = delivery.progress()
       const outcome = await store.commit({ outbox, progress, timeoutMs: 5_000 })
       if (delivery.ended) return
       if (outcome === 'stale') this.#retake(task.assignment)

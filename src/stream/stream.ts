@@ -8,8 +8,9 @@ import { partitionOf } from '../core/partition.ts'
 import { refuseInside } from '../core/scope.ts'
 import { missing } from '../ports/capability.ts'
 import type { AppendRecord, PartitionPosition, StreamPort, StreamRecord } from '../ports/stream.ts'
+import type { EventHandler, SubscribeOptions } from './plan.ts'
 import { type Start, startPositions } from './start.ts'
-import { type EventHandler, type SubscribeOptions, type Subscription, subscribe } from './subscription.ts'
+import { type Subscription, subscribe } from './subscription.ts'
 
 export interface AppendOptions {
   /** Names the event for ever. Default: a new id. */

@@ -1,0 +1,117 @@
+// Handlers of a service: what they are given, and how they become handlers of a queue and of a stream.
+import type { EventContract, QueueContract } from '../core/contract.ts'
+import { asError, SpillwayError } from '../core/errors.ts'
+import type { Message } from '../core/message.ts'
+import { isOutcome } from '../core/outcome.ts'
+import { runInside } from '../core/scope.ts'
+import type { Delivery } from '../queue/delivery.ts'
+import type { EventDelivery } from '../stream/event-delivery.ts'
+import { type Sender, type Tx, Unit, type UnitHome, type UnitMark } from './unit.ts'
+
+/**
+ * What a handler of a service is given. It does its outside I/O first; what it publishes and sends is gathered. At
+ * its end, or when it calls `commit`, one short transaction stores the effects, the messages, and the mark that this
+ * message was handled: all of it, or nothing.
+ */
+export interface HandlerContext<Db> extends Sender {
+  /** Fires at the deadline, when the message passed to another consumer, and when a stop has waited long enough. */
+  readonly signal: AbortSignal
+  /** 1 for the first attempt. */
+  readonly attempt: number
+  /**
+   * Runs `work` in the transaction and commits. Once for each handler, as its last act. Rejects with what `work` threw,
+   * with LEASE_LOST when the message passed to another consumer, with COMMIT_TWICE the second time.
+   */
+  commit(work?: (tx: Tx<Db>) => unknown): Promise<void>
+}
+
+/** Returning means done; `return retry()` or `deadLetter()` says otherwise; throwing means retry by the policy. */
+export type ServiceHandler<Out, Db> = (message: Message<Out>, context: HandlerContext<Db>) => unknown
+
+type AnyDelivery = Pick<Delivery, 'signal' | 'attempt' | 'ended'>
+
+/** The queue's handler for a service's handler: with a database the inbox makes the effects happen once. */
+export function workHandler<Out, Db>(
+  home: UnitHome<Db>,
+  queue: QueueContract<unknown, Out>,
+  handler: ServiceHandler<Out, Db>,
+): (message: Message<Out>, delivery: Delivery) => Promise<unknown> {
+  const consumer = queue.queue
+  return async (message, delivery) => {
+    const seen = await home.database?.handled(consumer, [message.id])
+    if (seen?.has(message.id)) return undefined
+    const mark = () => (home.database ? { inbox: { consumer, id: message.id } } : {})
+    const { result } = await runUnit(home, queue.type, message, delivery, mark, handler)
+    return result
+  }
+}
+
+/** The stream's handler for a service's handler: with a database the progress is committed with the effects. */
+export function eventHandler<Out, Db>(
+  home: UnitHome<Db>,
+  event: EventContract<unknown, Out>,
+  handler: ServiceHandler<Out, Db>,
+): (message: Message<Out>, delivery: EventDelivery) => Promise<unknown> {
+  return async (message, delivery) => {
+    const mark = () => {
+      const progress = delivery.progress()
+      return progress ? { progress } : {}
+    }
+    const { result, stale } = await runUnit(home, event.type, message, delivery, mark, handler)
+    if (result !== undefined) return result
+    if (stale) return 'stale'
+    return home.database ? 'committed' : undefined
+  }
+}
+
+async function runUnit<Out, Db>(
+  home: UnitHome<Db>,
+  type: string,
+  message: Message<Out>,
+  delivery: AnyDelivery,
+  mark: () => UnitMark,
+  handler: ServiceHandler<Out, Db>,
+): Promise<{ readonly result: unknown; readonly stale: boolean }> {
+  let stale = false
+  const unit = new Unit<Db>(home, message, () => {
+    if (delivery.ended) throw leaseLost(type, message.id)
+    return mark()
+  })
+  const commit = async (work?: (tx: Tx<Db>) => unknown): Promise<void> => {
+    if ((await unit.commit(work)) !== 'stale') return
+    stale = true
+    throw leaseLost(type, message.id)
+  }
+  const context: HandlerContext<Db> = {
+    get signal() {
+      return delivery.signal
+    },
+    attempt: delivery.attempt,
+    publish: (event, data, options) => unit.publish(event, data, options),
+    send: (queue, data, options) => unit.send(queue, data, options),
+    commit,
+  }
+  try {
+    const result = await runInside(`the handler of ${type}`, () => handler(message, context))
+    if (!unit.committed) {
+      if (isOutcome(result)) return { result, stale }
+      await commit()
+    }
+  } catch (thrown) {
+    if (!stale && !unit.committed) throw thrown
+    // What was committed stays committed: a throw after it must not run the effects again.
+    if (!stale) {
+      const what = `The handler of ${type} threw after its commit, for message ${message.id}: ${asError(thrown).message}.`
+      const error = new SpillwayError('HANDLER_FAILED', what, { cause: thrown, retryable: false })
+      home.onReport?.({ from: `the handler of ${type}`, error, messageId: message.id })
+    }
+  }
+  return { result: undefined, stale }
+}
+
+function leaseLost(type: string, id: string): SpillwayError {
+  return new SpillwayError(
+    'LEASE_LOST',
+    `Message ${id} of ${type} passed to another consumer before its handler committed.`,
+  )
+}

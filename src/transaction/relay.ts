@@ -1,0 +1,192 @@
+// The relay: moves committed messages from a service's outbox to their destinations, in order, again after a crash.
+import { backoff } from '../core/backoff.ts'
+import { type Clock, systemClock } from '../core/clock.ts'
+import { asSpillwayError, type SpillwayError } from '../core/errors.ts'
+import { newId } from '../core/id.ts'
+import { type Background, background } from '../core/lifecycle.ts'
+import { partitionOf } from '../core/partition.ts'
+import type { OnReport } from '../core/report.ts'
+import type { Destination, OutboxPort, OutboxRow } from '../ports/database.ts'
+import type { QueuePort } from '../ports/queue.ts'
+import type { StreamPort } from '../ports/stream.ts'
+
+/** Finds where messages go. Throws UNKNOWN_QUEUE or UNKNOWN_STREAM for what does not exist. */
+export interface Destinations {
+  queue(name: string): QueuePort
+  stream(name: string): Promise<{ readonly port: StreamPort; readonly partitions: number }>
+}
+
+export interface RelayOptions {
+  readonly service: string
+  readonly onReport?: OnReport
+  readonly clock?: Clock
+  /** How often to look when nobody wakes it. Default 500 ms. */
+  readonly pollMs?: number
+}
+
+export interface Relay extends Background {
+  /** Look now: something was committed. */
+  wake(): void
+}
+
+const batch = 500
+const lockMs = 10_000
+/** How soon to ask again for a lock that another process holds, while a message of ours may wait for it. */
+const contendedMs = 20
+
+export function relay(outbox: OutboxPort, destinations: Destinations, options: RelayOptions): Relay {
+  const worker = new Worker(outbox, destinations, options)
+  const running = background(({ stopping }) => worker.run(stopping), options.clock)
+  return { ...running, [Symbol.asyncDispose]: running[Symbol.asyncDispose], wake: () => worker.wake() }
+}
+
+class Worker {
+  readonly #outbox: OutboxPort
+  readonly #destinations: Destinations
+  readonly #options: RelayOptions
+  readonly #clock: Clock
+  readonly #holder: string = newId()
+  /** Destinations that failed: when to try them again, and how often they failed in a row. */
+  readonly #paused = new Map<string, { readonly until: number; readonly failures: number }>()
+  #woken = false
+  #wake: (() => void) | undefined
+
+  constructor(outbox: OutboxPort, destinations: Destinations, options: RelayOptions) {
+    this.#outbox = outbox
+    this.#destinations = destinations
+    this.#options = options
+    this.#clock = options.clock ?? systemClock
+  }
+
+  wake(): void {
+    this.#woken = true
+    this.#wake?.()
+  }
+
+  async run(stopping: AbortSignal): Promise<void> {
+    stopping.addEventListener('abort', () => this.#wake?.(), { once: true })
+    for (let failures = 0; ; ) {
+      this.#woken = false
+      let contended = false
+      try {
+        contended = !(await this.#drain())
+        failures = 0
+      } catch (thrown) {
+        failures += 1
+        this.#report(asSpillwayError(thrown))
+      }
+      if (stopping.aborted) return
+      const pollMs = this.#options.pollMs ?? 500
+      const waitMs =
+        failures > 0
+          ? backoff({ attempts: 0, initialMs: 200, maxMs: 5_000 }, failures) + 50
+          : contended
+            ? contendedMs
+            : pollMs
+      await this.#wait(failures > 0 ? Math.max(waitMs, 50) : waitMs)
+    }
+  }
+
+  async #wait(ms: number): Promise<void> {
+    if (this.#woken) return
+    await new Promise<void>((resolve) => {
+      const cancel = this.#clock.after(ms, resolve)
+      this.#wake = () => {
+        cancel()
+        resolve()
+      }
+    })
+    this.#wake = undefined
+  }
+
+  /** Sends what waits. False when another relay holds the lock. */
+  async #drain(): Promise<boolean> {
+    if ((await this.#outbox.pending()).length === 0) return true
+    if (!(await this.#outbox.lock(this.#holder, lockMs))) return false
+    try {
+      for (;;) {
+        const now = this.#clock.now()
+        const pending = (await this.#outbox.pending()).filter(
+          (to) => (this.#paused.get(nameOf(to))?.until ?? 0) <= now,
+        )
+        if (pending.length === 0) return true
+        await Promise.all(pending.map((destination) => this.#drainTo(destination)))
+        if (!(await this.#outbox.lock(this.#holder, lockMs))) return false
+      }
+    } finally {
+      await this.#outbox.unlock(this.#holder)
+    }
+  }
+
+  async #drainTo(destination: Destination): Promise<void> {
+    let lockedAt = this.#clock.now()
+    for (;;) {
+      const rows = await this.#outbox.take(this.#holder, destination, batch)
+      if (rows.length === 0) return
+      try {
+        await this.#sendOrSetAside(destination, rows)
+        this.#paused.delete(nameOf(destination))
+      } catch (thrown) {
+        this.#pause(destination, asSpillwayError(thrown))
+        return
+      }
+      if (this.#clock.now() - lockedAt > lockMs / 3) {
+        if (!(await this.#outbox.lock(this.#holder, lockMs))) return
+        lockedAt = this.#clock.now()
+      }
+    }
+  }
+
+  /** A batch that can never be sent is sent row by row, and the rows to blame are set aside. */
+  async #sendOrSetAside(destination: Destination, rows: readonly OutboxRow[]): Promise<void> {
+    try {
+      await this.#send(destination, rows)
+      await this.#outbox.remove(rows)
+      return
+    } catch (thrown) {
+      const error = asSpillwayError(thrown)
+      if (error.retryable || error.code === 'ENGINE_FAILED' || error.code === 'CLOSED') throw error
+      if (rows.length === 1) {
+        this.#report(error, rows[0]!.id)
+        await this.#outbox.setAside(rows[0]!, error.message)
+        return
+      }
+    }
+    for (const row of rows) await this.#sendOrSetAside(destination, [row])
+  }
+
+  async #send(destination: Destination, rows: readonly OutboxRow[]): Promise<void> {
+    if (destination.kind === 'queue') {
+      const messages = rows.map((row) => ({ id: row.id, key: row.key, body: this.#numbered(row) }))
+      await this.#destinations.queue(destination.name).send(destination.name, messages)
+      return
+    }
+    const { port, partitions } = await this.#destinations.stream(destination.name)
+    const records = rows.map((row) => ({
+      partition: row.key === undefined ? row.sequence % partitions : partitionOf(row.key, partitions),
+      key: row.key,
+      body: this.#numbered(row),
+    }))
+    await port.append(destination.name, records)
+  }
+
+  /** The envelope with the attributes that let a receiver recognise a message sent twice. It is a JSON object that we wrote. */
+  #numbered(row: OutboxRow): string {
+    return `${row.body.slice(0, -1)},"producerid":"${this.#outbox.producerId}","sequence":"${row.sequence}"}`
+  }
+
+  #pause(destination: Destination, error: SpillwayError): void {
+    const failures = (this.#paused.get(nameOf(destination))?.failures ?? 0) + 1
+    const until = this.#clock.now() + 50 + backoff({ attempts: 0, initialMs: 200, maxMs: 5_000 }, failures)
+    this.#paused.set(nameOf(destination), { until, failures })
+    this.#report(error)
+  }
+
+  #report(error: SpillwayError, messageId?: string): void {
+    this.#options.onReport?.({ from: `the relay of ${this.#options.service}`, error, messageId })
+  }
+}
+
+function nameOf(destination: Destination): string {
+  return `${destination.kind} ${destination.name}`
+}
