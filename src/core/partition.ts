@@ -1,6 +1,9 @@
 // Which partition a key belongs to: the same on every engine, and the same as Kafka's own Java clients,
 // so that a stream can move between engines and be written by others without breaking the order per key.
 
+/** The partitions of a stream that nobody gave a number. */
+export const defaultPartitions = 8
+
 /** MurmurHash2, 32 bit, seed 0x9747b28c, by Austin Appleby (public domain), as Kafka's DefaultPartitioner uses it. */
 export function murmur2(data: Uint8Array): number {
   const m = 0x5bd1e995

@@ -1,0 +1,32 @@
+// spillway check: what is wrong with the wiring of a topology, before anything starts.
+import { Command } from 'commander'
+import { check, contextsOf, eventsOf, queuesOf } from '../topology/topology.ts'
+import { loadTopology } from './config-file.ts'
+import { reporting } from './reporting.ts'
+
+export function checkCommand(): Command {
+  return new Command('check')
+    .description(
+      'Check that every event handled is published, and every queue worked off. Exit code 1 if not.',
+    )
+    .option('-c, --config <file>', 'the topology (default: spillway.config.ts)')
+    .option('--json', 'print { problems: [] } for programs')
+    .action((options: { readonly config?: string; readonly json?: boolean }) =>
+      reporting(async () => {
+        const topology = await loadTopology(options.config)
+        const problems = check(topology)
+        if (problems.length > 0) process.exitCode = 1
+        if (options.json) {
+          process.stdout.write(`${JSON.stringify({ problems })}\n`)
+          return
+        }
+        for (const problem of problems) process.stdout.write(`problem: ${problem}\n`)
+        const contexts = contextsOf(topology)
+        const events = contexts.flatMap(eventsOf).length
+        const queues = contexts.flatMap(queuesOf).length
+        process.stdout.write(
+          `${contexts.length} contexts, ${events} events, ${queues} queues: ${problems.length === 0 ? 'sound' : `${problems.length} problems`}\n`,
+        )
+      }),
+    )
+}

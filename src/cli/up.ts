@@ -1,0 +1,52 @@
+// spillway up: runs the services of a topology until SIGTERM or SIGINT.
+import { Command } from 'commander'
+import type { Report } from '../core/report.ts'
+import { run } from '../topology/run.ts'
+import { loadTopology } from './config-file.ts'
+import { reporting } from './reporting.ts'
+
+interface UpOptions {
+  readonly config?: string
+  readonly only?: string[]
+  readonly engine?: string
+  readonly streams?: string
+  readonly strict?: boolean
+  readonly grace: string
+}
+
+export function upCommand(): Command {
+  return new Command('up')
+    .description('Run the services of a topology: all of them, or some with --only.')
+    .option('-c, --config <file>', 'the topology (default: spillway.config.ts)')
+    .option('--only <contexts...>', 'run only these contexts')
+    .option('--engine <url>', 'another engine than the topology names')
+    .option('--streams <url>', 'another engine for the streams')
+    .option('--strict', 'refuse an engine that is less durable than the promise')
+    .option('--grace <seconds>', 'how long handlers may finish after SIGTERM', '10')
+    .action((options: UpOptions) => reporting(() => up(options)))
+}
+
+async function up(options: UpOptions): Promise<void> {
+  const topology = await loadTopology(options.config)
+  const { only, engine, streams, strict } = options
+  const running = await run(topology, {
+    ...(only && { only }),
+    ...(engine && { engine }),
+    ...(streams && { streams }),
+    ...(strict && { strict }),
+    onReport: (report) => process.stderr.write(`${line(report)}\n`),
+  })
+  for (const { name, url, durability } of running.engines)
+    process.stdout.write(`engine ${name} at ${url}: ${durability.statement}\n`)
+  for (const warning of running.warnings) process.stderr.write(`warning: ${warning}\n`)
+  process.stdout.write('up; stop with Ctrl-C\n')
+  const signal = await new Promise<string>((resolve) => {
+    for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name))
+  })
+  process.stdout.write(`${signal}: finishing what is under way\n`)
+  await running.stop({ deadlineMs: Number(options.grace) * 1000 })
+}
+
+function line({ from, error }: Report): string {
+  return `${new Date().toISOString()} ${from}: ${error.message}`
+}

@@ -1,0 +1,37 @@
+// The one place that opens an engine from a URL. Engines are loaded when they are asked for, so that nobody carries the
+// weight of those that they do not use.
+import { SpillwayError } from './core/errors.ts'
+import type { Engine, EngineOptions } from './ports/engine.ts'
+
+type Opener = (url: string, options: EngineOptions) => Promise<Engine>
+
+const openers: Readonly<Record<string, Opener>> = {
+  sqlite: async (url, options) => {
+    const { sqlite } = await import('./engines/sqlite/engine.ts')
+    return sqlite({ ...options, path: url.slice('sqlite:'.length) })
+  },
+  postgres: async (url, options) => {
+    const { postgres } = await import('./engines/postgres/engine.ts')
+    return postgres({ ...options, url })
+  },
+  kafka: async (url, options) => {
+    const { kafka } = await import('./engines/kafka/engine.ts')
+    return kafka({ ...options, url })
+  },
+}
+const aliases: Readonly<Record<string, string>> = { postgresql: 'postgres' }
+
+/**
+ * Opens the engine that a URL names: `sqlite:./folder`, `postgres://…`, `kafka://…`. Throws INVALID_OPTION for a URL
+ * that names none, CLIENT_MISSING, ENGINE_UNAVAILABLE, ENGINE_TOO_OLD, STORE_CORRUPT, STORE_FROM_FUTURE, DURABILITY.
+ */
+export async function openEngine(url: string, options: EngineOptions = {}): Promise<Engine> {
+  const scheme = /^([a-z]+):./.exec(url)?.[1] ?? ''
+  const opener = openers[aliases[scheme] ?? scheme]
+  if (opener) return opener(url, options)
+  const known = ['sqlite:./folder', 'postgres://user@host/database', 'kafka://host:9092'].join(', ')
+  throw new SpillwayError(
+    'INVALID_OPTION',
+    `The engine URL begins with ${JSON.stringify(scheme)}, which names no engine; write ${known}.`,
+  )
+}

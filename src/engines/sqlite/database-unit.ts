@@ -1,0 +1,112 @@
+// One unit of work inside a transaction: fence, inbox, effects, outbox. And the statements that it takes.
+import { SpillwayError } from '../../core/errors.ts'
+import type { CommitOutcome, CommitUnit, Destination, Progress } from '../../ports/database.ts'
+import type { SqliteHandle, SqliteStatement } from './database.ts'
+
+const names = [
+  'begin',
+  'commit',
+  'rollback',
+  'savepoint',
+  'release',
+  'rollbackTo',
+  'unsynced',
+  'synced',
+  'impatient',
+  'patient',
+  'advance',
+  'remember',
+  'forget',
+  'raise',
+  'finishedOf',
+  'enter',
+  'seen',
+  'prune',
+  'send',
+  'destination',
+  'addDestination',
+] as const
+
+export type UnitStatements = Readonly<Record<(typeof names)[number], SqliteStatement>>
+
+const partitionIs = 'stream = ? AND consumer_group = ? AND partition = ?'
+
+const sql: Record<keyof UnitStatements, string> = {
+  begin: 'BEGIN IMMEDIATE',
+  commit: 'COMMIT',
+  rollback: 'ROLLBACK',
+  savepoint: 'SAVEPOINT spillway_unit',
+  release: 'RELEASE spillway_unit',
+  rollbackTo: 'ROLLBACK TO spillway_unit',
+  unsynced: 'PRAGMA synchronous = NORMAL',
+  synced: 'PRAGMA synchronous = FULL',
+  impatient: 'PRAGMA busy_timeout = 0',
+  patient: 'PRAGMA busy_timeout = 5000',
+  advance: `UPDATE spillway_progress
+    SET sequences = CASE WHEN coalesce(position, -1) < ?1 THEN ?2 ELSE sequences END,
+        position = max(coalesce(position, -1), ?1)
+    WHERE stream = ?3 AND consumer_group = ?4 AND partition = ?5 AND generation = ?6
+    RETURNING position`,
+  remember:
+    'INSERT OR IGNORE INTO spillway_finished (stream, consumer_group, partition, position) VALUES (?, ?, ?, ?)',
+  forget: `DELETE FROM spillway_finished WHERE ${partitionIs} AND position < ?`,
+  raise: `INSERT INTO spillway_progress (stream, consumer_group, partition, generation) VALUES (?, ?, ?, 1)
+    ON CONFLICT DO UPDATE SET generation = generation + 1
+    RETURNING generation, position, sequences`,
+  finishedOf: `SELECT position FROM spillway_finished WHERE ${partitionIs} ORDER BY position`,
+  enter: 'INSERT OR IGNORE INTO spillway_inbox (consumer, id, handled_at) VALUES (?, ?, ?)',
+  seen: 'SELECT 1 FROM spillway_inbox WHERE consumer = ? AND id = ?',
+  prune: `DELETE FROM spillway_inbox WHERE entry IN
+    (SELECT entry FROM spillway_inbox ORDER BY entry LIMIT 1000) AND handled_at < ?`,
+  send: 'INSERT INTO spillway_outbox (destination, id, key, body) VALUES (?, ?, ?, ?)',
+  destination: 'SELECT destination FROM spillway_destination WHERE kind = ? AND name = ?',
+  addDestination: 'INSERT INTO spillway_destination (kind, name) VALUES (?, ?)',
+}
+
+export function prepareUnit(db: SqliteHandle): UnitStatements {
+  return Object.fromEntries(names.map((name) => [name, db.prepare(sql[name])])) as UnitStatements
+}
+
+/** Applies the unit inside the open transaction. The caller undoes it when the outcome is not 'committed'. */
+export function applyUnit(
+  db: SqliteHandle,
+  statements: UnitStatements,
+  unit: CommitUnit<SqliteHandle>,
+): CommitOutcome {
+  if (unit.progress && !advance(statements, unit.progress)) return 'stale'
+  if (
+    unit.inbox &&
+    Number(statements.enter.run(unit.inbox.consumer, unit.inbox.id, Date.now()).changes) === 0
+  )
+    return 'duplicate'
+  if (unit.effects) refuseAsynchronous(unit.effects(db))
+  for (const { destination, id, key, body } of unit.outbox)
+    statements.send.run(destinationId(statements, destination), id, key ?? null, body)
+  return 'committed'
+}
+
+function advance(statements: UnitStatements, progress: Progress): boolean {
+  const { stream, group, partition, generation, finished, low, sequences } = progress
+  const row = statements.advance.get(low, JSON.stringify(sequences), stream, group, partition, generation) as
+    | { position: number }
+    | undefined
+  if (!row) return false
+  if (finished >= row.position) statements.remember.run(stream, group, partition, finished)
+  else statements.forget.run(stream, group, partition, row.position)
+  return true
+}
+
+function destinationId(statements: UnitStatements, { kind, name }: Destination): number {
+  const known = statements.destination.get(kind, name) as { destination: number } | undefined
+  return known?.destination ?? Number(statements.addDestination.run(kind, name).lastInsertRowid)
+}
+
+function refuseAsynchronous(returned: unknown): void {
+  if (typeof (returned as { then?: unknown } | null | undefined)?.then !== 'function') return
+  Promise.resolve(returned).catch(() => {})
+  throw new SpillwayError(
+    'COMMIT_ASYNC',
+    'The function given to commit() returned a promise, but an SQLite transaction is synchronous.',
+    { engine: 'sqlite' },
+  )
+}

@@ -1,0 +1,251 @@
+// The transaction seam on SQLite: a service's own file, on the service's own thread, because its effects are synchronous
+// functions on its own handle. Units that end in the same turn of the event loop share one transaction and one fsync.
+import { mkdirSync } from 'node:fs'
+import { dirname } from 'node:path'
+import type { DatabaseSync } from 'node:sqlite'
+import { SpillwayError } from '../../core/errors.ts'
+import type {
+  CommitOutcome,
+  CommitUnit,
+  Database,
+  DatabaseSource,
+  HeldPartition,
+  OutboxPort,
+} from '../../ports/database.ts'
+import { databaseMigrations } from './database-migrations.ts'
+import { applyUnit, prepareUnit, type UnitStatements } from './database-unit.ts'
+import { isBusy, isNative, translate } from './native-error.ts'
+import { migrate, openFile } from './open-file.ts'
+import { SqliteOutbox } from './outbox.ts'
+
+/** What we need of a handle; node:sqlite's DatabaseSync and better-sqlite3's Database both have it. */
+export interface SqliteHandle {
+  exec(sql: string): unknown
+  prepare(sql: string): SqliteStatement
+  close(): unknown
+}
+
+export interface SqliteStatement {
+  run(...values: (string | number | null)[]): {
+    readonly changes: number | bigint
+    readonly lastInsertRowid: number | bigint
+  }
+  get(...values: (string | number | null)[]): unknown
+  all(...values: (string | number | null)[]): unknown[]
+}
+
+export interface SqliteDatabaseOptions<Db> {
+  /** Runs once at opening, before anything else: the place to create or migrate the service's own tables. */
+  readonly setup?: (db: Db) => void
+}
+
+const schema = { migrations: databaseMigrations, version: 'spillway_version' }
+/** How long a write waits for another process's lock, without blocking the event loop. */
+const lockTimeoutMs = 10_000
+const busyTimeoutMs = 5_000
+const maxUnits = 200
+
+/**
+ * A service's database in an SQLite file, which Spillway opens (with its folder) and closes; or a handle of one's own
+ * (node:sqlite or better-sqlite3, in WAL mode), which stays open. It is set to `synchronous=FULL`.
+ */
+export function sqliteDatabase(
+  path: string,
+  options?: SqliteDatabaseOptions<DatabaseSync>,
+): DatabaseSource<DatabaseSync>
+export function sqliteDatabase<Db extends SqliteHandle>(
+  handle: Db,
+  options?: SqliteDatabaseOptions<Db>,
+): DatabaseSource<Db>
+export function sqliteDatabase(
+  source: string | SqliteHandle,
+  options: SqliteDatabaseOptions<never> = {},
+): DatabaseSource<SqliteHandle> {
+  return {
+    async open(service) {
+      const setup = options.setup as ((db: SqliteHandle) => void) | undefined
+      if (typeof source !== 'string') {
+        source.exec('PRAGMA synchronous = FULL')
+        migrate(withState(source), `the database of ${service}`, schema)
+        setup?.(source)
+        return new SqliteDatabase(source, `sqlite (handle of ${service})`, false)
+      }
+      mkdirSync(dirname(source), { recursive: true })
+      const settings = { synchronous: 'full' as const, openTimeoutMs: 10_000, busyTimeoutMs }
+      const handle = openFile(source, schema, settings)
+      try {
+        setup?.(handle)
+        return new SqliteDatabase(handle, source, true)
+      } catch (thrown) {
+        handle.close()
+        throw thrown
+      }
+    },
+  }
+}
+
+/** The one property that the two drivers name differently. */
+function withState(handle: SqliteHandle): DatabaseSync {
+  return {
+    exec: (sql: string) => handle.exec(sql),
+    prepare: (sql: string) => handle.prepare(sql),
+    get isTransaction() {
+      return inTransaction(handle)
+    },
+  } as unknown as DatabaseSync
+}
+
+function inTransaction(handle: SqliteHandle): boolean {
+  const { isTransaction, inTransaction } = handle as { isTransaction?: boolean; inTransaction?: boolean }
+  return isTransaction ?? inTransaction ?? false
+}
+
+interface Waiting {
+  readonly unit: CommitUnit<SqliteHandle>
+  readonly resolve: (outcome: CommitOutcome) => void
+  readonly reject: (error: unknown) => void
+}
+
+class SqliteDatabase implements Database<SqliteHandle> {
+  readonly name: string
+  readonly db: SqliteHandle
+  readonly outbox: OutboxPort
+  readonly #owned: boolean
+  readonly #statements: UnitStatements
+  #waiting: Waiting[] = []
+  #flushing: Promise<void> | undefined
+  #closed = false
+
+  constructor(db: SqliteHandle, name: string, owned: boolean) {
+    this.db = db
+    this.name = name
+    this.#owned = owned
+    this.#statements = prepareUnit(db)
+    this.outbox = new SqliteOutbox(db, (synced, work) => this.#write(synced, work))
+  }
+
+  commit(unit: CommitUnit<SqliteHandle>): Promise<CommitOutcome> {
+    if (this.#closed) return Promise.reject(this.#closedError())
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ unit, resolve, reject })
+      this.#flushing ??= new Promise<void>((turn) => setImmediate(turn)).then(() => this.#flush())
+    })
+  }
+
+  async handled(consumer: string, ids: readonly string[]): Promise<ReadonlySet<string>> {
+    return new Set(ids.filter((id) => this.#statements.seen.get(consumer, id) !== undefined))
+  }
+
+  acquire(stream: string, group: string, partition: number): Promise<HeldPartition> {
+    return this.#write(true, () => {
+      const row = this.#statements.raise.get(stream, group, partition) as {
+        generation: number
+        position: number | null
+        sequences: string
+      }
+      const finished = this.#statements.finishedOf.all(stream, group, partition) as { position: number }[]
+      return {
+        generation: row.generation,
+        position: row.position,
+        finished: finished.map(({ position }) => position),
+        sequences: JSON.parse(row.sequences) as Record<string, number>,
+      }
+    })
+  }
+
+  prune(before: number): Promise<number> {
+    return this.#write(false, () => Number(this.#statements.prune.run(before).changes))
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    while (this.#flushing) await this.#flushing
+    if (this.#owned) this.db.close()
+  }
+
+  async #flush(): Promise<void> {
+    try {
+      while (this.#waiting.length > 0) await this.#flushSome(this.#waiting.splice(0, maxUnits))
+    } finally {
+      this.#flushing = undefined
+    }
+  }
+
+  /** One transaction for some units, each under a savepoint of its own: a failing one leaves the others untouched. */
+  async #flushSome(group: readonly Waiting[]): Promise<void> {
+    const endings: (() => void)[] = []
+    try {
+      await this.#write(true, () => {
+        endings.length = 0
+        for (const waiting of group) endings.push(this.#apply(waiting))
+      })
+    } catch (thrown) {
+      for (const { reject } of group) reject(thrown)
+      return
+    }
+    for (const end of endings) end()
+  }
+
+  /** Applies one unit; returns how it ends once the transaction is committed. */
+  #apply({ unit, resolve, reject }: Waiting): () => void {
+    const { savepoint, release, rollbackTo } = this.#statements
+    savepoint.run()
+    let ending: () => void
+    try {
+      const outcome = applyUnit(this.db, this.#statements, unit)
+      if (outcome !== 'committed') rollbackTo.run()
+      ending = () => resolve(outcome)
+    } catch (thrown) {
+      if (!inTransaction(this.db)) throw isNative(thrown) ? thrown : this.#endedByEffects(thrown)
+      rollbackTo.run()
+      ending = () => reject(thrown)
+    }
+    if (!inTransaction(this.db)) throw this.#endedByEffects(undefined)
+    release.run()
+    return ending
+  }
+
+  #endedByEffects(cause: unknown): SpillwayError {
+    return new SpillwayError(
+      'CONFIGURATION',
+      'The effects of a handler ended the transaction themselves; they must not use BEGIN, COMMIT or ROLLBACK.',
+      { engine: 'sqlite', cause },
+    )
+  }
+
+  /** Runs `work` in an immediate transaction. Waits for another process's lock without blocking the event loop. */
+  async #write<T>(synced: boolean, work: () => T): Promise<T> {
+    for (const start = performance.now(); ; ) {
+      if (this.#closed && !this.#flushing) throw this.#closedError()
+      const done = this.#writeNow(synced, work, performance.now() - start > lockTimeoutMs)
+      if (done) return done.value
+      await new Promise((resolve) => setTimeout(resolve, 1 + Math.random() * 4))
+    }
+  }
+
+  /** From BEGIN to COMMIT without a turn of the event loop between; undefined when another process has the lock. */
+  #writeNow<T>(synced: boolean, work: () => T, last: boolean): { readonly value: T } | undefined {
+    const { impatient, patient, begin, unsynced, synced: restore, commit, rollback } = this.#statements
+    if (!synced) unsynced.run()
+    try {
+      impatient.get()
+      begin.run()
+      const value = work()
+      commit.run()
+      return { value }
+    } catch (thrown) {
+      const began = inTransaction(this.db)
+      if (began) rollback.run()
+      if (!began && isBusy(thrown) && !last) return undefined
+      throw translate(thrown, this.name)
+    } finally {
+      patient.get()
+      if (!synced) restore.run()
+    }
+  }
+
+  #closedError(): SpillwayError {
+    return new SpillwayError('CLOSED', `The database ${this.name} was closed.`, { engine: 'sqlite' })
+  }
+}

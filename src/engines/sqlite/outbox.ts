@@ -1,0 +1,88 @@
+// The outbox in a service's SQLite file, as its relay sees it. Writers are serial here, so the order of rows is the
+// order of commits, and a row's key can be its sequence.
+import { newId } from '../../core/id.ts'
+import type { Destination, OutboxPort, OutboxRow } from '../../ports/database.ts'
+import type { SqliteHandle, SqliteStatement } from './database.ts'
+
+type Write = <T>(synced: boolean, work: () => T) => Promise<T>
+
+const sql = {
+  producer: 'SELECT producer_id AS producerId FROM spillway_relay',
+  addProducer:
+    'INSERT INTO spillway_relay (producer_id) SELECT ? WHERE NOT EXISTS (SELECT 1 FROM spillway_relay)',
+  lock: 'UPDATE spillway_relay SET holder = ?1, locked_until = ?2 WHERE holder IS NULL OR holder = ?1 OR locked_until <= ?3',
+  unlock: 'UPDATE spillway_relay SET holder = NULL, locked_until = 0 WHERE holder = ?',
+  held: 'SELECT 1 FROM spillway_relay WHERE holder = ? AND locked_until > ?',
+  pending: `SELECT kind, name FROM spillway_destination AS d WHERE EXISTS
+    (SELECT 1 FROM spillway_outbox AS o WHERE o.destination = d.destination AND o.set_aside IS NULL)`,
+  take: `SELECT sequence, id, key, body FROM spillway_outbox
+    WHERE destination = (SELECT destination FROM spillway_destination WHERE kind = ? AND name = ?) AND set_aside IS NULL
+    ORDER BY sequence LIMIT ?`,
+  remove: 'DELETE FROM spillway_outbox WHERE sequence = ?',
+  setAside: 'UPDATE spillway_outbox SET set_aside = ? WHERE sequence = ?',
+  count: `SELECT count(*) FILTER (WHERE set_aside IS NULL) AS waiting,
+    count(*) FILTER (WHERE set_aside IS NOT NULL) AS setAside FROM spillway_outbox`,
+} as const
+
+type Statements = Readonly<Record<keyof typeof sql, SqliteStatement>>
+
+export class SqliteOutbox implements OutboxPort {
+  readonly producerId: string
+  readonly #write: Write
+  readonly #statements: Statements
+
+  constructor(db: SqliteHandle, write: Write) {
+    this.#write = write
+    const prepared = Object.entries(sql).map(([name, text]) => [name, db.prepare(text)])
+    this.#statements = Object.fromEntries(prepared) as Statements
+    this.#statements.addProducer.run(newId())
+    this.producerId = (this.#statements.producer.get() as { producerId: string }).producerId
+  }
+
+  async lock(holder: string, leaseMs: number): Promise<boolean> {
+    return this.#write(false, () => {
+      const now = Date.now()
+      return Number(this.#statements.lock.run(holder, now + leaseMs, now).changes) > 0
+    })
+  }
+
+  async unlock(holder: string): Promise<void> {
+    await this.#write(false, () => this.#statements.unlock.run(holder))
+  }
+
+  async pending(): Promise<Destination[]> {
+    return (this.#statements.pending.all() as Destination[]).map(({ kind, name }) => ({ kind, name }))
+  }
+
+  async take(holder: string, destination: Destination, limit: number): Promise<OutboxRow[]> {
+    if (this.#statements.held.get(holder, Date.now()) === undefined) return []
+    const rows = this.#statements.take.all(destination.kind, destination.name, limit) as {
+      sequence: number
+      id: string
+      key: string | null
+      body: string
+    }[]
+    return rows.map(({ sequence, id, key, body }) => ({
+      destination,
+      sequence,
+      id,
+      key: key ?? undefined,
+      body,
+    }))
+  }
+
+  async remove(rows: readonly OutboxRow[]): Promise<void> {
+    await this.#write(false, () => {
+      for (const row of rows) this.#statements.remove.run(row.sequence)
+    })
+  }
+
+  async setAside(row: OutboxRow, reason: string): Promise<void> {
+    await this.#write(true, () => this.#statements.setAside.run(reason, row.sequence))
+  }
+
+  async count(): Promise<{ readonly waiting: number; readonly setAside: number }> {
+    const { waiting, setAside } = this.#statements.count.get() as { waiting: number; setAside: number }
+    return { waiting, setAside }
+  }
+}

@@ -1,0 +1,38 @@
+// The front door of Spillway.
+export type { RetryOptions } from './core/backoff.ts'
+export { type Clock, systemClock } from './core/clock.ts'
+export {
+  type Context,
+  type Contract,
+  context,
+  type EventContract,
+  type EventOptions,
+  event,
+  type QueueContract,
+  type QueueOptions,
+  queue,
+} from './core/contract.ts'
+export type { Duration } from './core/duration.ts'
+export { type ErrorCode, errorCodes, isSpillwayError, SpillwayError } from './core/errors.ts'
+export type { Background, StopOptions } from './core/lifecycle.ts'
+export type { Message } from './core/message.ts'
+export { type DeadLetter, deadLetter, type Outcome, type Retry, retry } from './core/outcome.ts'
+export type { OnReport, Report } from './core/report.ts'
+export { type InputOf, type OutputOf, type Schema, unchecked } from './core/schema.ts'
+export { openEngine } from './engine-of.ts'
+export type { Durability, Engine, EngineOptions } from './ports/engine.ts'
+export type { ConsumeOptions, Consumer, Handler } from './queue/consumer.ts'
+export type { Delivery } from './queue/delivery.ts'
+export type { Queue, SendOptions } from './queue/queue.ts'
+export { type OpenOptions, open, type Spillway, type StreamOptions } from './spillway.ts'
+export type { EventDelivery } from './stream/event-delivery.ts'
+export type { EventHandler, SubscribeOptions } from './stream/plan.ts'
+export type { Start } from './stream/start.ts'
+export type { Appended, AppendOptions, ReadEvent, Stream } from './stream/stream.ts'
+export type { Subscription } from './stream/subscription.ts'
+export { type Running, type RunOptions, run } from './topology/run.ts'
+export type { RunningService } from './topology/running-service.ts'
+export { type Service, type ServiceOptions, service } from './topology/service.ts'
+export { check, type Topology, type TopologyOptions, topology } from './topology/topology.ts'
+export type { HandlerContext, ServiceHandler } from './transaction/handler.ts'
+export type { Sender, Tx } from './transaction/unit.ts'

@@ -1,0 +1,83 @@
+// The door for those who want a queue or a stream and no contexts: open an engine, name a channel, use it.
+import { type Clock, systemClock } from './core/clock.ts'
+import {
+  type EventContract,
+  type EventOptions,
+  eventContract,
+  type QueueContract,
+  type QueueOptions,
+  queueContract,
+} from './core/contract.ts'
+import { checkName } from './core/name.ts'
+import { defaultPartitions } from './core/partition.ts'
+import { openEngine } from './engine-of.ts'
+import { missing } from './ports/capability.ts'
+import type { Durability, Engine, EngineOptions } from './ports/engine.ts'
+import { Queue } from './queue/queue.ts'
+import { Stream } from './stream/stream.ts'
+
+export interface OpenOptions extends EngineOptions {
+  readonly clock?: Clock
+}
+
+export interface StreamOptions<In, Out> extends EventOptions<In, Out> {
+  /** How many partitions a new stream gets: the most members of a group that can share its work. Default 8. */
+  readonly partitions?: number
+  /** Keep versions per key: `readKey`, and `append` with `expectedVersion`. Only for a new stream. */
+  readonly versions?: boolean
+}
+
+/** Opens an engine by its URL, or takes one that is open. See `openEngine` for the URLs and the errors. */
+export async function open(engine: string | Engine, options: OpenOptions = {}): Promise<Spillway> {
+  const { clock = systemClock, ...engineOptions } = options
+  return new Spillway(typeof engine === 'string' ? await openEngine(engine, engineOptions) : engine, clock)
+}
+
+/** An open engine. Close it when done; consumers and subscriptions should be stopped before. */
+export class Spillway implements AsyncDisposable {
+  readonly engine: Engine
+  readonly #clock: Clock
+
+  constructor(engine: Engine, clock: Clock = systemClock) {
+    this.engine = engine
+    this.#clock = clock
+  }
+
+  get durability(): Durability {
+    return this.engine.durability
+  }
+
+  /** A queue by its name, or by its contract; it is created if there is none. CAPABILITY_MISSING on an engine without queues. */
+  queue<In, Out>(contract: QueueContract<In, Out>): Promise<Queue<In, Out>>
+  queue<In, Out>(name: string, options: QueueOptions<In, Out>): Promise<Queue<In, Out>>
+  async queue<In, Out>(
+    of: string | QueueContract<In, Out>,
+    options?: QueueOptions<In, Out>,
+  ): Promise<Queue<In, Out>> {
+    const port = this.engine.queue
+    if (!port) throw missing(this.engine.name, 'queue')
+    const contract = typeof of === 'string' ? queueContract(of, options!) : of
+    await port.declare([contract.queue])
+    return new Queue(contract, port, this.engine.name, this.#clock)
+  }
+
+  /** A stream by its name; it is created if there is none. Its events are all of one type. */
+  async stream<In, Out>(name: string, options: StreamOptions<In, Out>): Promise<Stream<In, Out>> {
+    const port = this.engine.stream
+    if (!port) throw missing(this.engine.name, 'stream')
+    checkName(name, 'stream')
+    const { partitions = defaultPartitions, versions = false } = options
+    if (versions && !port.capabilities.versions) throw missing(this.engine.name, 'stream', 'versions')
+    const contract: EventContract<In, Out> = { ...eventContract(name, 'event', options), type: name }
+    const declared = await port.declare({ name, partitions, versions })
+    return new Stream(contract, declared.partitions, port, this.engine.name, this.#clock)
+  }
+
+  close(): Promise<void> {
+    return this.engine.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}

@@ -1,0 +1,60 @@
+// The queues and streams of a topology on their engines: what handlers' messages are delivered to.
+import type { Clock } from '../core/clock.ts'
+import { partitionOf } from '../core/partition.ts'
+import { missing } from '../ports/capability.ts'
+import type { OutboxMessage } from '../ports/database.ts'
+import type { Engine } from '../ports/engine.ts'
+import type { QueuePort } from '../ports/queue.ts'
+import type { StreamPort } from '../ports/stream.ts'
+import type { Destinations } from '../transaction/relay.ts'
+
+export class Channels implements Destinations {
+  readonly clock: Clock
+  readonly #queues: Engine
+  readonly #streams: Engine
+  readonly #partitions: number
+  readonly #declared = new Map<string, Promise<number>>()
+  #next = 0
+
+  constructor(queues: Engine, streams: Engine, partitions: number, clock: Clock) {
+    this.#queues = queues
+    this.#streams = streams
+    this.#partitions = partitions
+    this.clock = clock
+  }
+
+  queue(_name: string): QueuePort {
+    if (!this.#queues.queue) throw missing(this.#queues.name, 'queue')
+    return this.#queues.queue
+  }
+
+  get streamPort(): StreamPort {
+    if (!this.#streams.stream) throw missing(this.#streams.name, 'stream')
+    return this.#streams.stream
+  }
+
+  /** The stream's port and its partitions; the stream is declared when it is first asked for. */
+  async stream(name: string): Promise<{ readonly port: StreamPort; readonly partitions: number }> {
+    const port = this.streamPort
+    let declared = this.#declared.get(name)
+    if (!declared) {
+      declared = port.declare({ name, partitions: this.#partitions }).then(({ partitions }) => partitions)
+      this.#declared.set(name, declared)
+      declared.catch(() => this.#declared.delete(name))
+    }
+    return { port, partitions: await declared }
+  }
+
+  /** Delivers messages directly: for services without a database. In order for each destination. */
+  async deliver(messages: readonly OutboxMessage[]): Promise<void> {
+    for (const { destination, id, key, body } of messages) {
+      if (destination.kind === 'queue') {
+        await this.queue(destination.name).send(destination.name, [{ id, key, body }])
+        continue
+      }
+      const { port, partitions } = await this.stream(destination.name)
+      const partition = key === undefined ? this.#next++ % partitions : partitionOf(key, partitions)
+      await port.append(destination.name, [{ partition, key, body }])
+    }
+  }
+}

@@ -1,0 +1,107 @@
+// A topology in motion: engines opened, channels declared, every chosen service's handlers and relay at work.
+import { systemClock } from '../core/clock.ts'
+import { SpillwayError } from '../core/errors.ts'
+import type { StopOptions } from '../core/lifecycle.ts'
+import { defaultPartitions } from '../core/partition.ts'
+import type { OnReport } from '../core/report.ts'
+import { openEngine } from '../engine-of.ts'
+import { missing } from '../ports/capability.ts'
+import type { Engine } from '../ports/engine.ts'
+import { Channels } from './channels.ts'
+import { RunningService } from './running-service.ts'
+import type { Service } from './service.ts'
+import { check, contextsOf, eventsOf, queuesOf, servicesOf, type Topology } from './topology.ts'
+
+export interface RunOptions {
+  /** Only the services of these contexts; others run elsewhere. */
+  readonly only?: readonly string[]
+  /** In place of the topology's: a URL, or an engine that is open already and stays open. */
+  readonly engine?: string | Engine
+  readonly streams?: string | Engine
+  /** Refuse an engine whose durability is weaker than the promise. */
+  readonly strict?: boolean
+  readonly onReport?: OnReport
+}
+
+/** A running topology. `stop` ends handlers first, then relays, then databases, then engines. */
+export interface Running extends AsyncDisposable {
+  /** What `check` found, and settings weaker than the promise: for the person who starts it. */
+  readonly warnings: readonly string[]
+  readonly engines: readonly Engine[]
+  readonly channels: Channels
+  /** A running service by its context: its database, and `transaction()`. */
+  service<Db>(of: Service<Db>): RunningService<Db>
+  stop(options?: StopOptions): Promise<void>
+}
+
+/** Starts the services of a topology. Throws before anything runs when an engine cannot be opened or lacks what is asked of it. */
+export async function run(topology: Topology, options: RunOptions = {}): Promise<Running> {
+  const services = chosen(topology, options.only)
+  const opened: Engine[] = []
+  const started: RunningService<unknown>[] = []
+  const close = async (stopOptions?: StopOptions): Promise<void> => {
+    await Promise.all(started.map((service) => service.stop(stopOptions)))
+    await Promise.all(opened.map((engine) => engine.close()))
+  }
+  const engineFor = async (choice: string | Engine): Promise<Engine> => {
+    if (typeof choice !== 'string') return choice
+    const engine = await openEngine(choice, options.strict ? { strict: true } : {})
+    opened.push(engine)
+    return engine
+  }
+  try {
+    const main = await engineFor(options.engine ?? topology.engine)
+    const other = options.streams ?? (options.engine === undefined ? topology.streams : undefined)
+    const forStreams = other === undefined ? main : await engineFor(other)
+    const channels = await declare(topology, main, forStreams)
+    for (const service of services)
+      started.push(await RunningService.open(service, channels, options.onReport ?? (() => {})))
+    for (const service of started) service.start()
+    const engines = main === forStreams ? [main] : [main, forStreams]
+    const weaknesses = engines.flatMap((engine) =>
+      engine.durability.weaknesses.map((weakness) => `${engine.name}: ${weakness}`),
+    )
+    let stopped: Promise<void> | undefined
+    const stop = (stopOptions?: StopOptions) => (stopped ??= close(stopOptions))
+    return {
+      warnings: [...check(topology), ...weaknesses],
+      engines,
+      channels,
+      service<Db>(of: Service<Db>) {
+        const found = started.find((service) => service.name === of.context.name)
+        if (!found)
+          throw new SpillwayError('CONFIGURATION', `The service of ${of.context.name} does not run here.`)
+        return found as RunningService<Db>
+      },
+      stop,
+      [Symbol.asyncDispose]: () => stop(),
+    }
+  } catch (thrown) {
+    await close()
+    throw thrown
+  }
+}
+
+function chosen(topology: Topology, only: readonly string[] | undefined): Service<unknown>[] {
+  const services = servicesOf(topology)
+  const unknown = only?.filter((name) => !services.some((service) => service.context.name === name)) ?? []
+  if (unknown.length > 0)
+    throw new SpillwayError(
+      'CONFIGURATION',
+      `No service of this topology implements ${unknown.join(', ')}; it has ${services.map((service) => service.context.name).join(', ')}.`,
+    )
+  return services.filter((service) => only === undefined || only.includes(service.context.name))
+}
+
+/** Makes every queue and stream of the topology exist, also those of contexts that run elsewhere. */
+async function declare(topology: Topology, main: Engine, forStreams: Engine): Promise<Channels> {
+  const contexts = contextsOf(topology)
+  const queues = contexts.flatMap(queuesOf).map((queue) => queue.queue)
+  if (queues.length > 0) {
+    if (!main.queue) throw missing(main.name, 'queue')
+    await main.queue.declare(queues)
+  }
+  const channels = new Channels(main, forStreams, topology.partitions ?? defaultPartitions, systemClock)
+  for (const context of contexts) if (eventsOf(context).length > 0) await channels.stream(context.name)
+  return channels
+}

@@ -1,0 +1,128 @@
+// One service at work: its database, its relay, a subscription for each context it listens to, a consumer for each queue.
+
+import { asSpillwayError } from '../core/errors.ts'
+import type { Background, StopOptions } from '../core/lifecycle.ts'
+import type { OnReport } from '../core/report.ts'
+import type { Database } from '../ports/database.ts'
+import { consume } from '../queue/consumer.ts'
+import type { Handled } from '../stream/plan.ts'
+import { subscribe } from '../stream/subscription.ts'
+import { eventHandler, workHandler } from '../transaction/handler.ts'
+import { type Relay, relay } from '../transaction/relay.ts'
+import { transaction } from '../transaction/transaction.ts'
+import type { Tx, UnitHome } from '../transaction/unit.ts'
+import type { Channels } from './channels.ts'
+import type { Service } from './service.ts'
+
+/** How long the inbox remembers a message; how often older entries are removed. */
+const inboxKeptMs = 7 * 86_400_000
+const pruneEveryMs = 60_000
+const transactionMs = 5_000
+
+export class RunningService<Db> {
+  readonly name: string
+  readonly database: Database<Db> | undefined
+  readonly #service: Service<Db>
+  readonly #channels: Channels
+  readonly #onReport: OnReport
+  readonly #home: UnitHome<Db>
+  readonly #relay: Relay | undefined
+  readonly #handlers: Background[] = []
+  #stopped = false
+  #cancelPrune: () => void = () => {}
+
+  private constructor(
+    service: Service<Db>,
+    database: Database<Db> | undefined,
+    channels: Channels,
+    onReport: OnReport,
+  ) {
+    this.name = service.context.name
+    this.database = database
+    this.#service = service
+    this.#channels = channels
+    this.#onReport = onReport
+    this.#relay = database && relay(database.outbox, channels, { service: this.name, onReport })
+    this.#home = {
+      context: this.name,
+      database,
+      deliver: (messages) => channels.deliver(messages),
+      wake: () => this.#relay?.wake(),
+      onReport,
+      timeoutMs: transactionMs,
+    }
+  }
+
+  static async open<Db>(
+    service: Service<Db>,
+    channels: Channels,
+    onReport: OnReport,
+  ): Promise<RunningService<Db>> {
+    const database = await service.database?.open(service.context.name)
+    return new RunningService(service, database, channels, onReport)
+  }
+
+  /** Runs `work` in the service's own transaction, from outside a handler; what it sends is committed with it. */
+  transaction<Result>(work: (tx: Tx<Db>) => Result | Promise<Result>): Promise<Result> {
+    return transaction(this.#home, work)
+  }
+
+  start(): void {
+    for (const [stream, handlers] of this.#byStream()) {
+      const { port, group } = { port: this.#channels.streamPort, group: this.name }
+      const store = this.database
+      const plan = { stream, group, handlers, strictTypes: false, onReport: this.#onReport }
+      this.#watch(`the group ${group} on ${stream}`, subscribe(port, store ? { ...plan, store } : plan))
+    }
+    for (const { queue, handler, concurrency } of this.#service.works) {
+      const port = this.#channels.queue(queue.queue)
+      const options = { onReport: this.#onReport, ...(concurrency === undefined ? {} : { concurrency }) }
+      const consumer = consume(queue, port, workHandler(this.#home, queue, handler), options)
+      this.#watch(`the consumer of ${queue.queue}`, consumer)
+    }
+    this.#prune()
+  }
+
+  /** Handlers first, so that what they commit is still relayed; then the relay; then the database. */
+  async stop(options?: StopOptions): Promise<void> {
+    this.#stopped = true
+    this.#cancelPrune()
+    await Promise.all(this.#handlers.map((handler) => handler.stop(options)))
+    await this.#relay?.stop(options)
+    await this.database?.close()
+  }
+
+  /** A subscription reads a whole stream: the handlers of one stream share it. */
+  #byStream(): Map<string, Map<string, Handled>> {
+    const streams = new Map<string, Map<string, Handled>>()
+    for (const { event, handler } of this.#service.reactions) {
+      const handlers = streams.get(event.stream) ?? new Map<string, Handled>()
+      streams.set(
+        event.stream,
+        handlers.set(event.type, { contract: event, handler: eventHandler(this.#home, event, handler) }),
+      )
+    }
+    return streams
+  }
+
+  /** Background work that ends by itself has failed for good: the person in charge must hear of it. */
+  #watch(from: string, work: Background): void {
+    this.#handlers.push(work)
+    work.done.catch((thrown) => this.#onReport({ from, error: asSpillwayError(thrown) }))
+  }
+
+  #prune(): void {
+    const { database } = this
+    if (!database) return
+    const { clock } = this.#channels
+    const act = async (): Promise<void> => {
+      try {
+        await database.prune(clock.now() - inboxKeptMs)
+      } catch (thrown) {
+        this.#onReport({ from: `the inbox of ${this.name}`, error: asSpillwayError(thrown) })
+      }
+      if (!this.#stopped) this.#prune()
+    }
+    this.#cancelPrune = clock.after(pruneEveryMs, () => void act())
+  }
+}

@@ -1,0 +1,81 @@
+// The business topology: all contexts wired together, and what is wrong with the wiring.
+import type { Context, EventContract, QueueContract } from '../core/contract.ts'
+import type { Service } from './service.ts'
+
+export interface TopologyOptions {
+  /** Services, and bare contexts that are implemented elsewhere. */
+  // biome-ignore lint/suspicious/noExplicitAny: a topology holds services of every kind of database
+  readonly contexts: readonly (Service<any> | Context)[]
+  /** The URL of the engine: 'sqlite:./data', 'postgres://…'. */
+  readonly engine: string
+  /** The URL of another engine for the streams. */
+  readonly streams?: string
+  /** How many partitions new streams get. Default 8. */
+  readonly partitions?: number
+}
+
+export interface Topology extends TopologyOptions {
+  readonly kind: 'topology'
+}
+
+export function topology(options: TopologyOptions): Topology {
+  return { kind: 'topology', ...options }
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: see TopologyOptions
+export function servicesOf(of: Topology): Service<any>[] {
+  return of.contexts.filter((member) => member.kind === 'service')
+}
+
+export function contextsOf(of: Topology): Context[] {
+  return of.contexts.map((member) => (member.kind === 'service' ? member.context : member))
+}
+
+export function eventsOf(context: Context): EventContract[] {
+  return Object.values(context.events)
+}
+
+export function queuesOf(context: Context): QueueContract[] {
+  return Object.values(context.queues)
+}
+
+/** What is wrong, in words, with where to look. Empty when the topology is sound. */
+export function check(of: Topology): string[] {
+  return [...doubled(of), ...servicesOf(of).flatMap((service) => checkService(of, service))]
+}
+
+function doubled(of: Topology): string[] {
+  const names = contextsOf(of).map((context) => context.name)
+  return [...new Set(names.filter((name, index) => names.indexOf(name) !== index))].map(
+    (name) => `the context ${name} stands in the topology more than once`,
+  )
+}
+
+function checkService(of: Topology, { context, reactions, works }: Service): string[] {
+  const published = new Set(
+    contextsOf(of)
+      .flatMap(eventsOf)
+      .map((event) => event.type),
+  )
+  const problems: string[] = []
+  for (const { event } of reactions)
+    if (!published.has(event.type))
+      problems.push(`${context.name} handles ${event.type}, which no context of this topology publishes`)
+  for (const { queue } of works)
+    if (queue.context !== context.name)
+      problems.push(
+        `${context.name} works off the queue ${queue.queue}, which belongs to ${queue.context ?? 'no context'}`,
+      )
+  const worked = works.map(({ queue }) => queue.queue)
+  for (const { queue } of queuesOf(context))
+    if (!worked.includes(queue))
+      problems.push(
+        `nobody works off the queue ${queue}: give the service of ${context.name} a work() for it`,
+      )
+  const handled = reactions.map(({ event }) => event.type)
+  for (const name of new Set(
+    [...worked, ...handled].filter((name, index, all) => all.indexOf(name) !== index),
+  ))
+    problems.push(`${context.name} has more than one handler for ${name}`)
+  return problems
+}
