@@ -1,7 +1,7 @@
 // One unit of work inside a transaction: fence, inbox, effects, outbox. And the statements that it takes.
 import { SpillwayError } from '../../core/errors.ts'
 import type { CommitOutcome, CommitUnit, Destination, Progress } from '../../ports/database.ts'
-import type { SqliteHandle, SqliteStatement } from './database.ts'
+import type { SqliteHandle, SqliteStatement } from './handle.ts'
 
 const names = [
   'begin',

@@ -14,25 +14,10 @@ import type {
 } from '../../ports/database.ts'
 import { databaseMigrations } from './database-migrations.ts'
 import { applyUnit, prepareUnit, type UnitStatements } from './database-unit.ts'
+import type { SqliteHandle } from './handle.ts'
 import { isBusy, isNative, translate } from './native-error.ts'
 import { migrate, openFile } from './open-file.ts'
 import { SqliteOutbox } from './outbox.ts'
-
-/** What we need of a handle; node:sqlite's DatabaseSync and better-sqlite3's Database both have it. */
-export interface SqliteHandle {
-  exec(sql: string): unknown
-  prepare(sql: string): SqliteStatement
-  close(): unknown
-}
-
-export interface SqliteStatement {
-  run(...values: (string | number | null)[]): {
-    readonly changes: number | bigint
-    readonly lastInsertRowid: number | bigint
-  }
-  get(...values: (string | number | null)[]): unknown
-  all(...values: (string | number | null)[]): unknown[]
-}
 
 export interface SqliteDatabaseOptions<Db> {
   /** Runs once at opening, before anything else: the place to create or migrate the service's own tables. */

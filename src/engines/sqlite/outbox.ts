@@ -2,7 +2,7 @@
 // order of commits, and a row's key can be its sequence.
 import { newId } from '../../core/id.ts'
 import type { Destination, OutboxPort, OutboxRow } from '../../ports/database.ts'
-import type { SqliteHandle, SqliteStatement } from './database.ts'
+import type { SqliteHandle, SqliteStatement } from './handle.ts'
 
 type Write = <T>(synced: boolean, work: () => T) => Promise<T>
 
