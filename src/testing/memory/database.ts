@@ -1,0 +1,190 @@
+// A service's database in memory, for tests: the transaction seam around any handle that can be put back as it was.
+// It is a synchronous driver: a transaction is one function call, and effects that return a promise are refused.
+import { type Clock, systemClock } from '../../core/clock.ts'
+import { SpillwayError } from '../../core/errors.ts'
+import type {
+  CommitOutcome,
+  CommitUnit,
+  Database,
+  DatabaseSource,
+  HeldPartition,
+  InboxEntry,
+  OutboxPort,
+} from '../../ports/database.ts'
+import { Capacity, checkOption, closedError, engineName } from './limits.ts'
+import { Outbox, type SetAsideRow } from './outbox.ts'
+import { ProgressTable } from './progress.ts'
+import type { Restorable } from './table.ts'
+
+/** How many inbox entries one call of `prune` removes at most. */
+const pruneBatch = 10_000
+
+interface CommonOptions {
+  /** Dates the inbox and bounds the relay's lock. Default: the system's clock. */
+  readonly clock?: Clock
+  /** How many inbox entries and outbox messages a service keeps at most; more is BACKLOG_FULL. Default 1,000,000. */
+  readonly maxRows?: number
+}
+
+export interface RestorableDatabaseOptions<Db extends Restorable> extends CommonOptions {
+  /** The handle that effects are given: a MemoryTable, or whatever else has `snapshot()`. */
+  readonly db: Db
+}
+
+export interface MemoryDatabaseOptions<Db> extends CommonOptions {
+  /** The handle that effects are given: any object. */
+  readonly db: Db
+  /**
+   * Called before effects run; what it returns is called when they fail and must put `db` back as it was. Spillway
+   * cannot do that for an object that it does not know. Of several tables:
+   * `(db) => { const undo = [db.orders.snapshot(), db.stock.snapshot()]; return () => undo.forEach((u) => u()) }`.
+   * For a handle whose changes no test looks at: `() => () => {}`, and then they are not rolled back.
+   */
+  readonly snapshot: (db: Db) => () => void
+}
+
+export interface MemoryDatabaseSource<Db> extends DatabaseSource<Db> {
+  /** The messages that the relay of a service could not send, with their reasons, oldest first. */
+  setAside(service: string): readonly SetAsideRow[]
+}
+
+/** What outlives `close`, as a file would: opening the same service again finds it. */
+interface State {
+  readonly inbox: Map<string, number>
+  readonly progress: ProgressTable
+  readonly outbox: Outbox
+  readonly capacity: Capacity
+  lastHandled: number
+}
+
+/**
+ * A database in memory around `db`. Each service has tables of its own, which outlive `close`: open it again to test a restart.
+ * Two that open the same service share them, as two processes would.
+ */
+export function memoryDatabase<Db extends Restorable>(
+  options: RestorableDatabaseOptions<Db>,
+): MemoryDatabaseSource<Db>
+export function memoryDatabase<Db>(options: MemoryDatabaseOptions<Db>): MemoryDatabaseSource<Db>
+export function memoryDatabase<Db>(
+  options: MemoryDatabaseOptions<Db> | RestorableDatabaseOptions<Db & Restorable>,
+): MemoryDatabaseSource<Db> {
+  const { db, clock = systemClock, maxRows = 1_000_000 } = options
+  checkOption('maxRows', maxRows, 1, 'count')
+  const snapshot = 'snapshot' in options ? () => options.snapshot(db) : () => (db as Restorable).snapshot()
+  const states = new Map<string, State>()
+  return {
+    async open(service) {
+      let state = states.get(service)
+      if (state === undefined) {
+        const capacity = new Capacity(`The memory database of '${service}'`, maxRows)
+        const outbox = new Outbox(clock, capacity)
+        state = { inbox: new Map(), progress: new ProgressTable(), outbox, capacity, lastHandled: 0 }
+        states.set(service, state)
+      }
+      return new MemoryDatabase(db, snapshot, clock, state)
+    },
+    setAside: (service) => states.get(service)?.outbox.setAside ?? [],
+  }
+}
+
+class MemoryDatabase<Db> implements Database<Db> {
+  readonly name = engineName
+  readonly db: Db
+  readonly outbox: OutboxPort
+  readonly #snapshot: () => () => void
+  readonly #clock: Clock
+  readonly #state: State
+  #closed = false
+
+  constructor(db: Db, snapshot: () => () => void, clock: Clock, state: State) {
+    this.db = db
+    this.outbox = state.outbox.port(() => this.#check())
+    this.#snapshot = snapshot
+    this.#clock = clock
+    this.#state = state
+  }
+
+  async commit(unit: CommitUnit<Db>): Promise<CommitOutcome> {
+    this.#check()
+    // So that a commit called from inside effects is a transaction after this one, never a part of it.
+    await undefined
+    this.#check()
+    const { inbox, progress, outbox, capacity } = this.#state
+    if (unit.progress !== undefined && progress.isStale(unit.progress)) return 'stale'
+    if (unit.inbox !== undefined && inbox.has(address(unit.inbox))) return 'duplicate'
+    const restore = unit.effects === undefined ? () => {} : this.#snapshot()
+    try {
+      if (unit.effects !== undefined) runEffects(unit.effects, this.db)
+      // Only now: what the effects send stands in the outbox of the unit when they have run.
+      capacity.reserve(unit.outbox.length + (unit.inbox === undefined ? 0 : 1))
+    } catch (thrown) {
+      restore()
+      throw thrown
+    }
+    if (unit.inbox !== undefined) inbox.set(address(unit.inbox), this.#now())
+    outbox.store(unit.outbox)
+    if (unit.progress !== undefined) progress.store(unit.progress)
+    return 'committed'
+  }
+
+  async handled(consumer: string, ids: readonly string[]): Promise<ReadonlySet<string>> {
+    this.#check()
+    return new Set(ids.filter((id) => this.#state.inbox.has(address({ consumer, id }))))
+  }
+
+  async acquire(stream: string, group: string, partition: number): Promise<HeldPartition> {
+    this.#check()
+    return this.#state.progress.acquire(stream, group, partition)
+  }
+
+  async prune(before: number): Promise<number> {
+    this.#check()
+    const { inbox, capacity } = this.#state
+    let removed = 0
+    for (const [entry, handledAt] of inbox) {
+      if (handledAt >= before || removed === pruneBatch) break
+      inbox.delete(entry)
+      removed++
+    }
+    capacity.free(removed)
+    return removed
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+  }
+
+  /** Never falls, though a clock may step back: the inbox stands in the order of its times. */
+  #now(): number {
+    this.#state.lastHandled = Math.max(this.#state.lastHandled, this.#clock.now())
+    return this.#state.lastHandled
+  }
+
+  #check(): void {
+    if (this.#closed) throw closedError()
+  }
+}
+
+function runEffects<Db>(effects: (db: Db) => unknown, db: Db): void {
+  // Refused before it starts: what it would do after its first `await` could not be rolled back.
+  if (Object.prototype.toString.call(effects) === '[object AsyncFunction]') throw asyncEffects()
+  const result = effects(db)
+  if (typeof (result as PromiseLike<unknown> | null | undefined)?.then !== 'function') return
+  // It is of no use to anybody any more, and its failure must not end the process.
+  Promise.resolve(result).catch(() => {})
+  throw asyncEffects()
+}
+
+function asyncEffects(): SpillwayError {
+  return new SpillwayError(
+    'COMMIT_ASYNC',
+    'The effects returned a promise, and this database is synchronous.',
+    {
+      engine: engineName,
+    },
+  )
+}
+
+function address({ consumer, id }: InboxEntry): string {
+  return JSON.stringify([consumer, id])
+}

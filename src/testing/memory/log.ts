@@ -1,0 +1,190 @@
+// One stream in memory: its partitions (a position is an index), its records by key when it keeps versions, its groups,
+// and the reads that wait for it. Nothing is ever trimmed: the bound of the engine is the bound of its streams.
+import type { Clock } from '../../core/clock.ts'
+import type {
+  AppendRecord,
+  AppendResult,
+  CommittedPosition,
+  JoinOptions,
+  PartitionBounds,
+  PartitionPosition,
+  ReadOptions,
+  StreamRecord,
+} from '../../ports/stream.ts'
+import { Group } from './group.ts'
+import type { Capacity } from './limits.ts'
+import type { GroupMember } from './member.ts'
+import { type OpenCalls, type Waiting, waiting } from './waiting.ts'
+
+interface Partition {
+  readonly records: StreamRecord[]
+  readonly waiters: Set<Waiter>
+}
+
+interface Waiter {
+  readonly call: Waiting<StreamRecord>
+  readonly from: readonly PartitionPosition[]
+  readonly options: ReadOptions
+}
+
+export class Log {
+  versions: boolean
+  readonly #clock: Clock
+  readonly #capacity: Capacity
+  readonly #partitions: readonly Partition[]
+  readonly #keys = new Map<string, StreamRecord[]>()
+  readonly #groups = new Map<string, Group>()
+  #lastAppend = 0
+
+  constructor(partitions: number, versions: boolean, clock: Clock, capacity: Capacity) {
+    this.versions = versions
+    this.#clock = clock
+    this.#capacity = capacity
+    this.#partitions = Array.from({ length: partitions }, () => ({ records: [], waiters: new Set<Waiter>() }))
+  }
+
+  get partitions(): number {
+    return this.#partitions.length
+  }
+
+  get empty(): boolean {
+    return this.#partitions.every(({ records }) => records.length === 0)
+  }
+
+  append(records: readonly AppendRecord[]): AppendResult {
+    const conflict = this.#conflict(records)
+    if (conflict !== undefined) return conflict
+    this.#capacity.reserve(records.length)
+    // It never falls, though a clock may step back: positionsAt searches by it.
+    this.#lastAppend = Math.max(this.#lastAppend, this.#clock.now())
+    const positions = records.map((record) => this.#store(record))
+    for (const partition of new Set(records.map((record) => record.partition)))
+      for (const waiter of [...this.#partitions[partition]!.waiters]) {
+        const found = this.#collect(waiter.from, waiter.options)
+        if (found.length > 0) waiter.call.end(found)
+      }
+    return { status: 'appended', positions }
+  }
+
+  read(
+    from: readonly PartitionPosition[],
+    options: ReadOptions,
+    open: OpenCalls,
+  ): StreamRecord[] | Promise<StreamRecord[]> {
+    if (options.signal?.aborted) return []
+    const found = this.#collect(from, options)
+    if (found.length > 0 || options.waitMs === 0) return found
+    const places = from.map(({ partition }) => this.#partitions[partition]!.waiters)
+    const call = waiting<StreamRecord>(this.#clock, options, open, () => {
+      for (const waiters of places) waiters.delete(waiter)
+    })
+    const waiter: Waiter = { call, from: [...from], options }
+    for (const waiters of places) waiters.add(waiter)
+    return call.result
+  }
+
+  readKey(key: string, fromVersion: number, limit: number): StreamRecord[] {
+    const first = Math.max(fromVersion - 1, 0)
+    return this.#keys.get(key)?.slice(first, first + limit) ?? []
+  }
+
+  bounds(): PartitionBounds[] {
+    return this.#partitions.map(({ records }, partition) => ({
+      partition,
+      earliest: 0,
+      next: records.length,
+    }))
+  }
+
+  positionsAt(time: number): PartitionPosition[] {
+    return this.#partitions.map(({ records }, partition) => {
+      let low = 0
+      let high = records.length
+      while (low < high) {
+        const middle = (low + high) >> 1
+        if (records[middle]!.appendedAt < time) low = middle + 1
+        else high = middle
+      }
+      return { partition, position: low }
+    })
+  }
+
+  committed(group: string): CommittedPosition[] {
+    const committed = this.#groups.get(group)?.committed ?? []
+    return this.#partitions.map((_, partition) => ({ partition, position: committed[partition] ?? null }))
+  }
+
+  join(name: string, options: JoinOptions): GroupMember {
+    let group = this.#groups.get(name)
+    if (group === undefined) {
+      group = new Group(this.#partitions.length, this.#clock)
+      this.#groups.set(name, group)
+    }
+    return group.join(options)
+  }
+
+  #store({ partition, key, body }: AppendRecord): number {
+    const { records } = this.#partitions[partition]!
+    const position = records.length
+    const history = this.versions && key !== undefined ? this.#history(key) : undefined
+    const version = history === undefined ? undefined : history.length + 1
+    const record = Object.freeze({
+      partition,
+      position,
+      key,
+      body,
+      appendedAt: this.#lastAppend,
+      version,
+    })
+    records.push(record)
+    history?.push(record)
+    return position
+  }
+
+  #history(key: string): StreamRecord[] {
+    let history = this.#keys.get(key)
+    if (history === undefined) {
+      history = []
+      this.#keys.set(key, history)
+    }
+    return history
+  }
+
+  #conflict(records: readonly AppendRecord[]): AppendResult | undefined {
+    if (!this.versions) return undefined
+    const coming = new Map<string, number>()
+    for (const [index, { key, expectedVersion }] of records.entries()) {
+      if (key === undefined) continue
+      const version = this.#keys.get(key)?.length ?? 0
+      const before = coming.get(key) ?? 0
+      if (expectedVersion !== undefined && expectedVersion !== version + before)
+        return { status: 'conflict', index, version }
+      coming.set(key, before + 1)
+    }
+    return undefined
+  }
+
+  /** One record of each partition in turn, until a bound is met or nothing is left. */
+  #collect(from: readonly PartitionPosition[], options: ReadOptions): StreamRecord[] {
+    // Whoever reads on has positions that are higher by as many records as it was given: starting at their sum goes on
+    // with the partition whose turn it is, without the engine remembering any reader.
+    let turn = 0
+    for (const { position } of from) turn = (turn + (Math.max(position, 0) % from.length)) % from.length
+    let cursors = [...from.slice(turn), ...from.slice(0, turn)].map(({ partition, position }) => ({
+      records: this.#partitions[partition]!.records,
+      next: Math.max(position, 0),
+    }))
+    const found: StreamRecord[] = []
+    let bytes = 0
+    for (;;) {
+      cursors = cursors.filter(({ records, next }) => next < records.length)
+      if (cursors.length === 0) return found
+      for (const cursor of cursors) {
+        const record = cursor.records[cursor.next++]!
+        bytes += Buffer.byteLength(record.body)
+        if (found.length > 0 && bytes > options.maxBytes) return found
+        if (found.push(record) === options.maxRecords) return found
+      }
+    }
+  }
+}
