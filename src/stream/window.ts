@@ -57,6 +57,7 @@ export class Window {
 
   add(position: number, producer?: string, sequence = 0): WindowEntry {
     const entry: WindowEntry = { position, producer, sequence, finished: false }
+    if (this.#head === this.#entries.length) this.#low = position
     this.#entries.push(entry)
     this.#open += 1
     this.cursor = position + 1
