@@ -28,7 +28,7 @@ export interface Contract<In = unknown, Out = unknown> {
 
 export interface EventOptions<In, Out> extends PayloadOptions<In, Out> {
   /** Events with the same key keep their order. Without one there is no order to keep. */
-  readonly key?: (data: In) => string
+  key?(data: In): string
 }
 
 export interface EventContract<In = unknown, Out = unknown> extends Contract<In, Out> {
@@ -75,13 +75,9 @@ export function queue<In, Out>(options: QueueOptions<In, Out>): QueueDefinition<
   return { kind: 'queue', options }
 }
 
-// `never` in and `unknown` out accept every definition: In stands where values go in, Out where they come out.
-type AnyEvent = { readonly kind: 'event'; readonly options: EventOptions<never, unknown> }
-type AnyQueue = { readonly kind: 'queue'; readonly options: QueueOptions<never, unknown> }
-
 export interface ContextDefinition {
-  readonly events?: Readonly<Record<string, AnyEvent>>
-  readonly queues?: Readonly<Record<string, AnyQueue>>
+  readonly events?: Readonly<Record<string, EventDefinition<unknown, unknown>>>
+  readonly queues?: Readonly<Record<string, QueueDefinition<unknown, unknown>>>
 }
 
 type EventsOf<D> = D extends { readonly events: infer E }
