@@ -1,0 +1,47 @@
+/** Redis, as installed. By default it syncs every write before it answers. */
+import { ask } from './ask.ts'
+import { launch } from './launch.ts'
+import type { Launcher, StartOptions } from './launcher.ts'
+import { cacheFolder, findProgram, howToGet } from './programs.ts'
+
+export interface RedisOptions extends StartOptions {
+  /** `always`: append-only file, synced before each answer. `none`: memory only, empty after a restart. Default `always`. */
+  readonly persistence?: 'always' | 'none'
+}
+
+const find = () => findProgram('redis-server', [cacheFolder])
+
+export const redis: Launcher<RedisOptions> = {
+  name: 'redis',
+  async missing() {
+    return find() === undefined ? `redis-server is not installed: ${howToGet('redis')}` : undefined
+  },
+  async start(options = {}) {
+    const program = find()
+    if (program === undefined) throw new Error(await redis.missing())
+    const appendOnly =
+      options.persistence === 'none'
+        ? ['--appendonly', 'no']
+        : ['--appendonly', 'yes', '--appendfsync', 'always']
+    return await launch(
+      {
+        name: 'redis',
+        stopSignal: 'SIGTERM',
+        url: ({ port }) => `redis://127.0.0.1:${port}`,
+        prepare: async () => {},
+        command: ({ data, port }) => [
+          program,
+          ...['--bind', '127.0.0.1', '--port', `${port}`, '--dir', data, '--save', '', ...appendOnly],
+        ],
+        async probe({ port }) {
+          // PING is refused while the file is still being read; INFO alone would be answered.
+          const answer = await ask(port, 'PING\r\nINFO server\r\n', /^-|redis_version:\S+\r\n/m)
+          const version = /redis_version:(\S+)/.exec(answer)?.[1]
+          if (!answer.startsWith('+PONG') || version === undefined) throw new Error(answer)
+          return version
+        },
+      },
+      options,
+    )
+  },
+}
