@@ -28,6 +28,15 @@ test('timers fire in the order of their times, those of one time in the order of
   assert.deepEqual(fired, ['a@10', 'b@10', 'c@30', 'late@41'])
 })
 
+test('a hundred timers of one time fire in the order in which they were set', async () => {
+  const clock = fakeClock(0)
+  const fired: number[] = []
+  const expected = Array.from({ length: 100 }, (_, index) => index)
+  for (const index of expected) clock.after(10, () => fired.push(index))
+  await clock.advance(10)
+  assert.deepEqual(fired, expected)
+})
+
 test('asynchronous work that a timer starts may set timers that fire in the same span', async () => {
   const clock = fakeClock(0)
   const seen: number[] = []

@@ -116,13 +116,13 @@ test('a commit from inside effects is a transaction of its own', async () => {
   const { database, db } = await bench()
   let inner: Promise<unknown> | undefined
   const effects = (table: Db) => {
-    table.set('outer', 1)
-    inner = database.commit(unit({ effects: (other) => other.set('inner', 2) }))
+    table.set('k', 1)
+    inner = database.commit(unit({ effects: (other) => other.set('k', 2) }))
     throw new Error('outer fails')
   }
   await assert.rejects(database.commit(unit({ effects })), /outer fails/)
   await inner
-  assert.deepEqual(db.entries(), [['inner', 2]])
+  assert.deepEqual(db.entries(), [['k', 2]])
 })
 
 test('a duplicate and a stale unit run no effects and store nothing', async () => {

@@ -14,31 +14,37 @@ test('it gives the least first, whatever was added and removed before', () => {
     fc.record({ kind: fc.constant('shift' as const), value: fc.constant(0) }),
   )
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
-      const heap = new Heap<Item>((a, b) => a.value < b.value)
-      const model: Item[] = []
-      for (const { kind, value } of steps) {
-        if (kind === 'add') {
-          const item = { value, place: 0 }
-          heap.add(item)
-          model.push(item)
-        } else if (kind === 'remove') {
-          if (model.length === 0) continue
-          const [item] = model.splice(value % model.length, 1)
-          heap.remove(item!)
-        } else {
-          const item = heap.shift()
-          assert.equal(item?.value, model.length === 0 ? undefined : Math.min(...model.map((m) => m.value)))
-          if (item !== undefined) model.splice(model.indexOf(item), 1)
+    fc.property(
+      fc.array(fc.nat(50), { maxLength: 60 }),
+      fc.array(step, { maxLength: 60 }),
+      (start, steps) => {
+        const heap = new Heap<Item>((a, b) => a.value < b.value)
+        const model: Item[] = start.map((value) => ({ value, place: 0 }))
+        for (const item of model) heap.add(item)
+        for (const { kind, value } of steps) {
+          if (kind === 'add') {
+            const item = { value, place: 0 }
+            heap.add(item)
+            model.push(item)
+          } else if (kind === 'remove') {
+            if (model.length === 0) continue
+            const [item] = model.splice(value % model.length, 1)
+            heap.remove(item!)
+          } else {
+            const item = heap.shift()
+            assert.equal(item?.value, model.length === 0 ? undefined : Math.min(...model.map((m) => m.value)))
+            if (item !== undefined) model.splice(model.indexOf(item), 1)
+          }
+          assert.equal(heap.size, model.length)
         }
-        assert.equal(heap.size, model.length)
-      }
-      const rest = model.map((item) => item.value).sort((a, b) => a - b)
-      assert.deepEqual(
-        rest.map(() => heap.shift()?.value),
-        rest,
-      )
-    }),
+        const rest = model.map((item) => item.value).sort((a, b) => a - b)
+        assert.deepEqual(
+          rest.map(() => heap.shift()?.value),
+          rest,
+        )
+      },
+    ),
+    { numRuns: 500 },
   )
 })
 

@@ -154,15 +154,36 @@ test('a redriven message stands at the end, starts anew, and its fencing token s
   assert.ok(found[1]!.fencingToken > x!.fencingToken)
 })
 
-test('paging through dead letters goes on behind the handle, also when that one was redriven since', async () => {
-  const { queue } = await bench()
-  const names = Array.from({ length: 100 }, (_, index) => `m${index}`)
+async function bury(queue: QueuePort, names: readonly string[]): Promise<void> {
   await queue.send('a', names.map(message))
-  const claimed = await queue.claim('a', { ...once, limit: 100 })
+  const claimed = await queue.claim('a', { ...once, limit: names.length })
   await queue.settle(
     'a',
     claimed.map(({ lease }) => ({ lease, kind: 'dead-letter', reason: 'why' })),
   )
+}
+
+test('a handle that names no dead letter redrives none', async () => {
+  const { queue } = await bench()
+  await bury(queue, ['x', 'y', 'z'])
+  const [x, y] = await queue.deadLetters('a', { limit: 2 })
+  assert.equal(await queue.redrive('a', ['0', '99', '', 'no handle', x!.handle]), 1)
+  const rest = await queue.deadLetters('a', { limit: 9, after: x!.handle })
+  assert.deepEqual(
+    rest.map(({ id }) => id),
+    ['y', 'z'],
+  )
+  const last = await queue.deadLetters('a', { limit: 9, after: y!.handle })
+  assert.deepEqual(
+    last.map(({ id }) => id),
+    ['z'],
+  )
+})
+
+test('paging through dead letters goes on behind the handle, also when that one was redriven since', async () => {
+  const { queue } = await bench()
+  const names = Array.from({ length: 100 }, (_, index) => `m${index}`)
+  await bury(queue, names)
   const found: string[] = []
   let after: string | undefined
   for (;;) {

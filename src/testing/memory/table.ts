@@ -50,7 +50,6 @@ export class MemoryTable<Row, Key = string> implements Restorable {
       for (const [key, row] of changed)
         if (row === undefined) this.#rows.delete(key)
         else this.#rows.set(key, row)
-      changed.clear()
     }
   }
 
