@@ -68,15 +68,28 @@ export class RunningService<Db> {
   }
 
   start(): void {
+    const { lease, session } = this.#service
     for (const [stream, handlers] of this.#byStream()) {
       const { port, group } = { port: this.#channels.streamPort, group: this.name }
       const store = this.database
-      const plan = { stream, group, handlers, strictTypes: false, onReport: this.#onReport }
-      this.#watch(`the group ${group} on ${stream}`, subscribe(port, store ? { ...plan, store } : plan))
+      const plan = {
+        stream,
+        group,
+        handlers,
+        strictTypes: false,
+        onReport: this.#onReport,
+        ...(session === undefined ? {} : { session }),
+        ...(store ? { store } : {}),
+      }
+      this.#watch(`the group ${group} on ${stream}`, subscribe(port, plan))
     }
     for (const { queue, handler, concurrency } of this.#service.works) {
       const port = this.#channels.queue(queue.queue)
-      const options = { onReport: this.#onReport, ...(concurrency === undefined ? {} : { concurrency }) }
+      const options = {
+        onReport: this.#onReport,
+        ...(concurrency === undefined ? {} : { concurrency }),
+        ...(lease === undefined ? {} : { lease }),
+      }
       const consumer = consume(queue, port, workHandler(this.#home, queue, handler), options)
       this.#watch(`the consumer of ${queue.queue}`, consumer)
     }

@@ -1,5 +1,6 @@
 // A service implements one context: what it does about events, and how it works off its queues.
 import type { Context, ContextDefinition, EventContract, QueueContract } from '../core/contract.ts'
+import type { Duration } from '../core/duration.ts'
 import type { DatabaseSource } from '../ports/database.ts'
 import type { ServiceHandler } from '../transaction/handler.ts'
 
@@ -9,6 +10,10 @@ export interface ServiceOptions<Db> {
    * what it sends is delivered before its message is settled: at least once.
    */
   readonly database?: DatabaseSource<Db>
+  /** How long a silent process of this service keeps its messages before another process gets them. Default 30 s. */
+  readonly lease?: Duration
+  /** How long a silent process of this service keeps its partitions of the streams it listens to. Default 30 s. */
+  readonly session?: Duration
 }
 
 export interface ReactionOptions {
@@ -26,11 +31,22 @@ export interface Work<Db> extends ReactionOptions {
   readonly handler: ServiceHandler<unknown, Db>
 }
 
+/** What a topology needs of a service, whatever its database. */
+export interface AnyService {
+  readonly kind: 'service'
+  readonly context: Context
+  readonly database: DatabaseSource<unknown> | undefined
+  readonly reactions: readonly Reaction<never>[]
+  readonly works: readonly Work<never>[]
+}
+
 /** A context with what implements it. Immutable: `on` and `work` return a new one. */
-export interface Service<Db = unknown> {
+export interface Service<Db> extends AnyService {
   readonly kind: 'service'
   readonly context: Context
   readonly database: DatabaseSource<Db> | undefined
+  readonly lease: Duration | undefined
+  readonly session: Duration | undefined
   readonly reactions: readonly Reaction<Db>[]
   readonly works: readonly Work<Db>[]
   /** Handles an event of any context; one handler for each event. Events of one key are handled in their order. */
@@ -44,36 +60,38 @@ export interface Service<Db = unknown> {
 }
 
 /** Begins a service: `service(billing, { database }).on(orders.events.placed, …).work(billing.queues.receipt, …)`. */
-export function service<Name extends string, D extends ContextDefinition, Db = never>(
+export function service<Name extends string, D extends ContextDefinition, Db = undefined>(
   context: Context<Name, D>,
   options: ServiceOptions<Db> = {},
 ): Service<Db> {
-  return build(context as unknown as Context, options.database, [], [])
+  return build(context as unknown as Context, options, [], [])
 }
 
 function build<Db>(
   context: Context,
-  database: DatabaseSource<Db> | undefined,
+  options: ServiceOptions<Db>,
   reactions: readonly Reaction<Db>[],
   works: readonly Work<Db>[],
 ): Service<Db> {
   return {
     kind: 'service',
     context,
-    database,
+    database: options.database,
+    lease: options.lease,
+    session: options.session,
     reactions,
     works,
     on(event, handler) {
       const reaction = { event: event as EventContract, handler: handler as ServiceHandler<unknown, Db> }
-      return build(context, database, [...reactions, reaction], works)
+      return build(context, options, [...reactions, reaction], works)
     },
-    work(queue, handler, options = {}) {
+    work(queue, handler, workOptions = {}) {
       const work = {
-        ...options,
+        ...workOptions,
         queue: queue as QueueContract,
         handler: handler as ServiceHandler<unknown, Db>,
       }
-      return build(context, database, reactions, [...works, work])
+      return build(context, options, reactions, [...works, work])
     },
   }
 }
