@@ -9,7 +9,7 @@ import { missing } from '../ports/capability.ts'
 import type { Engine } from '../ports/engine.ts'
 import { Channels } from './channels.ts'
 import { RunningService } from './running-service.ts'
-import type { Service } from './service.ts'
+import type { AnyService, Service } from './service.ts'
 import { check, contextsOf, eventsOf, queuesOf, servicesOf, type Topology } from './topology.ts'
 
 export interface RunOptions {
@@ -55,7 +55,9 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
     const forStreams = other === undefined ? main : await engineFor(other)
     const channels = await declare(topology, main, forStreams)
     for (const service of services)
-      started.push(await RunningService.open(service, channels, options.onReport ?? (() => {})))
+      started.push(
+        await RunningService.open(service as Service<unknown>, channels, options.onReport ?? (() => {})),
+      )
     for (const service of started) service.start()
     const engines = main === forStreams ? [main] : [main, forStreams]
     const weaknesses = engines.flatMap((engine) =>
@@ -82,7 +84,7 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
   }
 }
 
-function chosen(topology: Topology, only: readonly string[] | undefined): Service<unknown>[] {
+function chosen(topology: Topology, only: readonly string[] | undefined): AnyService[] {
   const services = servicesOf(topology)
   const unknown = only?.filter((name) => !services.some((service) => service.context.name === name)) ?? []
   if (unknown.length > 0)

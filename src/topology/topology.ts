@@ -1,11 +1,10 @@
 // The business topology: all contexts wired together, and what is wrong with the wiring.
 import type { Context, EventContract, QueueContract } from '../core/contract.ts'
-import type { Service } from './service.ts'
+import type { AnyService } from './service.ts'
 
 export interface TopologyOptions {
   /** Services, and bare contexts that are implemented elsewhere. */
-  // biome-ignore lint/suspicious/noExplicitAny: a topology holds services of every kind of database
-  readonly contexts: readonly (Service<any> | Context)[]
+  readonly contexts: readonly (AnyService | Context)[]
   /** The URL of the engine: 'sqlite:./data', 'postgres://…'. */
   readonly engine: string
   /** The URL of another engine for the streams. */
@@ -22,8 +21,7 @@ export function topology(options: TopologyOptions): Topology {
   return { kind: 'topology', ...options }
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: see TopologyOptions
-export function servicesOf(of: Topology): Service<any>[] {
+export function servicesOf(of: Topology): AnyService[] {
   return of.contexts.filter((member) => member.kind === 'service')
 }
 
@@ -51,7 +49,7 @@ function doubled(of: Topology): string[] {
   )
 }
 
-function checkService(of: Topology, { context, reactions, works }: Service): string[] {
+function checkService(of: Topology, { context, reactions, works }: AnyService): string[] {
   const published = new Set(
     contextsOf(of)
       .flatMap(eventsOf)

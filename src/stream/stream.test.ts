@@ -1,0 +1,263 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { z } from 'zod'
+import { unseal } from '../core/envelope.ts'
+import { retry } from '../core/outcome.ts'
+import type { Report } from '../core/report.ts'
+import { unchecked } from '../core/schema.ts'
+import type { Engine } from '../ports/engine.ts'
+import { Spillway } from '../spillway.ts'
+import { memory } from '../testing/memory/engine.ts'
+import type { SubscribeOptions } from './plan.ts'
+import type { Stream } from './stream.ts'
+import type { Subscription } from './subscription.ts'
+
+interface Step {
+  key: string
+  n: number
+}
+
+let engine: Engine
+let spillway: Spillway
+let reports: Report[]
+const subscriptions: Subscription[] = []
+
+beforeEach(async () => {
+  engine = memory()
+  spillway = new Spillway(engine)
+  reports = []
+})
+afterEach(async () => {
+  await Promise.all(subscriptions.splice(0).map((subscription) => subscription.stop({ deadlineMs: 100 })))
+  await engine.close()
+})
+
+const open = (partitions = 4) =>
+  spillway.stream('steps', {
+    data: z.object({ key: z.string(), n: z.number() }),
+    key: (step) => step.key,
+    partitions,
+  })
+
+function subscribe(
+  to: Stream<Step, Step>,
+  group: string,
+  handler: Parameters<Stream<Step, Step>['subscribe']>[1],
+  options: SubscribeOptions = {},
+) {
+  const subscription = to.subscribe(group, handler, {
+    onReport: (report) => reports.push(report),
+    retry: { initial: '1ms' },
+    ...options,
+  })
+  subscriptions.push(subscription)
+  return subscription
+}
+
+const steps = (keys: number, each: number): Step[] =>
+  Array.from({ length: keys * each }, (_, i) => ({ key: `k${i % keys}`, n: Math.floor(i / keys) }))
+
+test('every group reads everything, in order per key, keys in parallel', async () => {
+  const stream = await open()
+  await stream.appendMany(steps(10, 20))
+  for (const group of ['a', 'b']) {
+    const seen = new Map<string, number[]>()
+    let running = 0
+    let most = 0
+    subscribe(
+      stream,
+      group,
+      async ({ data }) => {
+        most = Math.max(most, ++running)
+        await new Promise((resolve) => setTimeout(resolve, Math.random() * 3))
+        running -= 1
+        seen.set(data.key, [...(seen.get(data.key) ?? []), data.n])
+      },
+      { concurrency: 5 },
+    )
+    await vi.waitFor(() => expect([...seen.values()].flat()).toHaveLength(200), { timeout: 5_000 })
+    for (const order of seen.values()) expect(order).toEqual(Array.from({ length: 20 }, (_, n) => n))
+    expect(most).toBe(5)
+  }
+  expect(reports).toEqual([])
+})
+
+test('a failing event blocks its key and no other, and is tried until it succeeds', async () => {
+  const stream = await open(1)
+  await stream.appendMany(steps(3, 3))
+  const seen: string[] = []
+  let failing = true
+  subscribe(stream, 'a', ({ data }) => {
+    if (failing && data.key === 'k1') throw new Error('not today')
+    seen.push(`${data.key}:${data.n}`)
+  })
+  await vi.waitFor(() => expect(seen).toHaveLength(6))
+  expect(seen.filter((step) => step.startsWith('k1'))).toEqual([])
+  failing = false
+  await vi.waitFor(() => expect(seen).toHaveLength(9), { timeout: 5_000 })
+  expect(seen.filter((step) => step.startsWith('k1'))).toEqual(['k1:0', 'k1:1', 'k1:2'])
+  expect(reports[0]!.error.code).toBe('HANDLER_FAILED')
+})
+
+test('with skip it goes to the dead letters of its group after its attempts, and its key goes on', async () => {
+  const stream = await open()
+  await stream.appendMany(steps(2, 2))
+  const seen: string[] = []
+  subscribe(
+    stream,
+    'a',
+    ({ data }) => {
+      if (data.key === 'k0' && data.n === 0) return retry({ after: 1, reason: 'never' })
+      seen.push(`${data.key}:${data.n}`)
+      return undefined
+    },
+    { onFailure: 'skip', retry: { attempts: 3, initial: '1ms' } },
+  )
+  await vi.waitFor(() => expect(seen.toSorted()).toEqual(['k0:1', 'k1:0', 'k1:1']), { timeout: 5_000 })
+  expect(await deadLetters('a')).toMatchObject([
+    { stream: 'steps', group: 'a', key: 'k0', attempts: 3, reason: expect.stringContaining('never') },
+  ])
+})
+
+test.each([
+  ['cannot be read', '[]', 'INVALID_MESSAGE'],
+  [
+    'fails its schema',
+    JSON.stringify({
+      specversion: '1.0',
+      id: 'i',
+      source: '/',
+      type: 'steps',
+      dataschema: 'urn:spillway:steps:1',
+      data: {},
+    }),
+    'INVALID_DATA',
+  ],
+  [
+    'has no handler',
+    JSON.stringify({
+      specversion: '1.0',
+      id: 'i',
+      source: '/',
+      type: 'other',
+      dataschema: 'urn:spillway:other:1',
+      data: {},
+    }),
+    'INVALID_MESSAGE',
+  ],
+])('an event that %s goes to the dead letters, and the rest is handled', async (_, body, code) => {
+  const stream = await open(1)
+  await engine.stream!.append('steps', [{ partition: 0, body }])
+  await stream.append({ key: 'k', n: 1 })
+  const handler = vi.fn()
+  subscribe(stream, 'a', handler)
+  await vi.waitFor(() => expect(handler).toHaveBeenCalledTimes(1), { timeout: 5_000 })
+  expect(await deadLetters('a')).toMatchObject([{ body, reason: expect.stringContaining(code) }])
+})
+
+test('a subscription that starts again goes on where the group was', async () => {
+  const stream = await open()
+  await stream.appendMany(steps(5, 4))
+  const first = vi.fn()
+  const subscription = subscribe(stream, 'a', first)
+  await vi.waitFor(() => expect(first).toHaveBeenCalledTimes(20))
+  await subscription.stop()
+  await stream.append({ key: 'k0', n: 99 })
+  const second = vi.fn()
+  subscribe(stream, 'a', second)
+  await vi.waitFor(() => expect(second).toHaveBeenCalled())
+  expect(second.mock.calls.map(([message]) => message.data)).toEqual([{ key: 'k0', n: 99 }])
+})
+
+test('members share the partitions, and those of one that stops go to the others', async () => {
+  const stream = await open(4)
+  const handled = { a: 0, b: 0 }
+  const a = subscribe(stream, 'g', () => {
+    handled.a += 1
+  })
+  subscribe(stream, 'g', () => {
+    handled.b += 1
+  })
+  await vi.waitFor(
+    async () => {
+      await stream.appendMany(steps(40, 1))
+      expect(Math.min(handled.a, handled.b)).toBeGreaterThan(0)
+    },
+    { timeout: 5_000 },
+  )
+  await a.stop()
+  const before = { ...handled }
+  await stream.appendMany(steps(40, 1))
+  await vi.waitFor(() => expect(handled.b).toBeGreaterThanOrEqual(before.b + 40), { timeout: 5_000 })
+  expect(handled.a).toBe(before.a)
+})
+
+test('a group can start at the latest event, at a time, and at positions', async () => {
+  const stream = await open(1)
+  await stream.append({ key: 'k', n: 0 })
+  const [second] = await stream.appendMany([{ key: 'k', n: 1 }])
+  const latest = vi.fn()
+  const positioned = vi.fn()
+  const future = vi.fn()
+  subscribe(stream, 'latest', latest, { from: 'latest' })
+  subscribe(stream, 'positioned', positioned, { from: [second!] })
+  subscribe(stream, 'future', future, { from: new Date(Date.now() + 3_600_000) })
+  await vi.waitFor(() => expect(positioned.mock.calls[0]?.[0].data.n).toBe(1))
+  await vi.waitFor(async () => {
+    await stream.append({ key: 'k', n: 2 })
+    expect(latest).toHaveBeenCalled()
+  })
+  for (const [message] of latest.mock.calls) expect(message.data.n).toBe(2)
+})
+
+test('reading ends at the end as it was, in order per partition', async () => {
+  const stream = await open()
+  await stream.appendMany(steps(7, 30))
+  const seen = new Map<string, number[]>()
+  for await (const { message } of stream.read())
+    seen.set(message.data.key, [...(seen.get(message.data.key) ?? []), message.data.n])
+  expect(seen.size).toBe(7)
+  for (const order of seen.values()) expect(order).toEqual(Array.from({ length: 30 }, (_, n) => n))
+})
+
+test('an aggregate: read by key, decide, append with the expected version', async () => {
+  const stream = await spillway.stream('accounts', {
+    data: unchecked<{ id: string; amount: number }>(),
+    key: (entry) => entry.id,
+    versions: true,
+  })
+  expect(await stream.append({ id: 'x', amount: 5 }, { expectedVersion: 0 })).toMatchObject({
+    status: 'appended',
+  })
+  expect(await stream.append({ id: 'x', amount: -9 }, { expectedVersion: 0 })).toEqual({
+    status: 'conflict',
+    version: 1,
+  })
+  const history = await stream.readKey('x')
+  expect(history.map(({ message, version }) => [message.data.amount, version])).toEqual([[5, 1]])
+})
+
+test('a handler past its deadline is aborted and tried again', async () => {
+  const stream = await open(1)
+  await stream.append({ key: 'k', n: 1 })
+  let calls = 0
+  subscribe(stream, 'a', () => (++calls === 1 ? new Promise(() => {}) : undefined), { deadline: '40ms' })
+  await vi.waitFor(() => expect(calls).toBe(2), { timeout: 5_000 })
+  expect(reports[0]!.error.code).toBe('HANDLER_TIMEOUT')
+})
+
+async function deadLetters(group: string): Promise<unknown[]> {
+  const name = `steps.dead.${group}`
+  return vi.waitFor(
+    async () => {
+      const records = await engine.stream!.read(name, [{ partition: 0, position: 0 }], {
+        maxRecords: 10,
+        maxBytes: 1e6,
+        waitMs: 0,
+      })
+      expect(records.length).toBeGreaterThan(0)
+      const contract = { type: '', schema: unchecked<unknown>(), version: 1, upcast: {} }
+      return records.map((record) => (unseal(contract, record.body) as { data: unknown }).data)
+    },
+    { timeout: 5_000 },
+  )
+}
