@@ -1,0 +1,82 @@
+// What can go wrong with a broker, in one shape inside this folder, and its translation at the engine's edge.
+import { isSpillwayError, SpillwayError } from '../../core/errors.ts'
+
+/** A failed request. `id` is the name of Kafka's error code; NETWORK for what never became an answer. */
+export class Fault extends Error {
+  readonly id: string
+
+  constructor(id: string, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.name = 'Fault'
+    this.id = id
+  }
+
+  /** Going away by itself: leaders and coordinators move, brokers restart. */
+  get passing(): boolean {
+    return passing.has(this.id)
+  }
+
+  /** Whether a write that ended so may still have been stored. */
+  get ambiguous(): boolean {
+    return ambiguous.has(this.id)
+  }
+}
+
+const passing: ReadonlySet<string> = new Set([
+  'NETWORK',
+  'CORRUPT_MESSAGE',
+  'UNKNOWN_TOPIC_OR_PARTITION',
+  'UNKNOWN_TOPIC_ID',
+  'INCONSISTENT_TOPIC_ID',
+  'LEADER_NOT_AVAILABLE',
+  'NOT_LEADER_OR_FOLLOWER',
+  'FENCED_LEADER_EPOCH',
+  'UNKNOWN_LEADER_EPOCH',
+  'REQUEST_TIMED_OUT',
+  'BROKER_NOT_AVAILABLE',
+  'REPLICA_NOT_AVAILABLE',
+  'OFFSET_NOT_AVAILABLE',
+  'NETWORK_EXCEPTION',
+  'COORDINATOR_LOAD_IN_PROGRESS',
+  'COORDINATOR_NOT_AVAILABLE',
+  'NOT_COORDINATOR',
+  'NOT_CONTROLLER',
+  'NOT_ENOUGH_REPLICAS',
+  'NOT_ENOUGH_REPLICAS_AFTER_APPEND',
+  'KAFKA_STORAGE_ERROR',
+  'UNSTABLE_OFFSET_COMMIT',
+  'THROTTLING_QUOTA_EXCEEDED',
+])
+
+const ambiguous: ReadonlySet<string> = new Set([
+  'NETWORK',
+  'NETWORK_EXCEPTION',
+  'REQUEST_TIMED_OUT',
+  'NOT_ENOUGH_REPLICAS_AFTER_APPEND',
+  'UNKNOWN_SERVER_ERROR',
+])
+
+/** The error that the caller sees. `doing` completes "Kafka failed while …". */
+export function translate(thrown: unknown, doing: string): unknown {
+  if (!(thrown instanceof Fault)) return thrown
+  const options = { engine: 'kafka', cause: thrown, details: { kafka: thrown.id } }
+  if (isSpillwayError(thrown.cause)) return thrown.cause
+  switch (thrown.id) {
+    case 'UNSUPPORTED_VERSION':
+      return new SpillwayError('ENGINE_TOO_OLD', thrown.message, options)
+    case 'UNKNOWN_TOPIC_OR_PARTITION':
+      return new SpillwayError('UNKNOWN_STREAM', `Kafka has no topic for this stream (${doing}).`, options)
+    case 'MESSAGE_TOO_LARGE':
+    case 'RECORD_LIST_TOO_LARGE':
+      return new SpillwayError('TOO_LARGE', `Kafka refused a record as too large (${doing}).`, options)
+    case 'INVALID_SESSION_TIMEOUT':
+      return new SpillwayError('INVALID_OPTION', `Kafka refused the session time (${doing}).`, options)
+  }
+  if (thrown.passing)
+    return new SpillwayError('ENGINE_UNAVAILABLE', `Kafka failed while ${doing}: ${thrown.message}.`, options)
+  return new SpillwayError('ENGINE_FAILED', `Kafka refused ${doing}: ${thrown.message}.`, options)
+}
+
+export function closedError(): SpillwayError {
+  return new SpillwayError('CLOSED', 'The engine is closed.', { engine: 'kafka' })
+}

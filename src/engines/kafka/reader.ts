@@ -1,0 +1,271 @@
+// Reading by position: long polls at the leaders of the partitions, each on a connection of its own, because a broker
+// answers nothing else on a connection that polls. A poll that outlives its reader fills the read-ahead.
+import { systemClock } from '../../core/clock.ts'
+import { SpillwayError } from '../../core/errors.ts'
+import type { PartitionPosition, ReadOptions, StreamRecord } from '../../ports/stream.ts'
+import { type Codecs, RecordCursor } from './batch-reader.ts'
+import type { Cluster } from './cluster.ts'
+import { closedError, Fault } from './fault.ts'
+import { type Fetch, type FetchedPart, fetchRequest } from './fetch-request.ts'
+import type { Link } from './link.ts'
+import type { Offsets } from './offsets.ts'
+import { ReadAhead, type Slot } from './read-ahead.ts'
+
+const maxReadAheadBytes = 32 * 1024 * 1024
+const maxSlots = 10_000
+const maxFetchBytes = 8 * 1024 * 1024
+const maxPartBytes = 1024 * 1024
+/** The longest single poll: bounds how long a connection stays occupied after its reader went away. */
+const maxPollMs = 5000
+
+export class StreamReader {
+  readonly #cluster: Cluster
+  readonly #offsets: Offsets
+  readonly #fetch: Fetch
+  readonly #codecs: Codecs
+  readonly #ahead = new ReadAhead(maxReadAheadBytes, maxSlots)
+  readonly #idle = new Map<number, Link[]>()
+
+  constructor(cluster: Cluster, offsets: Offsets) {
+    const { client } = cluster
+    this.#cluster = cluster
+    this.#offsets = offsets
+    this.#fetch = fetchRequest(client)
+    this.#codecs = {
+      crc32c: client.crc32c,
+      decompress: (algorithm, bytes) => {
+        const known = client.compressionsAlgorithmsByBitmask[algorithm]
+        if (known === undefined) throw new Fault('UNSUPPORTED_COMPRESSION_TYPE', `compression ${algorithm}`)
+        return known.decompressSync(bytes)
+      },
+    }
+  }
+
+  async read(
+    stream: string,
+    from: readonly PartitionPosition[],
+    options: ReadOptions,
+  ): Promise<StreamRecord[]> {
+    if (this.#cluster.closing.aborted) throw closedError()
+    if (options.signal?.aborted || from.length === 0) return []
+    await this.#checkPartitions(stream, from)
+    const deadline = Date.now() + options.waitMs
+    for (;;) {
+      const slots = from.map(({ partition, position }) => this.#ahead.at(stream, partition, position))
+      const records = this.#take(slots, options)
+      if (records.length > 0) {
+        this.#fetchOn(stream, from, records)
+        return records
+      }
+      if (options.signal?.aborted || this.#cluster.closing.aborted) return []
+      this.#throwFailed(slots)
+      const now = Date.now()
+      const failing = slots.every((slot) => slot.fault !== undefined)
+      if (now >= deadline && !failing && options.waitMs > 0) {
+        for (const slot of slots) this.#ahead.tidy(slot)
+        return []
+      }
+      if (options.waitMs > 0) {
+        const due = slots.filter((slot) => !slot.fetching && slot.retryAt <= now)
+        void this.#poll(stream, due, Math.max(0, Math.min(deadline - now, maxPollMs)))
+        await this.#change(slots, failing ? now + maxPollMs : deadline, options.signal)
+      } else {
+        // A look is a request of its own: the answer of a poll under way may have left before the last append.
+        const look = this.#poll(stream, slots, 0).then(() => slots.every((slot) => slot.fault !== undefined))
+        if ((await this.#unlessEnded(look, options.signal)) === true) await this.#cluster.pause(100)
+        else if (slots.every((slot) => slot.fault !== undefined || (!slot.cursor && !slot.more))) return []
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    const links = [...this.#idle.values()].flat()
+    this.#idle.clear()
+    await Promise.all(links.map((link) => this.#cluster.release(link)))
+  }
+
+  async #checkPartitions(stream: string, from: readonly PartitionPosition[]): Promise<void> {
+    const topic = this.#cluster.known(stream) ?? (await this.#cluster.topic(stream))
+    for (const { partition } of from)
+      if (!(partition in topic.leaders))
+        throw new SpillwayError('INVALID_OPTION', `The stream '${stream}' has no partition ${partition}.`, {
+          engine: 'kafka',
+        })
+  }
+
+  /** Takes turns from a random start, each partition an even share as long as the others have records too. */
+  #take(slots: readonly Slot[], { maxRecords, maxBytes }: ReadOptions): StreamRecord[] {
+    const full = slots.filter((slot) => slot.cursor !== undefined)
+    const records: StreamRecord[] = []
+    if (full.length === 0) return records
+    const share = Math.ceil(maxRecords / full.length)
+    let bytes = 0
+    let turn = rotated(full)
+    while (turn.length > 0 && records.length < maxRecords) {
+      const open: Slot[] = []
+      for (const slot of turn) {
+        const cursor = slot.cursor!
+        let end = Math.min(maxRecords, records.length + share)
+        while (cursor.head !== undefined && records.length < end) {
+          if (records.length > 0 && bytes + cursor.headBytes > maxBytes) end = -1
+          else {
+            bytes += cursor.headBytes
+            records.push(cursor.head)
+            advance(cursor)
+          }
+        }
+        if (cursor.head !== undefined && end >= 0) open.push(slot)
+      }
+      turn = open
+    }
+    const last = new Map(records.map(({ partition, position }) => [partition, position]))
+    for (const slot of full) {
+      const position = last.get(slot.partition)
+      if (position === undefined) continue
+      slot.next = slot.cursor!.next
+      this.#ahead.move(slot, position + 1)
+      slot.wake()
+    }
+    return records
+  }
+
+  /** Fetches in the background what will be asked for next and is not there yet. */
+  #fetchOn(stream: string, from: readonly PartitionPosition[], records: readonly StreamRecord[]): void {
+    const positions = new Map(from.map(({ partition, position }) => [partition, position]))
+    for (const { partition, position } of records) positions.set(partition, position + 1)
+    const now = Date.now()
+    const slots = [...positions]
+      .map(([partition, position]) => this.#ahead.at(stream, partition, position))
+      .filter((slot) => slot.cursor === undefined && !slot.fetching && slot.retryAt <= now)
+    void this.#poll(stream, slots, maxPollMs)
+  }
+
+  #throwFailed(slots: readonly Slot[]): void {
+    for (const slot of slots) {
+      const { fault } = slot
+      if (fault === undefined) continue
+      const gone = fault.id === 'UNKNOWN_TOPIC_OR_PARTITION' && slot.failures > 6
+      const late = Date.now() - slot.failingSince > this.#cluster.options.timeoutMs
+      if (fault.passing && !gone && !late) continue
+      this.#ahead.remove(slot)
+      throw fault
+    }
+  }
+
+  /** Resolves when an answer came for one of the slots, at `until`, or when there is no sense in waiting. */
+  async #change(slots: readonly Slot[], until: number, signal: AbortSignal | undefined): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const retries = slots.filter((slot) => !slot.fetching).map((slot) => slot.retryAt)
+    const bounds = slots
+      .filter((slot) => slot.fault)
+      .map((slot) => slot.failingSince + this.#cluster.options.timeoutMs)
+    const cancel = systemClock.after(Math.min(until, ...retries, ...bounds) - Date.now() + 1, resolve)
+    for (const slot of slots) slot.waiters.add(resolve)
+    await this.#unlessEnded(promise, signal)
+    for (const slot of slots) slot.waiters.delete(resolve)
+    cancel()
+  }
+
+  /** The value, or undefined as soon as the signal fires or the engine closes. */
+  async #unlessEnded<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T | undefined> {
+    const { promise: ended, resolve } = Promise.withResolvers<undefined>()
+    const end = () => resolve(undefined)
+    const { closing } = this.#cluster
+    signal?.addEventListener('abort', end, { once: true })
+    closing.addEventListener('abort', end, { once: true })
+    if (signal?.aborted || closing.aborted) end()
+    try {
+      return await Promise.race([promise, ended])
+    } finally {
+      signal?.removeEventListener('abort', end)
+      closing.removeEventListener('abort', end)
+    }
+  }
+
+  /** Asks the leaders of the slots; the answers, or the faults, are in the slots afterwards. */
+  async #poll(stream: string, slots: readonly Slot[], waitMs: number): Promise<void> {
+    for (const slot of slots) slot.fetching = true
+    const { leaders } = this.#cluster.known(stream) ?? { leaders: [] }
+    const byNode = Map.groupBy(slots, (slot) => leaders[slot.partition] ?? -1)
+    await Promise.all([...byNode].map(([node, part]) => this.#pollNode(stream, node, rotated(part), waitMs)))
+  }
+
+  async #pollNode(stream: string, node: number, slots: readonly Slot[], waitMs: number): Promise<void> {
+    const asked = slots.map(({ partition, next }) => ({ partition, next }))
+    try {
+      if (node < 0) throw new Fault('LEADER_NOT_AVAILABLE', `a partition of ${stream} has no leader`)
+      const link = await this.#acquire(node)
+      const answer = await this.#fetch(link, stream, asked, {
+        waitMs,
+        maxBytes: maxFetchBytes,
+        maxPartBytes,
+      }).catch(async (thrown) => {
+        await this.#cluster.release(link)
+        throw thrown
+      })
+      this.#idle.get(node)?.push(link)
+      this.#cluster.check(answer.errorCode)
+      const parts = new Map(answer.parts.map((part) => [part.partition, part]))
+      for (const [index, slot] of slots.entries())
+        await this.#accept(slot, asked[index]!.next, parts.get(slot.partition))
+    } catch (thrown) {
+      const fault = thrown instanceof Fault ? thrown : new Fault('NETWORK', String(thrown), thrown)
+      for (const slot of slots) slot.failed(fault)
+    }
+    if (slots.some((slot) => slot.fault !== undefined) && !this.#cluster.closing.aborted)
+      await this.#cluster.refresh(stream).catch(() => {})
+    for (const slot of slots) {
+      slot.fetching = false
+      slot.wake()
+    }
+  }
+
+  async #accept(slot: Slot, asked: number, part: FetchedPart | undefined): Promise<void> {
+    try {
+      const fault = part === undefined ? new Fault('NETWORK', 'no answer for this partition') : undefined
+      if (part === undefined || fault !== undefined) throw fault
+      if (part.errorCode === 1) return await this.#backIntoRange(slot)
+      this.#cluster.check(part.errorCode)
+      slot.answered(part.end)
+      if (part.bytes === undefined || slot.cursor !== undefined || slot.next !== asked) return
+      if (!this.#ahead.holds(slot)) return
+      const { partition, position, next } = slot
+      const cursor = new RecordCursor(part.bytes, partition, position, next, part.aborted, this.#codecs)
+      if (cursor.head === undefined) slot.next = cursor.next
+      else this.#ahead.fill(slot, cursor, part.bytes.length)
+    } catch (thrown) {
+      slot.failed(thrown instanceof Fault ? thrown : new Fault('CORRUPT_MESSAGE', String(thrown), thrown))
+    }
+  }
+
+  /** Trimmed away: on from the earliest. Beyond the end: wait there, and pass over what is below the position. */
+  async #backIntoRange(slot: Slot): Promise<void> {
+    const [bounds] = await this.#offsets.bounds(slot.stream, [slot.partition])
+    slot.next = Math.min(Math.max(slot.position, bounds!.earliest), bounds!.next)
+    slot.answered(bounds!.next)
+  }
+
+  async #acquire(node: number): Promise<Link> {
+    const idle = this.#idle.get(node) ?? []
+    this.#idle.set(node, idle)
+    for (let link = idle.pop(); link !== undefined; link = idle.pop()) {
+      if (!link.closed) return link
+      await this.#cluster.release(link)
+    }
+    return await this.#cluster.own(node, maxPollMs + 5000)
+  }
+}
+
+function rotated<T>(items: readonly T[]): T[] {
+  const start = Math.floor(Math.random() * items.length)
+  return [...items.slice(start), ...items.slice(0, start)]
+}
+
+/** A batch that cannot be read ends the cursor before it: the next fetch begins there and reports it. */
+function advance(cursor: RecordCursor): void {
+  try {
+    cursor.advance()
+  } catch {
+    cursor.head = undefined
+  }
+}

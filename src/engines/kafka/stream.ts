@@ -1,0 +1,131 @@
+// The stream port on Kafka: a stream is a topic. Whatever fails below becomes a SpillwayError here.
+import { missing, type StreamCapabilities } from '../../ports/capability.ts'
+import type {
+  AppendRecord,
+  AppendResult,
+  CommittedPosition,
+  JoinOptions,
+  Membership,
+  PartitionBounds,
+  PartitionPosition,
+  ReadOptions,
+  StreamPort,
+  StreamRecord,
+  StreamSpec,
+} from '../../ports/stream.ts'
+import type { Cluster } from './cluster.ts'
+import { Coordinator } from './coordinator.ts'
+import { closedError, translate } from './fault.ts'
+import { Member } from './groups.ts'
+import { Offsets } from './offsets.ts'
+import { Producer } from './producer.ts'
+import { StreamReader } from './reader.ts'
+import type { Settings, Topics } from './topics.ts'
+
+export interface StreamContext {
+  readonly cluster: Cluster
+  readonly topics: Topics
+  readonly minSessionMs: number
+  /** Told of every topic declared, with its settings; may refuse it by throwing. */
+  declared(stream: string, replicas: number, settings: Settings): void
+}
+
+export class KafkaStream implements StreamPort {
+  readonly capabilities: StreamCapabilities = { fencing: 'engine', atomicAppend: false, versions: false }
+  readonly limits: { readonly maxBodyBytes: number; readonly minSessionMs: number }
+  readonly #context: StreamContext
+  readonly #offsets: Offsets
+  readonly #producer: Producer
+  readonly #reader: StreamReader
+  readonly #members = new Set<Member>()
+  #closed = false
+
+  constructor(context: StreamContext) {
+    this.#context = context
+    this.#offsets = new Offsets(context.cluster)
+    this.#producer = new Producer(context.cluster, context.topics)
+    this.#reader = new StreamReader(context.cluster, this.#offsets)
+    // The limit is on key and body together; keys are short.
+    const maxBodyBytes = context.topics.maxRecordBytes() - 1024
+    this.limits = { maxBodyBytes, minSessionMs: context.minSessionMs }
+  }
+
+  declare(spec: StreamSpec): Promise<{ readonly partitions: number }> {
+    return this.#edge(`declaring '${spec.name}'`, async () => {
+      if (spec.versions) throw missing('kafka', 'stream', 'versions')
+      const { topic, settings } = await this.#context.topics.declare(spec)
+      this.#context.declared(spec.name, topic.replicas[0]?.length ?? 1, settings)
+      return { partitions: topic.leaders.length }
+    })
+  }
+
+  append(stream: string, records: readonly AppendRecord[]): Promise<AppendResult> {
+    return this.#edge(`appending to '${stream}'`, async () => {
+      if (records.some((record) => record.expectedVersion !== undefined))
+        throw missing('kafka', 'stream', 'versions')
+      return { status: 'appended', positions: await this.#producer.append(stream, records) }
+    })
+  }
+
+  read(stream: string, from: readonly PartitionPosition[], options: ReadOptions): Promise<StreamRecord[]> {
+    return this.#edge(`reading '${stream}'`, () => this.#reader.read(stream, from, options))
+  }
+
+  async readKey(): Promise<StreamRecord[]> {
+    throw missing('kafka', 'stream', 'versions')
+  }
+
+  bounds(stream: string): Promise<PartitionBounds[]> {
+    return this.#edge(`asking for the bounds of '${stream}'`, () => this.#offsets.bounds(stream))
+  }
+
+  positionsAt(stream: string, time: number): Promise<PartitionPosition[]> {
+    return this.#edge(`asking for positions of '${stream}'`, () => this.#offsets.positionsAt(stream, time))
+  }
+
+  join(stream: string, group: string, options: JoinOptions): Promise<Membership> {
+    return this.#edge(`joining the group '${group}' of '${stream}'`, async () => {
+      const { cluster } = this.#context
+      await cluster.topic(stream)
+      const coordinator = new Coordinator(cluster, stream, group)
+      const member = await Member.join(cluster, coordinator, stream, options)
+      this.#members.add(member)
+      void member.over.then(() => this.#members.delete(member))
+      if (this.#closed) {
+        await member.leave()
+        throw closedError()
+      }
+      return {
+        commit: (positions) =>
+          this.#edge(`committing for the group '${group}' of '${stream}'`, () => member.commit(positions)),
+        leave: () => member.leave(),
+      }
+    })
+  }
+
+  committed(stream: string, group: string): Promise<CommittedPosition[]> {
+    return this.#edge(`asking for the positions of the group '${group}' of '${stream}'`, async () => {
+      const topic = await this.#context.cluster.topic(stream)
+      const coordinator = new Coordinator(this.#context.cluster, stream, group)
+      return await coordinator.committed([...topic.leaders.keys()])
+    })
+  }
+
+  /** Leaves the groups, sends what was accepted, ends the reads. Commits made while leaving still work. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await Promise.all([...this.#members].map((member) => member.leave()))
+    await this.#producer.close()
+    await this.#context.cluster.close()
+    await this.#reader.close()
+  }
+
+  async #edge<T>(doing: string, call: () => Promise<T>): Promise<T> {
+    if (this.#context.cluster.closing.aborted) throw closedError()
+    try {
+      return await call()
+    } catch (thrown) {
+      throw translate(thrown, doing)
+    }
+  }
+}

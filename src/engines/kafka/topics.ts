@@ -1,0 +1,163 @@
+// Streams as topics: creating them, and what their settings mean for us.
+import { SpillwayError } from '../../core/errors.ts'
+import type { StreamSpec } from '../../ports/stream.ts'
+import { batchOverhead, recordOverhead } from './batch-writer.ts'
+import type { Cluster, Topic } from './cluster.ts'
+import { Fault } from './fault.ts'
+
+export interface TopicOptions {
+  /** Copies of every partition. Default: three, or one for each broker when there are fewer. */
+  readonly replicas?: number | undefined
+  /** Settings for the topics that are created, by Kafka's names. */
+  readonly topicConfig?: Readonly<Record<string, string>> | undefined
+}
+
+/** Settings by name; empty when the cluster does not let us read them. */
+export type Settings = ReadonlyMap<string, string>
+
+const largestBatch = 1024 * 1024
+const kinds = { topic: 2, broker: 4 } as const
+
+export class Topics {
+  readonly #cluster: Cluster
+  readonly #options: TopicOptions
+  readonly #maxMessageBytes = new Map<string, number>()
+  #defaultMaxMessageBytes = 1_000_000
+
+  constructor(cluster: Cluster, options: TopicOptions) {
+    this.#cluster = cluster
+    this.#options = options
+  }
+
+  get replicas(): number {
+    return this.#options.replicas ?? Math.min(3, Math.max(1, this.#cluster.brokers.size))
+  }
+
+  /** How many of them must have a record before it is acknowledged: a majority. */
+  get minInSync(): number {
+    return Number(this.#options.topicConfig?.['min.insync.replicas'] ?? Math.floor(this.replicas / 2) + 1)
+  }
+
+  /** The broker's own limit, for topics that were not declared through this engine. */
+  setDefaultLimit(settings: Settings): void {
+    const bytes = Number(settings.get('message.max.bytes'))
+    if (bytes > 0) this.#defaultMaxMessageBytes = bytes
+  }
+
+  /** The largest key and body together. */
+  maxRecordBytes(stream?: string): number {
+    return this.#limit(stream) - batchOverhead - recordOverhead
+  }
+
+  maxBatchBytes(stream: string): number {
+    return Math.min(this.#limit(stream), largestBatch)
+  }
+
+  #limit(stream: string | undefined): number {
+    const own = stream === undefined ? undefined : this.#maxMessageBytes.get(stream)
+    return own ?? this.#defaultMaxMessageBytes
+  }
+
+  /** Creates the topic unless it is there, waits until all its partitions have leaders, and reads its settings. */
+  async declare(spec: StreamSpec): Promise<{ topic: Topic; settings: Settings }> {
+    const topic = await this.#cluster.persist(async () => {
+      const found = await this.#find(spec.name)
+      if (found !== undefined) return found
+      await this.#create(spec)
+      return await this.#cluster.refresh(spec.name)
+    })
+    const complete = (it: Topic) => it.leaders.length > 0 && it.leaders.every((leader) => leader >= 0)
+    const ready = complete(topic)
+      ? topic
+      : await this.#cluster.persist(async () => {
+          const seen = await this.#cluster.refresh(spec.name)
+          if (complete(seen)) return seen
+          throw new Fault('LEADER_NOT_AVAILABLE', `not all partitions of ${spec.name} have a leader`)
+        })
+    const settings = await this.settings('topic', spec.name)
+    const bytes = Number(settings.get('max.message.bytes'))
+    if (bytes > 0) this.#maxMessageBytes.set(spec.name, bytes)
+    return { topic: ready, settings }
+  }
+
+  async #find(name: string): Promise<Topic | undefined> {
+    try {
+      return await this.#cluster.refresh(name)
+    } catch (thrown) {
+      if (thrown instanceof Fault && thrown.id === 'UNKNOWN_TOPIC_OR_PARTITION') return undefined
+      throw thrown
+    }
+  }
+
+  async #create(spec: StreamSpec): Promise<void> {
+    const { client, controller } = this.#cluster
+    const link = await this.#cluster.link('control', controller)
+    const settings: Record<string, string> = {
+      'min.insync.replicas': String(this.minInSync),
+      // The time of a record is the broker's, so that times rise with positions.
+      'message.timestamp.type': 'LogAppendTime',
+      ...this.#options.topicConfig,
+    }
+    const answer = await link.call(
+      client.createTopicsV7.api,
+      [
+        {
+          name: spec.name,
+          numPartitions: spec.partitions,
+          replicationFactor: this.replicas,
+          assignments: [],
+          configs: Object.entries(settings).map(([name, value]) => ({ name, value })),
+        },
+      ],
+      this.#cluster.options.timeoutMs,
+      false,
+    )
+    const [result] = answer.topics
+    if (result === undefined || result.errorCode === 0) return
+    const fault = this.#cluster.fault(result.errorCode, result.errorMessage)
+    if (fault.id === 'TOPIC_ALREADY_EXISTS') return
+    if (fault.id === 'NOT_CONTROLLER') await this.#cluster.discover()
+    if (unfitting.has(fault.id))
+      throw new SpillwayError(
+        'CONFIGURATION',
+        `Kafka cannot create a topic for the stream '${spec.name}': ${fault.message}.`,
+        { engine: 'kafka', cause: fault },
+      )
+    throw fault
+  }
+
+  async settings(kind: 'topic' | 'broker', name: string): Promise<Settings> {
+    const answer = await this.#cluster.persist(async () => {
+      const link =
+        kind === 'broker' ? await this.#cluster.link('control', Number(name)) : await this.#cluster.any()
+      const { client } = this.#cluster
+      const resource = { resourceType: kinds[kind], resourceName: name, configurationKeys: null }
+      const { results } = await link.call(client.describeConfigsV4.api, [resource], false, false)
+      const code = results[0]?.errorCode ?? 0
+      const fault = code === 0 ? undefined : this.#cluster.fault(code)
+      if (fault?.passing) throw fault
+      return fault === undefined ? results : []
+    })
+    return readSettings(answer)
+  }
+}
+
+const unfitting: ReadonlySet<string> = new Set([
+  'INVALID_REPLICATION_FACTOR',
+  'INVALID_PARTITIONS',
+  'INVALID_CONFIG',
+  'INVALID_REQUEST',
+  'INVALID_TOPIC_EXCEPTION',
+  'POLICY_VIOLATION',
+])
+
+interface Described {
+  readonly configs: readonly { readonly name: string; readonly value?: string | null | undefined }[]
+}
+
+function readSettings(results: readonly Described[]): Settings {
+  const settings = new Map<string, string>()
+  for (const { configs } of results)
+    for (const { name, value } of configs) if (typeof value === 'string') settings.set(name, value)
+  return settings
+}
