@@ -1,0 +1,66 @@
+// npm test: types, style and floors, then every test; at the end which real servers were exercised, and how to get the others.
+// SPILLWAY_REQUIRE=all makes a missing one a failure. Arguments go to vitest: npm test -- src/queue
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { launchers } from './servers/index.ts'
+
+interface Counts {
+  readonly numPassedTests: number
+  readonly numFailedTests: number
+  readonly numPendingTests: number
+}
+
+const chosen = process.argv.slice(2)
+const missing: string[] = []
+const present: string[] = ['sqlite', 'memory']
+for (const { name, missing: ask } of launchers) {
+  const reason = await ask()
+  if (reason === undefined) present.push(name)
+  else missing.push(`${name}: ${reason}`)
+}
+
+if (missing.length > 0 && process.env.SPILLWAY_REQUIRE === 'all') {
+  for (const reason of missing) console.error(`required and missing: ${reason}`)
+  process.exit(1)
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'spillway-test-'))
+const report = join(folder, 'report.json')
+const steps = [
+  ...(chosen.length > 0
+    ? []
+    : [
+        ['biome', 'check', '--error-on-warnings', '.'],
+        ['tsc', '--noEmit'],
+        [process.execPath, 'scripts/check-floors.ts'],
+      ]),
+  ['vitest', 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...chosen],
+]
+let status = 0
+for (const [command = '', ...args] of steps) {
+  const step = spawnSync(command, args, { stdio: 'inherit' })
+  if (step.status !== 0) {
+    status = step.status ?? 1
+    break
+  }
+}
+
+console.log(`\nexercised: ${present.join(', ')}`)
+for (const reason of missing) console.log(`not exercised: ${reason}`)
+const counts = read(report)
+rmSync(folder, { recursive: true })
+if (counts)
+  console.log(
+    `${counts.numPassedTests} passed, ${counts.numFailedTests} failed, ${counts.numPendingTests} skipped`,
+  )
+process.exit(status)
+
+function read(file: string): Counts | undefined {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as Counts
+  } catch {
+    return undefined
+  }
+}
