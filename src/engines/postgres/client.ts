@@ -1,0 +1,111 @@
+// What Spillway needs of the client library `pg`: structural types, so that any compatible pool fits, and its import.
+import { asError, SpillwayError } from '../../core/errors.ts'
+
+export interface PgResult<Row = Record<string, unknown>> {
+  readonly rows: Row[]
+  readonly rowCount: number | null
+}
+
+export interface PgQuery {
+  readonly text: string
+  readonly values?: unknown[]
+  /** The name of a prepared statement. */
+  readonly name?: string
+}
+
+/** Runs SQL: a pool, a client, or the handle of a transaction. */
+export interface PgQueryable {
+  query<Row = Record<string, unknown>>(query: string | PgQuery, values?: unknown[]): Promise<PgResult<Row>>
+}
+
+/** What Spillway uses of a pool or client; `pg` and what is made like it have it. */
+export interface PgLink {
+  query(query: string | PgQuery, values?: unknown[]): Promise<unknown>
+}
+
+export interface PgClient extends PgLink {
+  release(destroy?: boolean): void
+  on(event: 'notification', listener: (message: PgNotification) => void): unknown
+  on(event: 'error', listener: (error: Error) => void): unknown
+}
+
+export interface PgNotification {
+  readonly channel: string
+  readonly payload?: string | undefined
+}
+
+/** A pool of connections, as `pg.Pool` is one. It must take a Buffer as a parameter in binary format, as `pg` does. */
+export interface PgPool extends PgLink {
+  connect(): Promise<PgClient>
+}
+
+/** A pool that Spillway made for itself, and ends itself. */
+export interface OwnPool extends PgPool {
+  end(): Promise<void>
+}
+
+export interface PoolSettings {
+  readonly url: string
+  readonly size: number
+  /** Settings of every session, for servers that are reached directly. */
+  readonly session?: Readonly<Record<string, string>>
+}
+
+/** How long a connection attempt and a query may take before they count as unanswered. */
+const connectTimeoutMs = 10_000
+const queryTimeoutMs = 30_000
+
+/** Makes a pool. It connects when it is first used. */
+export async function createPool(settings: PoolSettings): Promise<OwnPool> {
+  const pg = await loadPg()
+  const pool = new pg.Pool({
+    connectionString: withSession(settings.url, settings.session),
+    max: settings.size,
+    fallback_application_name: 'spillway',
+    connectionTimeoutMillis: connectTimeoutMs,
+    query_timeout: queryTimeoutMs,
+    idleTimeoutMillis: 30_000,
+    keepAlive: true,
+  })
+  // An idle connection that breaks is dropped by the pool; unheard, its 'error' would end the process.
+  pool.on('error', () => {})
+  return pool
+}
+
+async function loadPg(): Promise<Pick<typeof import('pg'), 'Pool'>> {
+  try {
+    return (await import('pg')).default
+  } catch (thrown) {
+    if ((thrown as { code?: unknown }).code !== 'ERR_MODULE_NOT_FOUND') throw asError(thrown)
+    throw new SpillwayError(
+      'CLIENT_MISSING',
+      "The engine 'postgres' needs the package pg: run `npm install pg`.",
+      { engine: 'postgres', cause: thrown },
+    )
+  }
+}
+
+function withSession(url: string, session: Readonly<Record<string, string>> = {}): string {
+  const settings = Object.entries(session).map(
+    ([name, value]) => `-c ${name}=${value.replaceAll(' ', '\\ ')}`,
+  )
+  if (settings.length === 0) return url
+  const parsed = new URL(url)
+  const given = parsed.searchParams.get('options')
+  // The user's come last, and win.
+  parsed.searchParams.set('options', [...settings, ...(given === null ? [] : [given])].join(' '))
+  return parsed.href
+}
+
+/** The address without password and parameters; throws INVALID_OPTION, without repeating it, for what is none. */
+export function redact(url: string): string {
+  if (!URL.canParse(url) || !/^postgres(ql)?:$/.test(new URL(url).protocol))
+    throw new SpillwayError(
+      'INVALID_OPTION',
+      'The url of the engine `postgres` is no address of the form postgres://user:password@host:port/database.',
+      { engine: 'postgres' },
+    )
+  const parsed = new URL(url)
+  const user = parsed.username === '' ? '' : `${parsed.username}@`
+  return `${parsed.protocol}//${user}${parsed.host}${parsed.pathname}`
+}

@@ -1,0 +1,100 @@
+// One engine's access to its server: statements prepared once per connection, native errors translated, deadlocks and
+// serialization failures tried again within a bound.
+import type { OwnPool, PgLink, PgPool, PgResult } from './client.ts'
+import { closed, isConflict, translate } from './errors.ts'
+
+export interface Statement {
+  /** Unique among the statements of an engine. */
+  readonly name: string
+  readonly text: string
+}
+
+/** Parameters: plain values, or arrays in binary format. */
+export type Value = string | number | boolean | null | Buffer
+
+export type Run = <Row = never>(statement: Statement, values: readonly Value[]) => Promise<Row[]>
+
+const attempts = 5
+
+export class Connection {
+  readonly #pool: PgPool
+  readonly #own: OwnPool | undefined
+  readonly #prepare: boolean
+  #active = 0
+  #idle = (): void => {}
+  #ended = false
+
+  /**
+   * `prepare`: whether a session belongs to this connection for as long as it lasts, so that statements can be prepared in it.
+   * Its settings must then make the plans independent of the tables' size (`session.ts`).
+   */
+  constructor(pool: PgPool, options: { readonly own?: OwnPool | undefined; readonly prepare: boolean }) {
+    this.#pool = pool
+    this.#own = options.own
+    this.#prepare = options.prepare
+  }
+
+  /** Runs one statement in a transaction of its own. */
+  run<Row = never>(statement: Statement, values: readonly Value[]): Promise<Row[]> {
+    return this.#attempt(() => this.#send<Row>(this.#pool, statement, values))
+  }
+
+  /** Runs several statements in one transaction. `body` is run again after a deadlock: it may only use the given `run`. */
+  transaction<Result>(body: (run: Run) => Promise<Result>): Promise<Result> {
+    return this.#attempt(async () => {
+      const client = await this.#pool.connect()
+      let broken = false
+      try {
+        // Bounded by the server as well: a process that freezes in the middle must not hold the locks for ever.
+        await client.query(
+          'begin isolation level read committed; set local idle_in_transaction_session_timeout = 10000',
+        )
+        const result = await body((statement, values) => this.#send(client, statement, values))
+        await client.query('commit')
+        return result
+      } catch (thrown) {
+        await client.query('rollback').catch(() => {
+          broken = true
+        })
+        throw thrown
+      } finally {
+        client.release(broken)
+      }
+    })
+  }
+
+  /** Refuses further calls, and ends the pool if it is one of our own, when all that is under way is done. */
+  async end(): Promise<void> {
+    if (this.#ended) return
+    this.#ended = true
+    // A pool that ends forgets who waits for a connection.
+    if (this.#active > 0)
+      await new Promise<void>((resolve) => {
+        this.#idle = resolve
+      })
+    await this.#own?.end()
+  }
+
+  async #attempt<Result>(act: () => Promise<Result>): Promise<Result> {
+    if (this.#ended) throw closed()
+    this.#active += 1
+    try {
+      for (let attempt = 1; ; attempt++) {
+        try {
+          return await act()
+        } catch (thrown) {
+          if (!isConflict(thrown) || attempt === attempts) throw translate(thrown)
+        }
+      }
+    } finally {
+      this.#active -= 1
+      if (this.#active === 0) this.#idle()
+    }
+  }
+
+  async #send<Row>(link: PgLink, statement: Statement, values: readonly Value[]): Promise<Row[]> {
+    const query = { text: statement.text, values: values as Value[] }
+    const result = await link.query(this.#prepare ? { ...query, name: statement.name } : query)
+    return (result as PgResult<Row>).rows
+  }
+}

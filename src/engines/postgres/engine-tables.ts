@@ -1,0 +1,211 @@
+// The engine's tables: queues, streams, consumer groups.
+import type { Migration, Part } from './migrations.ts'
+import { functionSettings } from './session.ts'
+
+/** A table whose rows come and go at the pace of the messages: vacuumed by count, not by share, and without pauses. */
+const hot =
+  'autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000, autovacuum_vacuum_cost_delay = 0, ' +
+  'autovacuum_analyze_scale_factor = 0.5, vacuum_truncate = false'
+
+const queues: Migration = (schema) => `
+create table ${schema}.queue (
+  id int generated always as identity primary key,
+  name text collate "C" not null unique
+);
+
+create table ${schema}.message (
+  id bigint generated always as identity primary key,
+  token bigint not null default 0,
+  due_at timestamptz,
+  queue int not null,
+  starts int not null default 0,
+  leased boolean not null default false,
+  message_id text not null,
+  key text,
+  body text not null
+) with (fillfactor = 85, ${hot});
+comment on column ${schema}.message.due_at is 'null: was never claimed and waits for nothing; else claimable from then on';
+comment on column ${schema}.message.token is 'the fencing token of the last claim; raised when its lease ends by settling';
+create index message_ready on ${schema}.message (queue, id) where due_at is null;
+create index message_due on ${schema}.message (queue, due_at) where due_at is not null;
+
+create table ${schema}.dead_letter (
+  queue int not null,
+  handle bigint generated always as identity,
+  token bigint not null,
+  starts int not null,
+  died_at timestamptz not null default now(),
+  message_id text not null,
+  key text,
+  body text not null,
+  reason text not null,
+  primary key (queue, handle)
+);
+`
+
+const streams: Migration = (schema) => `
+create table ${schema}.stream (
+  id int generated always as identity primary key,
+  name text collate "C" not null unique,
+  partitions int not null,
+  versions boolean not null
+);
+
+create table ${schema}.stream_head (
+  stream int not null,
+  partition int not null,
+  versions boolean not null,
+  floor bigint not null default 0,
+  primary key (stream, partition)
+);
+comment on table ${schema}.stream_head is 'one row per partition: who appends holds its lock';
+comment on column ${schema}.stream_head.floor is 'the next position is at least this: also when no record is left';
+
+create table ${schema}.record (
+  stream int not null,
+  partition int not null,
+  position bigint not null,
+  appended_at bigint not null,
+  version bigint,
+  key text collate "C",
+  body text not null,
+  primary key (stream, partition, position)
+);
+comment on column ${schema}.record.appended_at is 'milliseconds since the epoch; never falls within a partition';
+create unique index record_version on ${schema}.record (stream, key, version) where version is not null;
+
+-- Positions are given under the lock of the partition's head, which is kept until the commit: whoever sees one sees all below it.
+-- The head is locked but not written: a row updated with every append would leave its dead versions behind for as long
+-- as any transaction anywhere is open. The last position is the end of the primary key.
+create function ${schema}.append(streams int[], partitions int[], slots int[], offsets int[], keys text[], bodies text[])
+returns bigint[] language plpgsql ${functionSettings} as $$
+declare
+  firsts bigint[];
+  stamp bigint;
+begin
+  if (select bool_or(l.versions) or count(*) < cardinality(streams) from (
+    select h.versions from unnest(streams, partitions) t(stream, partition)
+    join ${schema}.stream_head h on h.stream = t.stream and h.partition = t.partition
+    order by h.stream, h.partition for update of h
+  ) l) then
+    raise exception 'the stream was declared anew' using errcode = 'SW001';
+  end if;
+  select array_agg(coalesce(last.position + 1, h.floor) order by t.slot),
+         greatest(max(last.appended_at), floor(extract(epoch from clock_timestamp()) * 1000))
+    into firsts, stamp
+    from unnest(streams, partitions) with ordinality t(stream, partition, slot)
+    join ${schema}.stream_head h on h.stream = t.stream and h.partition = t.partition
+    left join lateral (
+      select r.position, r.appended_at from ${schema}.record r
+      where r.stream = t.stream and r.partition = t.partition order by r.position desc limit 1
+    ) last on true;
+  insert into ${schema}.record (stream, partition, position, appended_at, key, body)
+    select streams[r.slot], partitions[r.slot], firsts[r.slot] + r.distance, stamp, r.key, r.body
+    from unnest(slots, offsets, keys, bodies) r(slot, distance, key, body);
+  return firsts;
+end $$;
+
+-- The same for streams that keep versions. The records of a call stand together; a call that does not find a version
+-- that it expects is left out whole, and the first such record reported.
+create function ${schema}.append_versions(
+  streams int[], partitions int[], key_streams int[], key_names text[],
+  calls int[], slots int[], key_slots int[], expected bigint[], keys text[], bodies text[],
+  out positions bigint[], out conflicts int[], out actual bigint[]
+) language plpgsql ${functionSettings} as $$
+declare
+  nexts bigint[];
+  counts bigint[];
+  versions bigint[];
+  stamp bigint;
+  first int := 1;
+  failed int := 0;
+  slot int;
+  key_slot int;
+begin
+  if (select not bool_and(l.versions) or count(*) < cardinality(streams) from (
+    select h.versions from unnest(streams, partitions) t(stream, partition)
+    join ${schema}.stream_head h on h.stream = t.stream and h.partition = t.partition
+    order by h.stream, h.partition for update of h
+  ) l) then
+    raise exception 'the stream was declared anew' using errcode = 'SW001';
+  end if;
+  select array_agg(coalesce(last.position + 1, h.floor) order by t.slot),
+         greatest(max(last.appended_at), floor(extract(epoch from clock_timestamp()) * 1000))
+    into nexts, stamp
+    from unnest(streams, partitions) with ordinality t(stream, partition, slot)
+    join ${schema}.stream_head h on h.stream = t.stream and h.partition = t.partition
+    left join lateral (
+      select r.position, r.appended_at from ${schema}.record r
+      where r.stream = t.stream and r.partition = t.partition order by r.position desc limit 1
+    ) last on true;
+  select array_agg(coalesce(last.version, 0) order by k.slot) into counts
+    from unnest(key_streams, key_names) with ordinality k(stream, key, slot)
+    left join lateral (
+      select r.version from ${schema}.record r
+      where r.stream = k.stream and r.key = k.key and r.version is not null order by r.version desc limit 1
+    ) last on true;
+  positions := array_fill(null::bigint, array[cardinality(calls)]);
+  versions := positions;
+  for i in 1..cardinality(calls) loop
+    continue when calls[i] = failed;
+    if i > 1 and calls[i] <> calls[i - 1] then first := i; end if;
+    slot := slots[i];
+    key_slot := key_slots[i];
+    if expected[i] is not null and expected[i] <> counts[key_slot] then
+      failed := calls[i];
+      conflicts := conflicts || i;
+      actual := actual || counts[key_slot];
+      for j in first..i - 1 loop
+        nexts[slots[j]] := nexts[slots[j]] - 1;
+        positions[j] := null;
+        if key_slots[j] is not null then
+          counts[key_slots[j]] := counts[key_slots[j]] - 1;
+        end if;
+      end loop;
+      continue;
+    end if;
+    positions[i] := nexts[slot];
+    nexts[slot] := nexts[slot] + 1;
+    if key_slot is not null then
+      counts[key_slot] := counts[key_slot] + 1;
+      versions[i] := counts[key_slot];
+    end if;
+  end loop;
+  insert into ${schema}.record (stream, partition, position, appended_at, version, key, body)
+    select streams[r.slot], partitions[r.slot], r.position, stamp, r.version, r.key, r.body
+    from unnest(slots, positions, versions, keys, bodies) r(slot, position, version, key, body)
+    where r.position is not null;
+end $$;
+`
+
+const groups: Migration = (schema) => `
+create table ${schema}.consumer_group (
+  id int generated always as identity primary key,
+  stream int not null,
+  name text collate "C" not null,
+  unique (stream, name)
+);
+
+create table ${schema}.group_member (
+  consumer_group int not null,
+  id text collate "C" not null,
+  joined bigint generated always as identity,
+  session_ms int not null,
+  expires_at timestamptz not null,
+  primary key (consumer_group, id)
+) with (fillfactor = 50);
+
+create table ${schema}.group_partition (
+  consumer_group int not null,
+  partition int not null,
+  member text collate "C",
+  generation bigint not null default 0,
+  revoke_by timestamptz,
+  position bigint,
+  primary key (consumer_group, partition)
+) with (fillfactor = 50);
+comment on column ${schema}.group_partition.generation is 'raised whenever the partition changes hands';
+comment on column ${schema}.group_partition.revoke_by is 'when the member must have given the partition back; null while it may keep it';
+`
+
+export const engineTables: Part = { name: 'engine', migrations: [queues, streams, groups] }

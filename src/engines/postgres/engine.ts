@@ -1,0 +1,142 @@
+// postgres(): opens the engine on a PostgreSQL server, version 15 or later.
+import { SpillwayError } from '../../core/errors.ts'
+import type { Durability, Engine, EngineOptions } from '../../ports/engine.ts'
+import { createPool, type OwnPool, type PgClient, type PgPool, type PgResult, redact } from './client.ts'
+import { Connection, type Statement } from './connection.ts'
+import { type DurabilitySettings, durabilityOf, durabilityQuery, refuseWeak } from './durability.ts'
+import { engineTables } from './engine-tables.ts'
+import { translate } from './errors.ts'
+import { migrate } from './migrations.ts'
+import { PostgresQueue } from './queue.ts'
+import { checkSchema, quote, shorten } from './schema.ts'
+import { checkServer } from './server.ts'
+import { sessionSettings } from './session.ts'
+import { PostgresStream } from './stream.ts'
+import { Wake } from './wake.ts'
+
+export interface PostgresOptions extends EngineOptions {
+  /** `postgres://user:password@host:port/database`. With `pool` it only says where that is. */
+  readonly url: string
+  /** The schema for Spillway's tables; made if it does not exist. Default 'spillway'. */
+  readonly schema?: string
+  /** How many connections there are at most, besides the one that listens. Default 10. */
+  readonly poolSize?: number
+  /** A pool to use instead of one of our own; closing the engine leaves it open. */
+  readonly pool?: PgPool
+  /**
+   * Whether the server can be listened to, and sessions can be kept: default true. Say false for a connection pooler in
+   * transaction mode (PgBouncer): waiting then means asking ten times a second.
+   */
+  readonly listen?: boolean
+}
+
+/**
+ * Opens the engine and brings its tables up to date. ENGINE_UNAVAILABLE, ENGINE_TOO_OLD (before 15), STORE_FROM_FUTURE,
+ * DURABILITY (with `strict`), CLIENT_MISSING.
+ */
+export async function postgres(options: PostgresOptions): Promise<Engine> {
+  const url = redact(options.url)
+  const schema = checkSchema(options.schema ?? 'spillway')
+  const listen = options.listen ?? true
+  const own = options.pool === undefined ? await ownPool(options, listen) : undefined
+  const pool = options.pool ?? own!
+  try {
+    const durability = await prepare(pool, schema)
+    if (options.strict) refuseWeak(durability, url)
+    const connection = new Connection(pool, { own, prepare: own !== undefined && listen })
+    const listener = await listenerOf(options, pool, listen)
+    const wake = new Wake({
+      channel: shorten(`spillway.${schema}`),
+      notify: (channel, payload) => connection.run(notifyStatement, [channel, payload]),
+      listen: listener?.connect,
+    })
+    await wake.start()
+    return new PostgresEngine(url, durability, {
+      connection,
+      wake,
+      schema: quote(schema),
+      end: listener?.end,
+    })
+  } catch (thrown) {
+    await own?.end()
+    throw translate(thrown)
+  }
+}
+
+const notifyStatement: Statement = { name: 'spillway_notify', text: 'select pg_notify($1, $2)' }
+
+async function ownPool(options: PostgresOptions, sessions: boolean): Promise<OwnPool> {
+  const size = options.poolSize ?? 10
+  if (!Number.isInteger(size) || size < 2 || size > 1000)
+    throw new SpillwayError('INVALID_OPTION', `poolSize is ${size}; it takes a whole number from 2 to 1,000.`)
+  return await createPool({ url: options.url, size, ...(sessions ? { session: sessionSettings } : {}) })
+}
+
+async function prepare(pool: PgPool, schema: string): Promise<Durability> {
+  const client = await pool.connect()
+  try {
+    await checkServer(client)
+    await migrate(client, schema, engineTables)
+    const found = (await client.query(durabilityQuery)) as PgResult<DurabilitySettings>
+    return durabilityOf(found.rows[0]!)
+  } finally {
+    client.release()
+  }
+}
+
+interface Listener {
+  readonly connect: () => Promise<PgClient>
+  readonly end?: () => Promise<void>
+}
+
+/** The connection to listen on: beside the pool when that is ours, else one that is kept out of it. */
+async function listenerOf(
+  options: PostgresOptions,
+  pool: PgPool,
+  listen: boolean,
+): Promise<Listener | undefined> {
+  if (!listen) return undefined
+  if (options.pool !== undefined) return { connect: () => pool.connect() }
+  const own = await createPool({ url: options.url, size: 1 })
+  return { connect: () => own.connect(), end: () => own.end() }
+}
+
+interface Parts {
+  readonly connection: Connection
+  readonly wake: Wake
+  /** Quoted. */
+  readonly schema: string
+  readonly end: (() => Promise<void>) | undefined
+}
+
+class PostgresEngine implements Engine {
+  readonly name = 'postgres'
+  readonly url: string
+  readonly durability: Durability
+  readonly queue: PostgresQueue
+  readonly stream: PostgresStream
+  readonly #parts: Parts
+  #closing: Promise<void> | undefined
+
+  constructor(url: string, durability: Durability, parts: Parts) {
+    this.url = url
+    this.durability = durability
+    this.#parts = parts
+    this.queue = new PostgresQueue(parts.connection, parts.wake, parts.schema)
+    this.stream = new PostgresStream(parts.connection, parts.wake, parts.schema)
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    const { connection, wake, end } = this.#parts
+    const ports = Promise.all([this.queue.close(), this.stream.close()])
+    wake.interrupt()
+    await ports
+    await wake.close()
+    await Promise.all([connection.end(), end?.()])
+  }
+}

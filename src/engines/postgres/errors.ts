@@ -1,0 +1,62 @@
+// Native errors of PostgreSQL and of its client, translated at the engine's edge.
+import { asError, type ErrorCode, isSpillwayError, SpillwayError } from '../../core/errors.ts'
+
+/** Classes and codes of SQLSTATE (PostgreSQL manual, appendix A) that mean more than "refused". */
+const byState: Readonly<Record<string, readonly [ErrorCode, string]>> = {
+  '08': ['ENGINE_UNAVAILABLE', 'The connection to PostgreSQL was lost'],
+  '28': ['ENGINE_UNAVAILABLE', 'PostgreSQL refused the login'],
+  '3D000': ['ENGINE_UNAVAILABLE', 'The database does not exist'],
+  '53100': ['STORE_FULL', 'The disk of the PostgreSQL server is full'],
+  '53': ['ENGINE_UNAVAILABLE', 'PostgreSQL lacks resources'],
+  '57': ['ENGINE_UNAVAILABLE', 'PostgreSQL ended the connection or the query'],
+  '25006': ['ENGINE_UNAVAILABLE', 'PostgreSQL takes no writes here'],
+  '40': ['ENGINE_FAILED', 'PostgreSQL rolled the transaction back'],
+  XX001: ['STORE_CORRUPT', 'PostgreSQL found damaged data'],
+  XX002: ['STORE_CORRUPT', 'PostgreSQL found a damaged index'],
+}
+
+/** Refusals that no repetition heals. */
+const lasting: ReadonlySet<string> = new Set(['28P01', '28000', '3D000'])
+
+/** The SQLSTATE of an error that the server raised; undefined for any other error. */
+export function sqlState(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null | undefined)?.code
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined
+}
+
+/** Any error as a SpillwayError. An error without SQLSTATE came from the connection, not from the server. */
+export function translate(thrown: unknown): SpillwayError {
+  if (isSpillwayError(thrown)) return thrown
+  const error = asError(thrown)
+  const state = sqlState(error)
+  const options = { engine: 'postgres', cause: error }
+  if (state === undefined)
+    return new SpillwayError(
+      'ENGINE_UNAVAILABLE',
+      `PostgreSQL cannot be reached: ${reasonOf(error)}.`,
+      options,
+    )
+  const [code, what] = byState[state] ?? byState[state.slice(0, 2)] ?? ['ENGINE_FAILED', 'PostgreSQL refused']
+  const retryable = state.startsWith('40') ? true : lasting.has(state) ? false : undefined
+  return new SpillwayError(code, `${what}: ${error.message} (${state}).`, {
+    ...options,
+    ...(retryable === undefined ? {} : { retryable }),
+  })
+}
+
+/** A connection refused on several addresses has its reasons in `errors` and no message of its own. */
+function reasonOf(error: Error): string {
+  if (error.message !== '') return error.message
+  if (error instanceof AggregateError) return error.errors.map((one) => asError(one).message).join(', ')
+  return error.name
+}
+
+/** The server ended the transaction against another one; the same statement is likely to succeed now. */
+export function isConflict(error: unknown): boolean {
+  const state = sqlState(error)
+  return state === '40001' || state === '40P01'
+}
+
+export function closed(): SpillwayError {
+  return new SpillwayError('CLOSED', 'The engine postgres was closed.', { engine: 'postgres' })
+}

@@ -1,0 +1,205 @@
+// Claiming from one queue. Concurrent claims of this process go together as one statement; who finds nothing waits
+// for a wake-up, the next due time, or the poll, and one look serves all.
+import type { ClaimedMessage, ClaimOptions } from '../../ports/queue.ts'
+import type { Connection, Statement } from './connection.ts'
+import type { Wake } from './wake.ts'
+
+interface Request {
+  readonly limit: number
+  readonly leaseMs: number
+  /** By the monotonic clock. */
+  readonly deadline: number
+  readonly resolve: (messages: ClaimedMessage[]) => void
+  readonly reject: (reason: unknown) => void
+  looked: boolean
+  over: boolean
+}
+
+interface Row {
+  /** null: nothing was claimed, and `due` is the time until something may be. */
+  readonly id: string | null
+  readonly message_id: string
+  readonly key: string | null
+  readonly body: string
+  readonly starts: number
+  readonly token: string
+  readonly due: number | null
+}
+
+/** What one statement claims at most, whoever asks. */
+const maxClaim = 2_000
+/** A message that is due but being claimed by another process would else be asked for without a pause. */
+const minSleepMs = 10
+
+/** `now()` throughout: the database's clock. Not flushed: a claim that is forgotten in a power failure is made again. */
+export function claimStatement(schema: string): Statement {
+  return {
+    name: 'spillway_claim',
+    text: `with due as materialized (
+  select m.id from ${schema}.message m where m.queue = $1 and m.due_at <= now()
+  order by m.due_at limit $2 for update skip locked
+), ready as materialized (
+  select m.id from ${schema}.message m where m.queue = $1 and m.due_at is null
+  order by m.id limit $2::int - (select count(*) from due) for update skip locked
+), claimed as (
+  update ${schema}.message m
+  set due_at = now() + $3::float8 * interval '1 millisecond', leased = true, starts = m.starts + 1,
+    token = greatest(m.token + 1, (extract(epoch from now()) * 1000000)::bigint)
+  from (select id from due union all select id from ready) c
+  where m.id = c.id and (select set_config('synchronous_commit', 'off', true)) is not null
+  returning m.id, m.message_id, m.key, m.body, m.starts, m.token
+)
+select c.*, null::float8 as due from claimed c
+union all
+select null, null, null, null, null, null, (
+  select extract(epoch from m.due_at - now())::float8 * 1000 from ${schema}.message m
+  where m.queue = $1 and m.due_at is not null order by m.due_at limit 1
+) where not exists (select from claimed)`,
+  }
+}
+
+export interface ClaimsOptions {
+  readonly connection: Connection
+  readonly statement: Statement
+  readonly wake: Wake
+  readonly topic: string
+  readonly queue: number
+  /** Gives back what was leased for nobody. */
+  readonly release: (leases: readonly string[]) => Promise<void>
+}
+
+export class Claims {
+  readonly #options: ClaimsOptions
+  #requests: Request[] = []
+  #working: Promise<void> | undefined
+  #sleep: AbortController | undefined
+  #closed = false
+
+  constructor(options: ClaimsOptions) {
+    this.#options = options
+  }
+
+  claim(options: ClaimOptions): Promise<ClaimedMessage[]> {
+    const { signal } = options
+    if (this.#closed || signal?.aborted) return Promise.resolve([])
+    return new Promise((resolve, reject) => {
+      const settle = (): void => {
+        request.over = true
+        signal?.removeEventListener('abort', onAbort)
+      }
+      const onAbort = (): void => request.resolve([])
+      const request: Request = {
+        limit: options.limit,
+        leaseMs: options.leaseMs,
+        deadline: performance.now() + options.waitMs,
+        resolve: (messages) => {
+          settle()
+          resolve(messages)
+        },
+        reject: (reason) => {
+          settle()
+          reject(reason)
+        },
+        looked: false,
+        over: false,
+      }
+      signal?.addEventListener('abort', onAbort, { once: true })
+      this.#requests.push(request)
+      this.#sleep?.abort()
+      this.#working ??= this.#work()
+    })
+  }
+
+  /** Ends the waits; what a statement under way leases is still delivered. */
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#sleep?.abort()
+    await this.#working
+  }
+
+  async #work(): Promise<void> {
+    for (;;) {
+      // One turn of the event loop, for the claims that follow from the last results.
+      await new Promise((resolve) => setImmediate(resolve))
+      const turn = this.#options.wake.turn(this.#options.topic)
+      const dueMs = await this.#look()
+      this.#end()
+      if (this.#requests.length === 0) break
+      if (dueMs !== undefined && this.#requests.every((request) => request.looked))
+        await this.#wait(turn, dueMs)
+    }
+    this.#working = undefined
+  }
+
+  /** Claims for everyone who asks; gives the time until more may be due when something was left wanting. */
+  async #look(): Promise<number | undefined> {
+    let dueMs: number | undefined
+    for (const leaseMs of new Set(this.#requests.map((request) => request.leaseMs))) {
+      const asking = this.#requests.filter((request) => !request.over && request.leaseMs === leaseMs)
+      const wanted = asking.reduce((sum, request) => sum + request.limit, 0)
+      if (wanted === 0 || this.#closed) continue
+      const limit = Math.min(wanted, maxClaim)
+      try {
+        const { connection, statement, queue } = this.#options
+        const rows = await connection.run<Row>(statement, [queue, limit, leaseMs])
+        const idle = rows[0]?.id === null ? rows[0] : undefined
+        if (idle !== undefined)
+          dueMs = Math.min(dueMs ?? Number.POSITIVE_INFINITY, idle.due ?? Number.POSITIVE_INFINITY)
+        await this.#deliver(asking, idle === undefined ? rows : [])
+      } catch (thrown) {
+        for (const request of asking) request.reject(thrown)
+      }
+    }
+    return dueMs
+  }
+
+  async #deliver(asking: readonly Request[], rows: Row[]): Promise<void> {
+    const messages = rows.sort((a, b) => Number(a.id) - Number(b.id)).map(toMessage)
+    let at = 0
+    for (const request of asking) {
+      request.looked = true
+      if (request.over || at === messages.length) continue
+      request.resolve(messages.slice(at, at + request.limit))
+      at += request.limit
+    }
+    // Somebody went away while the statement ran.
+    const left = messages.slice(at)
+    if (left.length > 0) await this.#options.release(left.map((message) => message.lease))
+  }
+
+  #end(): void {
+    const now = performance.now()
+    for (const request of this.#requests)
+      if (!request.over && (this.#closed || (request.looked && request.deadline <= now))) request.resolve([])
+    this.#requests = this.#requests.filter((request) => !request.over)
+  }
+
+  async #wait(turn: number, dueMs: number): Promise<void> {
+    this.#sleep = new AbortController()
+    const deadline = Math.min(...this.#requests.map((request) => request.deadline)) - performance.now()
+    const ms = Math.max(Math.min(deadline, dueMs), minSleepMs)
+    await this.#options.wake.wait(this.#options.topic, turn, ms, this.#sleep.signal)
+    this.#sleep = undefined
+  }
+}
+
+function toMessage(row: Row): ClaimedMessage {
+  const fencingToken = Number(row.token)
+  return {
+    id: row.message_id,
+    key: row.key ?? undefined,
+    body: row.body,
+    starts: row.starts,
+    lease: writeLease(row.id!, fencingToken),
+    fencingToken,
+  }
+}
+
+export function writeLease(id: string, token: number): string {
+  return `${id}.${token}`
+}
+
+export function readLease(lease: string): { readonly id: number; readonly token: number } | undefined {
+  const parts = /^(\d{1,15})\.(\d{1,16})$/.exec(lease)
+  return parts === null ? undefined : { id: Number(parts[1]), token: Number(parts[2]) }
+}

@@ -1,0 +1,268 @@
+// The stream port on PostgreSQL: one row per record, positions given in the order of commit.
+import { SpillwayError } from '../../core/errors.ts'
+import type {
+  AppendRecord,
+  AppendResult,
+  CommittedPosition,
+  JoinOptions,
+  Membership,
+  PartitionBounds,
+  PartitionPosition,
+  ReadOptions,
+  StreamPort,
+  StreamRecord,
+  StreamSpec,
+} from '../../ports/stream.ts'
+import { int4Array, int8Array } from './arrays.ts'
+import type { Connection, Statement } from './connection.ts'
+import { closed, sqlState } from './errors.ts'
+import { Groups } from './groups.ts'
+import { Appends, declaredAnew } from './stream-append.ts'
+import {
+  boundsStatement,
+  positionsAtStatement,
+  type RecordRow,
+  readKeyStatement,
+  readStatement,
+  toRecord,
+} from './stream-read.ts'
+import { checkRow, checkText, maxBodyBytes } from './text.ts'
+import type { Wake } from './wake.ts'
+
+interface StreamInfo {
+  readonly id: number
+  readonly partitions: number
+  readonly versions: boolean
+}
+
+type StatementName =
+  | 'find'
+  | 'create'
+  | 'heads'
+  | 'lock'
+  | 'any'
+  | 'alter'
+  | 'alterHeads'
+  | 'read'
+  | 'readKey'
+  | 'bounds'
+  | 'positionsAt'
+
+function statements(schema: string): Record<StatementName, Statement> {
+  return {
+    find: {
+      name: 'spillway_find_stream',
+      text: `select id, partitions, versions from ${schema}.stream where name = $1`,
+    },
+    create: {
+      name: 'spillway_create_stream',
+      text: `insert into ${schema}.stream (name, partitions, versions) values ($1, $2, $3)
+on conflict (name) do nothing returning id`,
+    },
+    heads: {
+      name: 'spillway_create_heads',
+      text: `insert into ${schema}.stream_head (stream, partition, versions)
+select $1, partition, $3 from generate_series(0, $2::int - 1) partition`,
+    },
+    lock: {
+      name: 'spillway_lock_heads',
+      text: `select from ${schema}.stream_head where stream = $1 order by partition for update`,
+    },
+    any: { name: 'spillway_any_record', text: `select from ${schema}.record where stream = $1 limit 1` },
+    alter: { name: 'spillway_alter_stream', text: `update ${schema}.stream set versions = $2 where id = $1` },
+    alterHeads: {
+      name: 'spillway_alter_heads',
+      text: `update ${schema}.stream_head set versions = $2 where stream = $1`,
+    },
+    read: readStatement(schema),
+    readKey: readKeyStatement(schema),
+    bounds: boundsStatement(schema),
+    positionsAt: positionsAtStatement(schema),
+  }
+}
+
+export class PostgresStream implements StreamPort {
+  readonly capabilities = { fencing: 'engine', atomicAppend: true, versions: true } as const
+  readonly limits = { maxBodyBytes, minSessionMs: 500 } as const
+  readonly #connection: Connection
+  readonly #wake: Wake
+  readonly #sql: Record<StatementName, Statement>
+  readonly #infos = new Map<string, StreamInfo>()
+  readonly #appends: Appends
+  readonly #groups: Groups
+  /** Which partition a read begins with: they take turns. */
+  #turn = 0
+  #closed = false
+
+  constructor(connection: Connection, wake: Wake, schema: string) {
+    this.#connection = connection
+    this.#wake = wake
+    this.#sql = statements(schema)
+    this.#appends = new Appends(connection, schema, (streams) => {
+      for (const stream of streams) wake.changed(topic(stream))
+    })
+    this.#groups = new Groups(connection, wake, schema)
+  }
+
+  async declare(spec: StreamSpec): Promise<{ readonly partitions: number }> {
+    if (this.#closed) throw closed()
+    const versions = spec.versions ?? false
+    const found = await this.#connection.run<StreamInfo>(this.#sql.find, [spec.name])
+    if (found.length === 0) await this.#create(spec.name, spec.partitions, versions)
+    this.#infos.delete(spec.name)
+    const info = await this.#info(spec.name)
+    if (spec.versions !== undefined && info.versions !== versions)
+      await this.#alter(spec.name, info, versions)
+    return { partitions: info.partitions }
+  }
+
+  async append(stream: string, records: readonly AppendRecord[]): Promise<AppendResult> {
+    for (const record of records) checkRow(record)
+    const info = await this.#info(stream)
+    checkAppend(stream, info, records)
+    if (records.length === 0) return { status: 'appended', positions: [] }
+    const { versioned, plain } = this.#appends
+    try {
+      return await (info.versions ? versioned : plain).submit({ stream: info.id, records })
+    } catch (thrown) {
+      if (sqlState((thrown as SpillwayError).cause) !== declaredAnew) throw thrown
+      this.#infos.delete(stream)
+      if ((await this.#info(stream)).versions === info.versions) throw thrown
+      return this.append(stream, records)
+    }
+  }
+
+  async read(
+    stream: string,
+    from: readonly PartitionPosition[],
+    options: ReadOptions,
+  ): Promise<StreamRecord[]> {
+    const { id } = await this.#info(stream)
+    const { signal } = options
+    const deadline = performance.now() + options.waitMs
+    const start = from.length === 0 ? 0 : this.#turn++ % from.length
+    const order = [...from.slice(start), ...from.slice(0, start)]
+    const values = [
+      id,
+      int4Array(order.map(({ partition }) => partition)),
+      int8Array(order.map(({ position }) => position)),
+      options.maxRecords,
+      options.maxBytes,
+    ]
+    for (;;) {
+      if (this.#closed || signal?.aborted) return []
+      const turn = this.#wake.turn(topic(id))
+      const rows = from.length === 0 ? [] : await this.#connection.run<RecordRow>(this.#sql.read, values)
+      if (rows.length > 0) return rows.map(toRecord)
+      const rest = deadline - performance.now()
+      if (rest <= 0) return []
+      await this.#wake.wait(topic(id), turn, rest, signal)
+    }
+  }
+
+  async readKey(
+    stream: string,
+    key: string,
+    options: { readonly fromVersion: number; readonly limit: number },
+  ): Promise<StreamRecord[]> {
+    const { id, versions } = await this.#info(stream)
+    if (!versions) throw noVersions(stream)
+    checkText(key, 'A key')
+    const values = [id, key, options.fromVersion, options.limit]
+    return (await this.#connection.run<RecordRow>(this.#sql.readKey, values)).map(toRecord)
+  }
+
+  async bounds(stream: string): Promise<PartitionBounds[]> {
+    const { id } = await this.#info(stream)
+    return await this.#connection.run<PartitionBounds>(this.#sql.bounds, [id])
+  }
+
+  async positionsAt(stream: string, time: number): Promise<PartitionPosition[]> {
+    const { id } = await this.#info(stream)
+    return await this.#connection.run<PartitionPosition>(this.#sql.positionsAt, [id, time])
+  }
+
+  async join(stream: string, group: string, options: JoinOptions): Promise<Membership> {
+    const { id, partitions } = await this.#info(stream)
+    return await this.#groups.join({ id, partitions }, group, options)
+  }
+
+  async committed(stream: string, group: string): Promise<CommittedPosition[]> {
+    const { id, partitions } = await this.#info(stream)
+    return await this.#groups.committed({ id, partitions }, group)
+  }
+
+  /** Leaves all groups, finishes what was accepted. Waiting reads end with the wake-ups. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#groups.close()
+    await this.#appends.close()
+  }
+
+  async #create(name: string, partitions: number, versions: boolean): Promise<void> {
+    await this.#connection.transaction(async (run) => {
+      const created = await run<{ id: number }>(this.#sql.create, [name, partitions, versions])
+      if (created[0] !== undefined) await run(this.#sql.heads, [created[0].id, partitions, versions])
+    })
+  }
+
+  async #alter(name: string, { id }: StreamInfo, versions: boolean): Promise<void> {
+    const done = await this.#connection.transaction(async (run) => {
+      await run(this.#sql.lock, [id])
+      if ((await run(this.#sql.any, [id])).length > 0) return false
+      await run(this.#sql.alter, [id, versions])
+      await run(this.#sql.alterHeads, [id, versions])
+      return true
+    })
+    this.#infos.delete(name)
+    if (!done)
+      throw new SpillwayError(
+        'CONFIGURATION',
+        `The stream ${name} has records and ${versions ? 'does not keep' : 'keeps'} versions, which cannot be changed any more.`,
+        { engine: 'postgres' },
+      )
+  }
+
+  async #info(stream: string): Promise<StreamInfo> {
+    if (this.#closed) throw closed()
+    const known = this.#infos.get(stream)
+    if (known !== undefined) return known
+    const found = (await this.#connection.run<StreamInfo>(this.#sql.find, [stream]))[0]
+    if (found === undefined)
+      throw new SpillwayError('UNKNOWN_STREAM', `The stream ${JSON.stringify(stream)} was not declared.`, {
+        engine: 'postgres',
+      })
+    this.#infos.set(stream, found)
+    return found
+  }
+}
+
+function checkAppend(stream: string, info: StreamInfo, records: readonly AppendRecord[]): void {
+  for (const { partition, key, expectedVersion } of records) {
+    if (!Number.isInteger(partition) || partition < 0 || partition >= info.partitions)
+      throw new SpillwayError(
+        'INVALID_OPTION',
+        `partition is ${partition}; the stream ${stream} has the partitions 0 to ${info.partitions - 1}.`,
+        { engine: 'postgres' },
+      )
+    if (expectedVersion === undefined) continue
+    if (!info.versions) throw noVersions(stream)
+    if (key === undefined)
+      throw new SpillwayError('INVALID_OPTION', 'expectedVersion is given for a record without a key.', {
+        engine: 'postgres',
+      })
+  }
+}
+
+/** The engine could, this stream does not. */
+function noVersions(stream: string): SpillwayError {
+  return new SpillwayError(
+    'CAPABILITY_MISSING',
+    `The stream ${stream} does not keep versions; declare it with \`versions\`.`,
+    { engine: 'postgres', details: { port: 'stream', feature: 'versions', engines: [] } },
+  )
+}
+
+function topic(stream: number): string {
+  return `s${stream}`
+}
