@@ -8,8 +8,8 @@ import { partitionOf } from '../core/partition.ts'
 import { refuseInside } from '../core/scope.ts'
 import { missing } from '../ports/capability.ts'
 import type { AppendRecord, PartitionPosition, StreamPort, StreamRecord } from '../ports/stream.ts'
+import { type HistoryOptions, readHistory } from './history.ts'
 import type { EventHandler, SubscribeOptions } from './plan.ts'
-import { type Start, startPositions } from './start.ts'
 import { type Subscription, subscribe } from './subscription.ts'
 
 export interface AppendOptions {
@@ -115,31 +115,8 @@ export class Stream<In = unknown, Out = unknown> {
    * Reads what is there now, partition by partition in order, without being a member of a group: for rebuilding a
    * view, or for looking. Ends at the end as it was when it began. Throws at an event that cannot be read.
    */
-  async *read(
-    options: { readonly from?: Start; readonly signal?: AbortSignal } = {},
-  ): AsyncGenerator<ReadEvent<Out>> {
-    const bounds = await this.#port.bounds(this.name)
-    const starts = await startPositions(this.#port, this.name, options.from ?? 'earliest', bounds)
-    const open = new Map(starts.map(({ partition, position }) => [partition, position]))
-    const ends = new Map(bounds.map(({ partition, next }) => [partition, next]))
-    const drop = () => {
-      for (const [partition, position] of open)
-        if (position >= (ends.get(partition) ?? 0)) open.delete(partition)
-    }
-    for (drop(); open.size > 0; drop()) {
-      const from = [...open].map(([partition, position]) => ({ partition, position }))
-      const records = await this.#port.read(this.name, from, {
-        maxRecords: 1_000,
-        maxBytes: 4 << 20,
-        waitMs: 1_000,
-        signal: options.signal,
-      })
-      options.signal?.throwIfAborted()
-      for (const record of records) {
-        open.set(record.partition, record.position + 1)
-        if (record.position < (ends.get(record.partition) ?? 0)) yield await this.#open(record)
-      }
-    }
+  async *read(options: HistoryOptions = {}): AsyncGenerator<ReadEvent<Out>> {
+    for await (const record of readHistory(this.#port, this.name, options)) yield await this.#open(record)
   }
 
   /** The events of one key, in order, from a version (1 is the first). Needs a stream with `versions`. */

@@ -7,7 +7,9 @@ import type { OnReport } from '../core/report.ts'
 import { openEngine } from '../engine-of.ts'
 import { missing } from '../ports/capability.ts'
 import type { Engine } from '../ports/engine.ts'
+import type { HistoryOptions } from '../stream/history.ts'
 import { Channels } from './channels.ts'
+import { type Replayable, type ReplayHandlers, replay } from './replay.ts'
 import { RunningService } from './running-service.ts'
 import type { AnyService, Service } from './service.ts'
 import { check, contextsOf, eventsOf, queuesOf, servicesOf, type Topology } from './topology.ts'
@@ -31,6 +33,16 @@ export interface Running extends AsyncDisposable {
   readonly channels: Channels
   /** A running service by its context: its database, and `transaction()`. */
   service<Db>(of: Service<Db>): RunningService<Db>
+  /**
+   * Handles the events of a context again, from the first that is kept to the last there is now, in order per key, and
+   * resolves with how many there were. No group notices. What a relay sent twice is handled once. Rejects at an event
+   * that cannot be read, and with what a handler throws: a view that lacks an event should not look complete.
+   */
+  replay<C extends Replayable>(
+    context: C,
+    handlers: ReplayHandlers<C>,
+    options?: HistoryOptions,
+  ): Promise<number>
   stop(options?: StopOptions): Promise<void>
 }
 
@@ -75,6 +87,7 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
           throw new SpillwayError('CONFIGURATION', `The service of ${of.context.name} does not run here.`)
         return found as RunningService<Db>
       },
+      replay: (context, handlers, replayOptions) => replay(channels, context, handlers, replayOptions),
       stop,
       [Symbol.asyncDispose]: () => stop(),
     }

@@ -1,0 +1,39 @@
+// What a stream holds now: read once from a start to the end, outside any group.
+import type { StreamPort, StreamRecord } from '../ports/stream.ts'
+import { type Start, startPositions } from './start.ts'
+
+export interface HistoryOptions {
+  /** Default 'earliest'. */
+  readonly from?: Start
+  readonly signal?: AbortSignal
+}
+
+/** Every record from the start up to the end as it was when the reading began, partition by partition in order. */
+export async function* readHistory(
+  port: StreamPort,
+  stream: string,
+  options: HistoryOptions = {},
+): AsyncGenerator<StreamRecord> {
+  const bounds = await port.bounds(stream)
+  const starts = await startPositions(port, stream, options.from ?? 'earliest', bounds)
+  const open = new Map(starts.map(({ partition, position }) => [partition, position]))
+  const ends = new Map(bounds.map(({ partition, next }) => [partition, next]))
+  const drop = () => {
+    for (const [partition, position] of open)
+      if (position >= (ends.get(partition) ?? 0)) open.delete(partition)
+  }
+  for (drop(); open.size > 0; drop()) {
+    const from = [...open].map(([partition, position]) => ({ partition, position }))
+    const records = await port.read(stream, from, {
+      maxRecords: 1_000,
+      maxBytes: 4 << 20,
+      waitMs: 1_000,
+      signal: options.signal,
+    })
+    options.signal?.throwIfAborted()
+    for (const record of records) {
+      open.set(record.partition, record.position + 1)
+      if (record.position < (ends.get(record.partition) ?? 0)) yield record
+    }
+  }
+}
