@@ -1,5 +1,6 @@
-// What SQLite reports, translated into SpillwayErrors at the engine's edge.
-import { asError, SpillwayError } from '../../core/errors.ts'
+// What SQLite reports, translated into SpillwayErrors at the engine's edge; and the form in which an error
+// crosses from the storage thread to the caller's.
+import { asError, type ErrorCode, errorCodes, SpillwayError } from '../../core/errors.ts'
 
 /** SQLite's primary result codes that mean something to us. The extended code has them in its low byte. */
 const primary = {
@@ -12,6 +13,16 @@ const primary = {
   CANTOPEN: 14,
   NOTADB: 26,
 } as const
+
+/** An error as plain data. */
+export interface Failure {
+  readonly code: ErrorCode
+  readonly what: string
+  readonly retryable?: boolean
+  readonly details?: Readonly<Record<string, unknown>>
+  /** The message of the native error. */
+  readonly native?: string
+}
 
 function codeOf(thrown: unknown): number | undefined {
   const code = (thrown as { errcode?: unknown } | null | undefined)?.errcode
@@ -29,33 +40,65 @@ export function isNative(thrown: unknown): boolean {
   return codeOf(thrown) !== undefined
 }
 
-/** A SpillwayError for anything that a statement threw; one that is a SpillwayError already stays as it is. */
-export function translate(thrown: unknown, path: string): SpillwayError {
-  if (thrown instanceof SpillwayError) return thrown
-  const cause = asError(thrown)
-  const options = { engine: 'sqlite', cause, details: { path, native: cause.message } }
+/** Anything thrown, as plain data. */
+export function failureOf(thrown: unknown, path: string): Failure {
+  if (thrown instanceof SpillwayError) return dismantle(thrown)
+  const native = asError(thrown).message
+  const details = { path, native }
   switch (codeOf(thrown)) {
     case primary.BUSY:
     case primary.LOCKED:
-      return new SpillwayError(
-        'ENGINE_UNAVAILABLE',
-        `Another process kept ${path} locked for too long.`,
-        options,
-      )
+      return {
+        code: 'ENGINE_UNAVAILABLE',
+        what: `Another process kept ${path} locked for too long.`,
+        details,
+        native,
+      }
     case primary.FULL:
-      return new SpillwayError('STORE_FULL', `${path} cannot grow.`, options)
+      return { code: 'STORE_FULL', what: `${path} cannot grow.`, details, native }
     case primary.CORRUPT:
-      return new SpillwayError('STORE_CORRUPT', `${path} is damaged: ${cause.message}.`, options)
+      return { code: 'STORE_CORRUPT', what: `${path} is damaged: ${native}.`, details, native }
     case primary.NOTADB:
-      return new SpillwayError('STORE_CORRUPT', `${path} is not an SQLite database.`, options)
+      return { code: 'STORE_CORRUPT', what: `${path} is not an SQLite database.`, details, native }
     case primary.IOERR:
     case primary.CANTOPEN:
     case primary.READONLY:
-      return new SpillwayError('ENGINE_FAILED', `${path} cannot be written: ${cause.message}.`, {
-        ...options,
+      return {
+        code: 'ENGINE_FAILED',
+        what: `${path} cannot be read or written: ${native}.`,
         retryable: true,
-      })
+        details,
+        native,
+      }
     default:
-      return new SpillwayError('ENGINE_FAILED', `SQLite failed on ${path}: ${cause.message}.`, options)
+      return { code: 'ENGINE_FAILED', what: `SQLite failed on ${path}: ${native}.`, details, native }
   }
+}
+
+function dismantle(error: SpillwayError): Failure {
+  const { code, message, retryable, details, cause } = error
+  // The constructor will add the remedy again.
+  const what = message.replace(` ${errorCodes[code].remedy} [${code}]`, '')
+  return {
+    code,
+    what,
+    retryable,
+    ...(details === undefined ? {} : { details }),
+    ...(cause === undefined ? {} : { native: asError(cause).message }),
+  }
+}
+
+export function toError(failure: Failure, cause?: unknown): SpillwayError {
+  const { code, what, retryable, details, native } = failure
+  return new SpillwayError(code, what, {
+    engine: 'sqlite',
+    ...(retryable === undefined ? {} : { retryable }),
+    ...(details === undefined ? {} : { details }),
+    ...(cause !== undefined ? { cause } : native !== undefined ? { cause: new Error(native) } : {}),
+  })
+}
+
+/** A SpillwayError for anything that a statement threw; one that is a SpillwayError already stays as it is. */
+export function translate(thrown: unknown, path: string): SpillwayError {
+  return thrown instanceof SpillwayError ? thrown : toError(failureOf(thrown, path), thrown)
 }

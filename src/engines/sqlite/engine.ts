@@ -1,0 +1,107 @@
+// The embedded engine: one SQLite file in a folder, several processes of one machine may share it.
+import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { SpillwayError } from '../../core/errors.ts'
+import type { Durability, Engine, EngineOptions } from '../../ports/engine.ts'
+import { durabilityOf } from './durability.ts'
+import { translate } from './native-error.ts'
+import { SqliteQueue } from './queue.ts'
+import { defaultBounds, Storage } from './storage.ts'
+import { SqliteStream } from './stream.ts'
+
+export interface SqliteOptions extends EngineOptions {
+  /** The folder; it is created when it does not exist. It must be on a local disk: WAL does not work over a network. */
+  readonly path: string
+  /** 'off' leaves commits to the operating system: for tests, and for what may be lost with the machine. Default 'full'. */
+  readonly synchronous?: 'full' | 'off'
+  /** How long a write waits for the lock of another process before it fails with ENGINE_UNAVAILABLE. Default 5,000. */
+  readonly busyTimeoutMs?: number
+}
+
+/** Opens the engine. Errors: STORE_CORRUPT, STORE_FROM_FUTURE, DURABILITY, ENGINE_UNAVAILABLE, ENGINE_FAILED. */
+export async function sqlite(options: SqliteOptions): Promise<Engine> {
+  const folder = resolve(options.path)
+  makeFolder(folder)
+  // The thread reports only once these exist: its first report is the one that opens it.
+  let queue: SqliteQueue | undefined
+  let stream: SqliteStream | undefined
+  const { storage, opened } = await Storage.open(
+    {
+      path: join(folder, 'spillway.db'),
+      wakeFolder: join(folder, 'wake'),
+      synchronous: options.synchronous ?? 'full',
+      busyTimeoutMs: options.busyTimeoutMs ?? 5000,
+    },
+    defaultBounds,
+    {
+      wake: (wake) => {
+        queue?.wake(wake?.queues)
+        stream?.wake(wake?.streams)
+      },
+      notices: (notices) => stream?.notice(notices),
+      failed: (error) => stream?.fail(error),
+    },
+  )
+  const durability = durabilityOf(opened)
+  if (options.strict === true && durability.level !== 'power-loss') {
+    await storage.close()
+    throw new SpillwayError('DURABILITY', `${folder}: ${durability.weaknesses.join('; ')}.`, {
+      engine: 'sqlite',
+      details: { weaknesses: durability.weaknesses },
+    })
+  }
+  queue = new SqliteQueue(storage)
+  stream = new SqliteStream(storage)
+  return new SqliteEngine(options.path, durability, storage, queue, stream)
+}
+
+class SqliteEngine implements Engine {
+  readonly name = 'sqlite'
+  readonly url: string
+  readonly durability: Durability
+  readonly queue: SqliteQueue
+  readonly stream: SqliteStream
+  readonly #storage: Storage
+  #closed: Promise<void> | undefined
+
+  constructor(
+    path: string,
+    durability: Durability,
+    storage: Storage,
+    queue: SqliteQueue,
+    stream: SqliteStream,
+  ) {
+    this.url = `sqlite:${path}`
+    this.durability = durability
+    this.queue = queue
+    this.stream = stream
+    this.#storage = storage
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= (async () => {
+      this.queue.close()
+      await this.stream.close()
+      await this.#storage.close()
+    })()
+    return this.#closed
+  }
+}
+
+/** The entry of a new folder must be on the disk too, or its file could be lost with it. */
+function makeFolder(folder: string): void {
+  try {
+    const first = mkdirSync(folder, { recursive: true })
+    if (first === undefined || process.platform === 'win32') return
+    for (let made = folder; made.length >= first.length; made = dirname(made)) {
+      const parent = openSync(dirname(made), 'r')
+      try {
+        fsyncSync(parent)
+      } finally {
+        closeSync(parent)
+      }
+    }
+  } catch (thrown) {
+    throw translate(thrown, folder)
+  }
+}

@@ -1,0 +1,105 @@
+// One member of a consumer group, as its owner sees it. The storage thread says what changes; the owner is told of one
+// change after the other.
+import { asError, type SpillwayError } from '../../core/errors.ts'
+import type { CommitResult, JoinOptions, Membership, PartitionPosition } from '../../ports/stream.ts'
+import type { Storage } from './storage.ts'
+import type { MemberNotice } from './wire.ts'
+
+export class SqliteMembership implements Membership {
+  readonly #storage: Storage
+  readonly #id: number
+  readonly #options: JoinOptions
+  readonly #onLeft: () => void
+  /** The generation of each partition that the owner has. */
+  readonly #held = new Map<number, number>()
+  /** The last call of the owner's callbacks, which never overlap. */
+  #calls: Promise<void> = Promise.resolve()
+  #left: Promise<void> | undefined
+  #failed = false
+
+  constructor(storage: Storage, id: number, options: JoinOptions, onLeft: () => void) {
+    this.#storage = storage
+    this.#id = id
+    this.#options = options
+    this.#onLeft = onLeft
+  }
+
+  notice(notice: MemberNotice): void {
+    this.#calls = this.#calls.then(() => this.#tell(notice)).catch((thrown) => this.fail(asError(thrown)))
+  }
+
+  async #tell(notice: MemberNotice): Promise<void> {
+    if (this.#left !== undefined || this.#failed) return
+    if (notice.change === 'assigned') {
+      const { partitions, generations, committed } = notice
+      for (const [index, partition] of partitions.entries()) this.#held.set(partition, generations[index]!)
+      this.#options.assigned(
+        partitions.map((partition, index) => ({ partition, position: committed[index]! })),
+      )
+      return
+    }
+    const partitions = notice.partitions.filter((partition) => this.#held.has(partition))
+    if (partitions.length === 0) return
+    if (notice.lost) for (const partition of partitions) this.#held.delete(partition)
+    await this.#options.revoked(partitions, notice.lost)
+    if (notice.lost) return
+    for (const partition of partitions) this.#held.delete(partition)
+    // If this is lost, the others wait until the time for giving up is over.
+    await this.#storage.ask({ kind: 'givenUp', member: this.#id, partitions }).catch(() => {})
+  }
+
+  async commit(positions: readonly PartitionPosition[]): Promise<CommitResult[]> {
+    if (positions.length === 0) return []
+    const results = await this.#storage.ask({
+      kind: 'commit',
+      member: this.#id,
+      positions: positions.flatMap(({ partition, position }) => [
+        partition,
+        this.#held.get(partition) ?? -1,
+        position,
+      ]),
+    })
+    return results.map((result) => (result === 1 ? 'committed' : 'stale'))
+  }
+
+  leave(): Promise<void> {
+    this.#left ??= this.#leave()
+    return this.#left
+  }
+
+  async #leave(): Promise<void> {
+    this.#storage.hold()
+    try {
+      const told = this.#calls.then(async () => {
+        const partitions = [...this.#held.keys()]
+        if (partitions.length > 0) await this.#options.revoked(partitions, false)
+      })
+      await withinMs(
+        told.catch(() => {}),
+        this.#options.sessionMs,
+      )
+      this.#held.clear()
+      await this.#storage.ask({ kind: 'leave', member: this.#id })
+    } finally {
+      this.#onLeft()
+      this.#storage.release()
+    }
+  }
+
+  fail(error: Error | SpillwayError): void {
+    if (this.#failed || this.#left !== undefined) return
+    this.#failed = true
+    this.#held.clear()
+    this.#onLeft()
+    this.#options.failed(error)
+  }
+}
+
+async function withinMs(promise: Promise<void>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const over = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms)
+  })
+  await Promise.race([promise, over])
+  clearTimeout(timer)
+}

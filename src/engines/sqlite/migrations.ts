@@ -1,0 +1,104 @@
+// The schema of the engine's file, as numbered steps. A released step is never edited; changes are new steps.
+import type { FileSchema } from './open-file.ts'
+
+const first = `
+-- Queues. Messages are stored as record batches: one row holds what one commit sent to one queue. The messages of a
+-- batch have the sequence numbers base, base + 1, …, taken from one counter for the whole file.
+CREATE TABLE queue (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  cursor INTEGER NOT NULL DEFAULT 0,     -- every message below was handed out at least once
+  token INTEGER NOT NULL DEFAULT 0       -- the last fencing token that was given
+);
+CREATE TABLE queue_batch (
+  base INTEGER PRIMARY KEY,
+  queue INTEGER NOT NULL,
+  count INTEGER NOT NULL,
+  ordinal INTEGER NOT NULL,              -- how many messages of this queue stand in batches before it
+  sent_at INTEGER NOT NULL,
+  data BLOB NOT NULL                     -- records, see record.ts
+);
+CREATE INDEX queue_batch_by_queue ON queue_batch (queue, base);
+-- Messages with a row of their own, because they wait for a time of their own: delayed, retried, redriven.
+-- Their numbers start at 2^52, apart from those of the batches.
+CREATE TABLE queue_single (
+  seq INTEGER PRIMARY KEY,
+  queue INTEGER NOT NULL,
+  data BLOB NOT NULL
+);
+-- Only messages that are leased (token > 0) or wait (token = 0) have a lease. Fresh ones are above the cursor.
+CREATE TABLE lease (
+  seq INTEGER PRIMARY KEY,
+  queue INTEGER NOT NULL,
+  token INTEGER NOT NULL,
+  due INTEGER NOT NULL,                  -- when the lease ends, or the waiting
+  starts INTEGER NOT NULL
+);
+CREATE INDEX lease_by_due ON lease (queue, due);
+CREATE TABLE queue_dead (
+  handle INTEGER PRIMARY KEY AUTOINCREMENT,
+  queue INTEGER NOT NULL,
+  reason TEXT NOT NULL,
+  starts INTEGER NOT NULL,
+  died_at INTEGER NOT NULL,
+  data BLOB NOT NULL
+);
+CREATE INDEX queue_dead_by_queue ON queue_dead (queue, handle);
+
+-- Streams. Record batches too: positions base, base + 1, … of one partition.
+CREATE TABLE stream (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  partitions INTEGER NOT NULL,
+  versions INTEGER NOT NULL
+);
+CREATE TABLE stream_batch (
+  id INTEGER PRIMARY KEY,
+  stream INTEGER NOT NULL,
+  partition INTEGER NOT NULL,
+  base INTEGER NOT NULL,
+  count INTEGER NOT NULL,
+  appended_at INTEGER NOT NULL,          -- never falls within a partition
+  versions TEXT,                         -- JSON array with the version of each record, null where it has no key
+  data BLOB NOT NULL
+);
+CREATE UNIQUE INDEX stream_batch_by_position ON stream_batch (stream, partition, base);
+-- Only streams that keep versions have rows here.
+CREATE TABLE stream_version (
+  stream INTEGER NOT NULL,
+  key TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  partition INTEGER NOT NULL,
+  position INTEGER NOT NULL,
+  PRIMARY KEY (stream, key, version)
+) WITHOUT ROWID;
+
+-- Consumer groups.
+CREATE TABLE stream_group (
+  id INTEGER PRIMARY KEY,
+  stream INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  UNIQUE (stream, name)
+);
+CREATE TABLE group_member (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  grp INTEGER NOT NULL,
+  expires INTEGER NOT NULL,
+  session_ms INTEGER NOT NULL
+);
+CREATE INDEX group_member_by_group ON group_member (grp);
+CREATE TABLE group_partition (
+  grp INTEGER NOT NULL,
+  partition INTEGER NOT NULL,
+  member INTEGER,                        -- null: nobody's
+  generation INTEGER NOT NULL,
+  revoke_by INTEGER,                     -- set while the member is asked to give the partition up
+  committed INTEGER,
+  PRIMARY KEY (grp, partition)
+) WITHOUT ROWID;
+`
+
+/** "Spil" in ASCII: how SQLite's own tools and we recognise the file. */
+const applicationId = 0x5370696c
+
+export const storeSchema: FileSchema = { version: applicationId, migrations: [first] }

@@ -1,0 +1,259 @@
+// The queue port of the embedded engine. Calls of one turn on one queue are merged into one operation each.
+import { SpillwayError } from '../../core/errors.ts'
+import type { QueueCapabilities } from '../../ports/capability.ts'
+import type {
+  ClaimedMessage,
+  ClaimOptions,
+  DeadMessage,
+  ExtendResult,
+  OutgoingMessage,
+  QueueCount,
+  QueuePort,
+  Settlement,
+  SettleResult,
+} from '../../ports/queue.ts'
+import { maxBodyBytes, sizeOf } from './limits.ts'
+import { RecordReader } from './record.ts'
+import type { Pending, Storage } from './storage.ts'
+import { WaitingRoom } from './waiting-room.ts'
+import { type ClaimedBytes, settleKind, type WriteOperation } from './wire.ts'
+
+type Of<Kind extends WriteOperation['kind']> = Extract<WriteOperation, { kind: Kind }>
+
+const minLeaseMs = 100
+/** More are not leased in one claim: its answer is bounded. */
+const maxClaim = 10_000
+
+/** A queue that is known by its number, and what this turn asks of it so far. */
+interface Channel {
+  readonly id: number
+  readonly room: WaitingRoom
+  readonly open: { turn: number; byKind: Partial<{ [Kind in MergedKind]: Pending<Of<Kind>> }> }
+}
+
+type MergedKind = 'send' | 'claim' | 'settle' | 'extend'
+
+export class SqliteQueue implements QueuePort {
+  readonly capabilities: QueueCapabilities = { fencing: 'engine', delay: true, atomicSend: true }
+  readonly limits: QueuePort['limits'] = { maxBodyBytes, minLeaseMs }
+  readonly #storage: Storage
+  readonly #channels = new Map<string, Channel>()
+  readonly #byId = new Map<number, Channel>()
+  readonly #reader = new RecordReader()
+
+  constructor(storage: Storage) {
+    this.#storage = storage
+  }
+
+  async declare(queues: readonly string[]): Promise<void> {
+    const ids = await this.#storage.ask({ kind: 'declareQueues', names: queues })
+    for (const [index, name] of queues.entries()) this.#add(name, ids[index]!)
+  }
+
+  async send(queue: string, messages: readonly OutgoingMessage[]): Promise<void> {
+    const channel = this.#channels.get(queue) ?? (await this.#find(queue))
+    let bytes = 0
+    for (const message of messages) bytes += sizeOf(message.body) + 100
+    if (messages.length === 0) return
+    const room = this.#storage.admit(bytes)
+    if (room !== undefined) await room
+    const pending = this.#merge(channel, 'send', () => ({
+      kind: 'send',
+      queue: channel.id,
+      spans: [],
+      delayed: [],
+      delaysMs: [],
+    }))
+    pending.bytes += bytes
+    const { operation, held } = pending
+    const { slabs } = this.#storage
+    for (const { id, key, body, delayMs } of messages) {
+      if (delayMs === undefined || delayMs <= 0) slabs.write(operation.spans, held, id, key, body, false)
+      else {
+        slabs.write(operation.delayed, held, id, key, body, true)
+        operation.delaysMs.push(Math.ceil(delayMs))
+      }
+    }
+    await pending.answer
+  }
+
+  async claim(queue: string, options: ClaimOptions): Promise<ClaimedMessage[]> {
+    const channel = this.#channels.get(queue) ?? (await this.#find(queue))
+    if (options.signal?.aborted) return []
+    const limit = Math.min(options.limit, maxClaim)
+    const leaseMs = Math.max(options.leaseMs, minLeaseMs)
+    return channel.room.until(() => this.#look(channel, limit, leaseMs), options.waitMs, options.signal)
+  }
+
+  async #look(
+    channel: Channel,
+    limit: number,
+    leaseMs: number,
+  ): Promise<{ found: ClaimedMessage[]; empty: boolean; nextDue: number | null }> {
+    const { operation, answer } = this.#merge(channel, 'claim', () => ({
+      kind: 'claim',
+      queue: channel.id,
+      wants: [],
+    }))
+    const mine = operation.wants.length / 2
+    operation.wants.push(limit, leaseMs)
+    const { grants, nextDue } = await answer
+    const grant = grants[mine]
+    if (grant === undefined) return { found: [], empty: true, nextDue }
+    channel.room.due(Date.now() + leaseMs)
+    return { found: this.#messages(channel.id, grant), empty: false, nextDue }
+  }
+
+  #messages(queue: number, { token, seqs, starts, data }: ClaimedBytes): ClaimedMessage[] {
+    const reader = this.#reader
+    reader.start(data)
+    return seqs.map((seq, index) =>
+      reader.next((id, key, body) => ({
+        id,
+        key,
+        body,
+        starts: starts[index]!,
+        lease: `${queue}:${seq}:${token}`,
+        fencingToken: token,
+      })),
+    )
+  }
+
+  async settle(queue: string, settlements: readonly Settlement[]): Promise<SettleResult[]> {
+    const channel = this.#channels.get(queue) ?? (await this.#find(queue))
+    if (settlements.length === 0) return []
+    const { operation, answer } = this.#merge(channel, 'settle', () => ({
+      kind: 'settle',
+      queue: channel.id,
+      seqs: [],
+      tokens: [],
+      kinds: [],
+      arguments: [],
+    }))
+    const first = operation.seqs.length
+    for (const settlement of settlements) {
+      addLease(operation, settlement.lease)
+      operation.kinds.push(settleKind[settlement.kind])
+      operation.arguments.push(
+        settlement.kind === 'retry'
+          ? Math.max(0, Math.ceil(settlement.delayMs))
+          : settlement.kind === 'dead-letter'
+            ? settlement.reason
+            : null,
+      )
+    }
+    const results = await answer
+    return settlements.map((_, index) => (results[first + index] === 1 ? 'settled' : 'stale'))
+  }
+
+  async extend(queue: string, leases: readonly string[], leaseMs: number): Promise<ExtendResult[]> {
+    const channel = this.#channels.get(queue) ?? (await this.#find(queue))
+    if (leases.length === 0) return []
+    const { operation, answer } = this.#merge(channel, 'extend', () => ({
+      kind: 'extend',
+      queue: channel.id,
+      seqs: [],
+      tokens: [],
+      leasesMs: [],
+    }))
+    const first = operation.seqs.length
+    for (const lease of leases) {
+      addLease(operation, lease)
+      operation.leasesMs.push(leaseMs)
+    }
+    const results = await answer
+    return leases.map((_, index) => (results[first + index] === 1 ? 'extended' : 'stale'))
+  }
+
+  async count(queue: string): Promise<QueueCount> {
+    const channel = this.#channels.get(queue) ?? (await this.#find(queue))
+    return this.#storage.ask({ kind: 'count', queue: channel.id })
+  }
+
+  async deadLetters(
+    queue: string,
+    options: { readonly limit: number; readonly after?: string },
+  ): Promise<DeadMessage[]> {
+    const channel = this.#channels.get(queue) ?? (await this.#find(queue))
+    const rows = await this.#storage.ask({
+      kind: 'deadLetters',
+      queue: channel.id,
+      limit: options.limit,
+      after: options.after === undefined ? 0 : handleNumber(options.after),
+    })
+    return rows.map(({ handle, reason, starts, diedAt, data }) => {
+      this.#reader.start(data)
+      return this.#reader.next((id, key, body) => ({
+        handle: String(handle),
+        id,
+        key,
+        body,
+        reason,
+        starts,
+        diedAt,
+      }))
+    })
+  }
+
+  async redrive(queue: string, handles: readonly string[]): Promise<number> {
+    const channel = this.#channels.get(queue) ?? (await this.#find(queue))
+    return this.#storage.ask({ kind: 'redrive', queue: channel.id, handles: handles.map(handleNumber) })
+  }
+
+  /** Look again: in these queues, or in all. */
+  wake(ids: readonly number[] | undefined): void {
+    if (ids === undefined) for (const channel of this.#byId.values()) channel.room.wake()
+    else for (const id of ids) this.#byId.get(id)?.room.wake()
+  }
+
+  close(): void {
+    for (const channel of this.#byId.values()) channel.room.close()
+  }
+
+  async #find(name: string): Promise<Channel> {
+    const id = await this.#storage.ask({ kind: 'findQueue', name })
+    if (id === null)
+      throw new SpillwayError('UNKNOWN_QUEUE', `There is no queue '${name}'.`, { engine: 'sqlite' })
+    return this.#add(name, id)
+  }
+
+  #add(name: string, id: number): Channel {
+    const known = this.#channels.get(name)
+    if (known !== undefined) return known
+    const room = new WaitingRoom(this.#storage)
+    const channel: Channel = { id, room, open: { turn: -1, byKind: {} } }
+    this.#channels.set(name, channel)
+    this.#byId.set(id, channel)
+    return channel
+  }
+
+  /** The operation of this kind that the current turn has for the queue; a new one if there is none yet. */
+  #merge<Kind extends MergedKind>(channel: Channel, kind: Kind, make: () => Of<Kind>): Pending<Of<Kind>> {
+    const { open } = channel
+    if (open.turn !== this.#storage.turn) {
+      open.turn = this.#storage.turn
+      open.byKind = {}
+    }
+    const known = open.byKind[kind] as Pending<Of<Kind>> | undefined
+    if (known !== undefined) return known
+    const pending = this.#storage.begin(make())
+    ;(open.byKind as Record<string, unknown>)[kind] = pending
+    return pending
+  }
+}
+
+/** A lease names queue, message and fencing token; one that cannot be read is nobody's, and so stale. */
+function addLease(
+  to: { readonly queue: number; readonly seqs: number[]; readonly tokens: number[] },
+  lease: string,
+): void {
+  const [queue, seq, token] = lease.split(':').map(Number)
+  const good = queue === to.queue && Number.isSafeInteger(seq) && Number.isSafeInteger(token)
+  to.seqs.push(good ? seq! : 0)
+  to.tokens.push(good ? token! : 0)
+}
+
+function handleNumber(handle: string): number {
+  const number = Number(handle)
+  return Number.isSafeInteger(number) ? number : -1
+}

@@ -1,0 +1,79 @@
+// The bytes of a record, in the file and between the threads. A batch is records one after the other, so that batches
+// are merged by copying and a record is found by walking over the lengths.
+//
+//   u32 length of the body · u32 length of the key plus 1, or 0 without a key · u32 length of the id
+//   id · key · body                                                                              (UTF-8, little endian)
+
+export const headerBytes = 12
+
+/** What a record takes at most: a UTF-16 unit becomes 3 bytes at worst. */
+export function roomFor(id: string, key: string | undefined, body: string): number {
+  return headerBytes + 3 * (id.length + (key?.length ?? 0) + body.length)
+}
+
+/** Writes a record and returns where it ends. The caller saw to the room. */
+export function writeRecord(
+  into: Buffer,
+  at: number,
+  id: string,
+  key: string | undefined,
+  body: string,
+): number {
+  let end = at + headerBytes
+  const idBytes = id === '' ? 0 : into.write(id, end)
+  end += idBytes
+  const keyBytes = key === undefined || key === '' ? 0 : into.write(key, end)
+  end += keyBytes
+  const bodyBytes = body === '' ? 0 : into.write(body, end)
+  into.writeUInt32LE(bodyBytes, at)
+  into.writeUInt32LE(key === undefined ? 0 : keyBytes + 1, at + 4)
+  into.writeUInt32LE(idBytes, at + 8)
+  return end + bodyBytes
+}
+
+/** Reads records one after the other. Reused for all records of a batch: it makes no object for each. */
+export class RecordReader {
+  #bytes: Buffer = Buffer.alloc(0)
+  #at = 0
+
+  start(bytes: Uint8Array): void {
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    this.#at = 0
+  }
+
+  /** Calls back with the next record and returns what that returns. */
+  next<T>(make: (id: string, key: string | undefined, body: string, bodyBytes: number) => T): T {
+    const bytes = this.#bytes
+    const bodyBytes = bytes.readUInt32LE(this.#at)
+    const keyField = bytes.readUInt32LE(this.#at + 4)
+    const idBytes = bytes.readUInt32LE(this.#at + 8)
+    const idAt = this.#at + headerBytes
+    const keyAt = idAt + idBytes
+    const bodyAt = keyField === 0 ? keyAt : keyAt + keyField - 1
+    this.#at = bodyAt + bodyBytes
+    return make(
+      idBytes === 0 ? '' : bytes.toString('utf8', idAt, keyAt),
+      keyField === 0 ? undefined : bytes.toString('utf8', keyAt, bodyAt),
+      bytes.toString('utf8', bodyAt, this.#at),
+      bodyBytes,
+    )
+  }
+}
+
+/** Where each of the records starts, and at the end where the last one stops. */
+export function offsetsOf(data: Uint8Array, count: number): Uint32Array {
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength)
+  const offsets = new Uint32Array(count + 1)
+  let at = 0
+  for (let i = 0; i < count; i++) {
+    offsets[i] = at
+    const keyField = view.getUint32(at + 4, true)
+    at +=
+      headerBytes +
+      view.getUint32(at, true) +
+      (keyField === 0 ? 0 : keyField - 1) +
+      view.getUint32(at + 8, true)
+  }
+  offsets[count] = at
+  return offsets
+}

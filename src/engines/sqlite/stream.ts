@@ -1,0 +1,318 @@
+// The stream port of the embedded engine. Appends of one turn to one stream are merged into one operation.
+
+import { SpillwayError } from '../../core/errors.ts'
+import type { StreamCapabilities } from '../../ports/capability.ts'
+import { missing } from '../../ports/capability.ts'
+import type {
+  AppendRecord,
+  AppendResult,
+  CommittedPosition,
+  JoinOptions,
+  Membership,
+  PartitionBounds,
+  PartitionPosition,
+  ReadOptions,
+  StreamPort,
+  StreamRecord,
+  StreamSpec,
+} from '../../ports/stream.ts'
+import { maxBodyBytes, sizeOf } from './limits.ts'
+import { SqliteMembership } from './membership.ts'
+import { RecordReader } from './record.ts'
+import type { Pending, Storage } from './storage.ts'
+import { WaitingRoom } from './waiting-room.ts'
+import type { MemberNotice, StreamFacts, StreamPart, WriteOperation } from './wire.ts'
+
+type Append = Extract<WriteOperation, { kind: 'append' }>
+
+const minSessionMs = 1000
+
+interface Channel extends StreamFacts {
+  readonly name: string
+  readonly room: WaitingRoom
+  readonly open: { turn: number; append: Pending<Append> | undefined }
+}
+
+export class SqliteStream implements StreamPort {
+  readonly capabilities: StreamCapabilities = { fencing: 'engine', atomicAppend: true, versions: true }
+  readonly limits: StreamPort['limits'] = { maxBodyBytes, minSessionMs }
+  readonly #storage: Storage
+  readonly #channels = new Map<string, Channel>()
+  readonly #byId = new Map<number, Channel>()
+  readonly #members = new Map<number, SqliteMembership>()
+  #nextMember = 1
+  readonly #reader = new RecordReader()
+
+  constructor(storage: Storage) {
+    this.#storage = storage
+  }
+
+  async declare({ name, partitions, versions }: StreamSpec): Promise<{ readonly partitions: number }> {
+    if (!Number.isInteger(partitions) || partitions < 1 || partitions > 10_000)
+      throw new SpillwayError(
+        'INVALID_OPTION',
+        `A stream cannot have ${partitions} partitions; it takes a whole number from 1 to 10,000.`,
+      )
+    const facts = await this.#storage.ask({
+      kind: 'declareStream',
+      name,
+      partitions,
+      versions: versions ?? false,
+    })
+    this.#add(name, facts)
+    return { partitions: facts.partitions }
+  }
+
+  async append(stream: string, records: readonly AppendRecord[]): Promise<AppendResult> {
+    const channel = this.#channels.get(stream) ?? (await this.#find(stream))
+    if (records.length === 0) return { status: 'appended', positions: [] }
+    let bytes = 0
+    for (const record of records) {
+      check(record, channel)
+      bytes += sizeOf(record.body) + 50
+    }
+    const room = this.#storage.admit(bytes)
+    if (room !== undefined) await room
+    return channel.versions
+      ? this.#appendVersions(channel, records, bytes)
+      : this.#append(channel, records, bytes)
+  }
+
+  async #append(channel: Channel, records: readonly AppendRecord[], bytes: number): Promise<AppendResult> {
+    const pending = this.#merge(channel)
+    pending.bytes += bytes
+    const { order, runs } = this.#write(pending, pending.operation, records)
+    const firsts = await pending.answer
+    const positions = new Array<number>(records.length)
+    let next = 0
+    for (let i = 0; i < runs.length; i += 3) {
+      const position = firsts[runs[i]!]! + runs[i + 1]!
+      for (let j = 0; j < runs[i + 2]!; j++, next++)
+        positions[order === undefined ? next : order[next]!] = position + j
+    }
+    return { status: 'appended', positions }
+  }
+
+  async #appendVersions(
+    channel: Channel,
+    records: readonly AppendRecord[],
+    bytes: number,
+  ): Promise<AppendResult> {
+    const pending = this.#storage.begin({
+      kind: 'appendVersions' as const,
+      stream: channel.id,
+      spans: [],
+      partitions: [],
+      records: records.map(
+        ({ partition, key, expectedVersion }) => [partition, key ?? null, expectedVersion ?? null] as const,
+      ),
+    })
+    pending.bytes += bytes
+    this.#write(pending, pending.operation, records)
+    const answer = await pending.answer
+    if ('positions' in answer) return { status: 'appended', positions: answer.positions }
+    return { status: 'conflict', index: answer.index, version: answer.version }
+  }
+
+  /**
+   * Writes the records partition by partition. `order`: in which order, if not in that of the call. `runs`: triples of a
+   * span, how many records of others stand in it before these, and how many these are.
+   */
+  #write(
+    { held }: Pending<Append> | Pending<Extract<WriteOperation, { kind: 'appendVersions' }>>,
+    { spans, partitions }: { readonly spans: number[]; readonly partitions: number[] },
+    records: readonly AppendRecord[],
+  ): { readonly order: readonly number[] | undefined; readonly runs: readonly number[] } {
+    const order = byPartition(records)
+    const runs: number[] = []
+    const { slabs } = this.#storage
+    let current = -1
+    for (let i = 0; i < records.length; i++) {
+      const { partition, key, body } = records[order === undefined ? i : order[i]!]!
+      slabs.write(spans, held, '', key, body, partitions[partitions.length - 1] !== partition)
+      const span = spans.length / 4 - 1
+      if (span === partitions.length) partitions.push(partition)
+      if (span !== current) {
+        runs.push(span, spans[span * 4 + 3]! - 1, 0)
+        current = span
+      }
+      runs[runs.length - 1]! += 1
+    }
+    return { order, runs }
+  }
+
+  #merge(channel: Channel): Pending<Append> {
+    const { open } = channel
+    if (open.append !== undefined && open.turn === this.#storage.turn) return open.append
+    open.turn = this.#storage.turn
+    open.append = this.#storage.begin({
+      kind: 'append' as const,
+      stream: channel.id,
+      spans: [],
+      partitions: [],
+    })
+    return open.append
+  }
+
+  async read(
+    stream: string,
+    from: readonly PartitionPosition[],
+    options: ReadOptions,
+  ): Promise<StreamRecord[]> {
+    const channel = this.#channels.get(stream) ?? (await this.#find(stream))
+    if (from.length === 0 || options.signal?.aborted) return []
+    const wanted = from.flatMap(({ partition, position }) => [partition, position])
+    return channel.room.until(
+      async () => {
+        const parts = await this.#storage.ask({
+          kind: 'read',
+          stream: channel.id,
+          from: wanted,
+          maxRecords: Math.max(1, options.maxRecords),
+          maxBytes: Math.max(1, options.maxBytes),
+        })
+        return { found: this.#records(parts), empty: parts.length === 0, nextDue: null }
+      },
+      options.waitMs,
+      options.signal,
+    )
+  }
+
+  async readKey(
+    stream: string,
+    key: string,
+    options: { readonly fromVersion: number; readonly limit: number },
+  ): Promise<StreamRecord[]> {
+    const channel = this.#channels.get(stream) ?? (await this.#find(stream))
+    if (!channel.versions) throw withoutVersions(channel)
+    const { fromVersion, limit } = options
+    return this.#records(
+      await this.#storage.ask({ kind: 'readKey', stream: channel.id, key, fromVersion, limit }),
+    )
+  }
+
+  #records(parts: readonly StreamPart[]): StreamRecord[] {
+    const records: StreamRecord[] = []
+    const reader = this.#reader
+    for (const { partition, position, count, appendedAt, versions, data } of parts) {
+      reader.start(data)
+      for (let i = 0; i < count; i++)
+        records.push(
+          reader.next((_id, key, body) => ({
+            partition,
+            position: position + i,
+            key,
+            body,
+            appendedAt,
+            version: versions?.[i] ?? undefined,
+          })),
+        )
+    }
+    return records
+  }
+
+  async bounds(stream: string): Promise<PartitionBounds[]> {
+    const channel = this.#channels.get(stream) ?? (await this.#find(stream))
+    const numbers = await this.#storage.ask({ kind: 'bounds', stream: channel.id })
+    return Array.from({ length: channel.partitions }, (_, partition) => ({
+      partition,
+      earliest: numbers[2 * partition]!,
+      next: numbers[2 * partition + 1]!,
+    }))
+  }
+
+  async positionsAt(stream: string, time: number): Promise<PartitionPosition[]> {
+    const channel = this.#channels.get(stream) ?? (await this.#find(stream))
+    const positions = await this.#storage.ask({ kind: 'positionsAt', stream: channel.id, time })
+    return positions.map((position, partition) => ({ partition, position }))
+  }
+
+  async join(stream: string, group: string, options: JoinOptions): Promise<Membership> {
+    const channel = this.#channels.get(stream) ?? (await this.#find(stream))
+    const id = this.#nextMember++
+    const sessionMs = Math.max(options.sessionMs, minSessionMs)
+    const member = new SqliteMembership(this.#storage, id, { ...options, sessionMs }, () => {
+      this.#members.delete(id)
+    })
+    this.#members.set(id, member)
+    try {
+      await this.#storage.ask({ kind: 'join', member: id, stream: channel.id, group, sessionMs })
+    } catch (thrown) {
+      this.#members.delete(id)
+      throw thrown
+    }
+    return member
+  }
+
+  async committed(stream: string, group: string): Promise<CommittedPosition[]> {
+    const channel = this.#channels.get(stream) ?? (await this.#find(stream))
+    const positions = await this.#storage.ask({ kind: 'committed', stream: channel.id, group })
+    return positions.map((position, partition) => ({ partition, position }))
+  }
+
+  /** Look again: in these streams, or in all. */
+  wake(ids: readonly number[] | undefined): void {
+    if (ids === undefined) for (const channel of this.#byId.values()) channel.room.wake()
+    else for (const id of ids) this.#byId.get(id)?.room.wake()
+  }
+
+  notice(notices: readonly MemberNotice[]): void {
+    for (const notice of notices) this.#members.get(notice.member)?.notice(notice)
+  }
+
+  fail(error: SpillwayError): void {
+    for (const member of this.#members.values()) member.fail(error)
+  }
+
+  async close(): Promise<void> {
+    for (const channel of this.#byId.values()) channel.room.close()
+    await Promise.all([...this.#members.values()].map((member) => member.leave()))
+  }
+
+  async #find(name: string): Promise<Channel> {
+    const facts = await this.#storage.ask({ kind: 'findStream', name })
+    if (facts === null)
+      throw new SpillwayError('UNKNOWN_STREAM', `There is no stream '${name}'.`, { engine: 'sqlite' })
+    return this.#add(name, facts)
+  }
+
+  #add(name: string, facts: StreamFacts): Channel {
+    const known = this.#channels.get(name)
+    if (known?.versions === facts.versions) return known
+    const room = known?.room ?? new WaitingRoom(this.#storage)
+    const channel: Channel = { ...facts, name, room, open: { turn: -1, append: undefined } }
+    this.#channels.set(name, channel)
+    this.#byId.set(facts.id, channel)
+    return channel
+  }
+}
+
+function check({ partition, expectedVersion, key }: AppendRecord, channel: Channel): void {
+  if (!Number.isInteger(partition) || partition < 0 || partition >= channel.partitions)
+    throw new SpillwayError(
+      'INVALID_OPTION',
+      `The stream '${channel.name}' has no partition ${partition}; it has ${channel.partitions}.`,
+      { engine: 'sqlite' },
+    )
+  if (expectedVersion === undefined) return
+  if (!channel.versions) throw withoutVersions(channel)
+  if (key === undefined)
+    throw new SpillwayError('INVALID_OPTION', 'A record without a key has no version to expect.', {
+      engine: 'sqlite',
+    })
+}
+
+function withoutVersions({ name }: Channel): SpillwayError {
+  const { code, details } = missing('sqlite', 'stream', 'versions')
+  return new SpillwayError(code, `The stream '${name}' was declared without versions.`, {
+    engine: 'sqlite',
+    ...(details === undefined ? {} : { details }),
+  })
+}
+
+/** The indexes of the records, stably sorted by partition; undefined when they stand so already. */
+function byPartition(records: readonly AppendRecord[]): number[] | undefined {
+  const first = records[0]!.partition
+  if (records.every(({ partition }) => partition === first)) return undefined
+  return Array.from(records.keys()).sort((a, b) => records[a]!.partition - records[b]!.partition || a - b)
+}

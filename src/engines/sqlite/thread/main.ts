@@ -1,0 +1,144 @@
+// The storage thread: the only place of an engine that touches the file. It takes everything that was asked while the
+// last commit was under way, executes it in one transaction, and answers when that is synced: the more is
+// under way, the more share an fsync.
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
+import { storeSchema } from '../migrations.ts'
+import { failureOf } from '../native-error.ts'
+import { openFile, pragma } from '../open-file.ts'
+import type { Answer, ReadOperation, Report, StorageSetup, Turn, WriteOperation } from '../wire.ts'
+import { Store } from './store.ts'
+import { WakeFiles } from './wake-files.ts'
+
+const setup = workerData as StorageSetup
+const port = parentPort!
+
+const openTimeoutMs = 10_000
+const pageSize = 8192
+const checkpointPages = 2048
+const afterFailureMs = 50
+
+/** What arrived and is not executed yet. */
+let writes: WriteOperation[] = []
+let reads: ReadOperation[] = []
+let closing = false
+
+function report(message: Report, transfer: ArrayBuffer[] = []): void {
+  port.postMessage(message, transfer)
+}
+
+function start(): void {
+  const db = openFile(setup.path, storeSchema, {
+    synchronous: setup.synchronous,
+    openTimeoutMs,
+    busyTimeoutMs: 0,
+    pageSize,
+    checkpointPages,
+  })
+  const store = new Store(db, {
+    path: setup.path,
+    synchronous: setup.synchronous,
+    busyTimeoutMs: setup.busyTimeoutMs,
+    whileLocked: () => {
+      drain()
+      answerReads()
+    },
+  })
+  const wakeFiles = new WakeFiles(setup.wakeFolder, () => {
+    report({ kind: 'wake', wake: null })
+    if (store.groups.hasMembers) report({ kind: 'notices', notices: store.groups.tell() })
+  })
+  let timer: NodeJS.Timeout | undefined
+
+  function take(message: Turn | 'close'): void {
+    if (message === 'close') {
+      closing = true
+      return
+    }
+    for (const [index, memory] of message.slabs) store.slabs.set(index, new Uint8Array(memory))
+    for (const index of message.dropped) store.slabs.delete(index)
+    writes.push(...message.writes)
+    reads.push(...message.reads)
+  }
+
+  function drain(): void {
+    for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port))
+      take(next.message)
+  }
+
+  function answerReads(): void {
+    if (reads.length === 0) return
+    const operations = reads
+    reads = []
+    const answers = store.read(operations)
+    report({ kind: 'answers', lane: 'reads', answers, wake: null }, memoryOf(operations, answers))
+  }
+
+  function work(tick: boolean): void {
+    answerReads()
+    if (tick) execute(true)
+    // More may have come while another process held the lock.
+    while (writes.length > 0) execute(false)
+    answerReads()
+  }
+
+  function execute(tick: boolean): void {
+    const operations = writes
+    writes = []
+    const { answers, wake, wakeOthers, notices } = store.write(operations, tick)
+    if (answers.length > 0 || wake !== null)
+      report({ kind: 'answers', lane: 'writes', answers, wake }, memoryOf(operations, answers))
+    if (notices.length > 0) report({ kind: 'notices', notices })
+    if (wakeOthers) wakeFiles.touch()
+    planTick()
+  }
+
+  function planTick(): void {
+    clearTimeout(timer)
+    if (!store.groups.hasMembers) return
+    const wait = store.groups.nextTick - Date.now()
+    // Still due after a look: it failed, for want of space or of the lock. Then not at once again.
+    timer = setTimeout(() => work(true), wait > 0 ? wait : afterFailureMs)
+  }
+
+  port.on('message', (message: Turn | 'close') => {
+    take(message)
+    drain()
+    work(false)
+    if (!closing) return
+    clearTimeout(timer)
+    wakeFiles.close()
+    db.close()
+    report({ kind: 'closed' })
+    port.close()
+  })
+
+  report({
+    kind: 'opened',
+    journalMode: String(pragma(db, 'journal_mode')),
+    synchronous: Number(pragma(db, 'synchronous')),
+    fullFsync: Number(pragma(db, 'fullfsync')),
+  })
+}
+
+/** The memory that can be handed over instead of being copied: what was made for these answers alone. */
+function memoryOf(operations: readonly { kind: string }[], answers: readonly Answer[]): ArrayBuffer[] {
+  const memory = new Set<ArrayBuffer>()
+  for (const [index, answer] of answers.entries()) {
+    if ('failure' in answer) continue
+    const kind = operations[index]!.kind
+    const parts =
+      kind === 'claim'
+        ? (answer.ok as { grants: { data: Uint8Array }[] }).grants
+        : kind === 'read' || kind === 'readKey'
+          ? (answer.ok as { data: Uint8Array }[])
+          : []
+    for (const part of parts) memory.add(part.data.buffer as ArrayBuffer)
+  }
+  return [...memory]
+}
+
+try {
+  start()
+} catch (thrown) {
+  report({ kind: 'refused', failure: failureOf(thrown, setup.path) })
+}

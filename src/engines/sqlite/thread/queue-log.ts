@@ -1,0 +1,212 @@
+// The messages of the queues: batches that are only appended to, and single messages that wait for a time of their own.
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { type Spans, spanWidth } from '../wire.ts'
+import { BatchCache, type CachedBatch } from './batch-cache.ts'
+import { forEachRow, type Slabs, spanAt } from './spans.ts'
+
+/** From here on sequence numbers are those of single messages. */
+export const firstSingle: number = 2 ** 52
+const cacheBytes = 16 * 1024 * 1024
+
+/** What is known of a queue. `cursor` and `token` are written back at the end of a transaction. */
+export interface QueueState {
+  readonly id: number
+  cursor: number
+  token: number
+  changed: boolean
+  /** Where the last batch of the queue ends, as a sequence number and counted in messages; 0 without any. */
+  end: number
+  ordinal: number
+  /** The batch in which the cursor stands, once it was looked for. */
+  head: Head | undefined
+  /** No lease of the queue is due before; undefined when unknown. */
+  nextDue: number | undefined
+}
+
+export interface Head {
+  readonly base: number
+  readonly end: number
+}
+
+export class QueueLog {
+  readonly #states = new Map<number, QueueState>()
+  readonly #cache = new BatchCache(cacheBytes)
+  #nextSeq: number | undefined
+  #nextSingle: number | undefined
+  readonly #queue: StatementSync
+  readonly #saveQueue: StatementSync
+  readonly #lastBatch: StatementSync
+  readonly #lastSeq: StatementSync
+  readonly #insertBatch: StatementSync
+  readonly #batchBefore: StatementSync
+  readonly #batchAfter: StatementSync
+  readonly #batchOf: StatementSync
+  readonly #batchData: StatementSync
+  readonly #ordinal: StatementSync
+  readonly #batchInUse: StatementSync
+  readonly #deleteBatch: StatementSync
+  readonly #lastSingle: StatementSync
+  readonly #insertSingle: StatementSync
+  readonly #singleData: StatementSync
+  readonly #deleteSingle: StatementSync
+  readonly #insertLease: StatementSync
+
+  constructor(db: DatabaseSync) {
+    this.#queue = db.prepare('SELECT cursor, token FROM queue WHERE id = ?')
+    this.#saveQueue = db.prepare('UPDATE queue SET cursor = ?, token = ? WHERE id = ?')
+    this.#lastBatch = db.prepare(
+      'SELECT base + count AS "end", ordinal + count AS ordinal FROM queue_batch WHERE queue = ? ORDER BY base DESC LIMIT 1',
+    )
+    // A batch is deleted only when a cursor has passed it: its numbers never come again.
+    this.#lastSeq = db.prepare(
+      `SELECT max(coalesce((SELECT base + count FROM queue_batch ORDER BY base DESC LIMIT 1), 0),
+                  coalesce((SELECT max(cursor) FROM queue), 0)) AS seq`,
+    )
+    this.#insertBatch = db.prepare(
+      'INSERT INTO queue_batch (base, queue, count, ordinal, sent_at, data) VALUES (?, ?, ?, ?, ?, ?)',
+    )
+    this.#batchBefore = db.prepare(
+      'SELECT base, base + count AS "end" FROM queue_batch WHERE queue = ? AND base <= ? ORDER BY base DESC LIMIT 1',
+    )
+    this.#batchAfter = db.prepare(
+      'SELECT base, base + count AS "end" FROM queue_batch WHERE queue = ? AND base >= ? ORDER BY base LIMIT 1',
+    )
+    this.#batchOf = db.prepare(
+      'SELECT base, base + count AS "end" FROM queue_batch WHERE base <= ? ORDER BY base DESC LIMIT 1',
+    )
+    this.#batchData = db.prepare('SELECT data FROM queue_batch WHERE base = ?')
+    this.#ordinal = db.prepare('SELECT ordinal FROM queue_batch WHERE base = ?')
+    this.#batchInUse = db.prepare('SELECT 1 FROM lease WHERE seq >= ? AND seq < ? LIMIT 1')
+    this.#deleteBatch = db.prepare('DELETE FROM queue_batch WHERE base = ?')
+    this.#lastSingle = db.prepare('SELECT max(seq) AS seq FROM queue_single')
+    this.#insertSingle = db.prepare('INSERT INTO queue_single (seq, queue, data) VALUES (?, ?, ?)')
+    this.#singleData = db.prepare('SELECT data FROM queue_single WHERE seq = ?')
+    this.#deleteSingle = db.prepare('DELETE FROM queue_single WHERE seq = ?')
+    this.#insertLease = db.prepare(
+      'INSERT INTO lease (seq, queue, token, due, starts) VALUES (?, ?, 0, ?, ?)',
+    )
+  }
+
+  state(id: number): QueueState {
+    const known = this.#states.get(id)
+    if (known !== undefined) return known
+    const row = this.#queue.get(id)!
+    const last = this.#lastBatch.get(id)
+    const state: QueueState = {
+      id,
+      cursor: Number(row.cursor),
+      token: Number(row.token),
+      changed: false,
+      end: Number(last?.end ?? 0),
+      ordinal: Number(last?.ordinal ?? 0),
+      head: undefined,
+      nextDue: undefined,
+    }
+    this.#states.set(id, state)
+    return state
+  }
+
+  append(state: QueueState, spans: Spans, now: number, slabs: Slabs): void {
+    this.#nextSeq ??= Number(this.#lastSeq.get()!.seq)
+    forEachRow(spans, slabs, (data, count) => {
+      const base = this.#nextSeq!
+      this.#insertBatch.run(base, state.id, count, state.ordinal, now, data)
+      this.#nextSeq = base + count
+      state.end = base + count
+      state.ordinal += count
+    })
+  }
+
+  /** Stores a message with a row of its own, waiting until `due`. */
+  addSingle(state: QueueState, data: Uint8Array, due: number, starts: number): void {
+    this.#nextSingle ??= Math.max(firstSingle, Number(this.#lastSingle.get()!.seq ?? 0) + 1)
+    const seq = this.#nextSingle++
+    this.#insertSingle.run(seq, state.id, data)
+    this.#insertLease.run(seq, state.id, due, starts)
+    if (state.nextDue !== undefined) state.nextDue = Math.min(state.nextDue, due)
+  }
+
+  addSingles(state: QueueState, spans: Spans, delaysMs: readonly number[], now: number, slabs: Slabs): void {
+    for (const [index, delayMs] of delaysMs.entries())
+      this.addSingle(state, spanAt(spans, index * spanWidth, slabs), now + delayMs, 0)
+  }
+
+  /** The batch that has the next fresh messages, with the cursor in it; undefined when all were handed out. */
+  head(state: QueueState): Head | undefined {
+    if (state.cursor >= state.end) return undefined
+    if (state.head !== undefined && state.cursor < state.head.end) return state.head
+    const before = state.head === undefined ? this.#batchBefore.get(state.id, state.cursor) : undefined
+    const found =
+      before !== undefined && Number(before.end) > state.cursor
+        ? before
+        : this.#batchAfter.get(state.id, state.cursor)
+    if (found === undefined) return undefined
+    state.head = { base: Number(found.base), end: Number(found.end) }
+    state.cursor = Math.max(state.cursor, state.head.base)
+    return state.head
+  }
+
+  batch({ base, end }: Head): CachedBatch {
+    return this.#cache.get(base, end - base, () => this.#batchData.get(base)!.data as Uint8Array)
+  }
+
+  /** The bytes of one message, valid until the next call. */
+  record(seq: number): Uint8Array {
+    if (seq >= firstSingle) return this.#singleData.get(seq)!.data as Uint8Array
+    const head = this.batchOf(seq)
+    const { data, offsets } = this.batch(head)
+    return data.subarray(offsets[seq - head.base]!, offsets[seq - head.base + 1]!)
+  }
+
+  batchOf(seq: number): Head {
+    const row = this.#batchOf.get(seq)!
+    return { base: Number(row.base), end: Number(row.end) }
+  }
+
+  deleteSingle(seq: number): void {
+    this.#deleteSingle.run(seq)
+  }
+
+  /**
+   * Deletes the batches of messages whose leases are gone, if nothing else of them is left.
+   * `runs`: pairs of the first and last number of a run, ascending.
+   */
+  collect(state: QueueState, runs: readonly number[]): void {
+    let done = -1
+    for (let i = 0; i < runs.length; i += 2) {
+      for (let seq = Math.max(runs[i]!, done); seq <= runs[i + 1]!; seq = done) {
+        const batch = this.batchOf(seq)
+        done = batch.end
+        if (state.cursor < batch.end || this.#batchInUse.get(batch.base, batch.end) !== undefined) continue
+        this.#deleteBatch.run(batch.base)
+        this.#cache.delete(batch.base)
+      }
+    }
+  }
+
+  /** How many messages of a queue were never handed out, from the running count that batches carry. */
+  fresh(queue: number): number {
+    const cursor = Number(this.#queue.get(queue)!.cursor)
+    const before = this.#batchBefore.get(queue, cursor)
+    const head =
+      before !== undefined && Number(before.end) > cursor ? before : this.#batchAfter.get(queue, cursor)
+    if (head === undefined) return 0
+    const base = Number(head.base)
+    const handedOut = Number(this.#ordinal.get(base)!.ordinal) + Math.max(0, cursor - base)
+    return Number(this.#lastBatch.get(queue)!.ordinal) - handedOut
+  }
+
+  finish(): void {
+    for (const state of this.#states.values()) {
+      if (!state.changed) continue
+      this.#saveQueue.run(state.cursor, state.token, state.id)
+      state.changed = false
+    }
+  }
+
+  forget(): void {
+    this.#states.clear()
+    this.#nextSeq = undefined
+    this.#nextSingle = undefined
+  }
+}

@@ -1,0 +1,238 @@
+// Runs operations on the file: a group of them in one transaction, so that they share one fsync.
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { SpillwayError } from '../../../core/errors.ts'
+import { type Failure, failureOf, isBusy } from '../native-error.ts'
+import { pause } from '../open-file.ts'
+import type { Answer, MemberNotice, ReadOperation, Wake, WriteOperation } from '../wire.ts'
+import { Groups } from './groups.ts'
+import { Queues } from './queues.ts'
+import { Streams } from './streams.ts'
+import type { Part, Transaction } from './transaction.ts'
+
+/** What may be forgotten after a power failure needs no fsync of its own; the next one covers it. */
+const mayBeForgotten = new Set<WriteOperation['kind']>(['claim', 'extend', 'join', 'leave', 'givenUp'])
+
+export interface GroupResult {
+  readonly answers: readonly Answer[]
+  readonly wake: Wake | null
+  /** Other processes have something to look at. */
+  readonly wakeOthers: boolean
+  readonly notices: readonly MemberNotice[]
+}
+
+export interface StoreOptions {
+  readonly path: string
+  readonly synchronous: 'full' | 'off'
+  readonly busyTimeoutMs: number
+  /** Called again and again while another process holds the lock. */
+  readonly whileLocked: () => void
+}
+
+export class Store {
+  readonly slabs: Map<number, Uint8Array> = new Map()
+  readonly groups: Groups
+  readonly #db: DatabaseSync
+  readonly #options: StoreOptions
+  readonly #queues: Queues
+  readonly #streams: Streams
+  readonly #parts: readonly Part[]
+  readonly #begin: StatementSync
+  readonly #beginRead: StatementSync
+  readonly #commit: StatementSync
+  readonly #dataVersion: StatementSync
+  readonly #partitionsOf: StatementSync
+  #knownVersion: unknown
+  #synced = true
+
+  constructor(db: DatabaseSync, options: StoreOptions) {
+    this.#db = db
+    this.#options = options
+    this.#queues = new Queues(db)
+    this.#streams = new Streams(db)
+    this.groups = new Groups(db)
+    this.#parts = [this.#queues, this.#streams, this.groups]
+    this.#begin = db.prepare('BEGIN IMMEDIATE')
+    this.#beginRead = db.prepare('BEGIN')
+    this.#commit = db.prepare('COMMIT')
+    this.#dataVersion = db.prepare('PRAGMA data_version')
+    this.#partitionsOf = db.prepare('SELECT partitions FROM stream WHERE id = ?')
+  }
+
+  /** All operations in one transaction; if it fails for one of them, each in its own. */
+  write(operations: readonly WriteOperation[], tick: boolean): GroupResult {
+    try {
+      return this.#group(operations, tick)
+    } catch (thrown) {
+      if (operations.length <= 1 || isBusy(thrown)) return failed(operations, this.#failure(thrown))
+      const results = operations.map((operation) => this.write([operation], false))
+      return {
+        answers: results.flatMap((result) => result.answers),
+        wake: {
+          queues: results.flatMap((result) => result.wake?.queues ?? []),
+          streams: results.flatMap((result) => result.wake?.streams ?? []),
+        },
+        wakeOthers: results.some((result) => result.wakeOthers),
+        notices: results.flatMap((result) => result.notices),
+      }
+    }
+  }
+
+  #group(operations: readonly WriteOperation[], tick: boolean): GroupResult {
+    this.#setSync(operations.some((operation) => !mayBeForgotten.has(operation.kind)))
+    this.#lock()
+    const transaction: Transaction = {
+      now: Date.now(),
+      slabs: this.slabs,
+      wakeQueues: new Set(),
+      wakeStreams: new Set(),
+      wakeMembers: false,
+      tellGroups: false,
+    }
+    let answers: Answer[]
+    try {
+      this.#noticeOthers()
+      answers = operations.map((operation) => this.#answer(() => this.#run(operation, transaction)))
+      if (tick) this.groups.tick(transaction)
+      for (const part of this.#parts) part.finish(transaction)
+      this.#commit.run()
+    } catch (thrown) {
+      for (const part of this.#parts) part.forget()
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
+      throw thrown
+    }
+    this.groups.confirm()
+    const { wakeQueues, wakeStreams, wakeMembers, tellGroups } = transaction
+    const wakes = wakeQueues.size > 0 || wakeStreams.size > 0
+    return {
+      answers,
+      wake: wakes ? { queues: [...wakeQueues], streams: [...wakeStreams] } : null,
+      wakeOthers: wakes || wakeMembers,
+      notices: tellGroups ? this.groups.tell() : [],
+    }
+  }
+
+  #setSync(synced: boolean): void {
+    if (this.#synced === synced || this.#options.synchronous === 'off') return
+    this.#db.exec(synced ? 'PRAGMA synchronous = FULL' : 'PRAGMA synchronous = NORMAL')
+    this.#synced = synced
+  }
+
+  /** SQLite's own waiting sleeps for up to 100 ms at a time; other processes hold the lock for about one. */
+  #lock(): void {
+    const start = performance.now()
+    for (;;) {
+      try {
+        this.#begin.run()
+        return
+      } catch (thrown) {
+        if (!isBusy(thrown) || performance.now() - start > this.#options.busyTimeoutMs) throw thrown
+      }
+      this.#options.whileLocked()
+      pause(0.1 + Math.random())
+    }
+  }
+
+  #noticeOthers(): void {
+    const version = this.#dataVersion.get()!.data_version
+    if (version === this.#knownVersion) return
+    this.#knownVersion = version
+    for (const part of this.#parts) part.forget()
+  }
+
+  /** An operation refuses by throwing a SpillwayError before it writes; anything else ends the transaction. */
+  #answer(run: () => unknown): Answer {
+    try {
+      return { ok: run() }
+    } catch (thrown) {
+      if (!(thrown instanceof SpillwayError)) throw thrown
+      return { failure: this.#failure(thrown) }
+    }
+  }
+
+  #failure(thrown: unknown): Failure {
+    return failureOf(thrown, this.#options.path)
+  }
+
+  #run(operation: WriteOperation, transaction: Transaction): unknown {
+    switch (operation.kind) {
+      case 'declareQueues':
+        return this.#queues.declare(operation.names)
+      case 'send':
+        return this.#queues.send(operation, transaction)
+      case 'claim':
+        return this.#queues.claim(operation, transaction)
+      case 'settle':
+        return this.#queues.settle(operation, transaction)
+      case 'extend':
+        return this.#queues.extend(operation, transaction)
+      case 'redrive':
+        return this.#queues.redrive(operation, transaction)
+      case 'declareStream':
+        return this.#streams.declare(operation.name, operation.partitions, operation.versions)
+      case 'append':
+        return this.#streams.append(operation, transaction)
+      case 'appendVersions':
+        return this.#streams.appendVersions(operation, transaction)
+      case 'join':
+        return this.groups.join(operation, this.#partitions(operation.stream), transaction)
+      case 'leave':
+        return this.groups.leave(operation, transaction)
+      case 'givenUp':
+        return this.groups.givenUp(operation, transaction)
+      case 'commit':
+        return this.groups.commit(operation)
+    }
+  }
+
+  /** All reads in one snapshot. */
+  read(operations: readonly ReadOperation[]): Answer[] {
+    try {
+      this.#beginRead.run()
+      const answers = operations.map((operation) => {
+        try {
+          return { ok: this.#look(operation) }
+        } catch (thrown) {
+          return { failure: this.#failure(thrown) }
+        }
+      })
+      this.#commit.run()
+      return answers
+    } catch (thrown) {
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
+      return operations.map(() => ({ failure: this.#failure(thrown) }))
+    }
+  }
+
+  #look(operation: ReadOperation): unknown {
+    switch (operation.kind) {
+      case 'findQueue':
+        return this.#queues.find(operation.name)
+      case 'count':
+        return this.#queues.count(operation.queue, Date.now())
+      case 'deadLetters':
+        return this.#queues.deadLetters(operation.queue, operation.limit, operation.after)
+      case 'findStream':
+        return this.#streams.find(operation.name)
+      case 'read':
+        return this.#streams.read(operation.stream, operation.from, operation.maxRecords, operation.maxBytes)
+      case 'readKey':
+        return this.#streams.readKey(operation.stream, operation.key, operation.fromVersion, operation.limit)
+      case 'bounds':
+        return this.#streams.bounds(operation.stream, this.#partitions(operation.stream))
+      case 'positionsAt':
+        return Array.from({ length: this.#partitions(operation.stream) }, (_, partition) =>
+          this.#streams.positionAt(operation.stream, partition, operation.time),
+        )
+      case 'committed':
+        return this.groups.committed(operation.stream, operation.group, this.#partitions(operation.stream))
+    }
+  }
+
+  #partitions(stream: number): number {
+    return Number(this.#partitionsOf.get(stream)!.partitions)
+  }
+}
+
+function failed(operations: readonly WriteOperation[], failure: Failure): GroupResult {
+  return { answers: operations.map(() => ({ failure })), wake: null, wakeOthers: false, notices: [] }
+}

@@ -1,0 +1,226 @@
+// What crosses between the caller's thread and the storage thread. Bodies do not: they stand as bytes in memory that
+// both threads see (slabs.ts), and an operation says where.
+import type { Failure } from './native-error.ts'
+
+/** Runs of records in slabs, four numbers each: slab, start, bytes, how many records. */
+export type Spans = number[]
+export const spanWidth = 4
+
+/** Four ways to end a lease, as numbers. */
+export const settleKind = { done: 0, retry: 1, release: 2, 'dead-letter': 3 } as const
+
+/** Operations that may change the store: they share a commit. */
+export type WriteOperation =
+  | { readonly kind: 'declareQueues'; readonly names: readonly string[] }
+  | {
+      readonly kind: 'send'
+      readonly queue: number
+      readonly spans: Spans
+      /** Runs of one record, and for how long each is held back. */
+      readonly delayed: Spans
+      readonly delaysMs: number[]
+    }
+  /** `wants`: pairs of limit and leaseMs, one pair for each caller. */
+  | { readonly kind: 'claim'; readonly queue: number; readonly wants: number[] }
+  | {
+      readonly kind: 'settle'
+      readonly queue: number
+      readonly seqs: number[]
+      readonly tokens: number[]
+      readonly kinds: number[]
+      /** The delay of a retry, the reason of a dead letter. */
+      readonly arguments: (number | string | null)[]
+    }
+  | {
+      readonly kind: 'extend'
+      readonly queue: number
+      readonly seqs: number[]
+      readonly tokens: number[]
+      readonly leasesMs: number[]
+    }
+  | { readonly kind: 'redrive'; readonly queue: number; readonly handles: readonly number[] }
+  | {
+      readonly kind: 'declareStream'
+      readonly name: string
+      readonly partitions: number
+      readonly versions: boolean
+    }
+  /** `partitions`: one for each span. */
+  | { readonly kind: 'append'; readonly stream: number; readonly spans: Spans; readonly partitions: number[] }
+  /** One call. `records` says for each record, in the order of the call, its partition, key and expected version. */
+  | {
+      readonly kind: 'appendVersions'
+      readonly stream: number
+      readonly spans: Spans
+      readonly partitions: number[]
+      readonly records: readonly (readonly [partition: number, key: string | null, expected: number | null])[]
+    }
+  /** `member`: a number that the caller chose, to name the member in this engine from now on. */
+  | {
+      readonly kind: 'join'
+      readonly member: number
+      readonly stream: number
+      readonly group: string
+      readonly sessionMs: number
+    }
+  | { readonly kind: 'leave'; readonly member: number }
+  | { readonly kind: 'givenUp'; readonly member: number; readonly partitions: readonly number[] }
+  | {
+      readonly kind: 'commit'
+      readonly member: number
+      /** Triples of partition, generation, position. */
+      readonly positions: readonly number[]
+    }
+
+/** Operations that only look: they are answered without waiting for a commit or a lock. */
+export type ReadOperation =
+  | { readonly kind: 'findQueue'; readonly name: string }
+  | { readonly kind: 'count'; readonly queue: number }
+  | { readonly kind: 'deadLetters'; readonly queue: number; readonly limit: number; readonly after: number }
+  | { readonly kind: 'findStream'; readonly name: string }
+  | {
+      readonly kind: 'read'
+      readonly stream: number
+      /** Pairs of partition and position. */
+      readonly from: readonly number[]
+      readonly maxRecords: number
+      readonly maxBytes: number
+    }
+  | {
+      readonly kind: 'readKey'
+      readonly stream: number
+      readonly key: string
+      readonly fromVersion: number
+      readonly limit: number
+    }
+  | { readonly kind: 'bounds'; readonly stream: number }
+  | { readonly kind: 'positionsAt'; readonly stream: number; readonly time: number }
+  | { readonly kind: 'committed'; readonly stream: number; readonly group: string }
+
+export type Operation = WriteOperation | ReadOperation
+
+/** The messages of one claim: `data` has their records in this order. */
+export interface ClaimedBytes {
+  readonly token: number
+  readonly seqs: number[]
+  readonly starts: number[]
+  readonly data: Uint8Array
+}
+
+/** Records that follow each other in one partition. */
+export interface StreamPart {
+  readonly partition: number
+  readonly position: number
+  readonly count: number
+  readonly appendedAt: number
+  readonly versions: readonly (number | null)[] | null
+  readonly data: Uint8Array
+}
+
+export interface DeadBytes {
+  readonly handle: number
+  readonly reason: string
+  readonly starts: number
+  readonly diedAt: number
+  readonly data: Uint8Array
+}
+
+/** What each kind of operation is answered with. */
+export interface Answers {
+  declareQueues: readonly number[]
+  send: null
+  /** As many as there were wants, or fewer: the rest got nothing. `nextDue`: when to look again, if nothing happens. */
+  claim: { readonly grants: readonly ClaimedBytes[]; readonly nextDue: number | null }
+  /** 1 for settled, 0 for stale. */
+  settle: readonly number[]
+  extend: readonly number[]
+  redrive: number
+  declareStream: StreamFacts
+  /** The position of the first record of each span. */
+  append: readonly number[]
+  appendVersions:
+    | { readonly positions: readonly number[] }
+    | { readonly index: number; readonly version: number }
+  join: null
+  leave: null
+  givenUp: null
+  /** 1 for committed, 0 for stale. */
+  commit: readonly number[]
+  findQueue: number | null
+  count: { readonly ready: number; readonly delayed: number; readonly leased: number; readonly dead: number }
+  deadLetters: readonly DeadBytes[]
+  findStream: StreamFacts | null
+  read: readonly StreamPart[]
+  readKey: readonly StreamPart[]
+  /** Pairs of earliest and next, in the order of the partitions. */
+  bounds: readonly number[]
+  positionsAt: readonly number[]
+  committed: readonly (number | null)[]
+}
+
+export interface StreamFacts {
+  readonly id: number
+  readonly partitions: number
+  readonly versions: boolean
+}
+
+/** From the caller's thread: what one turn of its event loop asked for. */
+export interface Turn {
+  /** Slabs that the storage thread has not seen yet. */
+  readonly slabs: readonly (readonly [index: number, memory: SharedArrayBuffer])[]
+  readonly writes: readonly WriteOperation[]
+  readonly reads: readonly ReadOperation[]
+  /** Slabs that will not be used any more. */
+  readonly dropped: readonly number[]
+}
+
+export type Answer = { readonly ok: unknown } | { readonly failure: Failure }
+
+/** A change in what a member has, in the order in which the caller is to be told. */
+export type MemberNotice =
+  | {
+      readonly change: 'assigned'
+      readonly member: number
+      /** One for each partition. */
+      readonly partitions: readonly number[]
+      readonly generations: readonly number[]
+      readonly committed: readonly (number | null)[]
+    }
+  | {
+      readonly change: 'revoked'
+      readonly member: number
+      readonly partitions: readonly number[]
+      readonly lost: boolean
+    }
+
+/** From the storage thread. Answers come in the order of the operations of their lane. */
+export type Report =
+  | {
+      readonly kind: 'opened'
+      readonly journalMode: string
+      readonly synchronous: number
+      readonly fullFsync: number
+    }
+  | { readonly kind: 'refused'; readonly failure: Failure }
+  | {
+      readonly kind: 'answers'
+      readonly lane: 'writes' | 'reads'
+      readonly answers: readonly Answer[]
+      readonly wake: Wake | null
+    }
+  | { readonly kind: 'wake'; readonly wake: Wake | null }
+  | { readonly kind: 'notices'; readonly notices: readonly MemberNotice[] }
+  | { readonly kind: 'closed' }
+
+/** Where something may have become claimable or readable. Null in a report of its own: anywhere. */
+export interface Wake {
+  readonly queues: readonly number[]
+  readonly streams: readonly number[]
+}
+
+export interface StorageSetup {
+  readonly path: string
+  readonly wakeFolder: string
+  readonly synchronous: 'full' | 'off'
+  readonly busyTimeoutMs: number
+}
