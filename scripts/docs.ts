@@ -1,0 +1,78 @@
+// Documentation that cannot drift: code blocks come from files that are compiled and run, reference pages from the code.
+//   docs.ts          fails and names what is out of date
+//   docs.ts --write  brings it up to date
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { program } from '../src/cli/program.ts'
+import { errorCodes } from '../src/core/errors.ts'
+
+/** A page names the file of a code block in a comment on the line before it. */
+const snippet = /<!-- from: (\S+) -->\n+```ts\n[\s\S]*?\n```/g
+
+export function pages(): Map<string, string> {
+  const wanted = new Map<string, string>()
+  for (const page of markdown()) wanted.set(page, withSnippets(readFileSync(page, 'utf8')))
+  wanted.set('docs/reference/errors.md', errorPage())
+  wanted.set('docs/reference/cli.md', cliPage())
+  return wanted
+}
+
+export function outOfDate(): string[] {
+  return [...pages()]
+    .filter(([page, text]) => !existsSync(page) || readFileSync(page, 'utf8') !== text)
+    .map(([page]) => page)
+}
+
+function markdown(): string[] {
+  const docs = readdirSync('docs', { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.md') && !file.startsWith('reference'))
+    .map((file) => join('docs', file))
+  return [...readdirSync('.').filter((file) => file.endsWith('.md')), ...docs]
+}
+
+function withSnippets(text: string): string {
+  return text.replace(
+    snippet,
+    (_, file: string) =>
+      `<!-- from: ${file} -->\n\n\`\`\`ts\n${readFileSync(file, 'utf8').trimEnd()}\n\`\`\``,
+  )
+}
+
+function errorPage(): string {
+  const rows = Object.entries(errorCodes).map(
+    ([code, { meaning, remedy, retryable }]) =>
+      `| \`${code}\` | ${meaning} | ${remedy} | ${retryable ? 'yes' : 'no'} |`,
+  )
+  return [
+    '# Error codes',
+    '',
+    'Every error that Spillway throws is a `SpillwayError` with one of these codes. `retryable` says whether the same call may succeed later without anything being changed. `cause` keeps the native error.',
+    '',
+    '| code | what happened | what was kept, what to do | retryable |',
+    '| --- | --- | --- | --- |',
+    ...rows,
+    '',
+  ].join('\n')
+}
+
+function cliPage(): string {
+  const root = program()
+  const sections = root.commands.map(
+    (command) => `## spillway ${command.name()}\n\n${fence(command.helpInformation())}`,
+  )
+  return ['# The command `spillway`', '', fence(root.helpInformation()), '', sections.join('\n\n'), ''].join(
+    '\n',
+  )
+}
+
+function fence(text: string): string {
+  return `\`\`\`text\n${text.trimEnd()}\n\`\`\``
+}
+
+if (import.meta.main) {
+  if (process.argv.includes('--write')) for (const [page, text] of pages()) writeFileSync(page, text)
+  const stale = outOfDate()
+  for (const page of stale) console.error(`${page} is out of date: run npm run docs`)
+  if (stale.length > 0) process.exit(1)
+  console.log('docs: every page is up to date')
+}
