@@ -57,7 +57,7 @@ export class Cluster {
   }
 
   async topic(name: string): Promise<Topic> {
-    return this.#topics.get(name) ?? (await this.persist(() => this.refresh(name)))
+    return this.#topics.get(name) ?? (await this.persist(() => this.refresh(name), 3))
   }
 
   /** The node that leads the partition, as last seen. */
@@ -195,8 +195,11 @@ export class Cluster {
     return new Fault(id, message || id)
   }
 
-  /** Calls until it works, fails for good, or `timeoutMs` have passed; then with the last reason. */
-  async persist<T>(attempt: (last: Fault | undefined) => Promise<T>): Promise<T> {
+  /**
+   * Calls until it works, fails for good, or `timeoutMs` have passed; then with the last reason. A topic counts as
+   * missing after `missing` answers that say so: brokers hear of a new one at different times.
+   */
+  async persist<T>(attempt: (last: Fault | undefined) => Promise<T>, missing = 6): Promise<T> {
     const end = Date.now() + this.options.timeoutMs
     let last: Fault | undefined
     for (let tries = 0; ; tries++) {
@@ -205,7 +208,7 @@ export class Cluster {
         return await this.within(attempt(last), end - Date.now(), last)
       } catch (thrown) {
         if (this.closing.aborted) throw closedError()
-        const gone = thrown instanceof Fault && thrown.id === 'UNKNOWN_TOPIC_OR_PARTITION' && tries > 5
+        const gone = thrown instanceof Fault && thrown.id === 'UNKNOWN_TOPIC_OR_PARTITION' && tries >= missing
         if (!(thrown instanceof Fault) || !thrown.passing || gone || Date.now() >= end) throw thrown
         last = thrown
       }

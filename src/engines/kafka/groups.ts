@@ -95,8 +95,7 @@ export class Member implements Membership {
     // A round under way ends first, so that commits find a settled group; but not for ever.
     await this.#within(this.#ended, Math.min(this.#options.sessionMs, 5000))
     this.#over = true
-    const open = [...this.#holds.keys()].filter((partition) => !this.#revoking.has(partition))
-    await this.#revoke(open, false)
+    await this.#revoke([...this.#holds.keys()], false)
     await this.#callbacks
     this.#stopTimers()
     this.#holds.clear()
@@ -238,17 +237,24 @@ export class Member implements Membership {
 
   /** Tells the handler and waits for it, at most `sessionMs`; until then the partitions are still ours to commit. */
   async #revoke(partitions: readonly number[], lost: boolean): Promise<void> {
-    if (partitions.length === 0) return
-    const holds = partitions.map((partition) => this.#holds.get(partition))
-    for (const partition of partitions) {
+    const open = partitions.filter((partition) => !this.#revoking.has(partition))
+    if (open.length === 0) return
+    const holds = open.map((partition) => this.#holds.get(partition))
+    for (const partition of open) {
       this.#revoking.add(partition)
       if (lost) this.#holds.delete(partition)
     }
-    const handled = (async () => this.#options.revoked(partitions, lost))().catch(() => {})
-    const bounded = this.#within(handled, this.#options.sessionMs)
-    this.#callbacks = Promise.all([this.#callbacks, bounded]).then(() => {})
-    await bounded
-    for (const [index, partition] of partitions.entries()) {
+    const told = async () => this.#options.revoked(open, lost)
+    // One call at a time, in order.
+    const turn = this.#callbacks.then(() =>
+      this.#within(
+        told().catch(() => {}),
+        this.#options.sessionMs,
+      ),
+    )
+    this.#callbacks = turn
+    await turn
+    for (const [index, partition] of open.entries()) {
       this.#revoking.delete(partition)
       if (this.#holds.get(partition) === holds[index]) this.#holds.delete(partition)
     }
@@ -257,7 +263,9 @@ export class Member implements Membership {
   /** The session is over, or must be taken for it: others may hold our partitions. */
   #lose(): void {
     this.#losses++
-    void this.#revoke([...this.#holds.keys()], true)
+    const held = [...this.#holds.keys()]
+    void this.#revoke(held, true)
+    this.#holds.clear()
     // Commits that wait for the end of the round learn at once that they are stale.
     if (this.#joining === undefined) return
     this.#joining.resolve()

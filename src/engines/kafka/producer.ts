@@ -93,14 +93,15 @@ export class Producer {
 
   #checkSizes(stream: string, records: readonly OutRecord[]): number {
     const limit = this.#topics.maxRecordBytes(stream)
+    const { maxBodyBytes } = this.#topics
     let sum = 0
     for (const { keyBytes, bodyBytes } of records) {
       const bytes = keyBytes + bodyBytes
-      if (bytes > limit)
+      if (bodyBytes > maxBodyBytes || bytes > limit)
         throw new SpillwayError(
           'TOO_LARGE',
-          `A record of ${bytes} bytes, key and body, was to be appended to '${stream}', which takes ${limit} (Kafka's max.message.bytes).`,
-          { engine: 'kafka', details: { bytes, limit } },
+          `A record with a key of ${keyBytes} and a body of ${bodyBytes} bytes was to be appended to '${stream}'; bodies may have ${maxBodyBytes}, key and body together ${limit} (Kafka's max.message.bytes).`,
+          { engine: 'kafka', details: { keyBytes, bodyBytes, maxBodyBytes, limit } },
         )
       sum += bytes + recordOverhead
     }

@@ -230,7 +230,14 @@ export class StreamReader {
       if (part.bytes === undefined || slot.cursor !== undefined || slot.next !== asked) return
       if (!this.#ahead.holds(slot)) return
       const { partition, position, next } = slot
-      const cursor = new RecordCursor(part.bytes, partition, position, next, part.aborted, this.#codecs)
+      const cursor = new RecordCursor(
+        part.bytes,
+        partition,
+        Math.max(position, next),
+        next,
+        part.aborted,
+        this.#codecs,
+      )
       if (cursor.head === undefined) slot.next = cursor.next
       else this.#ahead.fill(slot, cursor, part.bytes.length)
     } catch (thrown) {

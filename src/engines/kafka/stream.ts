@@ -45,9 +45,7 @@ export class KafkaStream implements StreamPort {
     this.#offsets = new Offsets(context.cluster)
     this.#producer = new Producer(context.cluster, context.topics)
     this.#reader = new StreamReader(context.cluster, this.#offsets)
-    // The limit is on key and body together; keys are short.
-    const maxBodyBytes = context.topics.maxRecordBytes() - 1024
-    this.limits = { maxBodyBytes, minSessionMs: context.minSessionMs }
+    this.limits = { maxBodyBytes: context.topics.maxBodyBytes, minSessionMs: context.minSessionMs }
   }
 
   declare(spec: StreamSpec): Promise<{ readonly partitions: number }> {

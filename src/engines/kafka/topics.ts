@@ -16,6 +16,10 @@ export interface TopicOptions {
 export type Settings = ReadonlyMap<string, string>
 
 const largestBatch = 1024 * 1024
+/** What a request may carry at most is 100 MiB, unless the broker is told otherwise. */
+const largestMessage = 50 * 1024 * 1024
+/** Kafka's limit is on key and body together; ours is on bodies. */
+const keyRoom = 1024
 const kinds = { topic: 2, broker: 4 } as const
 
 export class Topics {
@@ -44,8 +48,13 @@ export class Topics {
     if (bytes > 0) this.#defaultMaxMessageBytes = bytes
   }
 
+  /** The largest body, on any topic that does not set itself a lower limit. */
+  get maxBodyBytes(): number {
+    return Math.min(this.#defaultMaxMessageBytes, largestMessage) - batchOverhead - recordOverhead - keyRoom
+  }
+
   /** The largest key and body together. */
-  maxRecordBytes(stream?: string): number {
+  maxRecordBytes(stream: string): number {
     return this.#limit(stream) - batchOverhead - recordOverhead
   }
 
@@ -53,9 +62,8 @@ export class Topics {
     return Math.min(this.#limit(stream), largestBatch)
   }
 
-  #limit(stream: string | undefined): number {
-    const own = stream === undefined ? undefined : this.#maxMessageBytes.get(stream)
-    return own ?? this.#defaultMaxMessageBytes
+  #limit(stream: string): number {
+    return this.#maxMessageBytes.get(stream) ?? this.#defaultMaxMessageBytes
   }
 
   /** Creates the topic unless it is there, waits until all its partitions have leaders, and reads its settings. */
