@@ -1,0 +1,15 @@
+// The conformance suite of the stream port, consumer groups apart.
+import { appendCases } from './stream/append.ts'
+import type { StreamCase } from './stream/bench.ts'
+import { boundsCases } from './stream/bounds.ts'
+import { declareCases } from './stream/declare.ts'
+import { readCases } from './stream/read.ts'
+import { versionCases } from './stream/versions.ts'
+
+export const streamSuite: readonly StreamCase[] = [
+  ...declareCases,
+  ...appendCases,
+  ...readCases,
+  ...versionCases,
+  ...boundsCases,
+]

@@ -1,0 +1,36 @@
+// The one way in which vitest runs conformance cases: concurrently, each named by its id and title, skips with their reason.
+import { afterAll, beforeAll, describe, test } from 'vitest'
+import { type ConformanceCase, type Subject, skipReason } from '../../src/testing/conformance/index.ts'
+
+export interface Openable extends Subject {
+  close(): Promise<void>
+}
+
+/** Runs the suites against one subject, which is opened before the first case and closed after the last. */
+export function certify<S extends Openable>(
+  name: string,
+  suites: Readonly<Record<string, readonly ConformanceCase<S>[]>>,
+  open: () => Promise<S>,
+  options: { readonly caseMs?: number; readonly openMs?: number } = {},
+): void {
+  describe(name, () => {
+    let subject: S
+    beforeAll(async () => {
+      subject = await open()
+    }, options.openMs ?? 30_000)
+    afterAll(() => subject?.close(), 30_000)
+    for (const [suite, cases] of Object.entries(suites))
+      describe.concurrent(suite, () => {
+        for (const item of cases)
+          test(
+            `${item.id}: ${item.title}`,
+            async ({ skip }) => {
+              const reason = skipReason(item, subject)
+              if (reason !== undefined) skip(reason)
+              await item.run(subject)
+            },
+            options.caseMs ?? 60_000,
+          )
+      })
+  })
+}
