@@ -63,6 +63,13 @@ CREATE TABLE stream_batch (
   data BLOB NOT NULL
 );
 CREATE UNIQUE INDEX stream_batch_by_position ON stream_batch (stream, partition, base);
+-- Where a partition was trimmed: records below are gone, though the row of a batch that reaches above may still have them.
+CREATE TABLE stream_floor (
+  stream INTEGER NOT NULL,
+  partition INTEGER NOT NULL,
+  position INTEGER NOT NULL,
+  PRIMARY KEY (stream, partition)
+) WITHOUT ROWID;
 -- Only streams that keep versions have rows here.
 CREATE TABLE stream_version (
   stream INTEGER NOT NULL,

@@ -14,7 +14,7 @@ import type {
 } from '../../ports/queue.ts'
 import { maxBodyBytes, sizeOf } from './limits.ts'
 import { RecordReader } from './record.ts'
-import type { Pending, Storage } from './storage.ts'
+import { closedError, type Pending, type Storage } from './storage.ts'
 import { WaitingRoom } from './waiting-room.ts'
 import { type ClaimedBytes, settleKind, type WriteOperation } from './wire.ts'
 
@@ -40,6 +40,7 @@ export class SqliteQueue implements QueuePort {
   readonly #channels = new Map<string, Channel>()
   readonly #byId = new Map<number, Channel>()
   readonly #reader = new RecordReader()
+  #closed = false
 
   constructor(storage: Storage) {
     this.#storage = storage
@@ -78,8 +79,9 @@ export class SqliteQueue implements QueuePort {
   }
 
   async claim(queue: string, options: ClaimOptions): Promise<ClaimedMessage[]> {
+    if (this.#closed) throw closedError()
     const channel = this.#channels.get(queue) ?? (await this.#find(queue))
-    if (options.signal?.aborted) return []
+    if (options.signal?.aborted || this.#closed) return []
     const limit = Math.min(options.limit, maxClaim)
     const leaseMs = Math.max(options.leaseMs, minLeaseMs)
     return channel.room.until(() => this.#look(channel, limit, leaseMs), options.waitMs, options.signal)
@@ -207,6 +209,7 @@ export class SqliteQueue implements QueuePort {
   }
 
   close(): void {
+    this.#closed = true
     for (const channel of this.#byId.values()) channel.room.close()
   }
 

@@ -19,7 +19,7 @@ import type {
 import { maxBodyBytes, sizeOf } from './limits.ts'
 import { SqliteMembership } from './membership.ts'
 import { RecordReader } from './record.ts'
-import type { Pending, Storage } from './storage.ts'
+import { closedError, type Pending, type Storage } from './storage.ts'
 import { WaitingRoom } from './waiting-room.ts'
 import type { MemberNotice, StreamFacts, StreamPart, WriteOperation } from './wire.ts'
 
@@ -42,6 +42,7 @@ export class SqliteStream implements StreamPort {
   readonly #members = new Map<number, SqliteMembership>()
   #nextMember = 1
   readonly #reader = new RecordReader()
+  #closed = false
 
   constructor(storage: Storage) {
     this.#storage = storage
@@ -159,8 +160,9 @@ export class SqliteStream implements StreamPort {
     from: readonly PartitionPosition[],
     options: ReadOptions,
   ): Promise<StreamRecord[]> {
+    if (this.#closed) throw closedError()
     const channel = this.#channels.get(stream) ?? (await this.#find(stream))
-    if (from.length === 0 || options.signal?.aborted) return []
+    if (from.length === 0 || options.signal?.aborted || this.#closed) return []
     const wanted = from.flatMap(({ partition, position }) => [partition, position])
     return channel.room.until(
       async () => {
@@ -265,6 +267,7 @@ export class SqliteStream implements StreamPort {
   }
 
   async close(): Promise<void> {
+    this.#closed = true
     for (const channel of this.#byId.values()) channel.room.close()
     await Promise.all([...this.#members.values()].map((member) => member.leave()))
   }

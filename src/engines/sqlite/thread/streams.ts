@@ -46,6 +46,7 @@ export class Streams implements Part {
   readonly #versionsOf: StatementSync
   readonly #last: StatementSync
   readonly #first: StatementSync
+  readonly #floor: StatementSync
   readonly #insert: StatementSync
   readonly #batchBefore: StatementSync
   readonly #batchAfter: StatementSync
@@ -67,6 +68,7 @@ export class Streams implements Part {
        WHERE stream = ? AND partition = ? ORDER BY base DESC LIMIT 1`,
     )
     this.#first = db.prepare('SELECT min(base) AS base FROM stream_batch WHERE stream = ? AND partition = ?')
+    this.#floor = db.prepare('SELECT position FROM stream_floor WHERE stream = ? AND partition = ?')
     this.#insert = db.prepare(
       `INSERT INTO stream_batch (stream, partition, base, count, appended_at, versions, data)
        VALUES (?, ?, ?, ?, ?, ?, ?)`,
@@ -157,7 +159,7 @@ export class Streams implements Part {
         continue
       }
       const found = counts.get(key) ?? this.#count(stream, key)
-      if (expected !== null && expected !== found) return { index, version: found }
+      if (expected !== null && expected !== found) return { index, version: this.#count(stream, key) }
       counts.set(key, found + 1)
       versions.push(found + 1)
     }
@@ -189,12 +191,11 @@ export class Streams implements Part {
     this.#tails.set(stream, tails)
     const known = tails[partition]
     if (known !== undefined) return known
-    const row = this.#last.get(stream, partition)
     const tail: Tail = {
       stream,
       partition,
-      next: Number(row?.next ?? 0),
-      lastAt: Number(row?.at ?? 0),
+      next: this.#next(stream, partition),
+      lastAt: Number(this.#last.get(stream, partition)?.at ?? 0),
       spans: [],
       versions: null,
       held: 0,
@@ -234,7 +235,8 @@ export class Streams implements Part {
     const turn = Math.floor(Math.random() * (from.length / 2))
     for (let i = 0; i < from.length; i += 2) {
       const at = ((i / 2 + turn) % (from.length / 2)) * 2
-      wanted.push({ partition: from[at]!, position: from[at + 1]! })
+      const partition = from[at]!
+      wanted.push({ partition, position: Math.max(from[at + 1]!, this.#floorOf(stream, partition)) })
     }
     const left = { records: maxRecords, bytes: maxBytes }
     for (let open = wanted; open.length > 0 && left.records > 0 && (left.bytes > 0 || parts.length === 0); ) {
@@ -303,25 +305,42 @@ export class Streams implements Part {
 
   readKey(stream: number, key: string, fromVersion: number, limit: number): StreamPart[] {
     const rows = this.#versionsFrom.all(stream, key, fromVersion, limit)
-    return rows.map((row) => {
+    const parts: StreamPart[] = []
+    for (const row of rows) {
       const want = { partition: Number(row.partition), position: Number(row.position) }
-      return this.#readPart(stream, want, 1, 0)!
-    })
+      const part = this.#readPart(stream, want, 1, 0)
+      // Another position: the record was trimmed.
+      if (part?.position === want.position) parts.push(part)
+    }
+    return parts
   }
 
   bounds(stream: number, partitions: number): number[] {
     const bounds: number[] = []
     for (let partition = 0; partition < partitions; partition++) {
-      const next = Number(this.#last.get(stream, partition)?.next ?? 0)
-      bounds.push(Number(this.#first.get(stream, partition)!.base ?? next), next)
+      bounds.push(this.#earliest(stream, partition), this.#next(stream, partition))
     }
     return bounds
   }
 
+  #earliest(stream: number, partition: number): number {
+    const first = this.#first.get(stream, partition)!.base
+    if (first === null) return this.#next(stream, partition)
+    return Math.max(Number(first), this.#floorOf(stream, partition))
+  }
+
+  #next(stream: number, partition: number): number {
+    return Math.max(Number(this.#last.get(stream, partition)?.next ?? 0), this.#floorOf(stream, partition))
+  }
+
+  #floorOf(stream: number, partition: number): number {
+    return Number(this.#floor.get(stream, partition)?.position ?? 0)
+  }
+
   /** By halving: the times of a partition never fall. */
   positionAt(stream: number, partition: number, time: number): number {
-    let low = Number(this.#first.get(stream, partition)!.base ?? 0)
-    let high = Number(this.#last.get(stream, partition)?.next ?? 0)
+    let low = this.#earliest(stream, partition)
+    let high = this.#next(stream, partition)
     while (low < high) {
       const middle = Math.floor((low + high) / 2)
       const row = this.#batchAt(stream, partition, middle)!
