@@ -34,6 +34,7 @@ const steps = [
     : [
         ['biome', 'check', '--error-on-warnings', '.'],
         ['tsc', '--noEmit'],
+        ['tsc', '-p', 'tsconfig.build.json', '--noEmit'],
         [process.execPath, 'scripts/check-floors.ts'],
       ]),
   ['vitest', 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...chosen],

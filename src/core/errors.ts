@@ -1,6 +1,7 @@
 // The one error class, and the one table of codes. The table also makes docs/reference/errors.md.
 
-interface CodeEntry {
+/** What stands in the table for each code. */
+export interface CodeEntry {
   /** Whether the same call may succeed later without anything being changed. */
   readonly retryable: boolean
   /** What happened, in one sentence. */
@@ -180,7 +181,7 @@ export const errorCodes = {
     meaning: 'Spillway broke a rule of its own.',
     remedy: 'This is a defect: please report it with the message and the stack.',
   },
-} as const satisfies Record<string, CodeEntry>
+} as const
 
 export type ErrorCode = keyof typeof errorCodes
 
@@ -200,7 +201,6 @@ export class SpillwayError extends Error {
   readonly retryable: boolean
   readonly engine: string | undefined
   readonly details: Readonly<Record<string, unknown>> | undefined
-  readonly [brand] = true
 
   constructor(code: ErrorCode, what: string, options: SpillwayErrorOptions = {}) {
     super(
@@ -214,6 +214,8 @@ export class SpillwayError extends Error {
     this.details = options.details
   }
 }
+
+Object.defineProperty(SpillwayError.prototype, brand, { value: true })
 
 /** True for errors of any copy of Spillway that is loaded, also of another version. */
 export function isSpillwayError(value: unknown, code?: ErrorCode): value is SpillwayError {

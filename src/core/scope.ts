@@ -15,8 +15,3 @@ export function refuseInside(what: string): void {
   if (name !== undefined)
     throw new SpillwayError('DIRECT_SEND', `${what} was called directly inside ${name}.`)
 }
-
-/** For Spillway's own sending on behalf of a handler. */
-export function runOutside<T>(work: () => T): T {
-  return scope.exit(work)
-}

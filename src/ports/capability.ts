@@ -39,7 +39,7 @@ export const capabilityTable = {
     },
     versions: { title: 'versions per key', engines: ['sqlite', 'postgres', 'memory'] },
   },
-} as const satisfies Record<string, Record<string, Flag>>
+} as const
 
 /** The engines that carry a port at all. */
 export const portTable = {

@@ -3,7 +3,6 @@ import { backoff } from '../core/backoff.ts'
 import { type Clock, sleep } from '../core/clock.ts'
 import { asError, asSpillwayError, isSpillwayError, SpillwayError } from '../core/errors.ts'
 import { isOutcome } from '../core/outcome.ts'
-import { runOutside } from '../core/scope.ts'
 import type { CommittedPosition, Membership, StreamPort } from '../ports/stream.ts'
 import { Assignment, type Task } from './assignment.ts'
 import { deadEvent, deadStream } from './dead-events.ts'
@@ -11,9 +10,9 @@ import { EventDelivery } from './event-delivery.ts'
 import type { Settings, SubscriptionPlan } from './plan.ts'
 import { startPositions } from './start.ts'
 
-/** Records read and not handled yet, over all partitions; and records held up behind a blocked key, for each. */
+/** Events that are ready to run, over all partitions; and records from the first unfinished one on, for each. */
 const readAhead = 2_000
-const heldUp = 10_000
+const heldUp = 5_000
 /** How often progress is stored where no handler's transaction stores it. */
 const storeEveryMs = 200
 const lingerMs = 1_000
@@ -34,8 +33,9 @@ export class Member {
   #storing: Promise<void> = Promise.resolve()
   #waiters: (() => void)[] = []
   #stopping = false
-  /** True while reading waits for room or for partitions. */
-  #idle = false
+  /** How many partitions are being read, and whether others were passed over because they had no room. */
+  #reads = 0
+  #leftOut = false
   #failure: Error | undefined
 
   constructor(port: StreamPort, plan: SubscriptionPlan, clock: Clock, settings: Settings) {
@@ -73,7 +73,9 @@ export class Member {
     let failures = 0
     while (!stopping.aborted) {
       if (this.#failure) throw this.#failure
-      const from = this.#readable()
+      const from = this.#readable(readAhead)
+      this.#reads = from.length
+      this.#leftOut = from.length < this.#assignments.size
       this.#reading = new AbortController()
       if (from.length === 0) {
         await this.#untilInterrupted(this.#reading.signal)
@@ -98,11 +100,9 @@ export class Member {
     }
   }
 
-  /** The partitions with room, each from its cursor. */
-  #readable(): { partition: number; position: number }[] {
-    let open = 0
-    for (const { window } of this.#assignments.values()) open += window.open
-    if (open >= readAhead) return []
+  /** The partitions with room, each from its cursor; none while `most` events are ready to run. */
+  #readable(most: number): { partition: number; position: number }[] {
+    if (this.#ready.length + this.#running.size >= most) return []
     return [...this.#assignments.values()]
       .filter((assignment) => !assignment.draining && assignment.window.size < heldUp)
       .map(({ partition, window }) => ({ partition, position: window.cursor }))
@@ -247,7 +247,7 @@ export class Member {
     if (stored) assignment.storedLow = Math.max(assignment.storedLow, task.delivery?.markedLow ?? -1)
     if (next && !assignment.draining) this.#ready.push(next)
     this.#runReady()
-    if (assignment.window.open < readAhead / 2) this.#interruptIfStarved()
+    if (this.#leftOut) this.#readMore()
   }
 
   /** Frees the place of a task. */
@@ -286,7 +286,7 @@ export class Member {
       else this.#done(task, true)
       return
     }
-    await runOutside(() => this.#port.append(deadStream(this.#plan), [{ partition: 0, body: dead.body }]))
+    await this.#port.append(deadStream(this.#plan), [{ partition: 0, body: dead.body }])
     if (!delivery.ended) this.#done(task, false)
   }
 
@@ -372,15 +372,15 @@ export class Member {
     this.#reading.abort()
   }
 
-  /** Reading pauses while too much is open: it goes on as soon as there is room. */
-  #interruptIfStarved(): void {
-    if (this.#idle) this.#interrupt()
+  /** Reading passed over partitions without room: it begins anew as soon as one of them has some again. */
+  #readMore(): void {
+    if (this.#readable(readAhead / 2).length <= this.#reads) return
+    this.#leftOut = false
+    this.#interrupt()
   }
 
   async #untilInterrupted(signal: AbortSignal): Promise<void> {
-    this.#idle = true
     await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
-    this.#idle = false
   }
 
   async #persist(stopping: AbortSignal, act: () => Promise<unknown>): Promise<void> {

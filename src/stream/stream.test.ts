@@ -261,3 +261,21 @@ async function deadLetters(group: string): Promise<unknown[]> {
     { timeout: 5_000 },
   )
 }
+
+test('a blocked key with more events than fit holds up neither other keys nor other partitions', async () => {
+  const stream = await open(2)
+  await stream.appendMany(Array.from({ length: 4_000 }, (_, n) => ({ key: 'stuck', n })))
+  await stream.appendMany(steps(50, 10))
+  let others = 0
+  let stuck = true
+  const handled: number[] = []
+  subscribe(stream, 'a', ({ data }) => {
+    if (data.key !== 'stuck') others += 1
+    else if (stuck) throw new Error('stuck')
+    else handled.push(data.n)
+  })
+  await vi.waitFor(() => expect(others).toBe(500), { timeout: 5_000 })
+  stuck = false
+  await vi.waitFor(() => expect(handled).toHaveLength(4_000), { timeout: 10_000 })
+  expect(handled).toEqual(handled.toSorted((a, b) => a - b))
+})
