@@ -1,6 +1,6 @@
 // One append on its way: resolved when all its records are stored, rejected when one of them cannot be.
 import type { OutRecord } from './batch-writer.ts'
-import type { Fault } from './fault.ts'
+import type { Fault } from './errors.ts'
 
 export interface QueuedRecord extends OutRecord {
   readonly call: AppendCall

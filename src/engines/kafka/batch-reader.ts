@@ -2,7 +2,7 @@
 // record when it is asked for, so that what is read ahead costs its bytes and no more.
 import type { Buffer } from 'node:buffer'
 import type { StreamRecord } from '../../ports/stream.ts'
-import { Fault } from './fault.ts'
+import { Fault } from './errors.ts'
 
 /** What the library gives for reading: checksum, and the decompression of an algorithm by its number in a batch. */
 export interface Codecs {

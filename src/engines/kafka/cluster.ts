@@ -1,7 +1,7 @@
 // What is known of the cluster (brokers, leaders) and the links to it. Everything that retries, retries through here.
 import { systemClock } from '../../core/clock.ts'
 import type { Client } from './client.ts'
-import { closedError, Fault } from './fault.ts'
+import { closedError, Fault } from './errors.ts'
 import { type Address, Link, type LinkOptions } from './link.ts'
 
 export interface ClusterOptions extends LinkOptions {
@@ -18,6 +18,9 @@ export interface Topic {
 
 /** Links with the same purpose to the same broker are shared: what one of them asks may delay the others. */
 export type Purpose = 'control' | 'produce' | 'group' | 'commit'
+
+/** After how long without an answer a link is given up: a broker may take its time for some requests. */
+const patienceMs = { control: 5000, group: 3000, commit: 7000 } as const
 
 export class Cluster {
   readonly client: Client
@@ -127,7 +130,7 @@ export class Cluster {
     }
     for (const seed of this.#seeds) {
       try {
-        return await this.#shared(`seed ${seed.host}:${seed.port}`, seed)
+        return await this.#shared(`seed ${seed.host}:${seed.port}`, seed, patienceMs.control)
       } catch (thrown) {
         if (this.closing.aborted) throw thrown
         last = thrown
@@ -137,7 +140,8 @@ export class Cluster {
   }
 
   async link(purpose: Purpose, node: number): Promise<Link> {
-    return await this.#shared(`${purpose} ${node}`, await this.#address(node))
+    const patience = purpose === 'produce' ? this.options.timeoutMs + 1000 : patienceMs[purpose]
+    return await this.#shared(`${purpose} ${node}`, await this.#address(node), patience)
   }
 
   /** A link for one user alone, who closes it. */
@@ -159,14 +163,14 @@ export class Cluster {
     return address
   }
 
-  async #shared(key: string, address: Address): Promise<Link> {
+  async #shared(key: string, address: Address, patience: number): Promise<Link> {
     const known = this.#links.get(key)
     const link = await known?.catch(() => undefined)
     const moved = link && (link.address.host !== address.host || link.address.port !== address.port)
     if (link && !link.closed && !moved) return link
     const current = this.#links.get(key)
     if (current !== undefined && current !== known) return await current
-    const opening = this.#open(address, this.options.timeoutMs + 1000)
+    const opening = this.#open(address, patience)
     this.#links.set(key, opening)
     opening.catch(() => {
       if (this.#links.get(key) === opening) this.#links.delete(key)

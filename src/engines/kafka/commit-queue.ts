@@ -4,7 +4,7 @@
 import type { CommitResult, PartitionPosition } from '../../ports/stream.ts'
 import type { Cluster } from './cluster.ts'
 import type { Coordinator, Identity } from './coordinator.ts'
-import { Fault } from './fault.ts'
+import { Fault } from './errors.ts'
 
 /** A partition held: a new object every time it is assigned, so that a late commit knows that its time is over. */
 export interface Hold {

@@ -1,7 +1,7 @@
 // The broker that keeps a group: finding it, and the requests about committed positions that it answers.
 import type { CommittedPosition, PartitionPosition } from '../../ports/stream.ts'
 import type { Cluster, Purpose } from './cluster.ts'
-import { Fault } from './fault.ts'
+import { Fault } from './errors.ts'
 import type { Link } from './link.ts'
 
 /** As what a member commits; the fence. */

@@ -2,7 +2,7 @@
 import type { Buffer } from 'node:buffer'
 import type { QueuedRecord } from './append-call.ts'
 import { batchOverhead, recordOverhead, type Sequence } from './batch-writer.ts'
-import type { Fault } from './fault.ts'
+import type { Fault } from './errors.ts'
 
 export interface LaneBatch {
   readonly records: readonly QueuedRecord[]

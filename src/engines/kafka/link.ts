@@ -3,7 +3,7 @@
 import type { Connection, ConnectionOptions } from '@platformatic/kafka'
 import { asError } from '../../core/errors.ts'
 import type { Client } from './client.ts'
-import { Fault } from './fault.ts'
+import { Fault } from './errors.ts'
 
 export interface Address {
   readonly host: string

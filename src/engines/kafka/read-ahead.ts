@@ -1,7 +1,7 @@
 // What was fetched and not yet asked for, by stream, partition and position: a reader asks next for exactly the
 // position after what it got. Bounded: the slots least recently asked for go first.
 import type { RecordCursor } from './batch-reader.ts'
-import type { Fault } from './fault.ts'
+import type { Fault } from './errors.ts'
 
 export class Slot {
   readonly stream: string

@@ -14,12 +14,11 @@ import type {
   StreamSpec,
 } from '../../ports/stream.ts'
 import type { Cluster } from './cluster.ts'
-import { Coordinator } from './coordinator.ts'
-import { closedError, translate } from './fault.ts'
-import { Member } from './groups.ts'
+import { closedError, translate } from './errors.ts'
+import { Groups } from './groups.ts'
 import { Offsets } from './offsets.ts'
-import { Producer } from './producer.ts'
-import { StreamReader } from './reader.ts'
+import { Producer } from './stream-append.ts'
+import { StreamReader } from './stream-read.ts'
 import type { Settings, Topics } from './topics.ts'
 
 export interface StreamContext {
@@ -37,14 +36,14 @@ export class KafkaStream implements StreamPort {
   readonly #offsets: Offsets
   readonly #producer: Producer
   readonly #reader: StreamReader
-  readonly #members = new Set<Member>()
-  #closed = false
+  readonly #groups: Groups
 
   constructor(context: StreamContext) {
     this.#context = context
     this.#offsets = new Offsets(context.cluster)
     this.#producer = new Producer(context.cluster, context.topics)
     this.#reader = new StreamReader(context.cluster, this.#offsets)
+    this.#groups = new Groups(context.cluster)
     this.limits = { maxBodyBytes: context.topics.maxBodyBytes, minSessionMs: context.minSessionMs }
   }
 
@@ -83,16 +82,7 @@ export class KafkaStream implements StreamPort {
 
   join(stream: string, group: string, options: JoinOptions): Promise<Membership> {
     return this.#edge(`joining the group '${group}' of '${stream}'`, async () => {
-      const { cluster } = this.#context
-      await cluster.topic(stream)
-      const coordinator = new Coordinator(cluster, stream, group)
-      const member = await Member.join(cluster, coordinator, stream, options)
-      this.#members.add(member)
-      void member.over.then(() => this.#members.delete(member))
-      if (this.#closed) {
-        await member.leave()
-        throw closedError()
-      }
+      const member = await this.#groups.join(stream, group, options)
       return {
         commit: (positions) =>
           this.#edge(`committing for the group '${group}' of '${stream}'`, () => member.commit(positions)),
@@ -102,17 +92,14 @@ export class KafkaStream implements StreamPort {
   }
 
   committed(stream: string, group: string): Promise<CommittedPosition[]> {
-    return this.#edge(`asking for the positions of the group '${group}' of '${stream}'`, async () => {
-      const topic = await this.#context.cluster.topic(stream)
-      const coordinator = new Coordinator(this.#context.cluster, stream, group)
-      return await coordinator.committed([...topic.leaders.keys()])
-    })
+    return this.#edge(`asking for the positions of the group '${group}' of '${stream}'`, () =>
+      this.#groups.committed(stream, group),
+    )
   }
 
   /** Leaves the groups, sends what was accepted, ends the reads. Commits made while leaving still work. */
   async close(): Promise<void> {
-    this.#closed = true
-    await Promise.all([...this.#members].map((member) => member.leave()))
+    await this.#groups.close()
     await this.#producer.close()
     await this.#context.cluster.close()
     await this.#reader.close()

@@ -3,7 +3,7 @@ import { SpillwayError } from '../../core/errors.ts'
 import type { StreamSpec } from '../../ports/stream.ts'
 import { batchOverhead, recordOverhead } from './batch-writer.ts'
 import type { Cluster, Topic } from './cluster.ts'
-import { Fault } from './fault.ts'
+import { Fault } from './errors.ts'
 
 export interface TopicOptions {
   /** Copies of every partition. Default: three, or one for each broker when there are fewer. */
@@ -15,6 +15,8 @@ export interface TopicOptions {
 /** Settings by name; empty when the cluster does not let us read them. */
 export type Settings = ReadonlyMap<string, string>
 
+/** How long the controller may take; if it takes longer we ask again. */
+const createMs = 4000
 const largestBatch = 1024 * 1024
 /** What a request may carry at most is 100 MiB, unless the broker is told otherwise. */
 const largestMessage = 50 * 1024 * 1024
@@ -117,7 +119,7 @@ export class Topics {
           configs: Object.entries(settings).map(([name, value]) => ({ name, value })),
         },
       ],
-      this.#cluster.options.timeoutMs,
+      createMs,
       false,
     )
     const [result] = answer.topics

@@ -62,6 +62,15 @@ export function translate(thrown: unknown, doing: string): unknown {
   const options = { engine: 'kafka', cause: thrown, details: { kafka: thrown.id } }
   if (isSpillwayError(thrown.cause)) return thrown.cause
   switch (thrown.id) {
+    case 'SASL_AUTHENTICATION_FAILED':
+      return new SpillwayError(
+        'ENGINE_UNAVAILABLE',
+        `Kafka refused the login (${doing}): ${thrown.message}.`,
+        {
+          ...options,
+          retryable: false,
+        },
+      )
     case 'UNSUPPORTED_VERSION':
       return new SpillwayError('ENGINE_TOO_OLD', thrown.message, options)
     case 'UNKNOWN_TOPIC_OR_PARTITION':
