@@ -1,0 +1,24 @@
+// The real engines by name, so that this process and a distant member open the same one.
+import type { Engine, EngineOptions } from '../../src/ports/engine.ts'
+
+export type EngineAddress =
+  | { readonly engine: 'sqlite'; readonly path: string }
+  | { readonly engine: 'postgres' | 'kafka'; readonly url: string }
+
+/** Loads only the engine that is asked for: the other's client need not be there. */
+export async function openAt(address: EngineAddress, options: EngineOptions = {}): Promise<Engine> {
+  switch (address.engine) {
+    case 'sqlite': {
+      const { sqlite } = await import('../../src/engines/sqlite/engine.ts')
+      return sqlite({ path: address.path, ...options })
+    }
+    case 'postgres': {
+      const { postgres } = await import('../../src/engines/postgres/engine.ts')
+      return postgres({ url: address.url, ...options })
+    }
+    case 'kafka': {
+      const { kafka } = await import('../../src/engines/kafka/engine.ts')
+      return kafka({ url: address.url, ...options })
+    }
+  }
+}
