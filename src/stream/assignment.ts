@@ -5,8 +5,11 @@ import { decode, type Message } from '../core/message.ts'
 import type { HeldPartition, Progress } from '../ports/database.ts'
 import type { StreamRecord } from '../ports/stream.ts'
 import type { EventDelivery } from './event-delivery.ts'
-import type { Handled, SubscriptionPlan } from './plan.ts'
+import { type FailurePolicy, failurePolicy, type Handled, type SubscriptionPlan } from './plan.ts'
 import { Window, type WindowEntry } from './window.ts'
+
+/** For events that have no handler: all that happens to them is their burial. */
+const unhandled = failurePolicy({})
 
 /** An event on its way through its handler. */
 export interface Task {
@@ -15,6 +18,7 @@ export interface Task {
   readonly entry: WindowEntry
   /** Without one there is nothing to run: `unreadable` says why. */
   readonly handled: Handled | undefined
+  readonly policy: FailurePolicy
   readonly message: Message | SpillwayError | Promise<Message | SpillwayError>
   attempt: number
   delivery: EventDelivery | undefined
@@ -72,7 +76,17 @@ export class Assignment {
               'INVALID_MESSAGE',
               `Event ${decoded.id} has the type ${decoded.type}, which has no handler in the group ${this.#plan.group}.`,
             )
-    const task: Task = { assignment: this, record, entry, handled, message, attempt: 0, delivery: undefined }
+    const policy = handled?.policy ?? unhandled
+    const task: Task = {
+      assignment: this,
+      record,
+      entry,
+      handled,
+      policy,
+      message,
+      attempt: 0,
+      delivery: undefined,
+    }
     return this.#enterLane(task) ? task : undefined
   }
 

@@ -7,7 +7,7 @@ import type { CommittedPosition, Membership, StreamPort } from '../ports/stream.
 import { Assignment, type Task } from './assignment.ts'
 import { deadEvent, deadStream } from './dead-events.ts'
 import { EventDelivery } from './event-delivery.ts'
-import type { Settings, SubscriptionPlan } from './plan.ts'
+import type { SubscriptionPlan } from './plan.ts'
 import { startPositions } from './start.ts'
 
 /** Events that are ready to run, over all partitions; and records from the first unfinished one on, for each. */
@@ -17,11 +17,16 @@ const heldUp = 5_000
 const storeEveryMs = 200
 const lingerMs = 1_000
 
+export interface MemberSettings {
+  readonly concurrency: number
+  readonly sessionMs: number
+}
+
 export class Member {
   readonly #port: StreamPort
   readonly #plan: SubscriptionPlan
   readonly #clock: Clock
-  readonly #settings: Settings
+  readonly #settings: MemberSettings
   /** The partitions that the engine says are ours; those being acquired; those being worked on. */
   readonly #ours = new Set<number>()
   readonly #taking = new Map<number, object>()
@@ -38,7 +43,7 @@ export class Member {
   #leftOut = false
   #failure: Error | undefined
 
-  constructor(port: StreamPort, plan: SubscriptionPlan, clock: Clock, settings: Settings) {
+  constructor(port: StreamPort, plan: SubscriptionPlan, clock: Clock, settings: MemberSettings) {
     this.#port = port
     this.#plan = plan
     this.#clock = clock
@@ -203,7 +208,7 @@ export class Member {
       task.delivery = new EventDelivery(
         task.record,
         task.attempt,
-        this.#clock.now() + this.#settings.deadlineMs,
+        this.#clock.now() + task.policy.deadlineMs,
         () => (this.#plan.store ? task.assignment.progress(task.entry) : undefined),
       )
       this.#running.add(task)
@@ -259,8 +264,8 @@ export class Member {
   }
 
   async #again(task: Task, delivery: EventDelivery, reason: string, delayMs?: number): Promise<void> {
-    const { retry } = this.#settings
-    if (task.attempt >= retry.attempts && this.#plan.onFailure === 'skip') {
+    const { retry, onFailure } = task.policy
+    if (task.attempt >= retry.attempts && onFailure === 'skip') {
       await this.#bury(task, delivery, `attempt ${task.attempt} of ${retry.attempts}: ${reason}`)
       return
     }
@@ -302,7 +307,8 @@ export class Member {
   }
 
   #everyTick(): () => void {
-    const tickMs = Math.max(10, Math.min(storeEveryMs, this.#settings.deadlineMs / 2))
+    const deadlines = [...this.#plan.handlers.values()].map(({ policy }) => policy.deadlineMs / 2)
+    const tickMs = Math.max(10, Math.min(storeEveryMs, ...deadlines))
     let cancel = () => {}
     const tick = () => {
       const now = this.#clock.now()
@@ -318,7 +324,7 @@ export class Member {
   #timeOut(task: Task, delivery: EventDelivery): void {
     const error = new SpillwayError(
       'HANDLER_TIMEOUT',
-      `Event ${this.#nameOf(task)} was not handled within ${this.#settings.deadlineMs} ms.`,
+      `Event ${this.#nameOf(task)} was not handled within ${task.policy.deadlineMs} ms.`,
     )
     this.#report(error, this.#nameOf(task))
     delivery.abort(error)

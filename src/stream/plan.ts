@@ -1,8 +1,8 @@
 // What a subscription is asked to do: the words that its parts share.
-import type { RetryOptions, RetryPolicy } from '../core/backoff.ts'
+import { type RetryOptions, type RetryPolicy, retryPolicy } from '../core/backoff.ts'
 import type { Clock } from '../core/clock.ts'
 import type { EventContract } from '../core/contract.ts'
-import type { Duration } from '../core/duration.ts'
+import { type Duration, milliseconds } from '../core/duration.ts'
 import type { Message } from '../core/message.ts'
 import type { OnReport } from '../core/report.ts'
 import type { Database } from '../ports/database.ts'
@@ -12,11 +12,8 @@ import type { Start } from './start.ts'
 /** Handles one event. Returning means done; `retry()` and `deadLetter()` say otherwise; throwing means retry by the policy. */
 export type EventHandler<Out> = (message: Message<Out>, delivery: EventDelivery) => unknown
 
-export interface SubscribeOptions {
-  /** Where a group without positions starts. Default 'earliest'. */
-  readonly from?: Start
-  /** How many events are handled at the same time, each of another key. Default 10. */
-  readonly concurrency?: number
+/** What becomes of an event whose handler fails or does not end. */
+export interface FailureOptions {
   /**
    * What becomes of an event that fails `retry.attempts` times. `block` (the default): it is tried on, and later
    * events of its key wait; other keys go on. `skip`: it goes to the dead letters, and its key goes on.
@@ -25,21 +22,46 @@ export interface SubscribeOptions {
   readonly retry?: RetryOptions
   /** How long a handler may take before its signal is aborted and the attempt fails. Default 5 min. */
   readonly deadline?: Duration
+}
+
+export interface FailurePolicy {
+  readonly onFailure: 'block' | 'skip'
+  readonly retry: RetryPolicy
+  readonly deadlineMs: number
+}
+
+/** Throws INVALID_OPTION for what cannot work. */
+export function failurePolicy(options: FailureOptions): FailurePolicy {
+  return {
+    onFailure: options.onFailure ?? 'block',
+    retry: retryPolicy(options.retry),
+    deadlineMs: milliseconds(options.deadline ?? '5m', 'deadline'),
+  }
+}
+
+export interface GroupOptions {
+  /** Where a group without positions starts. Default 'earliest'. */
+  readonly from?: Start
+  /** How many events are handled at the same time, each of another key. Default 10. */
+  readonly concurrency?: number
   /** How long a silent member keeps its partitions. Default 30 s. */
   readonly session?: Duration
   readonly onReport?: OnReport
   readonly clock?: Clock
 }
 
+export interface SubscribeOptions extends GroupOptions, FailureOptions {}
+
 export interface Handled {
   readonly contract: EventContract
   readonly handler: EventHandler<unknown>
+  readonly policy: FailurePolicy
 }
 
 /** A database that keeps the progress: its handlers commit it themselves and return 'committed' or 'stale'. */
 export type ProgressStore = Pick<Database<unknown>, 'acquire' | 'commit'>
 
-export interface SubscriptionPlan extends SubscribeOptions {
+export interface SubscriptionPlan extends GroupOptions {
   readonly stream: string
   readonly group: string
   /** By CloudEvents type. */
@@ -47,11 +69,4 @@ export interface SubscriptionPlan extends SubscribeOptions {
   /** An event of a type without handler goes to the dead letters, instead of being passed over. */
   readonly strictTypes: boolean
   readonly store?: ProgressStore
-}
-
-export interface Settings {
-  readonly concurrency: number
-  readonly sessionMs: number
-  readonly deadlineMs: number
-  readonly retry: RetryPolicy
 }

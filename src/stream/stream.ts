@@ -9,7 +9,7 @@ import { refuseInside } from '../core/scope.ts'
 import { missing } from '../ports/capability.ts'
 import type { AppendRecord, PartitionPosition, StreamPort, StreamRecord } from '../ports/stream.ts'
 import { type HistoryOptions, readHistory } from './history.ts'
-import type { EventHandler, SubscribeOptions } from './plan.ts'
+import { type EventHandler, failurePolicy, type Handled, type SubscribeOptions } from './plan.ts'
 import { type Subscription, subscribe } from './subscription.ts'
 
 export interface AppendOptions {
@@ -101,14 +101,19 @@ export class Stream<In = unknown, Out = unknown> {
 
   /** Handles every event once per group, in order per key, until it is stopped. Members of a group share the partitions. */
   subscribe(group: string, handler: EventHandler<Out>, options: SubscribeOptions = {}): Subscription {
-    const contracts = new Map([
-      [
-        this.contract.type,
-        { contract: this.contract as EventContract, handler: handler as EventHandler<unknown> },
-      ],
-    ])
-    const settings = { strictTypes: true, clock: this.#clock, ...options }
-    return subscribe(this.#port, { stream: this.name, group, handlers: contracts, ...settings })
+    const handled: Handled = {
+      contract: this.contract as EventContract,
+      handler: handler as EventHandler<unknown>,
+      policy: failurePolicy(options),
+    }
+    return subscribe(this.#port, {
+      clock: this.#clock,
+      ...options,
+      stream: this.name,
+      group,
+      handlers: new Map([[this.contract.type, handled]]),
+      strictTypes: true,
+    })
   }
 
   /**

@@ -1,5 +1,4 @@
 // A member of a consumer group at work: joins, reads ahead, handles keys in parallel and each key in order, keeps progress.
-import { retryPolicy } from '../core/backoff.ts'
 import { systemClock } from '../core/clock.ts'
 import { milliseconds } from '../core/duration.ts'
 import { SpillwayError } from '../core/errors.ts'
@@ -26,11 +25,6 @@ export function subscribe(port: StreamPort, plan: SubscriptionPlan): Subscriptio
       'INVALID_OPTION',
       `session is ${sessionMs} ms; this engine can keep none shorter than ${port.limits.minSessionMs} ms.`,
     )
-  const member = new Member(port, plan, clock, {
-    concurrency,
-    sessionMs,
-    deadlineMs: milliseconds(plan.deadline ?? '5m', 'deadline'),
-    retry: retryPolicy(plan.retry),
-  })
+  const member = new Member(port, plan, clock, { concurrency, sessionMs })
   return background((signals) => member.run(signals.stopping, signals.abandon), clock)
 }

@@ -5,7 +5,7 @@ import type { Background, StopOptions } from '../core/lifecycle.ts'
 import type { OnReport } from '../core/report.ts'
 import type { Database } from '../ports/database.ts'
 import { consume } from '../queue/consumer.ts'
-import type { Handled } from '../stream/plan.ts'
+import { failurePolicy, type Handled } from '../stream/plan.ts'
 import { subscribe } from '../stream/subscription.ts'
 import { eventHandler, workHandler } from '../transaction/handler.ts'
 import { type Relay, relay } from '../transaction/relay.ts'
@@ -108,12 +108,14 @@ export class RunningService<Db> {
   /** A subscription reads a whole stream: the handlers of one stream share it. */
   #byStream(): Map<string, Map<string, Handled>> {
     const streams = new Map<string, Map<string, Handled>>()
-    for (const { event, handler } of this.#service.reactions) {
+    for (const { event, handler, options } of this.#service.reactions) {
       const handlers = streams.get(event.stream) ?? new Map<string, Handled>()
-      streams.set(
-        event.stream,
-        handlers.set(event.type, { contract: event, handler: eventHandler(this.#home, event, handler) }),
-      )
+      const handled = {
+        contract: event,
+        handler: eventHandler(this.#home, event, handler),
+        policy: failurePolicy(options),
+      }
+      streams.set(event.stream, handlers.set(event.type, handled))
     }
     return streams
   }

@@ -2,6 +2,7 @@
 import type { Context, ContextDefinition, EventContract, QueueContract } from '../core/contract.ts'
 import type { Duration } from '../core/duration.ts'
 import type { DatabaseSource } from '../ports/database.ts'
+import type { FailureOptions } from '../stream/plan.ts'
 import type { ServiceHandler } from '../transaction/handler.ts'
 
 export interface ServiceOptions<Db> {
@@ -16,17 +17,18 @@ export interface ServiceOptions<Db> {
   readonly session?: Duration
 }
 
-export interface ReactionOptions {
+export interface WorkOptions {
   /** How many messages are handled at the same time. Default 10. */
   readonly concurrency?: number
 }
 
-export interface Reaction<Db> extends ReactionOptions {
+export interface Reaction<Db> {
   readonly event: EventContract
   readonly handler: ServiceHandler<unknown, Db>
+  readonly options: FailureOptions
 }
 
-export interface Work<Db> extends ReactionOptions {
+export interface Work<Db> extends WorkOptions {
   readonly queue: QueueContract
   readonly handler: ServiceHandler<unknown, Db>
 }
@@ -50,12 +52,16 @@ export interface Service<Db> extends AnyService {
   readonly reactions: readonly Reaction<Db>[]
   readonly works: readonly Work<Db>[]
   /** Handles an event of any context; one handler for each event. Events of one key are handled in their order. */
-  on<In, Out>(event: EventContract<In, Out>, handler: ServiceHandler<Out, Db>): Service<Db>
+  on<In, Out>(
+    event: EventContract<In, Out>,
+    handler: ServiceHandler<Out, Db>,
+    options?: FailureOptions,
+  ): Service<Db>
   /** Works off a queue of the service's own context; one handler for each queue. */
   work<In, Out>(
     queue: QueueContract<In, Out>,
     handler: ServiceHandler<Out, Db>,
-    options?: ReactionOptions,
+    options?: WorkOptions,
   ): Service<Db>
 }
 
@@ -81,8 +87,12 @@ function build<Db>(
     session: options.session,
     reactions,
     works,
-    on(event, handler) {
-      const reaction = { event: event as EventContract, handler: handler as ServiceHandler<unknown, Db> }
+    on(event, handler, reactionOptions = {}) {
+      const reaction = {
+        event: event as EventContract,
+        handler: handler as ServiceHandler<unknown, Db>,
+        options: reactionOptions,
+      }
       return build(context, options, [...reactions, reaction], works)
     },
     work(queue, handler, workOptions = {}) {
