@@ -1,5 +1,6 @@
 // The queues of the store: what each operation does to batches, leases and dead letters.
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { offsetsOf } from '../record.ts'
 import { type Answers, type ClaimedBytes, settleKind, type WriteOperation } from '../wire.ts'
 import { firstSingle, QueueLog, type QueueState } from './queue-log.ts'
 import type { Part, Transaction } from './transaction.ts'
@@ -16,7 +17,7 @@ export class Queues implements Part {
   readonly #due: StatementSync
   readonly #firstDue: StatementSync
   readonly #leaseRange: StatementSync
-  readonly #takeDue: StatementSync
+  readonly #lease: StatementSync
   readonly #heldInRange: StatementSync
   readonly #endRange: StatementSync
   readonly #held: StatementSync
@@ -40,7 +41,7 @@ export class Queues implements Part {
       `WITH RECURSIVE run (seq) AS (VALUES (?1) UNION ALL SELECT seq + 1 FROM run WHERE seq < ?2)
        INSERT INTO lease (seq, queue, token, due, starts) SELECT seq, ?3, ?4, ?5, 1 FROM run`,
     )
-    this.#takeDue = db.prepare('UPDATE lease SET token = ?, due = ?, starts = starts + 1 WHERE seq = ?')
+    this.#lease = db.prepare('UPDATE lease SET token = ?, due = ?, starts = starts + 1 WHERE seq = ?')
     this.#heldInRange = db.prepare(
       'SELECT count(*) AS n FROM lease WHERE seq BETWEEN ? AND ? AND token = ? AND queue = ?',
     )
@@ -85,60 +86,74 @@ export class Queues implements Part {
     return null
   }
 
-  claim(operation: Of<'claim'>, { now }: Transaction): Answers['claim'] {
-    const state = this.#log.state(operation.queue)
-    const found: { seqs: number[]; starts: number[]; token: number; pieces: Uint8Array[]; bytes: number }[] =
-      []
-    for (let i = 0; i < operation.wants.length; i += 2) {
-      const grant = { seqs: [], starts: [], token: state.token + 1, pieces: [], bytes: 0 }
-      this.#fill(state, grant, operation.wants[i]!, now, now + operation.wants[i + 1]!)
-      if (grant.seqs.length === 0) break
+  claim({ queue, wants }: Of<'claim'>, { now }: Transaction): Answers['claim'] {
+    const state = this.#log.state(queue)
+    const grants: ClaimedBytes[] = []
+    for (let i = 0; i < wants.length; ) {
+      // Callers that ask for the same lease time are served by the same statements, and share a fencing token.
+      const leaseMs = wants[i + 1]!
+      const limits: number[] = []
+      for (; i < wants.length && wants[i + 1] === leaseMs; i += 2) limits.push(wants[i]!)
+      const limit = limits.reduce((sum, each) => sum + each, 0)
+      const taking: Taking = {
+        token: state.token + 1,
+        due: now + leaseMs,
+        seqs: [],
+        starts: [],
+        pieces: [],
+        bytes: 0,
+      }
+      this.#takeDue(state, taking, limit, now)
+      this.#takeFresh(state, taking, limit)
+      if (taking.seqs.length === 0) break
       state.token++
       state.changed = true
-      found.push(grant)
+      if (state.nextDue !== undefined) state.nextDue = Math.min(state.nextDue, taking.due)
+      share(taking, limits, grants)
+      if (taking.seqs.length < limit) break
     }
-    return { grants: pack(found), nextDue: Number.isFinite(state.nextDue) ? state.nextDue! : null }
+    // Who got nothing although there was something looks again at once.
+    const more = grants.length > 0 && grants.length < wants.length / 2 && this.#log.head(state) !== undefined
+    const nextDue = more ? now : this.#nextDue(state)
+    return { grants, nextDue: Number.isFinite(nextDue) ? nextDue : null }
   }
 
-  #fill(
-    state: QueueState,
-    grant: { seqs: number[]; starts: number[]; token: number; pieces: Uint8Array[]; bytes: number },
-    limit: number,
-    now: number,
-    due: number,
-  ): void {
-    if (this.#nextDue(state) <= now) {
-      for (const row of this.#due.all(state.id, now, limit)) {
-        const seq = Number(row.seq)
-        const data = this.#log.record(seq)
-        if (grant.seqs.length > 0 && grant.bytes + data.length > claimBytes) break
-        this.#takeDue.run(grant.token, due, seq)
-        grant.seqs.push(seq)
-        grant.starts.push(Number(row.starts) + 1)
-        grant.pieces.push(data)
-        grant.bytes += data.length
-      }
-      state.nextDue = undefined
+  /** Messages whose lease has ended, whose retry is due, or that were given back. */
+  #takeDue(state: QueueState, taking: Taking, limit: number, now: number): void {
+    if (this.#nextDue(state) > now) return
+    for (const row of this.#due.all(state.id, now, limit)) {
+      const seq = Number(row.seq)
+      const data = this.#log.record(seq)
+      if (taking.bytes > 0 && taking.bytes + data.length > claimBytes) break
+      this.#lease.run(taking.token, taking.due, seq)
+      taking.seqs.push(seq)
+      taking.starts.push(Number(row.starts) + 1)
+      taking.pieces.push(data)
+      taking.bytes += data.length
     }
-    while (grant.seqs.length < limit && grant.bytes < claimBytes) {
+    state.nextDue = undefined
+  }
+
+  /** Messages that were never handed out, from the cursor on. */
+  #takeFresh(state: QueueState, taking: Taking, limit: number): void {
+    while (taking.seqs.length < limit && taking.bytes < claimBytes) {
       const head = this.#log.head(state)
-      if (head === undefined) break
+      if (head === undefined) return
       const { data, offsets } = this.#log.batch(head)
       const first = state.cursor
       const from = first - head.base
-      let to = Math.min(from + limit - grant.seqs.length, head.end - head.base)
-      while (to > from + 1 && offsets[to]! - offsets[from]! > claimBytes) to--
-      this.#leaseRange.run(first, head.base + to - 1, state.id, grant.token, due)
+      let to = Math.min(from + limit - taking.seqs.length, head.end - head.base)
+      while (to > from + 1 && taking.bytes + offsets[to]! - offsets[from]! > claimBytes) to--
+      this.#leaseRange.run(first, head.base + to - 1, state.id, taking.token, taking.due)
       for (let seq = first; seq < head.base + to; seq++) {
-        grant.seqs.push(seq)
-        grant.starts.push(1)
+        taking.seqs.push(seq)
+        taking.starts.push(1)
       }
-      grant.pieces.push(data.subarray(offsets[from]!, offsets[to]!))
-      grant.bytes += offsets[to]! - offsets[from]!
+      taking.pieces.push(data.subarray(offsets[from]!, offsets[to]!))
+      taking.bytes += offsets[to]! - offsets[from]!
       state.cursor = head.base + to
       state.changed = true
     }
-    if (grant.seqs.length > 0) state.nextDue = Math.min(this.#nextDue(state), due)
   }
 
   #nextDue(state: QueueState): number {
@@ -271,18 +286,37 @@ export class Queues implements Part {
   }
 }
 
-/** All grants in one piece of memory, which is handed over instead of copied. */
-function pack(
-  grants: readonly { seqs: number[]; starts: number[]; token: number; pieces: Uint8Array[]; bytes: number }[],
-): ClaimedBytes[] {
-  const memory = new Uint8Array(grants.reduce((sum, grant) => sum + grant.bytes, 0))
+/** Messages that are being leased together. */
+interface Taking {
+  readonly token: number
+  readonly due: number
+  readonly seqs: number[]
+  readonly starts: number[]
+  /** Their records, one or many in a piece, in the same order. */
+  readonly pieces: Uint8Array[]
+  bytes: number
+}
+
+/** Deals the messages out to the callers, in one piece of memory, which is handed over instead of copied. */
+function share(taking: Taking, limits: readonly number[], grants: ClaimedBytes[]): void {
+  const { token, seqs, starts, pieces, bytes } = taking
+  const memory = new Uint8Array(bytes)
   let at = 0
-  return grants.map(({ seqs, starts, token, pieces, bytes }) => {
-    const data = memory.subarray(at, at + bytes)
-    for (const piece of pieces) {
-      memory.set(piece, at)
-      at += piece.length
-    }
-    return { token, seqs, starts, data }
-  })
+  for (const piece of pieces) {
+    memory.set(piece, at)
+    at += piece.length
+  }
+  const offsets = limits.length === 1 ? undefined : offsetsOf(memory, seqs.length)
+  let from = 0
+  for (const limit of limits) {
+    const to = Math.min(from + limit, seqs.length)
+    if (to === from) return
+    grants.push({
+      token,
+      seqs: seqs.slice(from, to),
+      starts: starts.slice(from, to),
+      data: offsets === undefined ? memory : memory.subarray(offsets[from]!, offsets[to]!),
+    })
+    from = to
+  }
 }
