@@ -11,7 +11,6 @@ export interface Found {
   /** After how many records a broker flushes; undefined or huge: it leaves that to the operating system. */
   readonly flushMessages: number | undefined
   readonly uncleanElection: boolean
-  readonly compacted: boolean
   /** The different hosts that brokers are on. */
   readonly hosts: number
 }
@@ -38,10 +37,6 @@ export function judge(found: Found): Durability {
   if (found.uncleanElection)
     weaknesses.push(
       `${what}: unclean.leader.election.enable=true lets a replica that misses acknowledged records become the leader; set it to false.`,
-    )
-  if (found.compacted)
-    weaknesses.push(
-      `${what}: cleanup.policy=compact deletes older records of a key before they were read; set it to delete.`,
     )
   const safe = (flushes || copies >= 2) && !found.uncleanElection
   return {

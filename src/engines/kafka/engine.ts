@@ -58,7 +58,6 @@ async function open(cluster: Cluster, options: KafkaOptions, url: string): Promi
       ...expected,
       'min.insync.replicas': String(topics.minInSync),
       'flush.messages': options.topicConfig?.['flush.messages'] ?? broker.get('log.flush.interval.messages'),
-      'cleanup.policy': options.topicConfig?.['cleanup.policy'] ?? broker.get('log.cleanup.policy'),
     }),
   )
   if (options.strict) requirePowerLoss(durability)
@@ -101,7 +100,6 @@ function found(
     minInSync: Number(settings['min.insync.replicas'] ?? 1),
     flushMessages: flush === undefined ? undefined : Number(flush),
     uncleanElection: settings['unclean.leader.election.enable'] === 'true',
-    compacted: (settings['cleanup.policy'] ?? '').includes('compact'),
     hosts,
   }
 }

@@ -85,6 +85,12 @@ export class Topics {
           throw new Fault('LEADER_NOT_AVAILABLE', `not all partitions of ${spec.name} have a leader`)
         })
     const settings = await this.settings('topic', spec.name)
+    if (settings.get('cleanup.policy')?.includes('compact'))
+      throw new SpillwayError(
+        'CONFIGURATION',
+        `The topic '${spec.name}' has cleanup.policy=compact: Kafka deletes all but the newest record of a key, read or not. A stream needs 'delete'.`,
+        { engine: 'kafka' },
+      )
     const bytes = Number(settings.get('max.message.bytes'))
     if (bytes > 0) this.#maxMessageBytes.set(spec.name, bytes)
     return { topic: ready, settings }

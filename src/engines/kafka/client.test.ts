@@ -1,0 +1,25 @@
+import { expect, test } from 'vitest'
+import { type Client, loadClient } from './client.ts'
+
+test('without the library the error names the command that installs it', async () => {
+  const missing = Object.assign(new Error("Cannot find package '@platformatic/kafka' imported from x"), {
+    code: 'ERR_MODULE_NOT_FOUND',
+  })
+  await expect(loadClient(() => Promise.reject(missing))).rejects.toMatchObject({
+    code: 'CLIENT_MISSING',
+    message: expect.stringContaining('npm install @platformatic/kafka@2'),
+  })
+})
+
+test('another version of the library is refused in the same way', async () => {
+  await expect(loadClient(async () => ({ Producer: class {} }) as unknown as Client)).rejects.toMatchObject({
+    code: 'CLIENT_MISSING',
+  })
+})
+
+test('a library that is there but broken throws its own error', async () => {
+  const broken = Object.assign(new Error("Cannot find package 'fastq' imported from x"), {
+    code: 'ERR_MODULE_NOT_FOUND',
+  })
+  await expect(loadClient(() => Promise.reject(broken))).rejects.toBe(broken)
+})
