@@ -73,7 +73,8 @@ export function fakeClock(start: number = Date.UTC(2026, 0, 1)): FakeClock {
   }
 }
 
-// One turn of the event loop runs every promise that is ready; a few more let those run that hop over a turn themselves.
+// One turn of the event loop runs every promise that is ready; a few more let work run that takes turns itself, as calls of
+// the in-memory engine do.
 async function settle(): Promise<void> {
-  for (let turn = 0; turn < 4; turn++) await new Promise<void>((resolve) => nextTurn(resolve))
+  for (let turn = 0; turn < 12; turn++) await new Promise<void>((resolve) => nextTurn(resolve))
 }

@@ -15,7 +15,7 @@ import type {
 import { DeadLetters } from './dead-letters.ts'
 import { Heap, type Placed } from './heap.ts'
 import type { Capacity } from './limits.ts'
-import { type OpenCalls, type Waiting, waiting } from './waiting.ts'
+import { answer, type OpenCalls, type Waiting, waiting } from './waiting.ts'
 
 interface Stored extends Placed {
   readonly id: string
@@ -79,11 +79,11 @@ export class Backlog {
     this.#serve()
   }
 
-  claim(options: ClaimOptions, open: OpenCalls): ClaimedMessage[] | Promise<ClaimedMessage[]> {
-    if (options.signal?.aborted) return []
+  claim(options: ClaimOptions, open: OpenCalls): Promise<ClaimedMessage[]> {
+    if (options.signal?.aborted) return answer([])
     this.#serve()
     const found = this.#take(options)
-    if (found.length > 0 || options.waitMs === 0) return found
+    if (found.length > 0 || options.waitMs === 0) return answer(found)
     const call = waiting<ClaimedMessage>(this.#clock, options, open, () => {
       this.#waiters.delete(call)
       this.#setAlarm()

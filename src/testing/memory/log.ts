@@ -14,7 +14,7 @@ import type {
 import { Group } from './group.ts'
 import type { Capacity } from './limits.ts'
 import type { GroupMember } from './member.ts'
-import { type OpenCalls, type Waiting, waiting } from './waiting.ts'
+import { answer, type OpenCalls, type Waiting, waiting } from './waiting.ts'
 
 interface Partition {
   readonly records: StreamRecord[]
@@ -66,14 +66,10 @@ export class Log {
     return { status: 'appended', positions }
   }
 
-  read(
-    from: readonly PartitionPosition[],
-    options: ReadOptions,
-    open: OpenCalls,
-  ): StreamRecord[] | Promise<StreamRecord[]> {
-    if (options.signal?.aborted) return []
+  read(from: readonly PartitionPosition[], options: ReadOptions, open: OpenCalls): Promise<StreamRecord[]> {
+    if (options.signal?.aborted) return answer([])
     const found = this.#collect(from, options)
-    if (found.length > 0 || options.waitMs === 0) return found
+    if (found.length > 0 || options.waitMs === 0) return answer(found)
     const places = from.map(({ partition }) => this.#partitions[partition]!.waiters)
     const call = waiting<StreamRecord>(this.#clock, options, open, () => {
       for (const waiters of places) waiters.delete(waiter)

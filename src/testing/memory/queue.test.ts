@@ -167,7 +167,8 @@ test('a handle that names no dead letter redrives none', async () => {
   const { queue } = await bench()
   await bury(queue, ['x', 'y', 'z'])
   const [x, y] = await queue.deadLetters('a', { limit: 2 })
-  assert.equal(await queue.redrive('a', ['0', '99', '', 'no handle', x!.handle]), 1)
+  assert.equal(await queue.redrive('a', ['0', '99', '', 'no handle']), 0)
+  assert.equal(await queue.redrive('a', [x!.handle]), 1)
   const rest = await queue.deadLetters('a', { limit: 9, after: x!.handle })
   assert.deepEqual(
     rest.map(({ id }) => id),
@@ -234,6 +235,24 @@ test('a claim from a long backlog costs no more than from a short one', async ()
   const long = await best()
   // A scan would cost thousands of times as much.
   assert.ok(long < 20 * short + 20, `${long} ms, ${short} ms`)
+})
+
+test('a loop of calls does not keep timers from running', async () => {
+  const { queue } = await bench()
+  let stopped = false
+  setTimeout(() => {
+    stopped = true
+  }, 5)
+  while (!stopped) assert.deepEqual(await queue.claim('a', once), [])
+  stopped = false
+  setTimeout(() => {
+    stopped = true
+  }, 5)
+  await queue.send('a', [message('x')])
+  while (!stopped) {
+    const [x] = await queue.claim('a', once)
+    await queue.settle('a', [{ lease: x!.lease, kind: 'release' }])
+  }
 })
 
 test('options that cannot work are refused', async () => {

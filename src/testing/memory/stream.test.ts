@@ -90,6 +90,18 @@ test('a waiting read wakes for its partitions and positions only, and ends at it
   assert.equal(clock.timers, 0)
 })
 
+test('a loop of reads does not keep timers from running', async () => {
+  const { stream } = await bench(1)
+  await fill(stream, 1)
+  for (const position of [0, 1]) {
+    let stopped = false
+    setTimeout(() => {
+      stopped = true
+    }, 5)
+    while (!stopped) await stream.read('s', from(position), once)
+  }
+})
+
 test('times never fall, though the clock steps back', async () => {
   const times = [1_000, 5_000, 2_000, 6_000]
   const clock: Clock = { now: () => times.shift()!, after: () => () => {} }
