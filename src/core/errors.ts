@@ -123,6 +123,12 @@ export const errorCodes = {
     meaning: 'A handler did not end within its deadline.',
     remedy: 'Its signal was aborted and the attempt counted as failed; the message is retried by its policy.',
   },
+  LOOP_BLOCKED: {
+    retryable: true,
+    meaning: 'The event loop was blocked for longer than a lease or session lasts.',
+    remedy:
+      'Messages may have passed to other consumers; their effects are refused here. Move long computations off the event loop.',
+  },
   HANDLER_FAILED: {
     retryable: true,
     meaning: 'A handler threw.',

@@ -1,6 +1,7 @@
 // Working off a queue: claim, handle, settle. One loop, one timer and one settle call at a time for the whole
 // consumer, however many messages are under way.
 import { backoff, type RetryPolicy, retryPolicy } from '../core/backoff.ts'
+import { blockedLoop } from '../core/blocked-loop.ts'
 import { type Clock, sleep, systemClock } from '../core/clock.ts'
 import type { QueueContract } from '../core/contract.ts'
 import { type Duration, milliseconds } from '../core/duration.ts'
@@ -241,13 +242,8 @@ class Worker<Out> {
     let cancel = () => {}
     const tick = () => {
       const now = this.#clock.now()
-      if (now - last - tickMs > leaseMs && this.#running.size > 0)
-        this.#report(
-          new SpillwayError(
-            'HANDLER_TIMEOUT',
-            `The event loop was blocked for ${Math.round(now - last)} ms, longer than the lease of ${leaseMs} ms: messages may have passed to other consumers.`,
-          ),
-        )
+      const blocked = blockedLoop(now - last - tickMs, leaseMs, 'lease')
+      if (blocked) this.#report(blocked)
       last = now
       for (const delivery of this.#running) if (now >= delivery.deadlineAt) this.#timeOut(delivery)
       if (now - renewedAt >= leaseMs / 3 - tickMs / 2) {

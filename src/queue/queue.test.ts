@@ -286,3 +286,21 @@ test('bad options are refused when the consumer is made', async () => {
   expect(() => emails.consume(() => {}, { lease: 0 })).toThrow('INVALID_OPTION')
   await expect(emails.send({ to: 'a' }, { id: '' })).rejects.toMatchObject({ code: 'INVALID_OPTION' })
 })
+
+test('a handler that blocks the event loop for longer than its lease is survived, and said so', async () => {
+  const emails = await open()
+  await emails.send({ to: 'a' })
+  const lease = engine.queue!.limits.minLeaseMs
+  consume(
+    emails,
+    () => {
+      const end = performance.now() + lease * 3
+      while (performance.now() < end);
+    },
+    { lease },
+  )
+  await vi.waitFor(() => expect(reports.map(({ error }) => error.code)).toContain('LOOP_BLOCKED'), {
+    timeout: 5_000,
+  })
+  await settled(emails)
+})

@@ -1,5 +1,6 @@
 // A member of a consumer group at work: joins, reads ahead, runs handlers, keeps progress, gives partitions back.
 import { backoff } from '../core/backoff.ts'
+import { blockedLoop } from '../core/blocked-loop.ts'
 import { type Clock, sleep } from '../core/clock.ts'
 import { asError, asSpillwayError, isSpillwayError, SpillwayError } from '../core/errors.ts'
 import { isOutcome } from '../core/outcome.ts'
@@ -310,8 +311,12 @@ export class Member {
     const deadlines = [...this.#plan.handlers.values()].map(({ policy }) => policy.deadlineMs / 2)
     const tickMs = Math.max(10, Math.min(storeEveryMs, ...deadlines))
     let cancel = () => {}
+    let last = this.#clock.now()
     const tick = () => {
       const now = this.#clock.now()
+      const blocked = blockedLoop(now - last - tickMs, this.#settings.sessionMs, 'session')
+      if (blocked) this.#report(blocked)
+      last = now
       for (const task of this.#running)
         if (task.delivery && now >= task.delivery.deadlineAt) this.#timeOut(task, task.delivery)
       void this.#store([...this.#assignments.values()].filter((assignment) => !assignment.gone))
