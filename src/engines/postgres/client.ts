@@ -23,10 +23,15 @@ export interface PgLink {
   query(query: string | PgQuery, values?: unknown[]): Promise<unknown>
 }
 
-export interface PgClient extends PgLink {
+/** One connection, until it is released. */
+export interface PgSession extends PgLink {
   release(destroy?: boolean): void
+}
+
+export interface PgClient extends PgSession {
   on(event: 'notification', listener: (message: PgNotification) => void): unknown
   on(event: 'error', listener: (error: Error) => void): unknown
+  removeListener(event: 'error', listener: () => void): unknown
 }
 
 export interface PgNotification {
@@ -64,7 +69,6 @@ export async function createPool(settings: PoolSettings): Promise<OwnPool> {
     fallback_application_name: 'spillway',
     connectionTimeoutMillis: connectTimeoutMs,
     query_timeout: queryTimeoutMs,
-    idleTimeoutMillis: 30_000,
     keepAlive: true,
   })
   // An idle connection that breaks is dropped by the pool; unheard, its 'error' would end the process.
@@ -95,6 +99,21 @@ function withSession(url: string, session: Readonly<Record<string, string>> = {}
   // The user's come last, and win.
   parsed.searchParams.set('options', [...settings, ...(given === null ? [] : [given])].join(' '))
   return parsed.href
+}
+
+/** A client out of the pool. A connection that breaks between two queries is told of by the next one. */
+export async function checkOut(pool: PgPool): Promise<PgSession> {
+  const client = await pool.connect()
+  // Unheard, the event would end the process.
+  const ignore = (): void => {}
+  client.on('error', ignore)
+  return {
+    query: (query, values) => client.query(query, values),
+    release(destroy) {
+      client.removeListener('error', ignore)
+      client.release(destroy)
+    },
+  }
 }
 
 /** The address without password and parameters; throws INVALID_OPTION, without repeating it, for what is none. */

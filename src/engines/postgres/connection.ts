@@ -1,6 +1,6 @@
 // One engine's access to its server: statements prepared once per connection, native errors translated, deadlocks and
 // serialization failures tried again within a bound.
-import type { OwnPool, PgLink, PgPool, PgResult } from './client.ts'
+import { checkOut, type OwnPool, type PgLink, type PgPool, type PgResult } from './client.ts'
 import { closed, isConflict, translate } from './errors.ts'
 
 export interface Statement {
@@ -42,7 +42,7 @@ export class Connection {
   /** Runs several statements in one transaction. `body` is run again after a deadlock: it may only use the given `run`. */
   transaction<Result>(body: (run: Run) => Promise<Result>): Promise<Result> {
     return this.#attempt(async () => {
-      const client = await this.#pool.connect()
+      const client = await checkOut(this.#pool)
       let broken = false
       try {
         // Bounded by the server as well: a process that freezes in the middle must not hold the locks for ever.

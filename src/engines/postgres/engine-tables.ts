@@ -154,7 +154,6 @@ begin
     if expected[i] is not null and expected[i] <> counts[key_slot] then
       failed := calls[i];
       conflicts := conflicts || i;
-      actual := actual || counts[key_slot];
       for j in first..i - 1 loop
         nexts[slots[j]] := nexts[slots[j]] - 1;
         positions[j] := null;
@@ -162,6 +161,7 @@ begin
           counts[key_slots[j]] := counts[key_slots[j]] - 1;
         end if;
       end loop;
+      actual := actual || counts[key_slot];
       continue;
     end if;
     positions[i] := nexts[slot];

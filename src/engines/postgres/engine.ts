@@ -1,7 +1,15 @@
 // postgres(): opens the engine on a PostgreSQL server, version 15 or later.
 import { SpillwayError } from '../../core/errors.ts'
 import type { Durability, Engine, EngineOptions } from '../../ports/engine.ts'
-import { createPool, type OwnPool, type PgClient, type PgPool, type PgResult, redact } from './client.ts'
+import {
+  checkOut,
+  createPool,
+  type OwnPool,
+  type PgClient,
+  type PgPool,
+  type PgResult,
+  redact,
+} from './client.ts'
 import { Connection, type Statement } from './connection.ts'
 import { type DurabilitySettings, durabilityOf, durabilityQuery, refuseWeak } from './durability.ts'
 import { engineTables } from './engine-tables.ts'
@@ -73,7 +81,7 @@ async function ownPool(options: PostgresOptions, sessions: boolean): Promise<Own
 }
 
 async function prepare(pool: PgPool, schema: string): Promise<Durability> {
-  const client = await pool.connect()
+  const client = await checkOut(pool)
   try {
     await checkServer(client)
     await migrate(client, schema, engineTables)

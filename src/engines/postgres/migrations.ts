@@ -1,6 +1,6 @@
 // Brings the tables of a schema to the version that this program knows: numbered steps, in one transaction.
 import { SpillwayError } from '../../core/errors.ts'
-import type { PgClient, PgResult } from './client.ts'
+import type { PgResult, PgSession } from './client.ts'
 import { translate } from './errors.ts'
 import { quote } from './schema.ts'
 
@@ -14,7 +14,7 @@ export interface Part {
 }
 
 /** Idempotent, also when several processes start at once. STORE_FROM_FUTURE when a newer Spillway was here. */
-export async function migrate(client: PgClient, schema: string, part: Part): Promise<void> {
+export async function migrate(client: PgSession, schema: string, part: Part): Promise<void> {
   try {
     if ((await versionOf(client, schema, part)) === part.migrations.length) return
     await client.query('begin isolation level read committed')
@@ -27,7 +27,7 @@ export async function migrate(client: PgClient, schema: string, part: Part): Pro
   }
 }
 
-async function apply(client: PgClient, schema: string, part: Part): Promise<void> {
+async function apply(client: PgSession, schema: string, part: Part): Promise<void> {
   if (!(await exists(client, 'select from pg_namespace where nspname = $1', [schema])))
     await client.query(`create schema ${quote(schema)}`)
   await client.query(
@@ -42,7 +42,7 @@ async function apply(client: PgClient, schema: string, part: Part): Promise<void
   }
 }
 
-async function versionOf(client: PgClient, schema: string, part: Part): Promise<number> {
+async function versionOf(client: PgSession, schema: string, part: Part): Promise<number> {
   const table = `${quote(schema)}.migration`
   if (!(await exists(client, 'select where to_regclass($1) is not null', [table]))) return 0
   const found = (await client.query(`select max(version) as version from ${table} where part = $1`, [
@@ -58,6 +58,6 @@ async function versionOf(client: PgClient, schema: string, part: Part): Promise<
   return version
 }
 
-async function exists(client: PgClient, text: string, values: unknown[]): Promise<boolean> {
+async function exists(client: PgSession, text: string, values: unknown[]): Promise<boolean> {
   return ((await client.query(text, values)) as PgResult).rows.length > 0
 }

@@ -6,12 +6,12 @@ import { SpillwayError } from '../../core/errors.ts'
 const maxIdentifier = 63
 
 /** Returns the name, or throws INVALID_OPTION. */
-export function checkSchema(schema: string): string {
-  if (/^[A-Za-z_][A-Za-z0-9_.-]*$/.test(schema) && schema.length <= maxIdentifier && !/^pg_/i.test(schema))
+export function checkSchema(schema: string, maxLength: number = maxIdentifier): string {
+  if (/^[A-Za-z_][A-Za-z0-9_.-]*$/.test(schema) && schema.length <= maxLength && !/^pg_/i.test(schema))
     return schema
   throw new SpillwayError(
     'INVALID_OPTION',
-    `schema is ${JSON.stringify(schema)}; it takes letters, digits, dot, dash and underscore, starting with a letter, up to ${maxIdentifier} characters and not with pg_.`,
+    `schema is ${JSON.stringify(schema)}; it takes letters, digits, dot, dash and underscore, starting with a letter, up to ${maxLength} characters and not with pg_.`,
     { engine: 'postgres' },
   )
 }

@@ -1,0 +1,195 @@
+// The tables that Spillway keeps beside those of a service, and the functions that make its transactions few round trips.
+import type { Migration, Part } from './migrations.ts'
+import { functionSettings } from './session.ts'
+
+const hot =
+  'autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = false'
+
+const tables: Migration = (schema) => `
+create table ${schema}.outbox (
+  id bigint generated always as identity primary key,
+  kind text collate "C" not null,
+  name text collate "C" not null,
+  sequence bigint,
+  message_id text not null,
+  key text,
+  body text not null
+) with (fillfactor = 85, ${hot});
+comment on column ${schema}.outbox.sequence is 'given when a relay takes the row: rows become visible in another order than that of their ids';
+create index outbox_order on ${schema}.outbox (kind, name, sequence, id);
+
+create table ${schema}.outbox_aside (
+  sequence bigint primary key,
+  kind text not null,
+  name text not null,
+  message_id text not null,
+  key text,
+  body text not null,
+  reason text not null,
+  set_aside_at timestamptz not null default now()
+);
+
+-- One row: who this outbox is, who relays it, how far its numbers are.
+create table ${schema}.relay (
+  only_row boolean primary key default true check (only_row),
+  producer_id uuid not null default gen_random_uuid(),
+  holder text,
+  expires_at timestamptz,
+  next_sequence bigint not null default 1
+) with (fillfactor = 50);
+insert into ${schema}.relay default values;
+
+create table ${schema}.inbox (
+  consumer text collate "C" not null,
+  id text collate "C" not null,
+  handled_at timestamptz not null default now(),
+  primary key (consumer, id)
+);
+create index inbox_age on ${schema}.inbox (handled_at);
+
+create table ${schema}.progress (
+  stream text collate "C" not null,
+  consumer_group text collate "C" not null,
+  partition int not null,
+  generation bigint not null,
+  low bigint,
+  sequences jsonb not null default '{}',
+  primary key (stream, consumer_group, partition)
+) with (fillfactor = 50, ${hot});
+
+create table ${schema}.finished (
+  stream text collate "C" not null,
+  consumer_group text collate "C" not null,
+  partition int not null,
+  position bigint not null,
+  primary key (stream, consumer_group, partition, position)
+) with (${hot});
+`
+
+const functions: Migration = (schema) => `
+-- The start of a unit: whether it is worth its effects. The insert waits for an open unit with the same entry.
+create function ${schema}.begin_unit(
+  p_consumer text, p_id text, p_stream text, p_group text, p_partition int, p_generation bigint
+) returns text language plpgsql ${functionSettings} as $$
+begin
+  if p_stream is not null and not exists (
+    select from ${schema}.progress p where p.stream = p_stream and p.consumer_group = p_group
+      and p.partition = p_partition and p.generation = p_generation
+  ) then return 'stale'; end if;
+  if p_consumer is not null then
+    insert into ${schema}.inbox (consumer, id) values (p_consumer, p_id) on conflict do nothing;
+    if not found then return 'duplicate'; end if;
+  end if;
+  return 'ok';
+end $$;
+
+-- The end of a unit that finishes a record. The row's lock, kept until the commit, is the fence: who raises the generation
+-- waits for it and then sees this progress, or was first and makes this unit stale.
+create function ${schema}.finish(
+  p_stream text, p_group text, p_partition int, p_generation bigint, p_finished bigint, p_low bigint, p_sequences jsonb
+) returns boolean language plpgsql ${functionSettings} as $$
+declare
+  stored bigint;
+begin
+  select p.low into stored from ${schema}.progress p where p.stream = p_stream and p.consumer_group = p_group
+    and p.partition = p_partition and p.generation = p_generation for update;
+  if not found then return false; end if;
+  if stored is null or p_low > stored then
+    update ${schema}.progress p set low = p_low, sequences = p_sequences
+      where p.stream = p_stream and p.consumer_group = p_group and p.partition = p_partition;
+    delete from ${schema}.finished f where f.stream = p_stream and f.consumer_group = p_group
+      and f.partition = p_partition and f.position < p_low;
+    stored := p_low;
+  end if;
+  if p_finished >= stored then
+    insert into ${schema}.finished (stream, consumer_group, partition, position)
+      values (p_stream, p_group, p_partition, p_finished) on conflict do nothing;
+  end if;
+  return true;
+end $$;
+
+-- The same as the last statement before the commit, where a stale unit must end as an error.
+create function ${schema}.finish_or_fail(
+  p_stream text, p_group text, p_partition int, p_generation bigint, p_finished bigint, p_low bigint, p_sequences jsonb
+) returns void language plpgsql as $$
+begin
+  if not ${schema}.finish(p_stream, p_group, p_partition, p_generation, p_finished, p_low, p_sequences) then
+    raise exception 'the generation of the partition was raised' using errcode = 'SW002';
+  end if;
+end $$;
+
+-- Effects run in the transaction that was begun for them, or not at all.
+create function ${schema}.check_unit(p_unit text) returns void language plpgsql as $$
+begin
+  if current_setting('spillway.unit', true) is distinct from p_unit then
+    raise exception 'the transaction of the unit was ended by its effects' using errcode = 'SW003';
+  end if;
+end $$;
+
+-- A whole unit without effects.
+create function ${schema}.commit_unit(
+  p_consumer text, p_id text, p_stream text, p_group text, p_partition int, p_generation bigint,
+  p_finished bigint, p_low bigint, p_sequences jsonb,
+  kinds text[], names text[], ids text[], keys text[], bodies text[]
+) returns text language plpgsql ${functionSettings} as $$
+begin
+  if p_stream is not null then
+    perform from ${schema}.progress p where p.stream = p_stream and p.consumer_group = p_group
+      and p.partition = p_partition and p.generation = p_generation for update;
+    if not found then return 'stale'; end if;
+  end if;
+  if p_consumer is not null then
+    insert into ${schema}.inbox (consumer, id) values (p_consumer, p_id) on conflict do nothing;
+    if not found then return 'duplicate'; end if;
+  end if;
+  insert into ${schema}.outbox (kind, name, message_id, key, body)
+    select o.kind, o.name, o.id, o.key, o.body
+    from unnest(kinds, names, ids, keys, bodies) with ordinality o(kind, name, id, key, body, place) order by o.place;
+  if p_stream is not null then
+    perform ${schema}.finish(p_stream, p_group, p_partition, p_generation, p_finished, p_low, p_sequences);
+  end if;
+  return 'committed';
+end $$;
+
+create function ${schema}.acquire(
+  p_stream text, p_group text, p_partition int,
+  out generation bigint, out low bigint, out sequences text, out finished bigint[]
+) language plpgsql ${functionSettings} as $$
+begin
+  insert into ${schema}.progress as p (stream, consumer_group, partition, generation)
+    values (p_stream, p_group, p_partition, 1)
+    on conflict (stream, consumer_group, partition) do update set generation = p.generation + 1
+    returning p.generation, p.low, p.sequences::text into generation, low, sequences;
+  select coalesce(array_agg(f.position order by f.position), '{}') into finished
+    from ${schema}.finished f
+    where f.stream = p_stream and f.consumer_group = p_group and f.partition = p_partition and f.position >= coalesce(acquire.low, 0);
+end $$;
+
+-- Numbers are given in the order of insertion among what is visible now. A row that is committed later gets a later one.
+create function ${schema}.take(p_holder text, p_kind text, p_name text, p_limit int)
+returns table (sequence bigint, message_id text, key text, body text) language plpgsql ${functionSettings} as $$
+declare
+  base bigint;
+  given bigint;
+begin
+  select r.next_sequence into base from ${schema}.relay r
+    where r.holder = p_holder and r.expires_at > clock_timestamp() for update;
+  if not found then return; end if;
+  with unnumbered as (
+    select t.id, base - 1 + row_number() over (order by t.id) as number from (
+      select o.id, o.sequence from ${schema}.outbox o
+      where o.kind = p_kind and o.name = p_name order by o.sequence, o.id limit p_limit
+    ) t where t.sequence is null
+  ), numbered as (
+    update ${schema}.outbox o set sequence = u.number from unnumbered u where o.id = u.id returning 1
+  )
+  select count(*) into given from numbered;
+  if given > 0 then
+    update ${schema}.relay r set next_sequence = base + given;
+  end if;
+  return query select o.sequence, o.message_id, o.key, o.body from ${schema}.outbox o
+    where o.kind = p_kind and o.name = p_name and o.sequence is not null order by o.sequence limit p_limit;
+end $$;
+`
+
+export const serviceTables: Part = { name: 'service', migrations: [tables, functions] }

@@ -1,0 +1,234 @@
+// The transaction seam on PostgreSQL: a service's own database, with Spillway's tables in a schema of their own beside the
+// service's.
+import { SpillwayError } from '../../core/errors.ts'
+import { withoutWatch } from '../../core/outside-io.ts'
+import type {
+  CommitOutcome,
+  CommitUnit,
+  Database,
+  DatabaseSource,
+  HeldPartition,
+  OutboxMessage,
+} from '../../ports/database.ts'
+import { textArray } from './arrays.ts'
+import {
+  checkOut,
+  createPool,
+  type PgPool,
+  type PgQuery,
+  type PgQueryable,
+  type PgResult,
+  redact,
+} from './client.ts'
+import { Connection, type Statement } from './connection.ts'
+import { serviceTables } from './database-tables.ts'
+import { closed, translate } from './errors.ts'
+import { migrate } from './migrations.ts'
+import { PostgresOutbox } from './outbox.ts'
+import { checkSchema, quote, shorten } from './schema.ts'
+import { checkServer } from './server.ts'
+import { checkRow, checkText } from './text.ts'
+import { commitWithEffects } from './unit.ts'
+
+interface CommonOptions {
+  /**
+   * The beginning of the name of the schema for Spillway's tables, which is `<schema>_<service>`: services may share a
+   * database, and never share an outbox. Default 'spillway'.
+   */
+  readonly schema?: string
+  /** Runs once at opening, when Spillway's tables are there: the place to create or migrate the service's own. */
+  readonly setup?: (db: PgQueryable) => Promise<unknown>
+}
+
+export type PostgresDatabaseOptions =
+  | (CommonOptions & {
+      /** `postgres://user:password@host:port/database`. */
+      readonly url: string
+      /** How many connections there are at most. Default 10. */
+      readonly poolSize?: number
+    })
+  | (CommonOptions & {
+      /** A pool of one's own, of `pg` or made like it; closing leaves it open. */
+      readonly pool: PgPool
+    })
+
+/** A service's database on PostgreSQL, version 15 or later. */
+export function postgresDatabase(options: PostgresDatabaseOptions): DatabaseSource<PgQueryable> {
+  return {
+    async open(service) {
+      const schema = shorten(checkSchema(`${options.schema ?? 'spillway'}_${service}`, 200))
+      const own =
+        'url' in options ? await createPool({ url: options.url, size: options.poolSize ?? 10 }) : undefined
+      const pool = own ?? (options as { readonly pool: PgPool }).pool
+      try {
+        if ('url' in options) redact(options.url)
+        const producerId = await prepare(pool, schema)
+        const connection = new Connection(pool, { own, prepare: false })
+        const database = new PostgresDatabase(pool, connection, quote(schema), producerId)
+        await options.setup?.(database.db)
+        return database
+      } catch (thrown) {
+        await own?.end()
+        throw thrown
+      }
+    },
+  }
+}
+
+async function prepare(pool: PgPool, schema: string): Promise<string> {
+  try {
+    const client = await checkOut(pool)
+    try {
+      await checkServer(client)
+      await migrate(client, schema, serviceTables)
+      const query = `select producer_id::text from ${quote(schema)}.relay`
+      const found = (await client.query(query)) as PgResult<{ producer_id: string }>
+      return found.rows[0]!.producer_id
+    } finally {
+      client.release()
+    }
+  } catch (thrown) {
+    throw translate(thrown)
+  }
+}
+
+type StatementName = 'commit' | 'handled' | 'acquire' | 'prune' | 'cancel'
+
+/** What one call of `prune` removes at most. */
+const pruneLimit = 5_000
+
+function statements(schema: string): Record<StatementName, Statement> {
+  const texts: Record<StatementName, string> = {
+    commit: `select ${schema}.commit_unit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) as outcome`,
+    handled: `select id from ${schema}.inbox where consumer = $1 and id = any($2::text[])`,
+    acquire: `select generation::float8, low::float8, sequences, finished::float8[] from ${schema}.acquire($1, $2, $3)`,
+    prune: `delete from ${schema}.inbox where ctid = any(array(
+  select ctid from ${schema}.inbox where handled_at < to_timestamp($1::float8 / 1000) order by handled_at limit ${pruneLimit}
+)) returning 1`,
+    cancel: 'select pg_cancel_backend($1)',
+  }
+  return Object.fromEntries(
+    Object.entries(texts).map(([name, text]) => [name, { name: `spillway_${name}`, text }]),
+  ) as Record<StatementName, Statement>
+}
+
+interface AcquiredRow {
+  readonly generation: number
+  readonly low: number | null
+  readonly sequences: string
+  readonly finished: number[]
+}
+
+class PostgresDatabase implements Database<PgQueryable> {
+  readonly name = 'postgres'
+  readonly db: PgQueryable
+  readonly outbox: PostgresOutbox
+  readonly #pool: PgPool
+  readonly #connection: Connection
+  readonly #schema: string
+  readonly #sql: Record<StatementName, Statement>
+  readonly #units = new Set<Promise<unknown>>()
+  #closing: Promise<void> | undefined
+
+  constructor(pool: PgPool, connection: Connection, schema: string, producerId: string) {
+    this.#pool = pool
+    this.#connection = connection
+    this.#schema = schema
+    this.#sql = statements(schema)
+    this.outbox = new PostgresOutbox(connection, schema, producerId)
+    this.db = {
+      query: async <Row>(query: string | PgQuery, values?: unknown[]) => {
+        if (this.#closing !== undefined) throw closed()
+        return (await pool.query(query, values)) as PgResult<Row>
+      },
+    }
+  }
+
+  async commit(unit: CommitUnit<PgQueryable>): Promise<CommitOutcome> {
+    if (this.#closing !== undefined) throw closed()
+    checkUnit(unit)
+    const work = unit.effects === undefined ? this.#commitAlone(unit) : this.#commitWithEffects(unit)
+    this.#units.add(work)
+    try {
+      return await work
+    } finally {
+      this.#units.delete(work)
+    }
+  }
+
+  async handled(consumer: string, ids: readonly string[]): Promise<ReadonlySet<string>> {
+    const values = [consumer, textArray(ids)]
+    const rows = await this.#connection.run<{ id: string }>(this.#sql.handled, values)
+    return new Set(rows.map((row) => row.id))
+  }
+
+  async acquire(stream: string, group: string, partition: number): Promise<HeldPartition> {
+    const values = [stream, group, partition]
+    const row = (await this.#connection.run<AcquiredRow>(this.#sql.acquire, values))[0]!
+    return {
+      generation: row.generation,
+      position: row.low,
+      finished: row.finished,
+      sequences: JSON.parse(row.sequences) as Record<string, number>,
+    }
+  }
+
+  async prune(before: number): Promise<number> {
+    return (await this.#connection.run(this.#sql.prune, [before])).length
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= (async () => {
+      await Promise.allSettled([...this.#units])
+      await this.#connection.end()
+    })()
+    return this.#closing
+  }
+
+  async #commitAlone({ inbox, progress, outbox }: CommitUnit<PgQueryable>): Promise<CommitOutcome> {
+    checkOutbox(outbox)
+    const rows = await this.#connection.run<{ outcome: CommitOutcome }>(this.#sql.commit, [
+      inbox?.consumer ?? null,
+      inbox?.id ?? null,
+      progress?.stream ?? null,
+      progress?.group ?? null,
+      progress?.partition ?? null,
+      progress?.generation ?? null,
+      progress?.finished ?? null,
+      progress?.low ?? null,
+      progress === undefined ? null : JSON.stringify(progress.sequences),
+      textArray(outbox.map(({ destination }) => destination.kind)),
+      textArray(outbox.map(({ destination }) => destination.name)),
+      textArray(outbox.map(({ id }) => id)),
+      textArray(outbox.map(({ key }) => key)),
+      textArray(outbox.map(({ body }) => body)),
+    ])
+    return rows[0]!.outcome
+  }
+
+  async #commitWithEffects(unit: CommitUnit<PgQueryable>): Promise<CommitOutcome> {
+    // A new connection is ours, not the handler's.
+    const client = await withoutWatch(() => checkOut(this.#pool)).catch((thrown: unknown) => {
+      throw translate(thrown)
+    })
+    return await commitWithEffects({
+      client,
+      schema: this.#schema,
+      unit,
+      check: checkOutbox,
+      cancel: (pid) => withoutWatch(() => this.#connection.run(this.#sql.cancel, [pid])),
+    })
+  }
+}
+
+function checkUnit({ inbox, timeoutMs }: CommitUnit<PgQueryable>): void {
+  if (!(timeoutMs > 0))
+    throw new SpillwayError('INVALID_OPTION', `timeoutMs is ${timeoutMs}; it must be more than 0.`)
+  if (inbox === undefined) return
+  checkText(inbox.consumer, 'The name of a consumer')
+  checkText(inbox.id, 'A message id')
+}
+
+function checkOutbox(outbox: readonly OutboxMessage[]): void {
+  for (const message of outbox) checkRow(message, message.id)
+}

@@ -1,0 +1,102 @@
+// The outbox of a service: its rows, their numbers, and the lock of the relay that works on them.
+import type { Destination, OutboxPort, OutboxRow } from '../../ports/database.ts'
+import { int8Array, textArray } from './arrays.ts'
+import type { Connection, Statement } from './connection.ts'
+import { legible } from './text.ts'
+
+type StatementName = 'lock' | 'unlock' | 'pending' | 'take' | 'remove' | 'setAside' | 'count'
+
+interface TakenRow {
+  readonly sequence: number
+  readonly message_id: string
+  readonly key: string | null
+  readonly body: string
+}
+
+function statements(schema: string): Record<StatementName, Statement> {
+  const notFlushed = "(select set_config('synchronous_commit', 'off', true)) is not null"
+  const texts: Record<StatementName, string> = {
+    // `clock_timestamp()`: a row that was waited for is looked at again, by the time of then.
+    lock: `update ${schema}.relay set holder = $1, expires_at = clock_timestamp() + $2::float8 * interval '1 millisecond'
+where (holder is null or holder = $1 or expires_at < clock_timestamp()) and ${notFlushed} returning 1 as held`,
+    unlock: `update ${schema}.relay set holder = null where holder = $1 and ${notFlushed}`,
+    // From one destination to the next by the index, however many rows each has.
+    pending: `with recursive found (kind, name) as (
+  (select kind, name from ${schema}.outbox order by kind, name limit 1)
+  union all
+  select next.kind, next.name from found cross join lateral (
+    select o.kind, o.name from ${schema}.outbox o
+    where (o.kind, o.name) > (found.kind, found.name) order by o.kind, o.name limit 1
+  ) next
+)
+select kind, name from found`,
+    take: `select sequence::float8, message_id, key, body from ${schema}.take($1, $2, $3, $4) order by sequence`,
+    remove: `delete from ${schema}.outbox o using unnest($1::text[], $2::text[], $3::bigint[]) r(kind, name, sequence)
+where o.kind = r.kind and o.name = r.name and o.sequence = r.sequence and ${notFlushed}`,
+    setAside: `with gone as (
+  delete from ${schema}.outbox where kind = $1 and name = $2 and sequence = $3
+  returning sequence, kind, name, message_id, key, body
+)
+insert into ${schema}.outbox_aside (sequence, kind, name, message_id, key, body, reason) select gone.*, $4 from gone`,
+    count: `select (select count(*) from ${schema}.outbox)::float8 as waiting,
+  (select count(*) from ${schema}.outbox_aside)::float8 as aside`,
+  }
+  return Object.fromEntries(
+    Object.entries(texts).map(([name, text]) => [name, { name: `spillway_outbox_${name}`, text }]),
+  ) as Record<StatementName, Statement>
+}
+
+export class PostgresOutbox implements OutboxPort {
+  readonly producerId: string
+  readonly #connection: Connection
+  readonly #sql: Record<StatementName, Statement>
+
+  constructor(connection: Connection, schema: string, producerId: string) {
+    this.#connection = connection
+    this.#sql = statements(schema)
+    this.producerId = producerId
+  }
+
+  async lock(holder: string, leaseMs: number): Promise<boolean> {
+    return (await this.#connection.run(this.#sql.lock, [holder, leaseMs])).length > 0
+  }
+
+  async unlock(holder: string): Promise<void> {
+    await this.#connection.run(this.#sql.unlock, [holder])
+  }
+
+  async pending(): Promise<Destination[]> {
+    return await this.#connection.run<Destination>(this.#sql.pending, [])
+  }
+
+  async take(holder: string, destination: Destination, limit: number): Promise<OutboxRow[]> {
+    const { kind, name } = destination
+    const rows = await this.#connection.run<TakenRow>(this.#sql.take, [holder, kind, name, limit])
+    return rows.map(({ sequence, message_id, key, body }) => ({
+      sequence,
+      destination: { kind, name },
+      id: message_id,
+      key: key ?? undefined,
+      body,
+    }))
+  }
+
+  async remove(rows: readonly OutboxRow[]): Promise<void> {
+    if (rows.length === 0) return
+    await this.#connection.run(this.#sql.remove, [
+      textArray(rows.map((row) => row.destination.kind)),
+      textArray(rows.map((row) => row.destination.name)),
+      int8Array(rows.map((row) => row.sequence)),
+    ])
+  }
+
+  async setAside(row: OutboxRow, reason: string): Promise<void> {
+    const { kind, name } = row.destination
+    await this.#connection.run(this.#sql.setAside, [kind, name, row.sequence, legible(reason)])
+  }
+
+  async count(): Promise<{ readonly waiting: number; readonly setAside: number }> {
+    const rows = await this.#connection.run<{ waiting: number; aside: number }>(this.#sql.count, [])
+    return { waiting: rows[0]!.waiting, setAside: rows[0]!.aside }
+  }
+}

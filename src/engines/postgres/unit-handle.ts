@@ -1,0 +1,68 @@
+// The handle that effects are given: the unit's own connection, for as long as the unit is open, without the means to end
+// its transaction.
+import { SpillwayError } from '../../core/errors.ts'
+import type { PgQuery, PgQueryable, PgResult, PgSession } from './client.ts'
+
+/** What begins or ends a transaction. Savepoints are free: `rollback to` is none of these. */
+const transactionVerb =
+  /^(?:\s|;|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*(begin|start\s+transaction|commit|end|abort|rollback(?!\s+(?:(?:work|transaction)\s+)?to\b)|prepare\s+transaction)\b/i
+
+export class UnitHandle implements PgQueryable {
+  readonly #client: PgSession
+  #refusal: SpillwayError | undefined
+  #pending = 0
+  #failure: unknown
+
+  constructor(client: PgSession) {
+    this.#client = client
+  }
+
+  /** Queries under way. */
+  get pending(): number {
+    return this.#pending
+  }
+
+  /** What the first failing query failed with: why a transaction is aborted whose effects kept that to themselves. */
+  get failure(): unknown {
+    return this.#failure
+  }
+
+  /** Why the unit cannot be committed any more; undefined while it can. */
+  get refusal(): SpillwayError | undefined {
+    return this.#refusal
+  }
+
+  /** From now on every call is refused with the error. */
+  refuse(error: SpillwayError): void {
+    this.#refusal ??= error
+  }
+
+  async query<Row = Record<string, unknown>>(
+    query: string | PgQuery,
+    values?: unknown[],
+  ): Promise<PgResult<Row>> {
+    if (this.#refusal !== undefined) throw this.#refusal
+    const verb = transactionVerb.exec(typeof query === 'string' ? query : query.text)?.[1]
+    if (verb !== undefined) {
+      this.refuse(endedByEffects(`they ran ${verb.toUpperCase()}`))
+      throw this.#refusal
+    }
+    this.#pending += 1
+    try {
+      return (await this.#client.query(query, values)) as PgResult<Row>
+    } catch (thrown) {
+      this.#failure ??= thrown
+      throw thrown
+    } finally {
+      this.#pending -= 1
+    }
+  }
+}
+
+export function endedByEffects(how: string): SpillwayError {
+  return new SpillwayError(
+    'COMMIT_TWICE',
+    `Effects must not end the transaction that they run in, but ${how}; it was rolled back.`,
+    { engine: 'postgres' },
+  )
+}

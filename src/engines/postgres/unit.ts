@@ -1,0 +1,177 @@
+// A unit with effects: one transaction on one connection, two round trips besides those of the effects.
+import { randomBytes } from 'node:crypto'
+import { systemClock } from '../../core/clock.ts'
+import { SpillwayError } from '../../core/errors.ts'
+import { watchOutsideIo } from '../../core/outside-io.ts'
+import type { CommitOutcome, CommitUnit, OutboxMessage } from '../../ports/database.ts'
+import type { PgQueryable, PgResult, PgSession } from './client.ts'
+import { sqlState, translate } from './errors.ts'
+import { literal } from './literal.ts'
+import { endedByEffects, UnitHandle } from './unit-handle.ts'
+
+type Unit = CommitUnit<PgQueryable>
+
+const state = {
+  stale: 'SW002',
+  endedByEffects: 'SW003',
+  canceled: '57014',
+  aborted: '25P02',
+} as const
+/** The class of violated constraints. */
+const constraints = '23'
+
+/** The server's own bounds are a little longer, so that who hears of it first is the one who waits. */
+const graceMs = 250
+/** How long a rollback may take before its connection is given up. */
+const rollbackMs = 2_000
+
+export interface UnitOptions {
+  readonly client: PgSession
+  readonly schema: string
+  readonly unit: Unit
+  /** Ends what another connection, of that process id, is doing. */
+  readonly cancel: (pid: number) => Promise<unknown>
+  /** Refuses messages that cannot be stored. */
+  readonly check: (outbox: readonly OutboxMessage[]) => void
+}
+
+/** Commits the unit and releases the client. */
+export async function commitWithEffects(options: UnitOptions): Promise<CommitOutcome> {
+  const { client, schema, unit } = options
+  const name = randomBytes(9).toString('base64url')
+  const handle = new UnitHandle(client)
+  const deadline = performance.now() + unit.timeoutMs
+  let pid = 0
+  try {
+    const begun = await begin(client, schema, unit, name)
+    pid = begun.pid
+    if (begun.outcome !== 'ok') {
+      await rollBack(options, handle, pid)
+      return begun.outcome
+    }
+    await runEffects(unit, handle, deadline)
+    options.check(unit.outbox)
+    handle.refuse(ended())
+    await end(client, endOf(schema, unit, name), handle)
+  } catch (thrown) {
+    handle.refuse(ended())
+    await rollBack(options, handle, pid)
+    if (sqlState(thrown) === state.stale) return 'stale'
+    throw thrown
+  }
+  client.release()
+  return 'committed'
+}
+
+async function begin(
+  client: PgSession,
+  schema: string,
+  unit: Unit,
+  name: string,
+): Promise<{ readonly outcome: 'ok' | 'duplicate' | 'stale'; readonly pid: number }> {
+  const bound = Math.ceil(unit.timeoutMs) + graceMs
+  const { inbox, progress } = unit
+  const fence = [progress?.stream, progress?.group, progress?.partition, progress?.generation]
+  const text = `begin isolation level read committed;
+set local statement_timeout = ${bound};
+set local idle_in_transaction_session_timeout = ${bound};
+set local spillway.unit = '${name}';
+select pg_backend_pid() as pid, ${schema}.begin_unit(${[inbox?.consumer, inbox?.id, ...fence].map(literal).join(', ')}) as outcome`
+  try {
+    const results = (await client.query(text)) as readonly PgResult[]
+    return results.at(-1)!.rows[0] as { outcome: 'ok' | 'duplicate' | 'stale'; pid: number }
+  } catch (thrown) {
+    if (sqlState(thrown) === state.canceled) throw timedOut(unit)
+    throw translate(thrown)
+  }
+}
+
+async function runEffects(unit: Unit, handle: UnitHandle, deadline: number): Promise<void> {
+  const interrupted = Promise.withResolvers<never>()
+  const interrupt = (error: SpillwayError): void => {
+    handle.refuse(error)
+    interrupted.reject(error)
+  }
+  const cancel = systemClock.after(deadline - performance.now(), () => interrupt(timedOut(unit)))
+  try {
+    const effects = watchOutsideIo(
+      (what) => interrupt(outsideIo(what)),
+      async () => unit.effects!(handle),
+    )
+    await Promise.race([effects, interrupted.promise])
+  } catch (thrown) {
+    throw handle.refusal ?? thrown
+  } finally {
+    cancel()
+  }
+  // Refused, and the effects kept it to themselves.
+  if (handle.refusal !== undefined) throw handle.refusal
+}
+
+/** One message: what is left to store, and the commit. A failing statement ends it before the commit. */
+function endOf(schema: string, unit: Unit, name: string): string {
+  const statements = [`select ${schema}.check_unit('${name}')`]
+  if (unit.outbox.length > 0) {
+    const rows = unit.outbox.map(({ destination: { kind, name }, id, key, body }) =>
+      [kind, name, id, key, body].map(literal).join(', '),
+    )
+    statements.push(
+      `insert into ${schema}.outbox (kind, name, message_id, key, body) values (${rows.join('), (')})`,
+    )
+  }
+  if (unit.progress !== undefined) {
+    const { stream, group, partition, generation, finished, low, sequences } = unit.progress
+    const values = [stream, group, partition, generation, finished, low, JSON.stringify(sequences)]
+    statements.push(`select ${schema}.finish_or_fail(${values.map(literal).join(', ')})`)
+  }
+  return [...statements, 'commit'].join(';\n')
+}
+
+/** Throws what effects caused as it is, a stale fence too, and everything else translated. */
+async function end(client: PgSession, text: string, handle: UnitHandle): Promise<void> {
+  try {
+    await client.query(text)
+  } catch (thrown) {
+    const found = sqlState(thrown)
+    if (found === state.endedByEffects) throw endedByEffects('a statement of theirs did')
+    // The failure that aborted the transaction was kept to themselves by the effects.
+    if (found === state.aborted && handle.failure !== undefined) throw handle.failure
+    // A constraint that they deferred.
+    if (found === state.stale || found?.startsWith(constraints)) throw thrown
+    throw translate(thrown)
+  }
+}
+
+/** Ends the transaction and gives the connection back, or gives it up. */
+async function rollBack({ client, cancel }: UnitOptions, handle: UnitHandle, pid: number): Promise<void> {
+  const late = Promise.withResolvers<boolean>()
+  const stop = systemClock.after(rollbackMs, () => late.resolve(false))
+  // A query of the effects may be running still; the rollback would stand in line behind it.
+  if (handle.pending > 0) cancel(pid).catch(() => {})
+  const done = client.query('rollback').then(
+    () => true,
+    () => false,
+  )
+  const clean = await Promise.race([done, late.promise])
+  stop()
+  client.release(!clean)
+}
+
+function ended(): SpillwayError {
+  return new SpillwayError('CLOSED', 'The transaction of this unit has ended.', { engine: 'postgres' })
+}
+
+function timedOut(unit: Unit): SpillwayError {
+  return new SpillwayError(
+    'TRANSACTION_TIMEOUT',
+    `The transaction was open for more than ${unit.timeoutMs} ms.`,
+    { engine: 'postgres' },
+  )
+}
+
+function outsideIo(what: string): SpillwayError {
+  return new SpillwayError('OUTSIDE_IO', `The effects of a transaction started ${what}.`, {
+    engine: 'postgres',
+    details: { started: what },
+  })
+}
