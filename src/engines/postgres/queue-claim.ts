@@ -16,13 +16,14 @@ interface Request {
 }
 
 interface Row {
-  /** null: nothing was claimed, and `due` is the time until something may be. */
+  /** null: nothing was claimed, and `due` is the time in milliseconds until something may be. */
   readonly id: string | null
   readonly message_id: string
   readonly key: string | null
   readonly body: string
   readonly starts: number
   readonly token: string
+  /** Of a message that was due again or later: when. Those come first. */
   readonly due: number | null
 }
 
@@ -36,7 +37,7 @@ export function claimStatement(schema: string): Statement {
   return {
     name: 'spillway_claim',
     text: `with due as materialized (
-  select m.id from ${schema}.message m where m.queue = $1 and m.due_at <= now()
+  select m.id, m.due_at from ${schema}.message m where m.queue = $1 and m.due_at <= now()
   order by m.due_at limit $2 for update skip locked
 ), ready as materialized (
   select m.id from ${schema}.message m where m.queue = $1 and m.due_at is null
@@ -45,11 +46,11 @@ export function claimStatement(schema: string): Statement {
   update ${schema}.message m
   set due_at = now() + $3::float8 * interval '1 millisecond', leased = true, starts = m.starts + 1,
     token = greatest(m.token + 1, (extract(epoch from now()) * 1000000)::bigint)
-  from (select id from due union all select id from ready) c
+  from (select id, due_at from due union all select id, null from ready) c
   where m.id = c.id and (select set_config('synchronous_commit', 'off', true)) is not null
-  returning m.id, m.message_id, m.key, m.body, m.starts, m.token
+  returning m.id, m.message_id, m.key, m.body, m.starts, m.token, extract(epoch from c.due_at)::float8 as due
 )
-select c.*, null::float8 as due from claimed c
+select * from claimed
 union all
 select null, null, null, null, null, null, (
   select extract(epoch from m.due_at - now())::float8 * 1000 from ${schema}.message m
@@ -154,7 +155,7 @@ export class Claims {
   }
 
   async #deliver(asking: readonly Request[], rows: Row[]): Promise<void> {
-    const messages = rows.sort((a, b) => Number(a.id) - Number(b.id)).map(toMessage)
+    const messages = rows.sort(byAge).map(toMessage)
     let at = 0
     for (const request of asking) {
       request.looked = true
@@ -181,6 +182,12 @@ export class Claims {
     await this.#options.wake.wait(this.#options.topic, turn, ms, this.#sleep.signal)
     this.#sleep = undefined
   }
+}
+
+function byAge(a: Row, b: Row): number {
+  const never = Number.POSITIVE_INFINITY
+  const [first, second] = [a.due ?? never, b.due ?? never]
+  return first === second ? Number(a.id) - Number(b.id) : first - second
 }
 
 function toMessage(row: Row): ClaimedMessage {
