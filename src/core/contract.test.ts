@@ -155,3 +155,8 @@ test('what JSON cannot carry is refused', () => {
   circle.self = circle
   for (const data of [undefined, circle, 1n]) expect(() => seal(events.e, data, {})).toThrow('INVALID_DATA')
 })
+
+test.each(['', 'a\0b', '\ud800', 'k'.repeat(201), 7, null])('%j is no key', (key) => {
+  const { events } = context('any', { events: { e: event({ data: unchecked<number>() }) } })
+  expect(() => seal(events.e, 1, { key: key as string })).toThrow('INVALID_DATA')
+})

@@ -47,16 +47,16 @@ function close<In>(
 ): Sealed {
   if (!checked.ok) throw invalidData(`The data for ${contract.type}`, checked.problems)
   const id = attributes.id ?? newId(clock)
-  if (typeof id !== 'string' || id === '' || id.length > maxIdLength)
+  if (!isName(id))
     throw new SpillwayError(
       'INVALID_OPTION',
-      `A message id must be a text of 1 to ${maxIdLength} characters.`,
+      `A message id must be a well-formed text of 1 to ${maxIdLength} characters without NUL.`,
     )
   const { key } = attributes
-  if (key !== undefined && (typeof key !== 'string' || key === '' || key.length > maxIdLength))
+  if (key !== undefined && !isName(key))
     throw new SpillwayError(
       'INVALID_DATA',
-      `The key of ${contract.type} is ${JSON.stringify(key)?.slice(0, 80)}; a key is a text of 1 to ${maxIdLength} characters.`,
+      `The key of ${contract.type} is ${JSON.stringify(key)?.slice(0, 80)}; a key is a well-formed text of 1 to ${maxIdLength} characters without NUL.`,
     )
   const message: Message = {
     specversion: '1.0',
@@ -74,6 +74,17 @@ function close<In>(
     data,
   }
   return { id, key, body: encode(message) }
+}
+
+/** What every engine can store and compare as a key or an id. */
+function isName(value: unknown): value is string {
+  return (
+    typeof value === 'string' &&
+    value !== '' &&
+    value.length <= maxIdLength &&
+    value.isWellFormed() &&
+    !value.includes('\0')
+  )
 }
 
 export type Opened<Out> = Message<Out> | SpillwayError

@@ -2,15 +2,19 @@
 // a handler, the effects, the messages sent, and the mark that the message was handled (inbox entry or progress).
 //
 // Spillway keeps its tables beside those of the service: outbox, inbox, progress, relay. Nothing here holds a transaction
-// open between two calls. Errors: ENGINE_UNAVAILABLE, STORE_FULL, CLOSED; what the effects throw is thrown as it is.
+// open between two calls. Errors: ENGINE_UNAVAILABLE, STORE_FULL, BACKLOG_FULL, CLOSED; what the effects throw is thrown as it is.
 
 /** Opens the service's database. `Db` is the handle that the effects are given. */
 export interface DatabaseSource<Db> {
-  /** Connects, and creates or migrates Spillway's tables. `service` is the name of the context. */
+  /**
+   * Connects, and creates or migrates Spillway's tables. `service` is the name of the context. Services
+   * may share a database: nothing of one is ever taken for something of the other.
+   */
   open(service: string): Promise<Database<Db>>
 }
 
 export interface Database<Db> {
+  /** For messages to people: the file, or the address without secrets. */
   readonly name: string
   /** For work outside a handler's transaction: views, queries, the tables' own migrations. */
   readonly db: Db
@@ -21,8 +25,9 @@ export interface Database<Db> {
    *
    * - 'duplicate': the inbox has this entry. A concurrent unit with the same entry waits for the first to end, and is a
    *   duplicate only if that one committed.
-   * - 'stale': the generation of the partition was raised by another member.
-   * - Rejects with what `effects` threw. A synchronous driver rejects effects that return a promise (COMMIT_ASYNC); an
+   * - 'stale': the stored generation of the partition is not this one. It comes before 'duplicate'.
+   * - Rejects with what `effects` threw. A synchronous driver rejects effects that return a promise (COMMIT_ASYNC; what
+   *   they do after their first await is not stopped); an
    *   asynchronous one rejects after `timeoutMs` (TRANSACTION_TIMEOUT), and when outside I/O starts inside (OUTSIDE_IO).
    *
    * Concurrent units may share one physical transaction; the failure of one leaves the others untouched.
@@ -70,7 +75,7 @@ export interface Progress {
   readonly finished: number
   /**
    * Everything below is finished, this unit included. Stored only if higher than what is stored. When `finished` is not
-   * below it, `finished` is remembered on its own until a later `low` passes it.
+   * below the `low` that is stored after this unit, it is remembered on its own until a later `low` passes it.
    */
   readonly low: number
   /** The highest sequence seen from each producer below `low`; stored with it. */
@@ -112,10 +117,14 @@ export interface OutboxPort {
   pending(): Promise<Destination[]>
   /**
    * The first rows of a destination by sequence, giving durable sequences to those that have none: in the order of
-   * commit, as far as the database knows it. The rows stay. Empty when `holder` no longer has the lock.
+   * commit, as far as the database knows it. The rows stay, and may be taken again. Every row taken is durable. Empty when
+   * `holder` no longer has the lock; a lock that expired is none.
    */
   take(holder: string, destination: Destination, limit: number): Promise<OutboxRow[]>
-  /** Forgets rows that were sent. Losing this to a power failure only sends them again, with the same sequence. */
+  /**
+   * Forgets rows that were sent. Losing this to a power failure only sends them again, with the same sequence.
+   * Rows are known by their sequence; unknown ones are passed over.
+   */
   remove(rows: readonly OutboxRow[]): Promise<void>
   /** Keeps a row that cannot be sent, with its reason, out of the way of the others. */
   setAside(row: OutboxRow, reason: string): Promise<void>

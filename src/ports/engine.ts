@@ -13,7 +13,8 @@ export interface Engine {
   readonly stream: StreamPort | undefined
   /**
    * Ends waiting calls (`claim` and `read` resolve with nothing), flushes what was accepted, lets go of every
-   * connection, thread and file. Resolves when nothing is left; later calls reject with CLOSED. Idempotent.
+   * connection, thread and file. Memberships end without a further callback; their partitions are free, their `commit`
+   * rejects with CLOSED, `leave` resolves. Resolves when nothing is left; later calls reject with CLOSED. Idempotent.
    */
   close(): Promise<void>
 }

@@ -2,8 +2,10 @@
 //
 // States of a message: ready → leased → gone | ready again (later, or when its lease ends) | dead letter → ready.
 // All methods take and return arrays; results stand in the order of their arguments. All times are milliseconds.
-// Any method may be called concurrently, from any number of processes. Errors are SpillwayErrors translated at the
-// engine's edge: ENGINE_UNAVAILABLE, CLOSED, UNKNOWN_QUEUE, ABORTED where a signal is taken, STORE_FULL.
+// Any method may be called concurrently, from any number of processes. Names were checked by the caller; ids and keys are
+// well-formed texts of 1 to 200 characters without NUL. Errors are SpillwayErrors translated at the engine's edge:
+// ENGINE_UNAVAILABLE, CLOSED, UNKNOWN_QUEUE, STORE_FULL, BACKLOG_FULL, and INVALID_OPTION for numbers out of range, before
+// anything is done.
 import type { QueueCapabilities } from './capability.ts'
 
 export interface QueuePort {
@@ -24,9 +26,9 @@ export interface QueuePort {
 
   /**
    * Leases up to `limit` messages, and counts a start for each. Resolves as soon as at least one can be leased, with
-   * what there is; with an empty array after `waitMs`, when the signal fires, or at close (messages leased by then
+   * what there is; with an empty array after `waitMs`, when the signal fires (also before the call), or at close (messages leased by then
    * are returned or given back, never lost to the caller). A message has at most one live lease. Roughly the oldest
-   * first; a message whose lease ended without a settlement, or whose retry is due, may come before or between.
+   * first, by when they were sent or redriven; one whose lease ended without a settlement, or whose delay or retry is due, may come before or between.
    * Need not be durable: after a power failure a claim may be forgotten, and its start with it.
    */
   claim(queue: string, options: ClaimOptions): Promise<ClaimedMessage[]>
@@ -34,23 +36,27 @@ export interface QueuePort {
   /**
    * Ends leases. Durable when it resolves. Where `fencing` is 'engine', a lease that expired and was claimed again,
    * or was settled already, is `stale`: nothing happens to its message. (A lease that expired but that nobody claimed
-   * since may be settled.) Where it is 'effects', the engine may answer `settled` for a stale lease.
+   * since is settled all the same, or `stale`.) A lease that this queue does not know is `stale`. Where it is 'effects', the engine may answer `settled` for a stale lease.
    */
   settle(queue: string, settlements: readonly Settlement[]): Promise<SettleResult[]>
 
-  /** Moves the end of live leases to `leaseMs` from now. `stale` as for `settle`. Need not be durable. */
+  /** Moves the end of live leases to `leaseMs` from now. `stale` as for `settle`; one that expired but that nobody claimed
+   * since is live again, or `stale`. Need not be durable. */
   extend(queue: string, leases: readonly string[], leaseMs: number): Promise<ExtendResult[]>
 
   /** How many messages are in which state: a snapshot, which may lag behind by a second. */
   count(queue: string): Promise<QueueCount>
 
-  /** Dead letters, oldest first, after the given `handle`. */
+  /** Dead letters by the time of their death, after the given `handle`, which may be one that was redriven since. */
   deadLetters(
     queue: string,
     options: { readonly limit: number; readonly after?: string },
   ): Promise<DeadMessage[]>
 
-  /** Makes dead letters ready again, with the same id and no starts; resolves with how many there were. Durable. */
+  /**
+   * Makes dead letters ready again, with the same id and no starts; resolves with how many there were. Handles that name
+   * none are passed over; one that dies again gets a new handle. Durable.
+   */
   redrive(queue: string, handles: readonly string[]): Promise<number>
 }
 
@@ -81,7 +87,7 @@ export interface ClaimedMessage {
   readonly starts: number
   /** Names the lease in `settle` and `extend`. Opaque. */
   readonly lease: string
-  /** Rises with every claim of this message: whoever stores it beside an effect can refuse an older one. */
+  /** Rises with every claim of this message, also over releases and redriving: whoever stores it beside an effect can refuse an older one. */
   readonly fencingToken: number
 }
 

@@ -4,7 +4,9 @@
 //
 // Positions are whole numbers from 0 to 2^53 - 1; they rise with every record of a partition, not always by 1.
 // A group's committed position is the next one it wants. All times are milliseconds. Any method may be called
-// concurrently, from any number of processes. Errors: ENGINE_UNAVAILABLE, CLOSED, UNKNOWN_STREAM, ABORTED, STORE_FULL.
+// concurrently, from any number of processes. Names, ids and keys as for queues. Errors: ENGINE_UNAVAILABLE, CLOSED,
+// UNKNOWN_STREAM, STORE_FULL, BACKLOG_FULL, and INVALID_OPTION for numbers out of range and partitions that do not exist,
+// before anything is done.
 import type { StreamCapabilities } from './capability.ts'
 
 export interface StreamPort {
@@ -14,7 +16,7 @@ export interface StreamPort {
   /**
    * Makes the stream exist and resolves with the partitions that it has: an existing stream keeps its own number.
    * `versions` (only with the capability) makes it keep versions; it cannot be changed for a stream that has records:
-   * CONFIGURATION. Idempotent.
+   * CONFIGURATION; left out, an existing stream stays as it is. Idempotent.
    */
   declare(stream: StreamSpec): Promise<{ readonly partitions: number }>
 
@@ -25,16 +27,18 @@ export interface StreamPort {
    * stored (none with `atomicAppend`). TOO_LARGE before anything is stored when a body exceeds the limit.
    *
    * `expectedVersion` (only with `versions`; CAPABILITY_MISSING otherwise): how many records the key must have before
-   * this one, counting those before it in the call. If any record of the call finds another number, nothing
+   * this one, in the whole stream, counting those before it in the call. CONFIGURATION on a stream without versions, or
+   * for a record without key. If any record of the call finds another number, nothing
    * of the call is stored and the result is a conflict.
    */
   append(stream: string, records: readonly AppendRecord[]): Promise<AppendResult>
 
   /**
    * Records at or after the given positions. Resolves as soon as there is at least one, with what there is within the
-   * bounds (always at least one, however large); with an empty array after `waitMs`, when the signal fires, or at
+   * bounds (always at least one, however large; `maxBytes` counts the UTF-8 bytes of bodies); with an empty array after `waitMs`, when the signal fires, or at
    * close. Order within a partition is the order of positions, without leaving out any; partitions take turns, so
-   * that none starves. A position below the earliest that is kept reads from the earliest.
+   * that none starves, also over the calls of one reader. A position below the earliest that is kept reads from the
+   * earliest; one above the end waits. No positions: waits.
    */
   read(stream: string, from: readonly PartitionPosition[], options: ReadOptions): Promise<StreamRecord[]>
 
@@ -45,7 +49,7 @@ export interface StreamPort {
     options: { readonly fromVersion: number; readonly limit: number },
   ): Promise<StreamRecord[]>
 
-  /** For every partition the position of the earliest record kept and the position that the next record will exceed or equal. */
+  /** For every partition the position of the earliest record kept, and one that the next record will equal or exceed; equal when it is empty. */
   bounds(stream: string): Promise<PartitionBounds[]>
 
   /** For every partition the first position appended at or after the time (epoch); `next` where there is none. */
@@ -55,11 +59,11 @@ export interface StreamPort {
    * Makes this process a member of a consumer group. Every partition belongs to at most one live member, and to one as
    * soon as there is one; members get even shares (they differ by at most one partition). Joining, leaving and
    * dying shift partitions. The engine keeps the membership alive by itself; a member that
-   * it does not hear from for `sessionMs` is dead. Resolves when the group knows the member; partitions come later.
+   * it does not hear from for `sessionMs` is dead. Resolves when the group knows the member; partitions come after that.
    */
   join(stream: string, group: string, options: JoinOptions): Promise<Membership>
 
-  /** The committed positions of a group; null for partitions without one. */
+  /** The committed positions of a group; null for partitions without one, and for a group that never was. */
   committed(stream: string, group: string): Promise<CommittedPosition[]>
 }
 
@@ -111,7 +115,7 @@ export interface StreamRecord {
   readonly position: number
   readonly key: string | undefined
   readonly body: string
-  /** Milliseconds since the epoch, by the engine's clock. */
+  /** Milliseconds since the epoch, by the engine's clock; never falls within a partition. */
   readonly appendedAt: number
   /** The number of this record among those of its key, from 1. Only for streams with `versions`. */
   readonly version: number | undefined
@@ -120,11 +124,11 @@ export interface StreamRecord {
 export interface JoinOptions {
   /** At least `limits.minSessionMs`. */
   readonly sessionMs: number
-  /** These partitions are this member's from now on. Calls never overlap with each other or with `revoked`. */
+  /** These partitions are this member's from now on. Calls never overlap with each other or with `revoked`. Must not throw. */
   assigned(partitions: readonly CommittedPosition[]): void
   /**
    * These partitions go to another member. The engine waits for the promise, at most `sessionMs`, before it gives them
-   * away: the time to finish, or abort, and to commit. With `lost` they are gone already (the session had expired).
+   * away: the time to finish, or abort, and to commit (a rejection counts as given back). With `lost` they are gone already (the session had expired).
    */
   revoked(partitions: readonly number[], lost: boolean): Promise<void>
   /** The membership cannot go on by itself (the server is gone for longer than it can wait). Called at most once. */
@@ -138,7 +142,7 @@ export interface Membership {
    * its positions in its own database this is advisory: it tells others how far the group is.
    */
   commit(positions: readonly PartitionPosition[]): Promise<CommitResult[]>
-  /** Calls `revoked` for what is held, waits for it, leaves. Idempotent. */
+  /** Calls `revoked` for what is held, if anything, waits for it at most `sessionMs`, leaves. Later commits are `stale`. Idempotent. */
   leave(): Promise<void>
 }
 
