@@ -27,7 +27,8 @@ export class Cluster {
   readonly options: ClusterOptions
   readonly #seeds: readonly Address[]
   readonly #links = new Map<string, Promise<Link>>()
-  readonly #private = new Set<Link>()
+  /** All that are open or being opened. */
+  readonly #open = new Set<Link>()
   readonly #topics = new Map<string, Topic>()
   readonly #refreshing = new Map<string, Promise<Topic>>()
   readonly #closing = new AbortController()
@@ -146,13 +147,11 @@ export class Cluster {
 
   /** A link for one user alone, who closes it. */
   async own(node: number, requestTimeoutMs: number): Promise<Link> {
-    const link = await this.#open(await this.#address(node), requestTimeoutMs)
-    this.#private.add(link)
-    return link
+    return await this.#connect(await this.#address(node), requestTimeoutMs)
   }
 
   async release(link: Link): Promise<void> {
-    this.#private.delete(link)
+    this.#open.delete(link)
     await link.close()
   }
 
@@ -170,21 +169,26 @@ export class Cluster {
     if (link && !link.closed && !moved) return link
     const current = this.#links.get(key)
     if (current !== undefined && current !== known) return await current
-    const opening = this.#open(address, patience)
+    const opening = this.#connect(address, patience)
     this.#links.set(key, opening)
     opening.catch(() => {
       if (this.#links.get(key) === opening) this.#links.delete(key)
     })
-    if (link) void link.close()
+    if (link) void this.release(link)
     return await opening
   }
 
-  async #open(address: Address, requestTimeoutMs: number): Promise<Link> {
+  async #connect(address: Address, requestTimeoutMs: number): Promise<Link> {
     if (this.closing.aborted) throw closedError()
-    const link = await Link.open(this.client, address, this.options, requestTimeoutMs)
-    if (!this.closing.aborted) return link
-    await link.close()
-    throw closedError()
+    const link = new Link(this.client, address, this.options, requestTimeoutMs)
+    this.#open.add(link)
+    try {
+      await link.open()
+      return link
+    } catch (thrown) {
+      this.#open.delete(link)
+      throw this.closing.aborted ? closedError() : thrown
+    }
   }
 
   /** Throws the Fault of an error code; 0 is none. */
@@ -220,11 +224,11 @@ export class Cluster {
     }
   }
 
-  /** The promise, or after `ms` a NETWORK fault: a broker that hangs holds nobody up. */
+  /** The promise, or after `ms` the last fault or SILENT: a broker that hangs holds nobody up. */
   async within<T>(promise: Promise<T>, ms: number, last?: Fault): Promise<T> {
     const late = Promise.withResolvers<never>()
     const cancel = systemClock.after(ms, () => {
-      late.reject(last ?? new Fault('NETWORK', `no answer within ${this.options.timeoutMs} ms`))
+      late.reject(last ?? new Fault('SILENT', `no answer within ${Math.round(ms)} ms`))
     })
     try {
       return await Promise.race([promise, late.promise])
@@ -250,9 +254,8 @@ export class Cluster {
 
   async close(): Promise<void> {
     this.#closing.abort()
-    const shared = await Promise.all([...this.#links.values()].map((link) => link.catch(() => undefined)))
-    await Promise.all([...shared, ...this.#private].map((link) => link?.close()))
+    await Promise.all([...this.#open].map((link) => link.close()))
+    this.#open.clear()
     this.#links.clear()
-    this.#private.clear()
   }
 }

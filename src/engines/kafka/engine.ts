@@ -25,16 +25,19 @@ export interface KafkaOptions extends EngineOptions, TopicOptions {
   readonly timeoutMs?: number
 }
 
+const newTopics = 'new topics'
+
 /** Connects to the cluster; the brokers named in the URL are asked for the others. Needs `@platformatic/kafka`. */
 export async function kafka(options: KafkaOptions): Promise<Engine> {
   const { seeds, shown, credentials } = parseUrl(options.url)
   checkOptions(options)
   const client = await loadClient()
   const sasl = options.sasl ?? credentials
+  const timeoutMs = options.timeoutMs ?? 15_000
   const cluster = new Cluster(client, seeds, {
     clientId: options.clientId ?? 'spillway',
-    connectTimeoutMs: 3000,
-    timeoutMs: options.timeoutMs ?? 15_000,
+    connectTimeoutMs: Math.min(3000, timeoutMs / 2),
+    timeoutMs,
     ...(options.tls ? { tls: options.tls === true ? {} : options.tls } : {}),
     ...(sasl === undefined ? {} : { sasl }),
   })
@@ -54,7 +57,7 @@ async function open(cluster: Cluster, options: KafkaOptions, url: string): Promi
   const hosts = new Set([...cluster.brokers.values()].map(({ host }) => host)).size
   const expected = { ...Object.fromEntries(broker), ...options.topicConfig }
   let durability = judge(
-    found('new topics', topics.replicas, hosts, {
+    found(newTopics, topics.replicas, hosts, {
       ...expected,
       'min.insync.replicas': String(topics.minInSync),
       'flush.messages': options.topicConfig?.['flush.messages'] ?? broker.get('log.flush.interval.messages'),
@@ -66,9 +69,13 @@ async function open(cluster: Cluster, options: KafkaOptions, url: string): Promi
     topics,
     minSessionMs: Number(broker.get('group.min.session.timeout.ms') ?? 6000),
     declared: (name, replicas, settings) => {
-      const own = judge(found(`topic ${name}`, replicas, hosts, Object.fromEntries(settings)))
+      const facts = found(`topic ${name}`, replicas, hosts, Object.fromEntries(settings))
+      const own = judge(facts)
       if (options.strict) requirePowerLoss(own)
-      durability = join(durability, own)
+      // Only what is weaker than expected is worth a word.
+      const asExpected = judge({ ...facts, what: newTopics })
+      if (asExpected.weaknesses.some((weakness) => !durability.weaknesses.includes(weakness)))
+        durability = join(durability, own)
     },
   })
   let closing: Promise<void> | undefined

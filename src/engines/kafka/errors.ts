@@ -1,7 +1,7 @@
 // What can go wrong with a broker, in one shape inside this folder, and its translation at the engine's edge.
 import { isSpillwayError, SpillwayError } from '../../core/errors.ts'
 
-/** A failed request. `id` is the name of Kafka's error code; NETWORK for what never became an answer. */
+/** A failed request. `id` is the name of Kafka's error code, or NETWORK, or SILENT: no answer in time. */
 export class Fault extends Error {
   readonly id: string
 
@@ -24,6 +24,7 @@ export class Fault extends Error {
 
 const passing: ReadonlySet<string> = new Set([
   'NETWORK',
+  'SILENT',
   'CORRUPT_MESSAGE',
   'UNKNOWN_TOPIC_OR_PARTITION',
   'UNKNOWN_TOPIC_ID',
@@ -50,6 +51,7 @@ const passing: ReadonlySet<string> = new Set([
 
 const ambiguous: ReadonlySet<string> = new Set([
   'NETWORK',
+  'SILENT',
   'NETWORK_EXCEPTION',
   'REQUEST_TIMED_OUT',
   'NOT_ENOUGH_REPLICAS_AFTER_APPEND',

@@ -1,6 +1,7 @@
 // One connection to one broker. A broker answers the requests of a connection one after the other, so whatever
 // may wait long (a long poll, a join) gets a link of its own.
 import type { Connection, ConnectionOptions } from '@platformatic/kafka'
+import { systemClock } from '../../core/clock.ts'
 import { asError } from '../../core/errors.ts'
 import type { Client } from './client.ts'
 import { Fault } from './errors.ts'
@@ -12,6 +13,7 @@ export interface Address {
 
 export interface LinkOptions {
   readonly clientId: string
+  /** For the connection; and again as long for the first answers. */
   readonly connectTimeoutMs: number
   readonly tls?: ConnectionOptions['tls']
   readonly sasl?: ConnectionOptions['sasl']
@@ -47,26 +49,15 @@ export class Link {
   readonly address: Address
   readonly #client: Client
   readonly #connection: Connection
+  readonly #handshakeMs: number
   #closed = false
 
-  private constructor(client: Client, address: Address, connection: Connection) {
+  constructor(client: Client, address: Address, options: LinkOptions, requestTimeoutMs: number) {
+    const { clientId, connectTimeoutMs, tls, sasl } = options
     this.#client = client
     this.address = address
-    this.#connection = connection
-    connection.on('close', () => {
-      this.#closed = true
-    })
-  }
-
-  /** Connects and makes sure that the broker speaks our versions. */
-  static async open(
-    client: Client,
-    address: Address,
-    options: LinkOptions,
-    requestTimeoutMs: number,
-  ): Promise<Link> {
-    const { clientId, connectTimeoutMs, tls, sasl } = options
-    const connection = new client.Connection(clientId, {
+    this.#handshakeMs = connectTimeoutMs
+    this.#connection = new client.Connection(clientId, {
       connectTimeout: connectTimeoutMs,
       requestTimeout: requestTimeoutMs,
       maxInflights: 64,
@@ -74,15 +65,23 @@ export class Link {
       ...(sasl === undefined ? {} : { sasl }),
     })
     // Without a listener an 'error' would be thrown out of the event loop; whoever waits learns of it by rejection.
-    connection.on('error', () => {})
-    const link = new Link(client, address, connection)
+    this.#connection.on('error', () => {})
+    this.#connection.on('close', () => {
+      this.#closed = true
+    })
+  }
+
+  /** Connects and makes sure that the broker speaks our versions. */
+  async open(): Promise<void> {
+    const silent = systemClock.after(2 * this.#handshakeMs, () => void this.close())
     try {
-      await connection.connect(address.host, address.port)
-      await link.#checkVersions()
-      return link
+      await this.#connection.connect(this.address.host, this.address.port)
+      await this.#checkVersions()
     } catch (thrown) {
-      await link.close()
-      throw link.#fault(thrown)
+      await this.close()
+      throw this.#fault(thrown)
+    } finally {
+      silent()
     }
   }
 

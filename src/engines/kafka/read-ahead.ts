@@ -29,9 +29,10 @@ export class Slot {
     this.next = position
   }
 
-  failed(fault: Fault): void {
+  /** `forMs`: how long it had been failing by then. */
+  failed(fault: Fault, forMs = 0): void {
     const now = Date.now()
-    if (this.fault === undefined) this.failingSince = now
+    if (this.fault === undefined) this.failingSince = now - forMs
     this.fault = fault
     this.retryAt = now + Math.min(20 * 2 ** this.failures++, 500)
   }

@@ -17,6 +17,8 @@ const maxFetchBytes = 8 * 1024 * 1024
 const maxPartBytes = 1024 * 1024
 /** The longest single poll: bounds how long a connection stays occupied after its reader went away. */
 const maxPollMs = 5000
+/** How long to wait for word of new leaders before the old ones are asked again. */
+const refreshMs = 1000
 
 export class StreamReader {
   readonly #cluster: Cluster
@@ -145,7 +147,7 @@ export class StreamReader {
       const { fault } = slot
       if (fault === undefined) continue
       const gone = fault.id === 'UNKNOWN_TOPIC_OR_PARTITION' && slot.failures > 6
-      const late = Date.now() - slot.failingSince > this.#cluster.options.timeoutMs
+      const late = Date.now() - slot.failingSince >= this.#cluster.options.timeoutMs
       if (fault.passing && !gone && !late) continue
       this.#ahead.remove(slot)
       throw fault
@@ -192,14 +194,13 @@ export class StreamReader {
 
   async #pollNode(stream: string, node: number, slots: readonly Slot[], waitMs: number): Promise<void> {
     const asked = slots.map(({ partition, next }) => ({ partition, next }))
+    const { timeoutMs } = this.#cluster.options
+    const start = Date.now()
     try {
       if (node < 0) throw new Fault('LEADER_NOT_AVAILABLE', `a partition of ${stream} has no leader`)
       const link = await this.#acquire(node)
-      const answer = await this.#fetch(link, stream, asked, {
-        waitMs,
-        maxBytes: maxFetchBytes,
-        maxPartBytes,
-      }).catch(async (thrown) => {
+      const asking = this.#fetch(link, stream, asked, { waitMs, maxBytes: maxFetchBytes, maxPartBytes })
+      const answer = await this.#cluster.within(asking, waitMs + timeoutMs).catch(async (thrown) => {
         await this.#cluster.release(link)
         throw thrown
       })
@@ -210,10 +211,11 @@ export class StreamReader {
         await this.#accept(slot, asked[index]!.next, parts.get(slot.partition))
     } catch (thrown) {
       const fault = thrown instanceof Fault ? thrown : new Fault('NETWORK', String(thrown), thrown)
-      for (const slot of slots) slot.failed(fault)
+      const failingMs = Math.max(0, Date.now() - start - waitMs)
+      for (const slot of slots) slot.failed(fault, failingMs)
     }
     if (slots.some((slot) => slot.fault !== undefined) && !this.#cluster.closing.aborted)
-      await this.#cluster.refresh(stream).catch(() => {})
+      await this.#cluster.within(this.#cluster.refresh(stream), refreshMs).catch(() => {})
     for (const slot of slots) {
       slot.fetching = false
       slot.wake()
@@ -259,7 +261,7 @@ export class StreamReader {
       if (!link.closed) return link
       await this.#cluster.release(link)
     }
-    return await this.#cluster.own(node, maxPollMs + 5000)
+    return await this.#cluster.own(node, 2 * maxPollMs + this.#cluster.options.timeoutMs)
   }
 }
 

@@ -1,0 +1,255 @@
+// What is particular to Kafka, on a real broker: what others see of our records, and we of theirs.
+import {
+  Admin,
+  Consumer,
+  ProduceAcks,
+  Producer,
+  stringDeserializers,
+  stringSerializers,
+} from '@platformatic/kafka'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type RunningServer, kafka as server } from '../../../test/servers/index.ts'
+import type { Engine } from '../../ports/engine.ts'
+import type { StreamPort } from '../../ports/stream.ts'
+import { kafka } from './engine.ts'
+
+const missing = await server.missing()
+const read = { maxRecords: 1000, maxBytes: 1e7, waitMs: 5000 }
+let names = 0
+const fresh = () => `broker-test-${++names}`
+
+describe.skipIf(missing)('a real broker', () => {
+  let broker: RunningServer
+  let engine: Engine
+  let stream: StreamPort
+  let admin: Admin
+  let brokers: string[]
+
+  beforeAll(async () => {
+    broker = await server.start()
+    brokers = [broker.url.slice('kafka://'.length)]
+    engine = await kafka({ url: broker.url })
+    stream = engine.stream!
+    admin = new Admin({ clientId: 'test', bootstrapBrokers: brokers })
+  })
+  afterAll(async () => {
+    await engine?.close()
+    await admin?.close()
+    await broker?.stop()
+  })
+
+  const producer = (transactionalId?: string) =>
+    new Producer({
+      clientId: 'test',
+      bootstrapBrokers: brokers,
+      serializers: stringSerializers,
+      ...(transactionalId === undefined ? {} : { transactionalId, idempotent: true }),
+    })
+
+  async function all(name: string, count: number): Promise<string[]> {
+    const found: string[] = []
+    let position = 0
+    while (found.length < count) {
+      const records = await stream.read(name, [{ partition: 0, position }], read)
+      if (records.length === 0) break
+      found.push(...records.map(({ body }) => body))
+      position = records.at(-1)!.position + 1
+    }
+    return found
+  }
+
+  test('others see a CloudEvent in structured mode: the key, the event as the value, the content type', async () => {
+    const name = fresh()
+    await stream.declare({ name, partitions: 1 })
+    const body = '{"specversion":"1.0","id":"1"}'
+    await stream.append(name, [{ partition: 0, key: 'customer-7', body }])
+    const consumer = new Consumer({
+      clientId: 'test',
+      groupId: 'others',
+      bootstrapBrokers: brokers,
+      deserializers: stringDeserializers,
+    })
+    const messages = await consumer.consume({ topics: [name], mode: 'earliest', autocommit: false })
+    for await (const message of messages) {
+      expect(message.key).toBe('customer-7')
+      expect(message.value).toBe(body)
+      expect([...message.headers]).toEqual([['content-type', 'application/cloudevents+json']])
+      break
+    }
+    await messages.close()
+    await consumer.close(true)
+  })
+
+  test.each(['gzip', 'snappy', 'lz4', 'zstd'] as const)(
+    'we read what others compressed with %s',
+    async (compression) => {
+      const name = fresh()
+      await stream.declare({ name, partitions: 1 })
+      const values = Array.from({ length: 300 }, (_, index) => `${index} `.repeat(50))
+      const other = producer()
+      await other.send({
+        messages: values.map((value) => ({ topic: name, partition: 0, value })),
+        acks: ProduceAcks.ALL,
+        compression,
+      })
+      await other.close()
+      expect(await all(name, 300)).toEqual(values)
+    },
+  )
+
+  test('of the transactions of others we see what was committed, and not past one that is open', async () => {
+    const name = fresh()
+    await stream.declare({ name, partitions: 1 })
+    const other = producer(`t-${name}`)
+    const send = (transaction: Awaited<ReturnType<typeof other.beginTransaction>>, value: string) =>
+      transaction.send({ messages: [{ topic: name, partition: 0, value }] })
+    const aborted = await other.beginTransaction()
+    await send(aborted, 'aborted')
+    await aborted.abort()
+    const committed = await other.beginTransaction()
+    await send(committed, 'committed')
+    await committed.commit()
+    expect(await all(name, 1)).toEqual(['committed'])
+    const open = await other.beginTransaction()
+    await send(open, 'open')
+    await stream.append(name, [{ partition: 0, body: 'behind it' }])
+    const [{ next } = { next: -1 }] = await stream.bounds(name)
+    expect(await stream.read(name, [{ partition: 0, position: next }], { ...read, waitMs: 0 })).toEqual([])
+    const waiting = stream.read(name, [{ partition: 0, position: next }], read)
+    await open.commit()
+    const found = [...(await waiting)]
+    while (found.length < 2)
+      found.push(...(await stream.read(name, [{ partition: 0, position: found.at(-1)!.position + 1 }], read)))
+    expect(found.map(({ body }) => body)).toEqual(['open', 'behind it'])
+    await other.close()
+  })
+
+  test("a topic's own limit counts, and nothing of the call is stored", async () => {
+    const name = fresh()
+    await admin.createTopics({
+      topics: [name],
+      partitions: 1,
+      replicas: 1,
+      configs: [{ name: 'max.message.bytes', value: '2000' }],
+    })
+    expect(await stream.declare({ name, partitions: 9 })).toEqual({ partitions: 1 })
+    const small = { partition: 0, body: 'x'.repeat(1000) }
+    const large = { partition: 0, body: 'x'.repeat(2000) }
+    await expect(stream.append(name, [small, large])).rejects.toMatchObject({ code: 'TOO_LARGE' })
+    // Each fits by itself, all of them are more than a batch may have: they go in several.
+    const result = await stream.append(name, Array(5).fill(small))
+    expect(result).toEqual({ status: 'appended', positions: [0, 1, 2, 3, 4] })
+  })
+
+  test('a limit that was lowered after we read it: batches shrink, a record too large is refused by name', async () => {
+    const name = fresh()
+    await stream.declare({ name, partitions: 1 })
+    await admin.incrementalAlterConfigs({
+      resources: [
+        {
+          resourceType: 2,
+          resourceName: name,
+          configs: [{ name: 'max.message.bytes', configOperation: 0, value: '3000' }],
+        },
+      ],
+    })
+    const bodies = Array.from({ length: 40 }, (_, index) => `${index}`.padEnd(700))
+    await expect
+      .poll(() => stream.append(name, [{ partition: 0, body: 'x'.repeat(5000) }]).catch((error) => error))
+      .toMatchObject({ code: 'TOO_LARGE' })
+    const start = (await stream.bounds(name))[0]!.next
+    await stream.append(
+      name,
+      bodies.map((body) => ({ partition: 0, body })),
+    )
+    const found: string[] = []
+    while (found.length < 40) {
+      const position = start + found.length
+      found.push(...(await stream.read(name, [{ partition: 0, position }], read)).map(({ body }) => body))
+    }
+    expect(found).toEqual(bodies)
+  })
+
+  test('a compacted topic is refused: it would lose records before they are read', async () => {
+    const name = fresh()
+    await admin.createTopics({
+      topics: [name],
+      partitions: 1,
+      replicas: 1,
+      configs: [{ name: 'cleanup.policy', value: 'compact' }],
+    })
+    await expect(stream.declare({ name, partitions: 1 })).rejects.toMatchObject({ code: 'CONFIGURATION' })
+  })
+
+  test('a topic whose name collides with another is refused, naming the reason', async () => {
+    const name = fresh()
+    await stream.declare({ name: `${name}.a`, partitions: 1 })
+    await expect(stream.declare({ name: `${name}_a`, partitions: 1 })).rejects.toMatchObject({
+      code: 'CONFIGURATION',
+      message: expect.stringContaining('collides'),
+    })
+  })
+
+  test('a group of a stream is the Kafka group group@stream, and others see what it committed', async () => {
+    const name = fresh()
+    await stream.declare({ name, partitions: 2 })
+    const assigned = Promise.withResolvers<void>()
+    const member = await stream.join(name, 'billing', {
+      sessionMs: 5000,
+      assigned: () => assigned.resolve(),
+      revoked: async () => {},
+      failed: assigned.reject,
+    })
+    await assigned.promise
+    await member.commit([{ partition: 1, position: 17 }])
+    const groupId = `billing@${name}`
+    const [group] = await admin.listConsumerGroupOffsets({ groups: [groupId] })
+    const committed = group!.topics.flatMap(({ partitions }) => partitions)
+    expect(committed.find(({ partitionIndex }) => partitionIndex === 1)?.committedOffset).toBe(17n)
+    expect((await admin.describeGroups({ groups: [groupId] })).get(groupId)).toMatchObject({
+      protocolType: 'consumer',
+      state: 'Stable',
+    })
+    await member.leave()
+  })
+
+  test('a session time that the broker does not take is an invalid option', async () => {
+    const name = fresh()
+    await stream.declare({ name, partitions: 1 })
+    const member = { sessionMs: 10, assigned() {}, revoked: async () => {}, failed() {} }
+    await expect(stream.join(name, 'g', member)).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+  })
+
+  test('one replica without flushing survives a process, and says so; strict wants more', async () => {
+    expect(engine.durability.level).toBe('process')
+    expect(engine.durability.weaknesses).toEqual([expect.stringContaining('one replica')])
+    await expect(kafka({ url: broker.url, strict: true })).rejects.toMatchObject({ code: 'DURABILITY' })
+  })
+
+  test('with flush.messages=1 a single broker is enough, unless a topic is set otherwise', async () => {
+    const strict = await kafka({ url: broker.url, strict: true, topicConfig: { 'flush.messages': '1' } })
+    try {
+      expect(strict.durability).toMatchObject({ level: 'power-loss', weaknesses: [] })
+      await strict.stream!.declare({ name: fresh(), partitions: 1 })
+      const older = fresh()
+      await stream.declare({ name: older, partitions: 1 })
+      await expect(strict.stream!.declare({ name: older, partitions: 1 })).rejects.toMatchObject({
+        code: 'DURABILITY',
+        message: expect.stringContaining(older),
+      })
+    } finally {
+      await strict.close()
+    }
+  })
+
+  test('more replicas than brokers cannot be had', async () => {
+    const greedy = await kafka({ url: broker.url, replicas: 3 })
+    try {
+      await expect(greedy.stream!.declare({ name: fresh(), partitions: 1 })).rejects.toMatchObject({
+        code: 'CONFIGURATION',
+      })
+    } finally {
+      await greedy.close()
+    }
+  })
+})
