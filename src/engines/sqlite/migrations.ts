@@ -26,9 +26,11 @@ CREATE TABLE queue_single (
   queue INTEGER NOT NULL,
   data BLOB NOT NULL
 );
--- Only messages that are leased (token > 0) or wait (token = 0) have a lease. Fresh ones are above the cursor.
+-- Only messages that are leased (token > 0) or wait (token = 0) have a lease; fresh ones are above the cursor. A row is
+-- a run of messages, so that those claimed together are one row; runs do not overlap.
 CREATE TABLE lease (
-  seq INTEGER PRIMARY KEY,
+  "first" INTEGER PRIMARY KEY,
+  "last" INTEGER NOT NULL,
   queue INTEGER NOT NULL,
   token INTEGER NOT NULL,
   due INTEGER NOT NULL,                  -- when the lease ends, or the waiting

@@ -16,7 +16,7 @@ import { maxBodyBytes, sizeOf } from './limits.ts'
 import { RecordReader } from './record.ts'
 import { closedError, type Pending, type Storage } from './storage.ts'
 import { WaitingRoom } from './waiting-room.ts'
-import { type ClaimedBytes, settleKind, type WriteOperation } from './wire.ts'
+import { type Answers, settleKind, type WriteOperation } from './wire.ts'
 
 type Of<Kind extends WriteOperation['kind']> = Extract<WriteOperation, { kind: Kind }>
 
@@ -28,7 +28,17 @@ const maxClaim = 10_000
 interface Channel {
   readonly id: number
   readonly room: WaitingRoom
-  readonly open: { turn: number; byKind: Partial<{ [Kind in MergedKind]: Pending<Of<Kind>> }> }
+  readonly open: {
+    turn: number
+    byKind: Partial<{ [Kind in MergedKind]: Pending<Of<Kind>> }>
+    claimed: Promise<Claimed> | undefined
+  }
+}
+
+/** What a merged claim brought: the messages of each caller, in their order, as far as there were any. */
+interface Claimed {
+  readonly callers: readonly ClaimedMessage[][]
+  readonly nextDue: number | null
 }
 
 type MergedKind = 'send' | 'claim' | 'settle' | 'extend'
@@ -92,33 +102,51 @@ export class SqliteQueue implements QueuePort {
     limit: number,
     leaseMs: number,
   ): Promise<{ found: ClaimedMessage[]; empty: boolean; nextDue: number | null }> {
-    const { operation, answer } = this.#merge(channel, 'claim', () => ({
-      kind: 'claim',
-      queue: channel.id,
-      wants: [],
-    }))
-    const mine = operation.wants.length / 2
-    operation.wants.push(limit, leaseMs)
-    const { grants, nextDue } = await answer
-    const grant = grants[mine]
-    if (grant === undefined) return { found: [], empty: true, nextDue }
+    const pending = this.#merge(channel, 'claim', () => ({ kind: 'claim', queue: channel.id, wants: [] }))
+    const { wants } = pending.operation
+    const mine = wants.length / 2
+    wants.push(limit, leaseMs)
+    // The callers of one operation share the reading of its answer.
+    if (mine === 0) channel.open.claimed = pending.answer.then((answer) => this.#messages(channel.id, answer))
+    const { callers, nextDue } = await channel.open.claimed!
+    const found = callers[mine]
+    if (found === undefined) return { found: [], empty: true, nextDue }
     channel.room.due(Date.now() + leaseMs)
-    return { found: this.#messages(channel.id, grant), empty: false, nextDue }
+    return { found, empty: false, nextDue }
   }
 
-  #messages(queue: number, { token, seqs, starts, data }: ClaimedBytes): ClaimedMessage[] {
+  #messages(queue: number, { claimed, nextDue }: Answers['claim']): Claimed {
+    const callers: ClaimedMessage[][] = []
     const reader = this.#reader
-    reader.start(data)
-    return seqs.map((seq, index) =>
-      reader.next((id, key, body) => ({
-        id,
-        key,
-        body,
-        starts: starts[index]!,
-        lease: `${queue}:${seq}:${token}`,
-        fencingToken: token,
-      })),
-    )
+    for (const { token, counts, runs, data } of claimed) {
+      reader.start(data)
+      let caller: ClaimedMessage[] = []
+      let next = 0
+      let left = 0
+      for (let i = 0; i < runs.length; i += 3) {
+        const end = runs[i]! + runs[i + 1]!
+        const starts = runs[i + 2]!
+        for (let seq = runs[i]!; seq < end; seq++) {
+          if (left === 0) {
+            caller = []
+            callers.push(caller)
+            left = counts[next++]!
+          }
+          left--
+          caller.push(
+            reader.next((id, key, body) => ({
+              id,
+              key,
+              body,
+              starts,
+              lease: `${queue}:${seq}:${token}`,
+              fencingToken: token,
+            })),
+          )
+        }
+      }
+    }
+    return { callers, nextDue }
   }
 
   async settle(queue: string, settlements: readonly Settlement[]): Promise<SettleResult[]> {
@@ -224,7 +252,7 @@ export class SqliteQueue implements QueuePort {
     const known = this.#channels.get(name)
     if (known !== undefined) return known
     const room = new WaitingRoom(this.#storage)
-    const channel: Channel = { id, room, open: { turn: -1, byKind: {} } }
+    const channel: Channel = { id, room, open: { turn: -1, byKind: {}, claimed: undefined } }
     this.#channels.set(name, channel)
     this.#byId.set(id, channel)
     return channel

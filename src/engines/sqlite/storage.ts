@@ -169,7 +169,6 @@ export class Storage {
     })
     this.#worker.postMessage('close')
     await closed
-    await this.#worker.terminate()
     this.#ended = closedError()
   }
 
@@ -212,9 +211,6 @@ export class Storage {
         return
       case 'notices':
         this.#events.notices(report.notices)
-        return
-      case 'closed':
-        this.#onClosed?.()
         return
     }
   }

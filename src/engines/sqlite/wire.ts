@@ -99,11 +99,14 @@ export type ReadOperation =
 
 export type Operation = WriteOperation | ReadOperation
 
-/** The messages of one claim: `data` has their records in this order. */
+/** Messages that were leased together, for one caller after the other. */
 export interface ClaimedBytes {
   readonly token: number
-  readonly seqs: number[]
-  readonly starts: number[]
+  /** How many of the messages are for each caller. */
+  readonly counts: readonly number[]
+  /** Triples: the first number of a run, how many follow each other, their starts. */
+  readonly runs: readonly number[]
+  /** Their records, in this order. */
   readonly data: Uint8Array
 }
 
@@ -129,8 +132,8 @@ export interface DeadBytes {
 export interface Answers {
   declareQueues: readonly number[]
   send: null
-  /** As many as there were wants, or fewer: the rest got nothing. `nextDue`: when to look again, if nothing happens. */
-  claim: { readonly grants: readonly ClaimedBytes[]; readonly nextDue: number | null }
+  /** Callers beyond those that are counted got nothing. `nextDue`: when to look again, if nothing happens. */
+  claim: { readonly claimed: readonly ClaimedBytes[]; readonly nextDue: number | null }
   /** 1 for settled, 0 for stale. */
   settle: readonly number[]
   extend: readonly number[]
@@ -210,7 +213,6 @@ export type Report =
     }
   | { readonly kind: 'wake'; readonly wake: Wake | null }
   | { readonly kind: 'notices'; readonly notices: readonly MemberNotice[] }
-  | { readonly kind: 'closed' }
 
 /** Where something may have become claimable or readable. Null in a report of its own: anywhere. */
 export interface Wake {

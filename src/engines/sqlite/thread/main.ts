@@ -108,7 +108,7 @@ function start(): void {
     clearTimeout(timer)
     wakeFiles.close()
     db.close()
-    report({ kind: 'closed' })
+    // Nothing is left that keeps this thread: it ends.
     port.close()
   })
 
@@ -128,7 +128,7 @@ function memoryOf(operations: readonly { kind: string }[], answers: readonly Ans
     const kind = operations[index]!.kind
     const parts =
       kind === 'claim'
-        ? (answer.ok as { grants: { data: Uint8Array }[] }).grants
+        ? (answer.ok as { claimed: { data: Uint8Array }[] }).claimed
         : kind === 'read' || kind === 'readKey'
           ? (answer.ok as { data: Uint8Array }[])
           : []

@@ -2,6 +2,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { type Spans, spanWidth } from '../wire.ts'
 import { BatchCache, type CachedBatch } from './batch-cache.ts'
+import type { Leases } from './leases.ts'
 import { forEachRow, type Slabs, spanAt } from './spans.ts'
 
 /** From here on sequence numbers are those of single messages. */
@@ -43,15 +44,15 @@ export class QueueLog {
   readonly #batchOf: StatementSync
   readonly #batchData: StatementSync
   readonly #ordinal: StatementSync
-  readonly #batchInUse: StatementSync
-  readonly #deleteBatch: StatementSync
+  readonly #deleteBatches: StatementSync
   readonly #lastSingle: StatementSync
   readonly #insertSingle: StatementSync
   readonly #singleData: StatementSync
-  readonly #deleteSingle: StatementSync
-  readonly #insertLease: StatementSync
+  readonly #deleteSingles: StatementSync
+  readonly #leases: Leases
 
-  constructor(db: DatabaseSync) {
+  constructor(db: DatabaseSync, leases: Leases) {
+    this.#leases = leases
     this.#queue = db.prepare('SELECT cursor, token FROM queue WHERE id = ?')
     this.#saveQueue = db.prepare('UPDATE queue SET cursor = ?, token = ? WHERE id = ?')
     this.#lastBatch = db.prepare(
@@ -76,15 +77,13 @@ export class QueueLog {
     )
     this.#batchData = db.prepare('SELECT data FROM queue_batch WHERE base = ?')
     this.#ordinal = db.prepare('SELECT ordinal FROM queue_batch WHERE base = ?')
-    this.#batchInUse = db.prepare('SELECT 1 FROM lease WHERE seq >= ? AND seq < ? LIMIT 1')
-    this.#deleteBatch = db.prepare('DELETE FROM queue_batch WHERE base = ?')
+    this.#deleteBatches = db.prepare(
+      'DELETE FROM queue_batch WHERE base >= ? AND base <= ? AND base + count <= ?',
+    )
     this.#lastSingle = db.prepare('SELECT max(seq) AS seq FROM queue_single')
     this.#insertSingle = db.prepare('INSERT INTO queue_single (seq, queue, data) VALUES (?, ?, ?)')
     this.#singleData = db.prepare('SELECT data FROM queue_single WHERE seq = ?')
-    this.#deleteSingle = db.prepare('DELETE FROM queue_single WHERE seq = ?')
-    this.#insertLease = db.prepare(
-      'INSERT INTO lease (seq, queue, token, due, starts) VALUES (?, ?, 0, ?, ?)',
-    )
+    this.#deleteSingles = db.prepare('DELETE FROM queue_single WHERE seq BETWEEN ? AND ?')
   }
 
   state(id: number): QueueState {
@@ -122,7 +121,7 @@ export class QueueLog {
     this.#nextSingle ??= Math.max(firstSingle, Number(this.#lastSingle.get()!.seq ?? 0) + 1)
     const seq = this.#nextSingle++
     this.#insertSingle.run(seq, state.id, data)
-    this.#insertLease.run(seq, state.id, due, starts)
+    this.#leases.add(state.id, { first: seq, last: seq, token: 0, due, starts })
     if (state.nextDue !== undefined) state.nextDue = Math.min(state.nextDue, due)
   }
 
@@ -163,25 +162,22 @@ export class QueueLog {
     return { base: Number(row.base), end: Number(row.end) }
   }
 
-  deleteSingle(seq: number): void {
-    this.#deleteSingle.run(seq)
+  deleteSingles(first: number, last: number): void {
+    this.#deleteSingles.run(first, last)
   }
 
-  /**
-   * Deletes the batches of messages whose leases are gone, if nothing else of them is left.
-   * `runs`: pairs of the first and last number of a run, ascending.
-   */
-  collect(state: QueueState, runs: readonly number[]): void {
-    let done = -1
-    for (let i = 0; i < runs.length; i += 2) {
-      for (let seq = Math.max(runs[i]!, done); seq <= runs[i + 1]!; seq = done) {
-        const batch = this.batchOf(seq)
-        done = batch.end
-        if (state.cursor < batch.end || this.#batchInUse.get(batch.base, batch.end) !== undefined) continue
-        this.#deleteBatch.run(batch.base)
-        this.#cache.delete(batch.base)
-      }
-    }
+  /** Deletes the batches of messages from `first` to `last`, whose leases are gone, if nothing else of them is left. */
+  collect(state: QueueState, first: number, last: number): void {
+    const head = this.batchOf(first)
+    const tail = last < head.end ? head : this.batchOf(last)
+    const from = this.#isDone(state, head, first, last) ? head.base : head.end
+    const end = this.#isDone(state, tail, first, last) ? tail.end : tail.base
+    if (from < end) this.#deleteBatches.run(from, end - 1, end)
+  }
+
+  #isDone(state: QueueState, { base, end }: Head, first: number, last: number): boolean {
+    if (first <= base && end - 1 <= last) return true
+    return end <= state.cursor && !this.#leases.anyIn(base, end)
   }
 
   /** How many messages of a queue were never handed out, from the running count that batches carry. */

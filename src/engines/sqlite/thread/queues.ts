@@ -1,55 +1,32 @@
 // The queues of the store: what each operation does to batches, leases and dead letters.
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
-import { offsetsOf } from '../record.ts'
 import { type Answers, type ClaimedBytes, settleKind, type WriteOperation } from '../wire.ts'
+import { Leases, type Run } from './leases.ts'
 import { firstSingle, QueueLog, type QueueState } from './queue-log.ts'
 import type { Part, Transaction } from './transaction.ts'
 
 /** A claim stops when it has as many bytes, so that its answer is bounded. */
 const claimBytes = 8 * 1024 * 1024
+const dueAtOnce = 256
 
 type Of<Kind extends WriteOperation['kind']> = Extract<WriteOperation, { kind: Kind }>
 
 export class Queues implements Part {
+  readonly #leases: Leases
   readonly #log: QueueLog
   readonly #declare: StatementSync
   readonly #find: StatementSync
-  readonly #due: StatementSync
-  readonly #firstDue: StatementSync
-  readonly #leaseRange: StatementSync
-  readonly #lease: StatementSync
-  readonly #heldInRange: StatementSync
-  readonly #endRange: StatementSync
-  readonly #held: StatementSync
-  readonly #end: StatementSync
-  readonly #wait: StatementSync
-  readonly #extend: StatementSync
   readonly #bury: StatementSync
   readonly #dead: StatementSync
   readonly #unbury: StatementSync
   readonly #deadAfter: StatementSync
-  readonly #countLeases: StatementSync
   readonly #countDead: StatementSync
 
   constructor(db: DatabaseSync) {
-    this.#log = new QueueLog(db)
+    this.#leases = new Leases(db)
+    this.#log = new QueueLog(db, this.#leases)
     this.#declare = db.prepare('INSERT INTO queue (name) VALUES (?) ON CONFLICT DO NOTHING')
     this.#find = db.prepare('SELECT id FROM queue WHERE name = ?')
-    this.#due = db.prepare('SELECT seq, starts FROM lease WHERE queue = ? AND due <= ? ORDER BY due LIMIT ?')
-    this.#firstDue = db.prepare('SELECT min(due) AS due FROM lease WHERE queue = ?')
-    this.#leaseRange = db.prepare(
-      `WITH RECURSIVE run (seq) AS (VALUES (?1) UNION ALL SELECT seq + 1 FROM run WHERE seq < ?2)
-       INSERT INTO lease (seq, queue, token, due, starts) SELECT seq, ?3, ?4, ?5, 1 FROM run`,
-    )
-    this.#lease = db.prepare('UPDATE lease SET token = ?, due = ?, starts = starts + 1 WHERE seq = ?')
-    this.#heldInRange = db.prepare(
-      'SELECT count(*) AS n FROM lease WHERE seq BETWEEN ? AND ? AND token = ? AND queue = ?',
-    )
-    this.#endRange = db.prepare('DELETE FROM lease WHERE seq BETWEEN ? AND ?')
-    this.#held = db.prepare('SELECT starts FROM lease WHERE seq = ? AND token = ? AND queue = ?')
-    this.#end = db.prepare('DELETE FROM lease WHERE seq = ? AND token = ? AND queue = ?')
-    this.#wait = db.prepare('UPDATE lease SET token = 0, due = ?, starts = ? WHERE seq = ?')
-    this.#extend = db.prepare('UPDATE lease SET due = ? WHERE seq = ? AND token = ? AND queue = ?')
     this.#bury = db.prepare(
       'INSERT INTO queue_dead (queue, reason, starts, died_at, data) VALUES (?, ?, ?, ?, ?)',
     )
@@ -58,10 +35,6 @@ export class Queues implements Part {
     this.#deadAfter = db.prepare(
       `SELECT handle, reason, starts, died_at AS diedAt, data FROM queue_dead
        WHERE queue = ? AND handle > ? ORDER BY handle LIMIT ?`,
-    )
-    this.#countLeases = db.prepare(
-      `SELECT coalesce(sum(token = 0 AND due > ?1), 0) AS delayed, coalesce(sum(token > 0 AND due > ?1), 0) AS leased,
-              coalesce(sum(due <= ?1), 0) AS ready FROM lease WHERE queue = ?2`,
     )
     this.#countDead = db.prepare('SELECT count(*) AS n FROM queue_dead WHERE queue = ?')
   }
@@ -88,7 +61,8 @@ export class Queues implements Part {
 
   claim({ queue, wants }: Of<'claim'>, { now }: Transaction): Answers['claim'] {
     const state = this.#log.state(queue)
-    const grants: ClaimedBytes[] = []
+    const claimed: ClaimedBytes[] = []
+    let served = 0
     for (let i = 0; i < wants.length; ) {
       // Callers that ask for the same lease time are served by the same statements, and share a fencing token.
       const leaseMs = wants[i + 1]!
@@ -98,66 +72,79 @@ export class Queues implements Part {
       const taking: Taking = {
         token: state.token + 1,
         due: now + leaseMs,
-        seqs: [],
-        starts: [],
-        pieces: [],
+        count: 0,
         bytes: 0,
+        runs: [],
+        pieces: [],
       }
       this.#takeDue(state, taking, limit, now)
       this.#takeFresh(state, taking, limit)
-      if (taking.seqs.length === 0) break
+      if (taking.count === 0) break
       state.token++
       state.changed = true
       if (state.nextDue !== undefined) state.nextDue = Math.min(state.nextDue, taking.due)
-      share(taking, limits, grants)
-      if (taking.seqs.length < limit) break
+      const counts = deal(taking.count, limits)
+      claimed.push({ token: taking.token, counts, runs: taking.runs, data: join(taking) })
+      served += counts.length
+      if (taking.count < limit) break
     }
-    // Who got nothing although there was something looks again at once.
-    const more = grants.length > 0 && grants.length < wants.length / 2 && this.#log.head(state) !== undefined
+    // Who got nothing although there is something looks again at once.
+    const more = served < wants.length / 2 && this.#log.head(state) !== undefined
     const nextDue = more ? now : this.#nextDue(state)
-    return { grants, nextDue: Number.isFinite(nextDue) ? nextDue : null }
+    return { claimed, nextDue: Number.isFinite(nextDue) ? nextDue : null }
   }
 
   /** Messages whose lease has ended, whose retry is due, or that were given back. */
   #takeDue(state: QueueState, taking: Taking, limit: number, now: number): void {
     if (this.#nextDue(state) > now) return
-    for (const row of this.#due.all(state.id, now, limit)) {
-      const seq = Number(row.seq)
-      const data = this.#log.record(seq)
-      if (taking.bytes > 0 && taking.bytes + data.length > claimBytes) break
-      this.#lease.run(taking.token, taking.due, seq)
-      taking.seqs.push(seq)
-      taking.starts.push(Number(row.starts) + 1)
-      taking.pieces.push(data)
-      taking.bytes += data.length
-    }
     state.nextDue = undefined
+    while (taking.count < limit && taking.bytes < claimBytes) {
+      // How large they are is known only when they are read: as many as would fit if they were like those before.
+      const room = claimBytes - taking.bytes
+      const fitting = taking.bytes === 0 ? 1 : Math.max(1, Math.floor((room * taking.count) / taking.bytes))
+      const few = Math.min(limit - taking.count, fitting, dueAtOnce)
+      const runs = this.#leases.claimDue(state.id, few, now, taking.token, taking.due)
+      for (const { first, last, starts } of runs) {
+        for (let seq = first; seq <= last; seq++) {
+          const data = this.#log.record(seq)
+          taking.pieces.push(data)
+          taking.bytes += data.length
+        }
+        taking.runs.push(first, last - first + 1, starts)
+        taking.count += last - first + 1
+      }
+      if (runs.length === 0) return
+    }
   }
 
-  /** Messages that were never handed out, from the cursor on. */
+  /** Messages that were never handed out, from the cursor on. Those that follow each other become one run. */
   #takeFresh(state: QueueState, taking: Taking, limit: number): void {
-    while (taking.seqs.length < limit && taking.bytes < claimBytes) {
+    const { token, due, runs } = taking
+    const before = runs.length
+    while (taking.count < limit && taking.bytes < claimBytes) {
       const head = this.#log.head(state)
-      if (head === undefined) return
+      if (head === undefined) break
       const { data, offsets } = this.#log.batch(head)
-      const first = state.cursor
-      const from = first - head.base
-      let to = Math.min(from + limit - taking.seqs.length, head.end - head.base)
+      const from = state.cursor - head.base
+      let to = Math.min(from + limit - taking.count, head.end - head.base)
       while (to > from + 1 && taking.bytes + offsets[to]! - offsets[from]! > claimBytes) to--
-      this.#leaseRange.run(first, head.base + to - 1, state.id, taking.token, taking.due)
-      for (let seq = first; seq < head.base + to; seq++) {
-        taking.seqs.push(seq)
-        taking.starts.push(1)
-      }
+      const last = runs.length - 3
+      if (last >= before && runs[last]! + runs[last + 1]! === state.cursor) runs[last + 1]! += to - from
+      else runs.push(state.cursor, to - from, 1)
+      taking.count += to - from
       taking.pieces.push(data.subarray(offsets[from]!, offsets[to]!))
       taking.bytes += offsets[to]! - offsets[from]!
       state.cursor = head.base + to
       state.changed = true
     }
+    for (let i = before; i < runs.length; i += 3) {
+      const first = runs[i]!
+      this.#leases.add(state.id, { first, last: first + runs[i + 1]! - 1, token, due, starts: 1 })
+    }
   }
 
   #nextDue(state: QueueState): number {
-    state.nextDue ??= (this.#firstDue.get(state.id)!.due as number | null) ?? Number.POSITIVE_INFINITY
+    state.nextDue ??= this.#leases.firstDue(state.id)
     return state.nextDue
   }
 
@@ -165,88 +152,76 @@ export class Queues implements Part {
     const { seqs, tokens, kinds } = operation
     const state = this.#log.state(operation.queue)
     const results = new Array<number>(seqs.length).fill(0)
-    const order = Array.from(seqs.keys()).sort((a, b) => seqs[a]! - seqs[b]! || a - b)
-    const freed: number[] = []
-    for (let i = 0; i < order.length; ) {
-      const first = order[i]!
-      let next = i + 1
-      // Messages that were claimed together are mostly done together: one statement ends a run of them.
-      if (kinds[first] === settleKind.done && seqs[first]! < firstSingle && tokens[first]! > 0)
-        while (
-          next < order.length &&
-          seqs[order[next]!] === seqs[order[next - 1]!]! + 1 &&
-          tokens[order[next]!] === tokens[first] &&
-          kinds[order[next]!] === settleKind.done
+    const freed = new Freed((first, last) => this.#log.collect(state, first, last))
+    for (const indexes of runsOf(seqs, (a, b) => tokens[a] === tokens[b] && kinds[a] === kinds[b])) {
+      const [first, last] = [indexes[0]!, indexes[indexes.length - 1]!]
+      let next = 0
+      for (const run of this.#leases.takeOut(state.id, seqs[first]!, seqs[last]!, tokens[first]!)) {
+        while (seqs[indexes[next]!]! < run.first) next++
+        const settled = indexes.slice(next, next + run.last - run.first + 1)
+        for (const index of settled) results[index] = 1
+        this.#end(
+          state,
+          run,
+          kinds[first]!,
+          settled.map((index) => operation.arguments[index]!),
+          transaction,
+          freed,
         )
-          next++
-      const last = order[next - 1]!
-      if (next - i > 1 && this.#holdsAll(state, seqs[first]!, seqs[last]!, tokens[first]!)) {
-        this.#endRange.run(seqs[first]!, seqs[last]!)
-        for (; i < next; i++) results[order[i]!] = 1
-        freed.push(seqs[first]!, seqs[last]!)
-        continue
       }
-      for (; i < next; i++)
-        results[order[i]!] = this.#settleOne(state, operation, order[i]!, freed, transaction)
     }
-    this.#log.collect(state, freed)
+    freed.flush()
     return results
   }
 
-  #holdsAll(state: QueueState, first: number, last: number, token: number): boolean {
-    return Number(this.#heldInRange.get(first, last, token, state.id)!.n) === last - first + 1
-  }
-
-  #settleOne(
+  /** What becomes of messages that were taken out of their leases, one argument for each. */
+  #end(
     state: QueueState,
-    operation: Of<'settle'>,
-    index: number,
-    freed: number[],
-    transaction: Transaction,
-  ): number {
-    const seq = operation.seqs[index]!
-    const token = operation.tokens[index]!
-    const kind = operation.kinds[index]!
-    const argument = operation.arguments[index]
-    const single = seq >= firstSingle
-    if (token <= 0) return 0
-    if (kind === settleKind.done) {
-      if (Number(this.#end.run(seq, token, state.id).changes) === 0) return 0
-      if (single) this.#log.deleteSingle(seq)
-      else freed.push(seq, seq)
-      return 1
+    run: Run,
+    kind: number,
+    given: readonly (number | string | null)[],
+    { now, wakeQueues }: Transaction,
+    freed: Freed,
+  ): void {
+    const single = run.first >= firstSingle
+    if (kind === settleKind.release) {
+      this.#leases.add(state.id, { ...run, token: 0, due: now, starts: run.starts - 1 })
+      state.nextDue = Math.min(this.#nextDue(state), now)
+      wakeQueues.add(state.id)
+      return
     }
-    const held = this.#held.get(seq, token, state.id)
-    if (held === undefined) return 0
-    const starts = Number(held.starts)
-    if (kind === settleKind.release || (kind === settleKind.retry && single)) {
-      const due = kind === settleKind.release ? transaction.now : transaction.now + Number(argument)
-      this.#wait.run(due, kind === settleKind.release ? starts - 1 : starts, seq)
-      if (state.nextDue !== undefined) state.nextDue = Math.min(state.nextDue, due)
-      transaction.wakeQueues.add(state.id)
-      return 1
+    for (let seq = run.first; seq <= run.last && kind !== settleKind.done; seq++) {
+      const argument = given[seq - run.first]
+      if (kind === settleKind['dead-letter']) {
+        this.#bury.run(state.id, String(argument), run.starts, now, this.#log.record(seq))
+        continue
+      }
+      const due = now + Number(argument)
+      // A message that waits gets a row of its own: a batch is not kept for one that fails again and again.
+      if (single) this.#leases.add(state.id, { ...run, first: seq, last: seq, token: 0, due })
+      else this.#log.addSingle(state, this.#log.record(seq), due, run.starts)
+      state.nextDue = Math.min(this.#nextDue(state), due)
+      wakeQueues.add(state.id)
     }
-    const data = this.#log.record(seq)
-    // A message that waits gets a row of its own: a batch is not kept for one that fails again and again.
-    if (kind === settleKind.retry) {
-      this.#log.addSingle(state, data, transaction.now + Number(argument), starts)
-      transaction.wakeQueues.add(state.id)
-    } else this.#bury.run(state.id, String(argument), starts, transaction.now, data)
-    this.#end.run(seq, token, state.id)
-    if (single) this.#log.deleteSingle(seq)
-    else freed.push(seq, seq)
-    return 1
+    if (!single) freed.add(run.first, run.last)
+    else if (kind !== settleKind.retry) this.#log.deleteSingles(run.first, run.last)
   }
 
   extend({ queue, seqs, tokens, leasesMs }: Of<'extend'>, { now }: Transaction): number[] {
     const state = this.#log.state(queue)
-    return seqs.map((seq, index) => {
-      const due = now + leasesMs[index]!
-      const token = tokens[index]!
-      if (token <= 0 || Number(this.#extend.run(due, seq, token, queue).changes) === 0) return 0
-      if (state.nextDue !== undefined) state.nextDue = Math.min(state.nextDue, due)
-      return 1
-    })
+    const results = new Array<number>(seqs.length).fill(0)
+    for (const indexes of runsOf(seqs, (a, b) => tokens[a] === tokens[b] && leasesMs[a] === leasesMs[b])) {
+      const [first, last] = [indexes[0]!, indexes[indexes.length - 1]!]
+      const due = now + leasesMs[first]!
+      let next = 0
+      for (const run of this.#leases.takeOut(queue, seqs[first]!, seqs[last]!, tokens[first]!)) {
+        this.#leases.add(queue, { ...run, due })
+        state.nextDue = Math.min(this.#nextDue(state), due)
+        while (seqs[indexes[next]!]! < run.first) next++
+        for (let seq = run.first; seq <= run.last; seq++) results[indexes[next++]!] = 1
+      }
+    }
+    return results
   }
 
   redrive({ queue, handles }: Of<'redrive'>, transaction: Transaction): number {
@@ -264,11 +239,11 @@ export class Queues implements Part {
   }
 
   count(queue: number, now: number): Answers['count'] {
-    const leases = this.#countLeases.get(now, queue)!
+    const { ready, delayed, leased } = this.#leases.count(queue, now)
     return {
-      ready: Number(leases.ready) + this.#log.fresh(queue),
-      delayed: Number(leases.delayed),
-      leased: Number(leases.leased),
+      ready: ready + this.#log.fresh(queue),
+      delayed,
+      leased,
       dead: Number(this.#countDead.get(queue)!.n),
     }
   }
@@ -290,33 +265,76 @@ export class Queues implements Part {
 interface Taking {
   readonly token: number
   readonly due: number
-  readonly seqs: number[]
-  readonly starts: number[]
+  count: number
+  bytes: number
+  /** As in the answer. */
+  readonly runs: number[]
   /** Their records, one or many in a piece, in the same order. */
   readonly pieces: Uint8Array[]
-  bytes: number
 }
 
-/** Deals the messages out to the callers, in one piece of memory, which is handed over instead of copied. */
-function share(taking: Taking, limits: readonly number[], grants: ClaimedBytes[]): void {
-  const { token, seqs, starts, pieces, bytes } = taking
+/** How many each caller gets: the first ones what they asked for. */
+function deal(count: number, limits: readonly number[]): number[] {
+  const counts: number[] = []
+  for (let i = 0, left = count; left > 0; i++) {
+    const share = Math.min(left, limits[i]!)
+    counts.push(share)
+    left -= share
+  }
+  return counts
+}
+
+/** All records in one piece of memory of their own, which is handed over to the caller's thread instead of copied. */
+function join({ bytes, pieces }: Taking): Uint8Array {
   const memory = new Uint8Array(bytes)
   let at = 0
   for (const piece of pieces) {
     memory.set(piece, at)
     at += piece.length
   }
-  const offsets = limits.length === 1 ? undefined : offsetsOf(memory, seqs.length)
-  let from = 0
-  for (const limit of limits) {
-    const to = Math.min(from + limit, seqs.length)
-    if (to === from) return
-    grants.push({
-      token,
-      seqs: seqs.slice(from, to),
-      starts: starts.slice(from, to),
-      data: offsets === undefined ? memory : memory.subarray(offsets[from]!, offsets[to]!),
-    })
-    from = to
+  return memory
+}
+
+/**
+ * The indexes of numbers, in the order of the numbers, cut into runs of numbers that follow each other and are alike.
+ * The same number twice starts a new run.
+ */
+function runsOf(seqs: readonly number[], alike: (a: number, b: number) => boolean): number[][] {
+  const order = Array.from(seqs.keys()).sort((a, b) => seqs[a]! - seqs[b]! || a - b)
+  const runs: number[][] = []
+  let run: number[] = []
+  for (const index of order) {
+    const last = run[run.length - 1]
+    if (last === undefined || seqs[index] !== seqs[last]! + 1 || !alike(index, last)) {
+      run = []
+      runs.push(run)
+    }
+    run.push(index)
+  }
+  return runs
+}
+
+/** Joins runs that follow each other, so that batches of which each frees a part are looked at once. */
+class Freed {
+  readonly #collect: (first: number, last: number) => void
+  #first = 0
+  #last = -1
+
+  constructor(collect: (first: number, last: number) => void) {
+    this.#collect = collect
+  }
+
+  add(first: number, last: number): void {
+    if (first !== this.#last + 1) {
+      this.flush()
+      this.#first = first
+    }
+    this.#last = last
+  }
+
+  flush(): void {
+    if (this.#last >= this.#first) this.#collect(this.#first, this.#last)
+    this.#last = -1
+    this.#first = 0
   }
 }

@@ -1,0 +1,113 @@
+// Leases, kept as runs: messages that follow each other and were claimed together have one row, until some of them end
+// or are extended apart from the others. Claiming a thousand messages writes one row, and so does settling them.
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
+
+/** Messages `first` to `last` of a queue. `token` is above 0 while they are leased, 0 while they wait until `due`. */
+export interface Run {
+  readonly first: number
+  readonly last: number
+  readonly token: number
+  readonly due: number
+  readonly starts: number
+}
+
+interface RunRow extends Run {
+  readonly queue: number
+}
+
+export class Leases {
+  readonly #insert: StatementSync
+  readonly #at: StatementSync
+  readonly #delete: StatementSync
+  readonly #shorten: StatementSync
+  readonly #dueBy: StatementSync
+  readonly #firstDue: StatementSync
+  readonly #renew: StatementSync
+  readonly #before: StatementSync
+  readonly #count: StatementSync
+
+  constructor(db: DatabaseSync) {
+    this.#insert = db.prepare(
+      'INSERT INTO lease ("first", "last", queue, token, due, starts) VALUES (?, ?, ?, ?, ?, ?)',
+    )
+    this.#at = db.prepare(
+      `SELECT "first", "last", queue, token, due, starts FROM lease WHERE "first" <= ? ORDER BY "first" DESC LIMIT 1`,
+    )
+    this.#delete = db.prepare('DELETE FROM lease WHERE "first" = ?')
+    this.#shorten = db.prepare('UPDATE lease SET "last" = ? WHERE "first" = ?')
+    this.#dueBy = db.prepare(
+      `SELECT "first", "last", token, due, starts FROM lease WHERE queue = ? AND due <= ? ORDER BY due LIMIT ?`,
+    )
+    this.#firstDue = db.prepare('SELECT min(due) AS due FROM lease WHERE queue = ?')
+    this.#renew = db.prepare('UPDATE lease SET token = ?, due = ?, starts = ? WHERE "first" = ?')
+    this.#before = db.prepare('SELECT "last" FROM lease WHERE "first" < ? ORDER BY "first" DESC LIMIT 1')
+    this.#count = db.prepare(
+      `SELECT coalesce(sum(("last" - "first" + 1) * (due <= ?1)), 0) AS ready,
+              coalesce(sum(("last" - "first" + 1) * (token = 0 AND due > ?1)), 0) AS delayed,
+              coalesce(sum(("last" - "first" + 1) * (token > 0 AND due > ?1)), 0) AS leased
+       FROM lease WHERE queue = ?2`,
+    )
+  }
+
+  add(queue: number, { first, last, token, due, starts }: Run): void {
+    this.#insert.run(first, last, queue, token, due, starts)
+  }
+
+  /**
+   * Takes the messages from `first` to `last` out of their leases, as far as these have the token, and returns the pieces
+   * in ascending order. What is not in them is stale.
+   */
+  takeOut(queue: number, first: number, last: number, token: number): Run[] {
+    const pieces: Run[] = []
+    for (let from = first; from <= last; ) {
+      const row = this.#at.get(from) as unknown as RunRow | undefined
+      if (row === undefined || row.last < from || row.token !== token || row.queue !== queue || token <= 0) {
+        from++
+        continue
+      }
+      const to = Math.min(last, row.last)
+      if (row.first === from) this.#delete.run(row.first)
+      else this.#shorten.run(from - 1, row.first)
+      if (to < row.last) this.add(queue, { ...row, first: to + 1 })
+      pieces.push({ first: from, last: to, token, due: row.due, starts: row.starts })
+      from = to + 1
+    }
+    return pieces
+  }
+
+  /** Gives up to `limit` messages of due runs to a new lease, and returns them as they are now. */
+  claimDue(queue: number, limit: number, now: number, token: number, due: number): Run[] {
+    const claimed: Run[] = []
+    let left = limit
+    for (const row of this.#dueBy.all(queue, now, limit) as unknown as Run[]) {
+      if (left === 0) break
+      const last = Math.min(row.last, row.first + left - 1)
+      const run = { first: row.first, last, token, due, starts: row.starts + 1 }
+      if (last === row.last) this.#renew.run(token, due, run.starts, row.first)
+      else {
+        this.#delete.run(row.first)
+        this.add(queue, run)
+        this.add(queue, { ...row, first: last + 1 })
+      }
+      claimed.push(run)
+      left -= last - row.first + 1
+    }
+    return claimed
+  }
+
+  /** When the first lease or waiting of the queue ends; infinity without any. */
+  firstDue(queue: number): number {
+    return (this.#firstDue.get(queue)!.due as number | null) ?? Number.POSITIVE_INFINITY
+  }
+
+  /** Whether any message from `first` up to `end` has a lease or waits. */
+  anyIn(first: number, end: number): boolean {
+    const row = this.#before.get(end)
+    return row !== undefined && Number(row.last) >= first
+  }
+
+  count(queue: number, now: number): { ready: number; delayed: number; leased: number } {
+    const row = this.#count.get(now, queue)!
+    return { ready: Number(row.ready), delayed: Number(row.delayed), leased: Number(row.leased) }
+  }
+}
