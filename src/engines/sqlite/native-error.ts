@@ -44,6 +44,17 @@ export function isNative(thrown: unknown): boolean {
 export function failureOf(thrown: unknown, path: string): Failure {
   if (thrown instanceof SpillwayError) return dismantle(thrown)
   const native = asError(thrown).message
+  const system = thrown as NodeJS.ErrnoException
+  if (system?.syscall !== undefined) {
+    const code = system.code === 'ENOSPC' ? 'STORE_FULL' : 'ENGINE_FAILED'
+    return { code, what: `${path} cannot be used: ${native}.`, details: { path, native }, native }
+  }
+  if (!isNative(thrown))
+    return {
+      code: 'INTERNAL',
+      what: `The storage of ${path} failed: ${native}.`,
+      native: asError(thrown).stack ?? native,
+    }
   const details = { path, native }
   switch (codeOf(thrown)) {
     case primary.BUSY:

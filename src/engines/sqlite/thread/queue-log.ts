@@ -152,13 +152,14 @@ export class QueueLog {
   /** The bytes of one message, valid until the next call. */
   record(seq: number): Uint8Array {
     if (seq >= firstSingle) return this.#singleData.get(seq)!.data as Uint8Array
-    const head = this.batchOf(seq)
+    const head = this.#batchAt(seq)!
     const { data, offsets } = this.batch(head)
     return data.subarray(offsets[seq - head.base]!, offsets[seq - head.base + 1]!)
   }
 
-  batchOf(seq: number): Head {
-    const row = this.#batchOf.get(seq)!
+  #batchAt(seq: number): Head | undefined {
+    const row = this.#batchOf.get(seq)
+    if (row === undefined || Number(row.end) <= seq) return undefined
     return { base: Number(row.base), end: Number(row.end) }
   }
 
@@ -168,10 +169,11 @@ export class QueueLog {
 
   /** Deletes the batches of messages from `first` to `last`, whose leases are gone, if nothing else of them is left. */
   collect(state: QueueState, first: number, last: number): void {
-    const head = this.batchOf(first)
-    const tail = last < head.end ? head : this.batchOf(last)
-    const from = this.#isDone(state, head, first, last) ? head.base : head.end
-    const end = this.#isDone(state, tail, first, last) ? tail.end : tail.base
+    const head = this.#batchAt(first)
+    const tail = this.#batchAt(last)
+    // Without a batch: it was deleted with messages that ended in the same call.
+    const from = head === undefined ? first : this.#isDone(state, head, first, last) ? head.base : head.end
+    const end = tail === undefined ? last + 1 : this.#isDone(state, tail, first, last) ? tail.end : tail.base
     if (from < end) this.#deleteBatches.run(from, end - 1, end)
   }
 

@@ -152,7 +152,7 @@ export class Queues implements Part {
     const { seqs, tokens, kinds } = operation
     const state = this.#log.state(operation.queue)
     const results = new Array<number>(seqs.length).fill(0)
-    const freed = new Freed((first, last) => this.#log.collect(state, first, last))
+    const freed = new Freed()
     for (const indexes of runsOf(seqs, (a, b) => tokens[a] === tokens[b] && kinds[a] === kinds[b])) {
       const [first, last] = [indexes[0]!, indexes[indexes.length - 1]!]
       let next = 0
@@ -170,7 +170,8 @@ export class Queues implements Part {
         )
       }
     }
-    freed.flush()
+    // Only now: until here messages of these batches are read.
+    for (const { first, last } of freed.runs) this.#log.collect(state, first, last)
     return results
   }
 
@@ -316,25 +317,11 @@ function runsOf(seqs: readonly number[], alike: (a: number, b: number) => boolea
 
 /** Joins runs that follow each other, so that batches of which each frees a part are looked at once. */
 class Freed {
-  readonly #collect: (first: number, last: number) => void
-  #first = 0
-  #last = -1
-
-  constructor(collect: (first: number, last: number) => void) {
-    this.#collect = collect
-  }
+  readonly runs: { readonly first: number; last: number }[] = []
 
   add(first: number, last: number): void {
-    if (first !== this.#last + 1) {
-      this.flush()
-      this.#first = first
-    }
-    this.#last = last
-  }
-
-  flush(): void {
-    if (this.#last >= this.#first) this.#collect(this.#first, this.#last)
-    this.#last = -1
-    this.#first = 0
+    const previous = this.runs[this.runs.length - 1]
+    if (previous?.last === first - 1) previous.last = last
+    else this.runs.push({ first, last })
   }
 }
