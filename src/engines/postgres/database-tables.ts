@@ -166,8 +166,10 @@ begin
 end $$;
 
 -- Numbers are given in the order of insertion among what is visible now. A row that is committed later gets a later one.
-create function ${schema}.take(p_holder text, p_kind text, p_name text, p_limit int)
-returns table (sequence bigint, message_id text, key text, body text) language plpgsql ${functionSettings} as $$
+-- p_sequence and p_id: below them no row of the destination is worth a look, numbered or not.
+create function ${schema}.take(
+  p_holder text, p_kind text, p_name text, p_limit int, p_sequence bigint, p_id bigint
+) returns table (id bigint, sequence bigint, message_id text, key text, body text) language plpgsql ${functionSettings} as $$
 declare
   base bigint;
   given bigint;
@@ -175,20 +177,24 @@ begin
   select r.next_sequence into base from ${schema}.relay r
     where r.holder = p_holder and r.expires_at > clock_timestamp() for update;
   if not found then return; end if;
-  with unnumbered as (
-    select t.id, base - 1 + row_number() over (order by t.id) as number from (
-      select o.id, o.sequence from ${schema}.outbox o
-      where o.kind = p_kind and o.name = p_name order by o.sequence, o.id limit p_limit
-    ) t where t.sequence is null
-  ), numbered as (
+  with numbered as (
+    select 1 from ${schema}.outbox o
+    where o.kind = p_kind and o.name = p_name and o.sequence >= p_sequence order by o.sequence limit p_limit
+  ), unnumbered as (
+    select u.id, base - 1 + row_number() over (order by u.id) as number from (
+      select o.id from ${schema}.outbox o
+      where o.kind = p_kind and o.name = p_name and o.sequence is null and o.id >= p_id
+      order by o.id limit p_limit - (select count(*) from numbered)
+    ) u
+  ), written as (
     update ${schema}.outbox o set sequence = u.number from unnumbered u where o.id = u.id returning 1
   )
-  select count(*) into given from numbered;
+  select count(*) into given from written;
   if given > 0 then
     update ${schema}.relay r set next_sequence = base + given;
   end if;
-  return query select o.sequence, o.message_id, o.key, o.body from ${schema}.outbox o
-    where o.kind = p_kind and o.name = p_name and o.sequence is not null order by o.sequence limit p_limit;
+  return query select o.id, o.sequence, o.message_id, o.key, o.body from ${schema}.outbox o
+    where o.kind = p_kind and o.name = p_name and o.sequence >= p_sequence order by o.sequence limit p_limit;
 end $$;
 `
 

@@ -2,15 +2,34 @@
 import type { Destination, OutboxPort, OutboxRow } from '../../ports/database.ts'
 import { int8Array, textArray } from './arrays.ts'
 import type { Connection, Statement } from './connection.ts'
+import { ScanBound } from './scan-bound.ts'
 import { legible } from './text.ts'
 
-type StatementName = 'lock' | 'unlock' | 'pending' | 'take' | 'remove' | 'setAside' | 'count'
+type StatementName =
+  | 'lock'
+  | 'unlock'
+  | 'pending'
+  | 'stillPending'
+  | 'newest'
+  | 'take'
+  | 'remove'
+  | 'setAside'
+  | 'count'
 
 interface TakenRow {
+  readonly id: number
   readonly sequence: number
   readonly message_id: string
   readonly key: string | null
   readonly body: string
+}
+
+/** A destination, and where the scans for its rows may begin (`scan-bound.ts`). */
+interface Lane {
+  readonly destination: Destination
+  readonly scan: ScanBound
+  /** The lowest sequence that was there when rows were taken last: new ones are higher. */
+  sequence: number
 }
 
 function statements(schema: string): Record<StatementName, Statement> {
@@ -30,7 +49,13 @@ where (holder is null or holder = $1 or expires_at < clock_timestamp()) and ${no
   ) next
 )
 select kind, name from found`,
-    take: `select sequence::float8, message_id, key, body from ${schema}.take($1, $2, $3, $4) order by sequence`,
+    stillPending: `select k.kind, k.name from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) k(kind, name, sequence, id)
+where exists (select from ${schema}.outbox o where o.kind = k.kind and o.name = k.name and o.sequence >= k.sequence)
+  or exists (select from ${schema}.outbox o where o.kind = k.kind and o.name = k.name and o.sequence is null and o.id >= k.id)
+union
+select n.kind, n.name from (select kind, name from ${schema}.outbox where id >= $5 order by id limit 10000) n`,
+    newest: `select last_value::float8 as id from ${schema}.outbox_id_seq`,
+    take: `select id::float8, sequence::float8, message_id, key, body from ${schema}.take($1, $2, $3, $4, $5, $6) order by sequence`,
     remove: `delete from ${schema}.outbox o using unnest($1::text[], $2::text[], $3::bigint[]) r(kind, name, sequence)
 where o.kind = r.kind and o.name = r.name and o.sequence = r.sequence and ${notFlushed}`,
     setAside: `with gone as (
@@ -50,6 +75,8 @@ export class PostgresOutbox implements OutboxPort {
   readonly producerId: string
   readonly #connection: Connection
   readonly #sql: Record<StatementName, Statement>
+  readonly #lanes = new Map<string, Lane>()
+  readonly #scan = new ScanBound()
 
   constructor(connection: Connection, schema: string, producerId: string) {
     this.#connection = connection
@@ -66,18 +93,33 @@ export class PostgresOutbox implements OutboxPort {
   }
 
   async pending(): Promise<Destination[]> {
-    return await this.#connection.run<Destination>(this.#sql.pending, [])
+    const startedAt = performance.now()
+    const from = this.#scan.begin()
+    const newest = (await this.#connection.run<{ id: number }>(this.#sql.newest, []))[0]!.id
+    const found =
+      from === 0
+        ? await this.#connection.run<Destination>(this.#sql.pending, [])
+        : await this.#stillPending(from)
+    this.#scan.done(from, performance.now() - startedAt, newest)
+    return found
   }
 
   async take(holder: string, destination: Destination, limit: number): Promise<OutboxRow[]> {
     const { kind, name } = destination
-    const rows = await this.#connection.run<TakenRow>(this.#sql.take, [holder, kind, name, limit])
-    return rows.map(({ sequence, message_id, key, body }) => ({
-      sequence,
+    const startedAt = performance.now()
+    const lane = this.#lane(destination)
+    const from = lane.scan.begin()
+    const sequence = from === 0 ? 0 : lane.sequence
+    const values = [holder, kind, name, limit, sequence, from]
+    const rows = await this.#connection.run<TakenRow>(this.#sql.take, values)
+    lane.scan.done(from, performance.now() - startedAt, Math.max(0, ...rows.map(({ id }) => id)))
+    lane.sequence = Math.max(sequence, rows[0]?.sequence ?? 0)
+    return rows.map((row) => ({
+      sequence: row.sequence,
       destination: { kind, name },
-      id: message_id,
-      key: key ?? undefined,
-      body,
+      id: row.message_id,
+      key: row.key ?? undefined,
+      body: row.body,
     }))
   }
 
@@ -98,5 +140,26 @@ export class PostgresOutbox implements OutboxPort {
   async count(): Promise<{ readonly waiting: number; readonly setAside: number }> {
     const rows = await this.#connection.run<{ waiting: number; aside: number }>(this.#sql.count, [])
     return { waiting: rows[0]!.waiting, setAside: rows[0]!.aside }
+  }
+
+  #lane(destination: Destination): Lane {
+    const name = `${destination.kind} ${destination.name}`
+    let lane = this.#lanes.get(name)
+    if (lane === undefined) {
+      lane = { destination, scan: new ScanBound(), sequence: 0 }
+      this.#lanes.set(name, lane)
+    }
+    return lane
+  }
+
+  #stillPending(from: number): Promise<Destination[]> {
+    const lanes = [...this.#lanes.values()]
+    return this.#connection.run<Destination>(this.#sql.stillPending, [
+      textArray(lanes.map(({ destination }) => destination.kind)),
+      textArray(lanes.map(({ destination }) => destination.name)),
+      int8Array(lanes.map(({ sequence }) => sequence)),
+      int8Array(lanes.map(({ scan }) => scan.settled)),
+      from,
+    ])
   }
 }

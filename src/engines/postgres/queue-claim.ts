@@ -2,6 +2,7 @@
 // for a wake-up, the next due time, or the poll, and one look serves all.
 import type { ClaimedMessage, ClaimOptions } from '../../ports/queue.ts'
 import type { Connection, Statement } from './connection.ts'
+import { ScanBound } from './scan-bound.ts'
 import type { Wake } from './wake.ts'
 
 interface Request {
@@ -32,15 +33,22 @@ const maxClaim = 2_000
 /** A message that is due but being claimed by another process would else be asked for without a pause. */
 const minSleepMs = 10
 
-/** `now()` throughout: the database's clock. Not flushed: a claim that is forgotten in a power failure is made again. */
+/** For a look at all that is due, however long. */
+const foreverMs = 1e12
+
+/**
+ * `now()` throughout: the database's clock. Not flushed: a claim that is forgotten in a power failure is made again. $4 and
+ * $5 bound the scans (`scan-bound.ts`), $6 is how far ahead it is worth to look.
+ */
 export function claimStatement(schema: string): Statement {
   return {
     name: 'spillway_claim',
     text: `with due as materialized (
   select m.id, m.due_at from ${schema}.message m where m.queue = $1 and m.due_at <= now()
+    and m.due_at >= now() - $5::float8 * interval '1 millisecond'
   order by m.due_at limit $2 for update skip locked
 ), ready as materialized (
-  select m.id from ${schema}.message m where m.queue = $1 and m.due_at is null
+  select m.id from ${schema}.message m where m.queue = $1 and m.due_at is null and m.id >= $4::bigint
   order by m.id limit $2::int - (select count(*) from due) for update skip locked
 ), claimed as (
   update ${schema}.message m
@@ -54,7 +62,9 @@ select * from claimed
 union all
 select null, null, null, null, null, null, (
   select extract(epoch from m.due_at - now())::float8 * 1000 from ${schema}.message m
-  where m.queue = $1 and m.due_at is not null order by m.due_at limit 1
+  where m.queue = $1 and m.due_at >= now() - $5::float8 * interval '1 millisecond'
+    and m.due_at < now() + $6::float8 * interval '1 millisecond'
+  order by m.due_at limit 1
 ) where not exists (select from claimed)`,
   }
 }
@@ -74,6 +84,9 @@ export class Claims {
   #requests: Request[] = []
   #working: Promise<void> | undefined
   #sleep: AbortController | undefined
+  readonly #fresh = new ScanBound()
+  /** When the last look began that left nothing behind that was due. */
+  #dueSeenAt = 0
   #closed = false
 
   constructor(options: ClaimsOptions) {
@@ -139,10 +152,8 @@ export class Claims {
       const asking = this.#requests.filter((request) => !request.over && request.leaseMs === leaseMs)
       const wanted = asking.reduce((sum, request) => sum + request.limit, 0)
       if (wanted === 0 || this.#closed) continue
-      const limit = Math.min(wanted, maxClaim)
       try {
-        const { connection, statement, queue } = this.#options
-        const rows = await connection.run<Row>(statement, [queue, limit, leaseMs])
+        const rows = await this.#claim(Math.min(wanted, maxClaim), leaseMs)
         const idle = rows[0]?.id === null ? rows[0] : undefined
         if (idle !== undefined)
           dueMs = Math.min(dueMs ?? Number.POSITIVE_INFINITY, idle.due ?? Number.POSITIVE_INFINITY)
@@ -152,6 +163,18 @@ export class Claims {
       }
     }
     return dueMs
+  }
+
+  async #claim(limit: number, leaseMs: number): Promise<Row[]> {
+    const { connection, statement, queue, wake } = this.#options
+    const from = this.#fresh.begin()
+    const startedAt = performance.now()
+    const lookBackMs = from === 0 ? foreverMs : ScanBound.lookBack(startedAt - this.#dueSeenAt)
+    const rows = await connection.run<Row>(statement, [queue, limit, leaseMs, from, lookBackMs, wake.pollMs])
+    const fresh = rows.filter((row) => row.id !== null && row.due === null)
+    this.#fresh.done(from, performance.now() - startedAt, Math.max(0, ...fresh.map((row) => Number(row.id))))
+    if (rows.length - fresh.length < limit) this.#dueSeenAt = startedAt
+    return rows
   }
 
   async #deliver(asking: readonly Request[], rows: Row[]): Promise<void> {
