@@ -42,7 +42,11 @@ export class SqliteMembership implements Membership {
     if (partitions.length === 0) return
     if (notice.lost) for (const partition of partitions) this.#held.delete(partition)
     await this.#options.revoked(partitions, notice.lost)
-    if (notice.lost) return
+    if (notice.lost) {
+      // If this is lost, the storage thread brings it back with one of the next heartbeats.
+      await this.#storage.ask({ kind: 'rejoin', member: this.#id }).catch(() => {})
+      return
+    }
     for (const partition of partitions) this.#held.delete(partition)
     // If this is lost, the others wait until the time for giving up is over.
     await this.#storage.ask({ kind: 'givenUp', member: this.#id, partitions }).catch(() => {})

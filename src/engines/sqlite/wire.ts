@@ -64,6 +64,8 @@ export type WriteOperation =
       readonly sessionMs: number
     }
   | { readonly kind: 'leave'; readonly member: number }
+  /** The owner knows what was lost: if the member was declared dead, it comes back. */
+  | { readonly kind: 'rejoin'; readonly member: number }
   | { readonly kind: 'givenUp'; readonly member: number; readonly partitions: readonly number[] }
   | {
       readonly kind: 'commit'
@@ -146,6 +148,7 @@ export interface Answers {
     | { readonly index: number; readonly version: number }
   join: null
   leave: null
+  rejoin: null
   givenUp: null
   /** 1 for committed, 0 for stale. */
   commit: readonly number[]

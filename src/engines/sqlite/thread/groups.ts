@@ -172,13 +172,28 @@ export class Groups implements Part {
       groups.add(member.group)
       if (now < member.beatAt + member.sessionMs / 3) continue
       member.beatAt = now
-      if (Number(this.#beat.run(now + member.sessionMs, member.id).changes) === 0) {
-        // This process was away for longer than the session: others went on without it. It comes back as a new member.
-        member.id = this.#enter(member.group, member.sessionMs, now)
-        transaction.wakeMembers = true
-      }
+      // Declared dead: its owner is told what it lost, and then lets it come back.
+      if (!this.#isAlive(member, now) && member.told.size === 0) this.#comeBack(member, now)
     }
     for (const group of groups) this.#share(group, transaction)
+  }
+
+  rejoin({ member: name }: Of<'rejoin'>, transaction: Transaction): null {
+    const member = this.#members.get(name)
+    if (member === undefined) return null
+    if (!this.#isAlive(member, transaction.now)) this.#comeBack(member, transaction.now)
+    this.#share(member.group, transaction)
+    return null
+  }
+
+  /** Sends a heartbeat. False when others have declared the member dead, because they did not hear from this process. */
+  #isAlive(member: Member, now: number): boolean {
+    return Number(this.#beat.run(now + member.sessionMs, member.id).changes) > 0
+  }
+
+  #comeBack(member: Member, now: number): void {
+    member.id = this.#enter(member.group, member.sessionMs, now)
+    member.beatAt = now
   }
 
   /** Shares a group's partitions out; our members are told after the commit. */

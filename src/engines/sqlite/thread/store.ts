@@ -10,7 +10,7 @@ import { Streams } from './streams.ts'
 import type { Part, Transaction } from './transaction.ts'
 
 /** What may be forgotten after a power failure needs no fsync of its own; the next one covers it. */
-const mayBeForgotten = new Set<WriteOperation['kind']>(['claim', 'extend', 'join', 'leave', 'givenUp'])
+const mayBeForgotten = new Set<WriteOperation['kind']>(['claim', 'extend', 'join', 'leave', 'rejoin', 'givenUp'])
 
 export interface GroupResult {
   readonly answers: readonly Answer[]
@@ -177,6 +177,8 @@ export class Store {
         return this.groups.join(operation, this.#partitions(operation.stream), transaction)
       case 'leave':
         return this.groups.leave(operation, transaction)
+      case 'rejoin':
+        return this.groups.rejoin(operation, transaction)
       case 'givenUp':
         return this.groups.givenUp(operation, transaction)
       case 'commit':
