@@ -1,0 +1,115 @@
+// What Spillway set itself, in one table, and how far the figures of a run meet it.
+import type { Kind } from './systems/system.ts'
+import { type Unit, type Work, work } from './work/names.ts'
+
+interface Goal {
+  readonly kind: Kind
+  readonly work: Work
+  readonly system: string
+  /** Against the best of these systems … */
+  readonly against?: readonly string[]
+  readonly atLeast?: number
+  readonly aim?: number
+  /** … or below an absolute bound, in the unit of the work. */
+  readonly below?: number
+}
+
+const nodeQueues = ['bullmq-redis-always', 'bullmq-redis-none', 'pg-boss', 'graphile-worker']
+const postgresQueues = ['pg-boss', 'graphile-worker']
+const streams = ['nats-always', 'nats-interval']
+const redisStreams = ['redis-streams-always', 'redis-streams-none']
+
+export const goals: readonly Goal[] = [
+  {
+    kind: 'queue',
+    work: work.sendInFlight,
+    system: 'spillway-sqlite',
+    against: ['bullmq-redis-always'],
+    atLeast: 3,
+    aim: 5,
+  },
+  {
+    kind: 'queue',
+    work: work.sendBulk,
+    system: 'spillway-sqlite',
+    against: ['bare-sqlite-batch'],
+    atLeast: 0.7,
+  },
+  { kind: 'queue', work: work.sendBulk, system: 'spillway-sqlite', against: ['bare-sqlite-row'] },
+  { kind: 'queue', work: work.consume, system: 'spillway-sqlite', against: nodeQueues, atLeast: 2 },
+  { kind: 'queue', work: work.p50, system: 'spillway-sqlite', below: 1 },
+  { kind: 'queue', work: work.p99, system: 'spillway-sqlite', below: 5 },
+  { kind: 'queue', work: work.otherP50, system: 'spillway-sqlite', below: 5 },
+  { kind: 'queue', work: work.eventLoop, system: 'spillway-sqlite', below: 10 },
+  {
+    kind: 'queue',
+    work: work.sendInFlight,
+    system: 'spillway-postgres',
+    against: postgresQueues,
+    atLeast: 10,
+  },
+  { kind: 'queue', work: work.sendBulk, system: 'spillway-postgres', against: postgresQueues, atLeast: 1.5 },
+  { kind: 'queue', work: work.consume, system: 'spillway-postgres', against: postgresQueues, atLeast: 1.5 },
+  { kind: 'queue', work: work.sendBulk, system: 'spillway-postgres', against: ['bare-postgres'] },
+  { kind: 'stream', work: work.appendBulk, system: 'spillway-sqlite', against: ['bare-file'], atLeast: 0.6 },
+  { kind: 'stream', work: work.read, system: 'spillway-sqlite', against: streams, atLeast: 2 },
+  { kind: 'stream', work: work.read, system: 'spillway-sqlite', against: redisStreams, atLeast: 2 },
+  {
+    kind: 'stream',
+    work: work.appendBulk,
+    system: 'spillway-postgres',
+    against: ['bare-postgres'],
+    atLeast: 0.7,
+  },
+]
+
+export interface Row {
+  readonly work: Work
+  readonly system: string
+  readonly durability: string
+  readonly median: number
+  readonly min: number
+  readonly max: number
+  readonly unit: Unit
+}
+
+export interface Ratio {
+  readonly work: Work
+  readonly system: string
+  /** A system, or a bound: '5 ms'. */
+  readonly against: string
+  /** Median by median; for a bound, median by bound. */
+  readonly ratio: number
+  /** '>= 3, aim 5' or '< 1'; null where the ratio is only shown. */
+  readonly goal: string | null
+  readonly met: boolean | null
+}
+
+export function ratiosOf(kind: Kind, rows: readonly Row[]): Ratio[] {
+  const find = (name: Work, system: string) => rows.find((row) => row.work === name && row.system === system)
+  const ratios: Ratio[] = []
+  for (const goal of goals) {
+    const own = goal.kind === kind ? find(goal.work, goal.system) : undefined
+    if (own === undefined) continue
+    const { work: name, system, below, atLeast, aim } = goal
+    if (below !== undefined) {
+      const ratio = own.median / below
+      ratios.push({ work: name, system, against: `${below} ${own.unit}`, ratio, goal: '< 1', met: ratio < 1 })
+      continue
+    }
+    const best = (goal.against ?? [])
+      .flatMap((other) => find(name, other) ?? [])
+      .toSorted((a, b) => b.median - a.median)[0]
+    if (best === undefined) continue
+    const ratio = own.median / best.median
+    ratios.push({
+      work: name,
+      system,
+      against: best.system,
+      ratio,
+      goal: atLeast === undefined ? null : `>= ${atLeast}${aim === undefined ? '' : `, aim ${aim}`}`,
+      met: atLeast === undefined ? null : ratio >= atLeast,
+    })
+  }
+  return ratios
+}

@@ -1,0 +1,31 @@
+// The limit of the disk: a file that is only appended to, one write and one fdatasync for each call, with the bytes of
+// the records that Spillway stores, encoded beforehand.
+import { closeSync, fdatasyncSync, mkdirSync, openSync, writeSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Payload } from '../work/payload.ts'
+import { encoded, remembered } from './encoded.ts'
+import type { StreamSystem } from './system.ts'
+
+const folderOf = (place: string) => join(place, 'bare-file')
+
+export const bareFile: StreamSystem = {
+  reads: false,
+  clear: (place) => rm(folderOf(place), { recursive: true, force: true }),
+  async open(place) {
+    mkdirSync(folderOf(place), { recursive: true })
+    const file = openSync(join(folderOf(place), 'records'), 'a')
+    const bytesOfMany = remembered(encoded)
+    const bytesOfOne = remembered((payload: Payload) => encoded([payload]))
+    const append = (bytes: Buffer) => {
+      writeSync(file, bytes)
+      fdatasyncSync(file)
+    }
+    return {
+      durability: 'power-loss: fdatasync after every write',
+      append: async (payload) => append(bytesOfOne(payload)),
+      appendMany: async (payloads) => append(bytesOfMany(payloads)),
+      close: async () => closeSync(file),
+    }
+  },
+}

@@ -1,0 +1,73 @@
+// What a system must offer to be measured: the same few acts for Spillway, its peers and the limits.
+import type { Payload } from '../work/payload.ts'
+
+/** What an opened queue is used for: a peer may have another best setting for each. */
+export type Purpose = 'send' | 'consume' | 'latency'
+
+export interface QueueSystem {
+  /** Whether messages can be consumed too; a limit only takes them. */
+  readonly consumes: boolean
+  /** Removes everything that earlier measurements left at this place. */
+  clear(url: string): Promise<void>
+  open(url: string, purpose: Purpose): Promise<BenchQueue>
+}
+
+export interface BenchQueue {
+  /** What survives once a send has resolved, as far as it could be found out. */
+  readonly durability: string
+  /** Resolves when the message is kept. Absent where a limit has no such thing. */
+  send?(payload: Payload): Promise<unknown>
+  /** Resolves when all are kept. */
+  sendMany(payloads: readonly Payload[]): Promise<unknown>
+  /** Starts to hand messages to the handler; a message is acknowledged after the handler returned. */
+  consume?(handler: (payload: Payload) => void, concurrency: number): Promise<Consuming>
+  /** How many messages are not acknowledged. */
+  left?(): Promise<number>
+  close(): Promise<void>
+}
+
+export interface Consuming {
+  /** Resolves when every message that was handled is acknowledged as durably as the system can. */
+  stop(): Promise<void>
+}
+
+export interface StreamSystem {
+  readonly reads: boolean
+  clear(url: string): Promise<void>
+  open(url: string): Promise<BenchStream>
+}
+
+export interface BenchStream {
+  readonly durability: string
+  append?(payload: Payload): Promise<unknown>
+  appendMany(payloads: readonly Payload[]): Promise<unknown>
+  /** Reads from the first event to the last one there is, decoded. */
+  read?(handler: (payload: Payload) => void, count: number): Promise<void>
+  close(): Promise<void>
+}
+
+export type Kind = 'queue' | 'stream'
+export type Role = 'spillway' | 'peer' | 'limit'
+
+/** The servers that `servers.ts` can start; 'folder' is an empty folder. */
+export type PlaceName =
+  | 'folder'
+  | 'redis-always'
+  | 'redis-none'
+  | 'postgres'
+  | 'nats-always'
+  | 'nats-interval'
+  | 'kafka'
+
+/** A line of the list of systems. Clients are loaded only in the process that measures them. */
+export interface Entry {
+  /** As in `--only` and in the results. */
+  readonly name: string
+  readonly title: string
+  readonly role: Role
+  readonly place: PlaceName
+  /** The package whose version goes with the results. */
+  readonly client?: string
+  readonly queue?: () => Promise<QueueSystem>
+  readonly stream?: () => Promise<StreamSystem>
+}

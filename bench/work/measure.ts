@@ -1,0 +1,110 @@
+// The process that measures one system for one round: fresh, so that no system pays for what another left in the heap
+// or taught the compiler. Its argument is a job in JSON; it says what it finds to its parent, and ends.
+
+import { percentile } from '../statistics.ts'
+import { systems } from '../systems/index.ts'
+import type { BenchQueue, BenchStream, Purpose, QueueSystem, StreamSystem } from '../systems/system.ts'
+import { consumeRate } from './consuming.ts'
+import { eventLoopDelay } from './event-loop.ts'
+import type { Job, Said } from './job.ts'
+import { latencies, latenciesFromOtherProcess } from './latency.ts'
+import { type Work, work } from './names.ts'
+import { readRate } from './reading.ts'
+import { inBulk, manyInFlight, oneByOne } from './writing.ts'
+
+// Whoever asked is gone: nobody wants the rest.
+process.on('disconnect', () => process.exit(1))
+
+const job = JSON.parse(process.argv[2] ?? '') as Job
+const { seconds, latencyMessages, readEvents } = job.effort
+
+function say(said: Said): void {
+  process.send!(said)
+}
+
+async function sample(name: Work, run: () => Promise<number>): Promise<void> {
+  try {
+    say({ says: 'sample', work: name, value: await run() })
+  } catch (thrown) {
+    fail(name, thrown)
+  }
+}
+
+function fail(name: string, thrown: unknown): void {
+  say({ says: 'failed', work: name, error: thrown instanceof Error ? thrown.message : String(thrown) })
+}
+
+async function measureQueue(system: QueueSystem): Promise<void> {
+  await withQueue(system, 'send', async (queue) => {
+    say({ says: 'durability', durability: queue.durability })
+    if (queue.send !== undefined) {
+      await sample(work.sendOne, () => oneByOne((payload) => queue.send!(payload), seconds))
+      await sample(work.sendInFlight, () => manyInFlight((payload) => queue.send!(payload), seconds))
+    }
+    await sample(work.sendBulk, () => inBulk((payloads) => queue.sendMany(payloads), seconds))
+  })
+  if (!system.consumes) return
+  await withQueue(system, 'consume', (queue) => sample(work.consume, () => consumeRate(queue, seconds)))
+  await withQueue(system, 'consume', (queue) => sample(work.eventLoop, () => eventLoopDelay(queue, seconds)))
+  await withQueue(system, 'latency', async (queue) => {
+    await percentiles(work.p50, work.p99, () => latencies(queue, latencyMessages))
+    await percentiles(work.otherP50, work.otherP99, () =>
+      latenciesFromOtherProcess(queue, latencyMessages, job.system, job.url),
+    )
+  })
+}
+
+async function percentiles(p50: Work, p99: Work, run: () => Promise<number[]>): Promise<void> {
+  try {
+    const all = await run()
+    say({ says: 'sample', work: p50, value: percentile(all, 0.5) })
+    say({ says: 'sample', work: p99, value: percentile(all, 0.99) })
+  } catch (thrown) {
+    fail(p50, thrown)
+  }
+}
+
+async function withQueue(
+  system: QueueSystem,
+  purpose: Purpose,
+  use: (queue: BenchQueue) => Promise<void>,
+): Promise<void> {
+  await system.clear(job.url)
+  const queue = await system.open(job.url, purpose)
+  await use(queue)
+  await queue.close()
+  await system.clear(job.url)
+}
+
+async function withStream(system: StreamSystem, use: (stream: BenchStream) => Promise<void>): Promise<void> {
+  await system.clear(job.url)
+  const stream = await system.open(job.url)
+  await use(stream)
+  await stream.close()
+  await system.clear(job.url)
+}
+
+async function measureStream(system: StreamSystem): Promise<void> {
+  await withStream(system, async (stream) => {
+    say({ says: 'durability', durability: stream.durability })
+    if (stream.append !== undefined) {
+      await sample(work.appendOne, () => oneByOne((payload) => stream.append!(payload), seconds))
+      if (system.reads)
+        await sample(work.appendInFlight, () => manyInFlight((payload) => stream.append!(payload), seconds))
+    }
+    await sample(work.appendBulk, () => inBulk((payloads) => stream.appendMany(payloads), seconds))
+  })
+  if (!system.reads) return
+  await withStream(system, (stream) => sample(work.read, () => readRate(stream, readEvents, seconds)))
+}
+
+try {
+  const entry = systems.find(({ name }) => name === job.system)!
+  if (job.kind === 'queue') await measureQueue(await entry.queue!())
+  else await measureStream(await entry.stream!())
+} catch (thrown) {
+  fail('opening', thrown)
+}
+process.removeAllListeners('disconnect')
+process.disconnect()
+process.exit()

@@ -1,0 +1,42 @@
+// The works: what is done, as it stands in the results, and in what it is counted.
+import type { Kind } from '../systems/system.ts'
+
+export const work = {
+  sendOne: 'send, one by one',
+  sendInFlight: 'send, 100 in flight',
+  sendBulk: 'send, bulk of 1,000',
+  consume: 'consume',
+  p50: 'latency p50',
+  p99: 'latency p99',
+  otherP50: 'latency p50, other process',
+  otherP99: 'latency p99, other process',
+  eventLoop: 'event loop delay p99',
+  appendOne: 'append, one by one',
+  appendInFlight: 'append, 100 in flight',
+  appendBulk: 'append, bulk of 1,000',
+  read: 'read, decoded',
+} as const
+
+export type Work = (typeof work)[keyof typeof work]
+export type Unit = 'messages/s' | 'events/s' | 'ms'
+
+/** In the order of the report. */
+export const works: Readonly<Record<Kind, readonly Work[]>> = {
+  queue: [
+    work.sendOne,
+    work.sendInFlight,
+    work.sendBulk,
+    work.consume,
+    work.p50,
+    work.p99,
+    work.otherP50,
+    work.otherP99,
+    work.eventLoop,
+  ],
+  stream: [work.appendOne, work.appendInFlight, work.appendBulk, work.read],
+}
+
+export function unitOf(name: Work): Unit {
+  if (name.startsWith('latency') || name === work.eventLoop) return 'ms'
+  return works.queue.includes(name) ? 'messages/s' : 'events/s'
+}
