@@ -26,5 +26,13 @@ export function subscribe(port: StreamPort, plan: SubscriptionPlan): Subscriptio
       `session is ${sessionMs} ms; this engine can keep none shorter than ${port.limits.minSessionMs} ms.`,
     )
   const member = new Member(port, plan, clock, { concurrency, sessionMs })
-  return background((signals) => member.run(signals.stopping, signals.abandon), clock)
+  return background(async ({ stopping, abandon }) => {
+    // A member that has no partitions yet waits on nothing that keeps a process alive.
+    const alive = setInterval(() => {}, 2 ** 31 - 1)
+    try {
+      await member.run(stopping, abandon)
+    } finally {
+      clearInterval(alive)
+    }
+  }, clock)
 }

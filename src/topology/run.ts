@@ -25,7 +25,7 @@ export interface RunOptions {
   readonly onReport?: OnReport
 }
 
-/** A running topology. `stop` ends handlers first, then relays, then databases, then engines. */
+/** A running topology; it keeps its process alive. `stop` ends handlers first, then relays, then databases, then engines. */
 export interface Running extends AsyncDisposable {
   /** What `check` found, and settings weaker than the promise: for the person who starts it. */
   readonly warnings: readonly string[]
@@ -51,9 +51,15 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
   const services = chosen(topology, options.only)
   const opened: Engine[] = []
   const started: RunningService<unknown>[] = []
+  // A relay alone waits on nothing that keeps a process alive.
+  const alive = setInterval(() => {}, 2 ** 31 - 1)
   const close = async (stopOptions?: StopOptions): Promise<void> => {
-    await Promise.all(started.map((service) => service.stop(stopOptions)))
-    await Promise.all(opened.map((engine) => engine.close()))
+    try {
+      await Promise.all(started.map((service) => service.stop(stopOptions)))
+      await Promise.all(opened.map((engine) => engine.close()))
+    } finally {
+      clearInterval(alive)
+    }
   }
   const engineFor = async (choice: string | Engine): Promise<Engine> => {
     if (typeof choice !== 'string') return choice
