@@ -43,9 +43,9 @@ const sql: Record<keyof UnitStatements, string> = {
   impatient: 'PRAGMA busy_timeout = 0',
   patient: 'PRAGMA busy_timeout = 5000',
   advance: `UPDATE spillway_progress
-    SET sequences = CASE WHEN coalesce(position, -1) < ?1 THEN ?2 ELSE sequences END,
-        position = max(coalesce(position, -1), ?1)
-    WHERE stream = ?3 AND consumer_group = ?4 AND partition = ?5 AND generation = ?6
+    SET sequences = CASE WHEN coalesce(position, -1) < ? THEN ? ELSE sequences END,
+        position = max(coalesce(position, -1), ?)
+    WHERE ${partitionIs} AND generation = ?
     RETURNING position`,
   remember:
     'INSERT OR IGNORE INTO spillway_finished (stream, consumer_group, partition, position) VALUES (?, ?, ?, ?)',
@@ -53,7 +53,7 @@ const sql: Record<keyof UnitStatements, string> = {
   raise: `INSERT INTO spillway_progress (stream, consumer_group, partition, generation) VALUES (?, ?, ?, 1)
     ON CONFLICT DO UPDATE SET generation = generation + 1
     RETURNING generation, position, sequences`,
-  finishedOf: `SELECT position FROM spillway_finished WHERE ${partitionIs} ORDER BY position`,
+  finishedOf: `SELECT position FROM spillway_finished WHERE ${partitionIs} AND position >= ? ORDER BY position`,
   enter: 'INSERT OR IGNORE INTO spillway_inbox (consumer, id, handled_at) VALUES (?, ?, ?)',
   seen: 'SELECT 1 FROM spillway_inbox WHERE consumer = ? AND id = ?',
   prune: `DELETE FROM spillway_inbox WHERE entry IN
@@ -87,9 +87,15 @@ export function applyUnit(
 
 function advance(statements: UnitStatements, progress: Progress): boolean {
   const { stream, group, partition, generation, finished, low, sequences } = progress
-  const row = statements.advance.get(low, JSON.stringify(sequences), stream, group, partition, generation) as
-    | { position: number }
-    | undefined
+  const row = statements.advance.get(
+    low,
+    JSON.stringify(sequences),
+    low,
+    stream,
+    group,
+    partition,
+    generation,
+  ) as { position: number } | undefined
   if (!row) return false
   if (finished >= row.position) statements.remember.run(stream, group, partition, finished)
   else statements.forget.run(stream, group, partition, row.position)

@@ -1,5 +1,6 @@
 // The transaction seam on SQLite: a service's own file, on the service's own thread, because its effects are synchronous
-// functions on its own handle. Units that end in the same turn of the event loop share one transaction and one fsync.
+// functions on its own handle. Units that end in the same turn of the event loop share one transaction; while their log
+// is synced on another thread the next ones are committed.
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
@@ -18,6 +19,7 @@ import type { SqliteHandle } from './handle.ts'
 import { isBusy, isNative, translate } from './native-error.ts'
 import { migrate, openFile } from './open-file.ts'
 import { SqliteOutbox } from './outbox.ts'
+import { WalSync } from './wal-sync.ts'
 
 export interface SqliteDatabaseOptions<Db> {
   /** Runs once at opening, before anything else: the place to create or migrate the service's own tables. */
@@ -85,6 +87,14 @@ function inTransaction(handle: SqliteHandle): boolean {
   return isTransaction ?? inTransaction ?? false
 }
 
+/** The file behind a handle in WAL mode; undefined for one in memory or in another mode. */
+function fileOf(handle: SqliteHandle): string | undefined {
+  const mode = handle.prepare('PRAGMA journal_mode').get() as { journal_mode: string }
+  if (mode.journal_mode !== 'wal') return undefined
+  const { location, name } = handle as { location?: () => string | null; name?: string }
+  return (typeof location === 'function' ? location.call(handle) : name) || undefined
+}
+
 interface Waiting {
   readonly unit: CommitUnit<SqliteHandle>
   readonly resolve: (outcome: CommitOutcome) => void
@@ -97,6 +107,8 @@ class SqliteDatabase implements Database<SqliteHandle> {
   readonly outbox: OutboxPort
   readonly #owned: boolean
   readonly #statements: UnitStatements
+  /** Without one, for a handle that is in no file or not in WAL mode, every commit syncs by itself. */
+  readonly #wal: WalSync | undefined
   #waiting: Waiting[] = []
   #flushing: Promise<void> | undefined
   #closed = false
@@ -106,7 +118,14 @@ class SqliteDatabase implements Database<SqliteHandle> {
     this.name = name
     this.#owned = owned
     this.#statements = prepareUnit(db)
-    this.outbox = new SqliteOutbox(db, (synced, work) => this.#write(synced, work))
+    const file = fileOf(db)
+    this.#wal = file === undefined ? undefined : new WalSync(`${file}-wal`)
+    this.outbox = new SqliteOutbox(
+      db,
+      (durable, work) => this.#write(durable, work),
+      () => this.#synced(),
+      () => this.#checkOpen(),
+    )
   }
 
   commit(unit: CommitUnit<SqliteHandle>): Promise<CommitOutcome> {
@@ -118,7 +137,11 @@ class SqliteDatabase implements Database<SqliteHandle> {
   }
 
   async handled(consumer: string, ids: readonly string[]): Promise<ReadonlySet<string>> {
-    return new Set(ids.filter((id) => this.#statements.seen.get(consumer, id) !== undefined))
+    this.#checkOpen()
+    const seen = new Set(ids.filter((id) => this.#statements.seen.get(consumer, id) !== undefined))
+    // The caller will settle these: what it relies on must be durable, also when another process committed it.
+    if (seen.size > 0) await this.#synced()
+    return seen
   }
 
   acquire(stream: string, group: string, partition: number): Promise<HeldPartition> {
@@ -128,7 +151,9 @@ class SqliteDatabase implements Database<SqliteHandle> {
         position: number | null
         sequences: string
       }
-      const finished = this.#statements.finishedOf.all(stream, group, partition) as { position: number }[]
+      const finished = this.#statements.finishedOf.all(stream, group, partition, row.position ?? 0) as {
+        position: number
+      }[]
       return {
         generation: row.generation,
         position: row.position,
@@ -146,6 +171,7 @@ class SqliteDatabase implements Database<SqliteHandle> {
     if (this.#closed) return
     this.#closed = true
     while (this.#flushing) await this.#flushing
+    await this.#wal?.close()
     if (this.#owned) this.db.close()
   }
 
@@ -160,16 +186,21 @@ class SqliteDatabase implements Database<SqliteHandle> {
   /** One transaction for some units, each under a savepoint of its own: a failing one leaves the others untouched. */
   async #flushSome(group: readonly Waiting[]): Promise<void> {
     const endings: (() => void)[] = []
+    const fail = (thrown: unknown): void => {
+      for (const { reject } of group) reject(thrown)
+    }
     try {
-      await this.#write(true, () => {
+      await this.#transact(true, () => {
         endings.length = 0
         for (const waiting of group) endings.push(this.#apply(waiting))
       })
     } catch (thrown) {
-      for (const { reject } of group) reject(thrown)
-      return
+      return fail(thrown)
     }
-    for (const end of endings) end()
+    // Not awaited: the next units are committed while these are synced.
+    this.#synced().then(() => {
+      for (const end of endings) end()
+    }, fail)
   }
 
   /** Applies one unit; returns how it ends once the transaction is committed. */
@@ -199,20 +230,33 @@ class SqliteDatabase implements Database<SqliteHandle> {
     )
   }
 
-  /** Runs `work` in an immediate transaction. Waits for another process's lock without blocking the event loop. */
-  async #write<T>(synced: boolean, work: () => T): Promise<T> {
+  /** Resolves once everything that was committed is durable. */
+  async #synced(): Promise<void> {
+    await this.#wal?.sync()
+  }
+
+  /** Runs `work` in a transaction of its own. */
+  async #write<T>(durable: boolean, work: () => T): Promise<T> {
+    const result = await this.#transact(durable, work)
+    if (durable) await this.#synced()
+    return result
+  }
+
+  /** Waits for another process's lock without blocking the event loop. Whether it is durable is `#synced`'s business. */
+  async #transact<T>(durable: boolean, work: () => T): Promise<T> {
     for (const start = performance.now(); ; ) {
-      if (this.#closed && !this.#flushing) throw this.#closedError()
-      const done = this.#writeNow(synced, work, performance.now() - start > lockTimeoutMs)
+      if (!this.#flushing) this.#checkOpen()
+      const done = this.#transactNow(durable, work, performance.now() - start > lockTimeoutMs)
       if (done) return done.value
       await new Promise((resolve) => setTimeout(resolve, 1 + Math.random() * 4))
     }
   }
 
   /** From BEGIN to COMMIT without a turn of the event loop between; undefined when another process has the lock. */
-  #writeNow<T>(synced: boolean, work: () => T, last: boolean): { readonly value: T } | undefined {
-    const { impatient, patient, begin, unsynced, synced: restore, commit, rollback } = this.#statements
-    if (!synced) unsynced.run()
+  #transactNow<T>(durable: boolean, work: () => T, last: boolean): { readonly value: T } | undefined {
+    const { impatient, patient, begin, unsynced, synced, commit, rollback } = this.#statements
+    const leaveSync = this.#wal !== undefined || !durable
+    if (leaveSync) unsynced.run()
     try {
       impatient.get()
       begin.run()
@@ -226,8 +270,12 @@ class SqliteDatabase implements Database<SqliteHandle> {
       throw translate(thrown, this.name)
     } finally {
       patient.get()
-      if (!synced) restore.run()
+      if (leaveSync) synced.run()
     }
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw this.#closedError()
   }
 
   #closedError(): SpillwayError {

@@ -4,13 +4,13 @@ import { newId } from '../../core/id.ts'
 import type { Destination, OutboxPort, OutboxRow } from '../../ports/database.ts'
 import type { SqliteHandle, SqliteStatement } from './handle.ts'
 
-type Write = <T>(synced: boolean, work: () => T) => Promise<T>
+type Write = <T>(durable: boolean, work: () => T) => Promise<T>
 
 const sql = {
   producer: 'SELECT producer_id AS producerId FROM spillway_relay',
   addProducer:
     'INSERT INTO spillway_relay (producer_id) SELECT ? WHERE NOT EXISTS (SELECT 1 FROM spillway_relay)',
-  lock: 'UPDATE spillway_relay SET holder = ?1, locked_until = ?2 WHERE holder IS NULL OR holder = ?1 OR locked_until <= ?3',
+  lock: 'UPDATE spillway_relay SET holder = ?, locked_until = ? WHERE holder IS NULL OR holder = ? OR locked_until <= ?',
   unlock: 'UPDATE spillway_relay SET holder = NULL, locked_until = 0 WHERE holder = ?',
   held: 'SELECT 1 FROM spillway_relay WHERE holder = ? AND locked_until > ?',
   pending: `SELECT kind, name FROM spillway_destination AS d WHERE EXISTS
@@ -29,10 +29,16 @@ type Statements = Readonly<Record<keyof typeof sql, SqliteStatement>>
 export class SqliteOutbox implements OutboxPort {
   readonly producerId: string
   readonly #write: Write
+  readonly #synced: () => Promise<void>
+  readonly #checkOpen: () => void
+  /** The highest sequence that is known to be durable. */
+  #durableTo = 0
   readonly #statements: Statements
 
-  constructor(db: SqliteHandle, write: Write) {
+  constructor(db: SqliteHandle, write: Write, synced: () => Promise<void>, checkOpen: () => void) {
     this.#write = write
+    this.#synced = synced
+    this.#checkOpen = checkOpen
     const prepared = Object.entries(sql).map(([name, text]) => [name, db.prepare(text)])
     this.#statements = Object.fromEntries(prepared) as Statements
     this.#statements.addProducer.run(newId())
@@ -42,7 +48,7 @@ export class SqliteOutbox implements OutboxPort {
   async lock(holder: string, leaseMs: number): Promise<boolean> {
     return this.#write(false, () => {
       const now = Date.now()
-      return Number(this.#statements.lock.run(holder, now + leaseMs, now).changes) > 0
+      return Number(this.#statements.lock.run(holder, now + leaseMs, holder, now).changes) > 0
     })
   }
 
@@ -51,10 +57,12 @@ export class SqliteOutbox implements OutboxPort {
   }
 
   async pending(): Promise<Destination[]> {
+    this.#checkOpen()
     return (this.#statements.pending.all() as Destination[]).map(({ kind, name }) => ({ kind, name }))
   }
 
   async take(holder: string, destination: Destination, limit: number): Promise<OutboxRow[]> {
+    this.#checkOpen()
     if (this.#statements.held.get(holder, Date.now()) === undefined) return []
     const rows = this.#statements.take.all(destination.kind, destination.name, limit) as {
       sequence: number
@@ -62,6 +70,12 @@ export class SqliteOutbox implements OutboxPort {
       key: string | null
       body: string
     }[]
+    const last = rows.at(-1)?.sequence ?? 0
+    if (last > this.#durableTo) {
+      // A message must not be sent of which a power failure could undo the commit.
+      await this.#synced()
+      this.#durableTo = last
+    }
     return rows.map(({ sequence, id, key, body }) => ({
       destination,
       sequence,
@@ -82,6 +96,7 @@ export class SqliteOutbox implements OutboxPort {
   }
 
   async count(): Promise<{ readonly waiting: number; readonly setAside: number }> {
+    this.#checkOpen()
     const { waiting, setAside } = this.#statements.count.get() as { waiting: number; setAside: number }
     return { waiting, setAside }
   }
