@@ -1,0 +1,97 @@
+// From journals and databases to the histories that are checked.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import pg from 'pg'
+import { type Effect, tableOf } from './effects.ts'
+import type { Channel, Probe, SentMessage } from './history.ts'
+import { journalsIn, readProbes, readSends } from './journal.ts'
+import type { Role } from './worker/spec.ts'
+
+/** The effects in a service's database, in the order of their commits. */
+export type ReadEffects = (service: Role) => readonly Effect[] | Promise<readonly Effect[]>
+
+export function sqliteReader(folder: string): ReadEffects {
+  return (service) => {
+    const path = join(folder, `${service}.db`)
+    if (!existsSync(path)) return []
+    const db = new DatabaseSync(path, { readOnly: true, timeout: 5_000 })
+    try {
+      const rows = db.prepare('SELECT channel, id, key, number FROM effect ORDER BY place').all()
+      return rows as unknown as Effect[]
+    } finally {
+      db.close()
+    }
+  }
+}
+
+export function postgresReader(url: string, run: string): ReadEffects {
+  return async (service) => {
+    const client = new pg.Client({ connectionString: url })
+    await client.connect()
+    try {
+      const table = tableOf(run, service)
+      const found = await client.query('SELECT to_regclass($1) AS name', [table])
+      if (found.rows[0].name === null) return []
+      return (await client.query<Effect>(`SELECT channel, id, key, number FROM ${table} ORDER BY place`)).rows
+    } finally {
+      await client.end()
+    }
+  }
+}
+
+export interface Collected {
+  readonly channels: readonly Channel[]
+  readonly probes: readonly Probe[]
+  /** How many effects there are in all: while nothing moves it stays the same. */
+  readonly effects: number
+}
+
+export async function collect(folder: string, queues: boolean, read: ReadEffects): Promise<Collected> {
+  const journals = journalsIn(folder)
+  const ofRole = (role: Role) => journals.filter((name) => name.startsWith(role))
+  const journal = (role: Role): SentMessage[] =>
+    ofRole(role).flatMap((name) =>
+      readSends(folder, name).map(({ key, number, acknowledged }) => ({
+        id: `${key}-${number}`,
+        key,
+        number,
+        sure: acknowledged,
+      })),
+    )
+  const [orders, ledger, audit] = [await read('orders'), await read('ledger'), await read('audit')]
+  const ids = (effects: readonly Effect[]) => effects.map(({ id }) => id)
+  const only = (channel: string) => ids(ledger.filter((effect) => effect.channel === channel))
+  const channels: Channel[] = [
+    {
+      name: 'orders.placed',
+      ordered: true,
+      sent: [...journal('orders'), ...committed(orders)],
+      effects: only('placed'),
+    },
+    { name: 'meter.read', ordered: true, sent: journal('meter'), effects: only('read') },
+    { name: 'ledger.entered', ordered: true, sent: inOrder(ledger), effects: ids(audit) },
+  ]
+  if (queues) {
+    const [intake, dispatch] = [await read('intake'), await read('dispatch')]
+    channels.push(
+      { name: 'intake.jobs', ordered: false, sent: journal('jobs'), effects: ids(intake) },
+      { name: 'dispatch.parcels', ordered: false, sent: committed(intake), effects: ids(dispatch) },
+    )
+  }
+  return {
+    channels,
+    probes: ofRole('probe').flatMap((name) => readProbes(folder, name)),
+    effects: orders.length + channels.reduce((sum, channel) => sum + channel.effects.length, 0),
+  }
+}
+
+/** What is stored beside a message in its outbox was committed with it. */
+function committed(effects: readonly Effect[]): SentMessage[] {
+  return effects.map(({ id, key, number }) => ({ id, key, number, sure: true }))
+}
+
+/** The same, in the order of the commits: an event of unknown outcome may have come later than its number says. */
+function inOrder(effects: readonly Effect[]): SentMessage[] {
+  return effects.map(({ id, key }, index) => ({ id, key, number: index, sure: true }))
+}

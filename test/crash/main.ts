@@ -1,0 +1,48 @@
+// npm run test:crash -- --kills N [--engine URL] [--database URL] [--json] [--seed N] [--plant FAULT]
+// Without an engine: SQLite in a temporary folder. With --database the services keep their effects in PostgreSQL.
+// Kills senders and consumers at random, then proves from their histories that nothing was lost, doubled or out of order.
+import { parseArgs } from 'node:util'
+import { isClean } from './history.ts'
+import { table } from './report.ts'
+import { crash } from './run.ts'
+import { faults, isFault } from './worker/faults.ts'
+
+const { values } = parseArgs({
+  options: {
+    kills: { type: 'string', default: '20' },
+    engine: { type: 'string' },
+    database: { type: 'string' },
+    json: { type: 'boolean', default: false },
+    seed: { type: 'string' },
+    plant: { type: 'string' },
+  },
+})
+const kills = Number(values.kills)
+const seed = Number(values.seed ?? Date.now() % 1_000_000)
+const { json, engine, database, plant } = values
+if (!Number.isInteger(kills) || kills < 0 || !Number.isInteger(seed))
+  fail('--kills and --seed take whole numbers')
+if (plant !== undefined && !isFault(plant)) fail(`--plant takes one of ${faults.join(', ')}`)
+
+const start = performance.now()
+const seconds = () => ((performance.now() - start) / 1000).toFixed(1).padStart(6)
+const say = json ? () => {} : (line: string) => console.log(`${seconds()} s  ${line}`)
+say(`seed ${seed}${plant ? `, planted: ${plant}` : ''}`)
+const result = await crash({
+  kills,
+  seed,
+  onProgress: say,
+  ...(engine === undefined ? {} : { engine }),
+  ...(database === undefined ? {} : { database }),
+  ...(plant !== undefined && isFault(plant) ? { plant } : {}),
+})
+if (json)
+  console.log(JSON.stringify({ engine: result.engine, seed, seconds: result.seconds, ...result.verdict }))
+else console.log(`\n${table(result)}`)
+if (json && result.surprises.length > 0) console.error(result.surprises.join('\n'))
+process.exitCode = isClean(result.verdict) && result.surprises.length === 0 ? 0 : 1
+
+function fail(why: string): never {
+  console.error(why)
+  process.exit(2)
+}

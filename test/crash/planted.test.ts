@@ -1,0 +1,34 @@
+// The proof is proved: a short run is clean, and with a fault planted in its workers the same run finds it.
+import { rmSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import type { Verdict } from './history.ts'
+import { type CrashResult, crash } from './run.ts'
+import type { Fault } from './worker/faults.ts'
+
+/** The handlers are struck, where the faults are. */
+async function short(plant?: Fault): Promise<CrashResult> {
+  const options = { kills: 4, seed: 11, giveUpMs: 6_000, victims: ['intake', 'ledger'] } as const
+  const result = await crash(plant ? { ...options, plant } : options)
+  // Wanted here, and looked at by nobody.
+  if (plant && result.folder) rmSync(result.folder, { recursive: true })
+  return result
+}
+
+test('a run without a fault is clean', { timeout: 120_000 }, async () => {
+  const { verdict, findings, surprises } = await short()
+  expect({ findings, surprises }).toEqual({ findings: [], surprises: [] })
+  expect(verdict).toMatchObject({ kills: 4, lost: 0, duplicated: 0, outOfOrder: 0, staleAcksAccepted: 0 })
+  expect(verdict.handled).toBe(verdict.sent)
+})
+
+const planted: readonly [Fault, keyof Verdict, string][] = [
+  ['fence-removed', 'duplicated', 'effects of messages that were handled before'],
+  ['stale-ack', 'staleAcksAccepted', 'a settlement by one who lost the lease'],
+  ['commit-early', 'lost', 'messages that were marked before their effects'],
+  ['outbox-outside', 'lost', 'messages that were sent after the commit'],
+]
+test.each(planted)('%s is seen as %s: %s', { timeout: 120_000 }, async (plant, count) => {
+  const { verdict, surprises } = await short(plant)
+  expect(surprises).toEqual([])
+  expect(verdict[count]).toBeGreaterThan(0)
+})

@@ -1,0 +1,179 @@
+// Faults that are planted to prove the proof: ports and databases wrapped so that they break a promise. The product has no
+// switch for any of this. Some of them pause where they are wrong, so that a kill finds the place in a short run.
+import { setTimeout as delay } from 'node:timers/promises'
+import { partitionOf } from '../../../src/core/partition.ts'
+import type { CommitUnit, Database, DatabaseSource, OutboxMessage } from '../../../src/ports/database.ts'
+import type { Engine } from '../../../src/ports/engine.ts'
+import type { ClaimedMessage, QueuePort, Settlement } from '../../../src/ports/queue.ts'
+import type { StreamPort } from '../../../src/ports/stream.ts'
+import { partitions } from '../contexts.ts'
+
+export const faults = ['fence-removed', 'stale-ack', 'commit-early', 'outbox-outside'] as const
+export type Fault = (typeof faults)[number]
+
+export function isFault(word: string): word is Fault {
+  return (faults as readonly string[]).includes(word)
+}
+
+const pauseMs = 40
+
+/** The engine with the fault, if it is one of engines. */
+export function plantInEngine(engine: Engine, fault: Fault | undefined): Engine {
+  if (fault !== 'stale-ack') return engine
+  const { name, url, durability, queue, stream } = engine
+  return {
+    name,
+    url,
+    durability,
+    queue: queue && acceptStaleSettlements(queue),
+    stream: stream && acceptStaleCommits(stream),
+    close: () => engine.close(),
+  }
+}
+
+/** The database with the fault, if it is one of databases. `engine` is where messages go that are sent past the outbox. */
+export function plantInDatabase<Db>(
+  source: DatabaseSource<Db>,
+  fault: Fault | undefined,
+  engine: Engine,
+): DatabaseSource<Db> {
+  if (fault === 'fence-removed') return changed(source, withoutFence)
+  if (fault === 'commit-early') return changed(source, marksFirst)
+  if (fault === 'outbox-outside') return changed(source, (database) => sendsAfterwards(database, engine))
+  return source
+}
+
+/** A database of which some methods are replaced. */
+export function changed<Db>(
+  source: DatabaseSource<Db>,
+  change: (database: Database<Db>) => Partial<Database<Db>>,
+): DatabaseSource<Db> {
+  return {
+    async open(service) {
+      const database = await source.open(service)
+      return {
+        name: database.name,
+        db: database.db,
+        outbox: database.outbox,
+        commit: (unit) => database.commit(unit),
+        handled: (consumer, ids) => database.handled(consumer, ids),
+        acquire: (stream, group, partition) => database.acquire(stream, group, partition),
+        prune: (before) => database.prune(before),
+        close: () => database.close(),
+        ...change(database),
+      }
+    },
+  }
+}
+
+/** What the inbox or the generation refuses is done all the same. */
+function withoutFence<Db>(database: Database<Db>): Partial<Database<Db>> {
+  return {
+    handled: async () => new Set(),
+    async commit(unit) {
+      const outcome = await database.commit(unit)
+      if (outcome !== 'committed') await database.commit({ ...unit, inbox: undefined, progress: undefined })
+      // Between the commit and the settlement.
+      if (unit.inbox) await delay(pauseMs)
+      return 'committed'
+    },
+  }
+}
+
+/** Marks the message as handled, and has its effects afterwards. */
+function marksFirst<Db>(database: Database<Db>): Partial<Database<Db>> {
+  return {
+    async commit({ effects, outbox, inbox, progress, timeoutMs }) {
+      const marked = await database.commit({ inbox, progress, outbox: [], timeoutMs })
+      if (marked !== 'committed') return marked
+      await delay(pauseMs)
+      return database.commit({ effects, outbox, timeoutMs })
+    },
+  }
+}
+
+/** Commits the effects, and sends the messages afterwards. */
+function sendsAfterwards<Db>(database: Database<Db>, engine: Engine): Partial<Database<Db>> {
+  return {
+    async commit(unit: CommitUnit<Db>) {
+      const outcome = await database.commit({ ...unit, outbox: [] })
+      if (outcome !== 'committed' || unit.outbox.length === 0) return outcome
+      await delay(pauseMs)
+      await sendDirectly(engine, unit.outbox)
+      return outcome
+    },
+  }
+}
+
+async function sendDirectly(engine: Engine, messages: readonly OutboxMessage[]): Promise<void> {
+  for (const { destination, id, key, body } of messages)
+    if (destination.kind === 'queue') await engine.queue!.send(destination.name, [{ id, key, body }])
+    else {
+      const partition = partitionOf(key ?? '', partitions)
+      await engine.stream!.append(destination.name, [{ partition, key, body }])
+    }
+}
+
+// What the queues of this process handed out: the probe's two handles share it, as one engine would.
+const newest = new Map<string, string>()
+const messageOf = new Map<string, string>()
+
+/** A stale lease ends the lease that the message has now. */
+function acceptStaleSettlements(port: QueuePort): QueuePort {
+  const note = (claimed: ClaimedMessage[]) => {
+    for (const { id, lease } of claimed) {
+      newest.set(id, lease)
+      messageOf.set(lease, id)
+    }
+    return claimed
+  }
+  const current = (lease: string) => newest.get(messageOf.get(lease) ?? '') ?? lease
+  const accept = async (queue: string, settlement: Settlement) => {
+    await port.settle(queue, [{ ...settlement, lease: current(settlement.lease) }])
+  }
+  return {
+    capabilities: port.capabilities,
+    limits: port.limits,
+    declare: (queues) => port.declare(queues),
+    send: (queue, messages) => port.send(queue, messages),
+    claim: async (queue, options) => note(await port.claim(queue, options)),
+    async settle(queue, settlements) {
+      const results = await port.settle(queue, settlements)
+      for (const [index, result] of results.entries())
+        if (result === 'stale') await accept(queue, settlements[index]!)
+      return results.map(() => 'settled')
+    },
+    async extend(queue, leases, leaseMs) {
+      await port.extend(queue, leases.map(current), leaseMs)
+      return leases.map(() => 'extended')
+    },
+    count: (queue) => port.count(queue),
+    deadLetters: (queue, options) => port.deadLetters(queue, options),
+    redrive: (queue, handles) => port.redrive(queue, handles),
+  }
+}
+
+/** The position of a partition that is not the member's is taken for committed. */
+function acceptStaleCommits(port: StreamPort): StreamPort {
+  return {
+    capabilities: port.capabilities,
+    limits: port.limits,
+    declare: (stream) => port.declare(stream),
+    append: (stream, records) => port.append(stream, records),
+    read: (stream, from, options) => port.read(stream, from, options),
+    readKey: (stream, key, options) => port.readKey(stream, key, options),
+    bounds: (stream) => port.bounds(stream),
+    positionsAt: (stream, time) => port.positionsAt(stream, time),
+    committed: (stream, group) => port.committed(stream, group),
+    async join(stream, group, options) {
+      const membership = await port.join(stream, group, options)
+      return {
+        async commit(positions) {
+          await membership.commit(positions)
+          return positions.map(() => 'committed')
+        },
+        leave: () => membership.leave(),
+      }
+    },
+  }
+}
