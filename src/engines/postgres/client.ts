@@ -11,6 +11,8 @@ export interface PgQuery {
   readonly values?: unknown[]
   /** The name of a prepared statement. */
   readonly name?: string
+  /** How long to wait for the answer, in milliseconds; the connection is of no use after that. */
+  readonly query_timeout?: number
 }
 
 /** Runs SQL: a pool, a client, or the handle of a transaction. */
@@ -56,9 +58,9 @@ export interface PoolSettings {
   readonly session?: Readonly<Record<string, string>>
 }
 
-/** How long a connection attempt and a query may take before they count as unanswered. */
+/** How long a connection attempt and a statement of Spillway's own may take before they count as unanswered. */
 const connectTimeoutMs = 10_000
-const queryTimeoutMs = 30_000
+export const queryTimeoutMs = 30_000
 
 /** Makes a pool. It connects when it is first used. */
 export async function createPool(settings: PoolSettings): Promise<OwnPool> {
@@ -68,7 +70,6 @@ export async function createPool(settings: PoolSettings): Promise<OwnPool> {
     max: settings.size,
     fallback_application_name: 'spillway',
     connectionTimeoutMillis: connectTimeoutMs,
-    query_timeout: queryTimeoutMs,
     keepAlive: true,
   })
   // An idle connection that breaks is dropped by the pool; unheard, its 'error' would end the process.

@@ -1,7 +1,7 @@
 // One engine's access to its server: statements prepared once per connection, native errors translated, deadlocks and
 // serialization failures tried again within a bound.
-import { checkOut, type OwnPool, type PgLink, type PgPool, type PgResult } from './client.ts'
-import { closed, isConflict, translate } from './errors.ts'
+import { checkOut, type OwnPool, type PgLink, type PgPool, type PgResult, queryTimeoutMs } from './client.ts'
+import { closed, isConflict, sqlState, translate } from './errors.ts'
 
 export interface Statement {
   /** Unique among the statements of an engine. */
@@ -15,6 +15,9 @@ export type Value = string | number | boolean | null | Buffer
 export type Run = <Row = never>(statement: Statement, values: readonly Value[]) => Promise<Row[]>
 
 const attempts = 5
+
+/** Bounded by the server as well: a process that freezes in the middle must not hold the locks. */
+const begin = 'begin isolation level read committed; set local idle_in_transaction_session_timeout = 3000'
 
 export class Connection {
   readonly #pool: PgPool
@@ -45,17 +48,13 @@ export class Connection {
       const client = await checkOut(this.#pool)
       let broken = false
       try {
-        // Bounded by the server as well: a process that freezes in the middle must not hold the locks for ever.
-        await client.query(
-          'begin isolation level read committed; set local idle_in_transaction_session_timeout = 10000',
-        )
+        await client.query({ text: begin, query_timeout: queryTimeoutMs })
         const result = await body((statement, values) => this.#send(client, statement, values))
         await client.query('commit')
         return result
       } catch (thrown) {
-        await client.query('rollback').catch(() => {
-          broken = true
-        })
+        // Without an answer from the server nothing more can be said on this connection.
+        broken = sqlState(thrown) === undefined || !(await rolledBack(client))
         throw thrown
       } finally {
         client.release(broken)
@@ -93,8 +92,15 @@ export class Connection {
   }
 
   async #send<Row>(link: PgLink, statement: Statement, values: readonly Value[]): Promise<Row[]> {
-    const query = { text: statement.text, values: values as Value[] }
+    const query = { text: statement.text, values: values as Value[], query_timeout: queryTimeoutMs }
     const result = await link.query(this.#prepare ? { ...query, name: statement.name } : query)
     return (result as PgResult<Row>).rows
   }
+}
+
+async function rolledBack(link: PgLink): Promise<boolean> {
+  return await link.query('rollback').then(
+    () => true,
+    () => false,
+  )
 }

@@ -29,7 +29,10 @@ export interface PostgresOptions extends EngineOptions {
   readonly schema?: string
   /** How many connections there are at most, besides the one that listens. Default 10. */
   readonly poolSize?: number
-  /** A pool to use instead of one of our own; closing the engine leaves it open. */
+  /**
+   * A pool to use instead of one of our own; closing the engine leaves it open. One of its connections is kept to listen
+   * on, unless `listen` is false.
+   */
   readonly pool?: PgPool
   /**
    * Whether the server can be listened to, and sessions can be kept: default true. Say false for a connection pooler in

@@ -27,6 +27,7 @@ export class PostgresMembership implements Membership {
   #reconciling: Promise<void> | undefined
   #commits: Promise<unknown> = Promise.resolve()
   #cancelExpiry = (): void => {}
+  #arranging: Promise<void> | undefined
   #leaving: Promise<void> | undefined
   readonly #ending = new AbortController()
   #living: Promise<void> = Promise.resolve()
@@ -70,6 +71,7 @@ export class PostgresMembership implements Membership {
   async #leave(): Promise<void> {
     this.#ending.abort()
     await this.#living
+    await this.#arranging
     await this.#reconciling
     this.#cancelExpiry()
     const partitions = [...this.#held.keys()]
@@ -107,7 +109,13 @@ export class PostgresMembership implements Membership {
     this.#tell(beat.partitions)
     if (!beat.alive) await this.#table.enter(this.#member)
     else this.#expireAt(sentAt + this.#member.sessionMs)
-    if (beat.due) await this.#table.arrange(this.#member.group)
+    // Not awaited: it may have to wait for the group's lock, and the heart must go on. Who fails leaves it to the next beat.
+    if (beat.due) this.#arranging ??= this.#arrange()
+  }
+
+  async #arrange(): Promise<void> {
+    await this.#table.arrange(this.#member.group).catch(() => {})
+    this.#arranging = undefined
   }
 
   async #rest(topic: string, turn: number, until: number): Promise<void> {

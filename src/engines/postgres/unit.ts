@@ -4,7 +4,7 @@ import { systemClock } from '../../core/clock.ts'
 import { SpillwayError } from '../../core/errors.ts'
 import { watchOutsideIo } from '../../core/outside-io.ts'
 import type { CommitOutcome, CommitUnit, OutboxMessage } from '../../ports/database.ts'
-import type { PgQueryable, PgResult, PgSession } from './client.ts'
+import { type PgQueryable, type PgResult, type PgSession, queryTimeoutMs } from './client.ts'
 import { sqlState, translate } from './errors.ts'
 import { literal } from './literal.ts'
 import { endedByEffects, UnitHandle } from './unit-handle.ts'
@@ -78,7 +78,10 @@ set local idle_in_transaction_session_timeout = ${bound};
 set local spillway.unit = '${name}';
 select pg_backend_pid() as pid, ${schema}.begin_unit(${[inbox?.consumer, inbox?.id, ...fence].map(literal).join(', ')}) as outcome`
   try {
-    const results = (await client.query(text)) as readonly PgResult[]
+    const results = (await client.query({
+      text,
+      query_timeout: bound + queryTimeoutMs,
+    })) as readonly PgResult[]
     return results.at(-1)!.rows[0] as { outcome: 'ok' | 'duplicate' | 'stale'; pid: number }
   } catch (thrown) {
     if (sqlState(thrown) === state.canceled) throw timedOut(unit)
@@ -130,7 +133,7 @@ function endOf(schema: string, unit: Unit, name: string): string {
 /** Throws what effects caused as it is, a stale fence too, and everything else translated. */
 async function end(client: PgSession, text: string, handle: UnitHandle): Promise<void> {
   try {
-    await client.query(text)
+    await client.query({ text, query_timeout: queryTimeoutMs })
   } catch (thrown) {
     const found = sqlState(thrown)
     if (found === state.endedByEffects) throw endedByEffects('a statement of theirs did')
