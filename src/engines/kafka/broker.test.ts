@@ -124,6 +124,23 @@ describe.skipIf(missing)('a real broker', () => {
     await other.close()
   })
 
+  test('a look finds the earliest record that is kept, also inside a batch, and none beyond the end', async () => {
+    const name = fresh()
+    await stream.declare({ name, partitions: 1 })
+    const records = Array.from({ length: 6 }, (_, index) => ({ partition: 0, body: `${index}` }))
+    await stream.append(name, records)
+    await admin.deleteRecords({ topics: [{ name, partitions: [{ partition: 0, offset: 4n }] }] })
+    const look = (position: number) =>
+      stream
+        .read(name, [{ partition: 0, position }], { ...read, waitMs: 0 })
+        .then((found) => found.map(({ body }) => body))
+    expect(await look(0)).toEqual(['4', '5'])
+    expect(await look(5)).toEqual(['5'])
+    expect(await look(6)).toEqual([])
+    expect(await look(1000)).toEqual([])
+    expect(await look(0)).toEqual(['4', '5'])
+  })
+
   test("a topic's own limit counts, and nothing of the call is stored", async () => {
     const name = fresh()
     await admin.createTopics({

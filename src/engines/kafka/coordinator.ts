@@ -15,6 +15,7 @@ export class Coordinator {
   readonly #cluster: Cluster
   readonly #stream: string
   #node: Promise<number> | undefined
+  #uncertain = false
 
   constructor(cluster: Cluster, stream: string, group: string) {
     this.#cluster = cluster
@@ -33,9 +34,10 @@ export class Coordinator {
     return this.#node
   }
 
-  /** It did not answer, or is not the coordinator any more: look for it again. */
+  /** It did not answer, or is not the coordinator any more: look for it again, and for where the brokers are. */
   forget(): void {
     this.#node = undefined
+    this.#uncertain = true
   }
 
   async link(purpose: Purpose): Promise<Link> {
@@ -43,6 +45,8 @@ export class Coordinator {
   }
 
   async #find(): Promise<number> {
+    if (this.#uncertain) await this.#cluster.discover()
+    this.#uncertain = false
     const link = await this.#cluster.any()
     const answer = await link.call(this.#cluster.client.findCoordinatorV4.api, 0, [this.groupId])
     const found = answer.coordinators.find(({ key }) => key === this.groupId)

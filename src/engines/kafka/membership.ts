@@ -8,18 +8,18 @@
 import { systemClock } from '../../core/clock.ts'
 import { asError, SpillwayError } from '../../core/errors.ts'
 import type { CommitResult, JoinOptions, Membership, PartitionPosition } from '../../ports/stream.ts'
-import { assign } from './assignment.ts'
 import type { Cluster } from './cluster.ts'
 import { CommitQueue, type Hold } from './commit-queue.ts'
 import type { Coordinator } from './coordinator.ts'
 import { closedError, Fault, translate } from './errors.ts'
 import { Heartbeat } from './heartbeat.ts'
 import type { Link } from './link.ts'
+import { playRound, rebalanceMs } from './round.ts'
 
-const protocolType = 'consumer'
-const protocolName = 'cooperative-sticky'
 /** How long the coordinator may be away before the membership is given up. */
 const patienceMs = 60_000
+/** How often the leader of a group looks whether partitions were added. */
+const watchMs = 30_000
 
 export class Member implements Membership {
   readonly #cluster: Cluster
@@ -42,8 +42,10 @@ export class Member implements Membership {
   #losses = 0
   #callbacks: Promise<void> = Promise.resolve()
   #joinLink: Link | undefined
+  #cancelWatch: (() => void) | undefined
   #leaving: Promise<void> | undefined
   #known = false
+  /** No more is to be assigned. */
   #over = false
 
   /** Resolves when the group knows the member; rejects when it does not come to that. */
@@ -99,6 +101,7 @@ export class Member implements Membership {
     await this.#revoke([...this.#holds.keys()], false)
     await this.#callbacks
     this.#heartbeat.stop()
+    this.#cancelWatch?.()
     this.#holds.clear()
     await this.#sayGoodbye().catch(() => {})
     await this.#closeJoinLink()
@@ -148,82 +151,47 @@ export class Member implements Membership {
   async #join(): Promise<void> {
     this.#joining ??= Promise.withResolvers<void>()
     this.#nextRound = newRound()
-    const { client } = this.#cluster
-    const { groupId } = this.#coordinator
-    const { sessionMs } = this.#options
-    const topic = await this.#cluster.topic(this.#stream)
+    const topic = await this.#cluster.refresh(this.#stream)
     const link = await this.#openJoinLink()
-    const subscription = client.encodeConsumerProtocolSubscription({
-      version: 2,
-      topics: [this.#stream],
-      ownedPartitions: [{ topic: this.#stream, partitions: [...this.#holds.keys()] }],
-      generationId: this.#generation,
-    })
-    const protocols = [{ name: protocolName, metadata: subscription }]
     const losses = this.#losses
-    const ask = () =>
-      link.call(
-        client.joinGroupV7.api,
-        groupId,
-        sessionMs,
-        rebalanceMs(sessionMs),
-        this.#memberId,
-        null,
-        protocolType,
-        protocols,
-      )
-    let joined = await ask()
-    if (joined.errorCode !== 0 && this.#cluster.fault(joined.errorCode).id === 'MEMBER_ID_REQUIRED') {
-      this.#memberId = joined.memberId
-      joined = await ask()
-    }
-    this.#cluster.check(joined.errorCode)
-    this.#memberId = joined.memberId
-    this.#heartbeat.contact(performance.now())
-    this.#known = true
-    this.#firstJoin.resolve()
-    const shares = joined.leader === joined.memberId ? this.#divide(topic.leaders.length, joined.members) : []
-    const synced = await link.call(
-      client.syncGroupV5.api,
-      groupId,
-      joined.generationId,
-      this.#memberId,
-      null,
-      protocolType,
-      protocolName,
-      shares,
-    )
-    this.#cluster.check(synced.errorCode)
+    const partitions = topic.leaders.length
+    const { generation, assigned, led } = await playRound(this.#cluster, link, partitions, {
+      groupId: this.#coordinator.groupId,
+      stream: this.#stream,
+      sessionMs: this.#options.sessionMs,
+      memberId: this.#memberId,
+      generation: this.#generation,
+      held: [...this.#holds.keys()],
+      named: (memberId) => {
+        this.#memberId = memberId
+      },
+      joined: () => {
+        this.#heartbeat.contact(performance.now())
+        this.#known = true
+        this.#firstJoin.resolve()
+      },
+    })
     this.#heartbeat.contact(performance.now())
     // What we said to hold was lost meanwhile: this assignment rests on it.
     if (losses !== this.#losses) throw new Fault('REBALANCE_IN_PROGRESS', 'the session ended meanwhile')
-    this.#generation = joined.generationId
-    const { assignedPartitions } = client.decodeConsumerProtocolAssignment(synced.assignment)
-    this.#assigned = new Set(
-      assignedPartitions.filter(({ topic: name }) => name === this.#stream).flatMap((it) => it.partitions),
-    )
+    this.#generation = generation
+    this.#assigned = new Set(assigned)
     this.#joining?.resolve()
     this.#joining = undefined
     this.#heartbeat.start()
+    this.#cancelWatch?.()
+    if (led) this.#watchPartitions(partitions)
   }
 
-  /** As the leader of this round: who gets what. */
-  #divide(partitions: number, members: readonly { memberId: string; metadata: Buffer }[]) {
-    const { client } = this.#cluster
-    const claimants = members.map(({ memberId, metadata }) => {
-      const { ownedPartitions, generationId } = client.decodeConsumerProtocolSubscription(metadata)
-      const held = ownedPartitions
-        .filter(({ topic }) => topic === this.#stream)
-        .flatMap((owned) => owned.partitions)
-      return { memberId, held, generation: generationId }
+  /** Partitions can be added to a topic; who leads the group looks, and has them assigned. */
+  #watchPartitions(partitions: number): void {
+    const round = this.#nextRound
+    this.#cancelWatch = systemClock.after(watchMs, async () => {
+      const topic = await this.#cluster.refresh(this.#stream).catch(() => undefined)
+      if (round !== this.#nextRound || this.#over) return
+      if (topic !== undefined && topic.leaders.length !== partitions) round.resolve()
+      else this.#watchPartitions(partitions)
     })
-    return [...assign(partitions, claimants)].map(([memberId, share]) => ({
-      memberId,
-      assignment: client.encodeConsumerProtocolAssignment({
-        version: 1,
-        assignedPartitions: [{ topic: this.#stream, partitions: [...share] }],
-      }),
-    }))
   }
 
   async #take(partitions: readonly number[]): Promise<void> {
@@ -301,6 +269,7 @@ export class Member implements Membership {
   async #fail(thrown: unknown): Promise<void> {
     this.#over = true
     this.#heartbeat.stop()
+    this.#cancelWatch?.()
     const error = asError(translate(thrown, `keeping the membership in ${this.#coordinator.groupId}`))
     this.#lose()
     await this.#closeJoinLink()
@@ -328,11 +297,6 @@ export class Member implements Membership {
     await Promise.race([promise, late])
     cancel()
   }
-}
-
-/** How long the coordinator waits for members to join a round: one of them may be waiting for its handlers. */
-function rebalanceMs(sessionMs: number): number {
-  return 2 * sessionMs + 5000
 }
 
 function newRound(): PromiseWithResolvers<void> {

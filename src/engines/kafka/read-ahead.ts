@@ -14,8 +14,6 @@ export class Slot {
   cursor: RecordCursor | undefined
   bytes = 0
   fetching = false
-  /** How often an answer came for this slot. */
-  answers = 0
   fault: Fault | undefined
   failures = 0
   failingSince = 0
@@ -38,7 +36,6 @@ export class Slot {
   }
 
   answered(end: number): void {
-    this.answers++
     this.fault = undefined
     this.failures = 0
     this.end = end
@@ -93,14 +90,14 @@ export class ReadAhead {
     if (moved.cursor !== undefined || moved.fetching) return moved
     moved.next = Math.max(position, slot.next)
     moved.end = slot.end
-    moved.answers = slot.answers
     if (slot.cursor?.head !== undefined) this.fill(moved, slot.cursor, slot.bytes)
     return moved
   }
 
-  /** Drops what is not needed when nobody waits: an empty slot with nothing on its way. */
+  /** Drops a slot that has nothing, knows nothing, expects nothing and is not waited for. */
   tidy(slot: Slot): void {
-    if (!slot.fetching && slot.cursor === undefined && slot.waiters.size === 0) this.remove(slot)
+    const empty = slot.cursor === undefined && slot.fault === undefined && slot.next === slot.position
+    if (empty && !slot.fetching && slot.waiters.size === 0) this.remove(slot)
   }
 
   remove(slot: Slot): void {

@@ -239,7 +239,8 @@ export class Producer {
         : this.#cluster.fault(answer.errorCode, answer.message))
     lane.note(fault)
     if (batch === undefined) {
-      void this.#again(lane)
+      if (fault.passing) void this.#again(lane)
+      else lane.failAll(translate(fault, `appending to '${lane.stream}'`))
       return
     }
     const tooLarge = fault.id === 'MESSAGE_TOO_LARGE' || fault.id === 'RECORD_LIST_TOO_LARGE'

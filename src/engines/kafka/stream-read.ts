@@ -19,6 +19,8 @@ const maxPartBytes = 1024 * 1024
 const maxPollMs = 5000
 /** How long to wait for word of new leaders before the old ones are asked again. */
 const refreshMs = 1000
+/** For each broker. */
+const maxIdleLinks = 16
 
 export class StreamReader {
   readonly #cluster: Cluster
@@ -27,6 +29,7 @@ export class StreamReader {
   readonly #codecs: Codecs
   readonly #ahead = new ReadAhead(maxReadAheadBytes, maxSlots)
   readonly #idle = new Map<number, Link[]>()
+  readonly #closing = new AbortController()
 
   constructor(cluster: Cluster, offsets: Offsets) {
     const { client } = cluster
@@ -48,7 +51,7 @@ export class StreamReader {
     from: readonly PartitionPosition[],
     options: ReadOptions,
   ): Promise<StreamRecord[]> {
-    if (this.#cluster.closing.aborted) throw closedError()
+    if (this.#closing.signal.aborted) throw closedError()
     if (options.signal?.aborted || from.length === 0) return []
     await this.#checkPartitions(stream, from)
     const deadline = Date.now() + options.waitMs
@@ -59,7 +62,7 @@ export class StreamReader {
         this.#fetchOn(stream, from, records)
         return records
       }
-      if (options.signal?.aborted || this.#cluster.closing.aborted) return []
+      if (options.signal?.aborted || this.#closing.signal.aborted) return []
       this.#throwFailed(slots)
       const now = Date.now()
       const failing = slots.every((slot) => slot.fault !== undefined)
@@ -80,10 +83,9 @@ export class StreamReader {
     }
   }
 
-  async close(): Promise<void> {
-    const links = [...this.#idle.values()].flat()
-    this.#idle.clear()
-    await Promise.all(links.map((link) => this.#cluster.release(link)))
+  /** Ends the reads; polls under way end with the cluster's links. */
+  close(): void {
+    this.#closing.abort()
   }
 
   async #checkPartitions(stream: string, from: readonly PartitionPosition[]): Promise<void> {
@@ -172,7 +174,7 @@ export class StreamReader {
   async #unlessEnded<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T | undefined> {
     const { promise: ended, resolve } = Promise.withResolvers<undefined>()
     const end = () => resolve(undefined)
-    const { closing } = this.#cluster
+    const { signal: closing } = this.#closing
     signal?.addEventListener('abort', end, { once: true })
     closing.addEventListener('abort', end, { once: true })
     if (signal?.aborted || closing.aborted) end()
@@ -204,7 +206,7 @@ export class StreamReader {
         await this.#cluster.release(link)
         throw thrown
       })
-      this.#idle.get(node)?.push(link)
+      await this.#giveBack(node, link)
       this.#cluster.check(answer.errorCode)
       const parts = new Map(answer.parts.map((part) => [part.partition, part]))
       for (const [index, slot] of slots.entries())
@@ -214,18 +216,18 @@ export class StreamReader {
       const failingMs = Math.max(0, Date.now() - start - waitMs)
       for (const slot of slots) slot.failed(fault, failingMs)
     }
-    if (slots.some((slot) => slot.fault !== undefined) && !this.#cluster.closing.aborted)
+    if (slots.some((slot) => slot.fault !== undefined) && !this.#closing.signal.aborted)
       await this.#cluster.within(this.#cluster.refresh(stream), refreshMs).catch(() => {})
     for (const slot of slots) {
       slot.fetching = false
+      this.#ahead.tidy(slot)
       slot.wake()
     }
   }
 
   async #accept(slot: Slot, asked: number, part: FetchedPart | undefined): Promise<void> {
     try {
-      const fault = part === undefined ? new Fault('NETWORK', 'no answer for this partition') : undefined
-      if (part === undefined || fault !== undefined) throw fault
+      if (part === undefined) throw new Fault('NETWORK', 'no answer for this partition')
       if (part.errorCode === 1) return await this.#backIntoRange(slot)
       this.#cluster.check(part.errorCode)
       slot.answered(part.end)
@@ -252,6 +254,12 @@ export class StreamReader {
     const [bounds] = await this.#offsets.bounds(slot.stream, [slot.partition])
     slot.next = Math.min(Math.max(slot.position, bounds!.earliest), bounds!.next)
     slot.answered(bounds!.next)
+  }
+
+  async #giveBack(node: number, link: Link): Promise<void> {
+    const idle = this.#idle.get(node) ?? []
+    if (idle.length < maxIdleLinks && !this.#closing.signal.aborted) idle.push(link)
+    else await this.#cluster.release(link)
   }
 
   async #acquire(node: number): Promise<Link> {

@@ -37,6 +37,7 @@ export class KafkaStream implements StreamPort {
   readonly #producer: Producer
   readonly #reader: StreamReader
   readonly #groups: Groups
+  #closed = false
 
   constructor(context: StreamContext) {
     this.#context = context
@@ -84,11 +85,20 @@ export class KafkaStream implements StreamPort {
     return this.#edge(`joining the group '${group}' of '${stream}'`, async () => {
       const member = await this.#groups.join(stream, group, options)
       return {
-        commit: (positions) =>
-          this.#edge(`committing for the group '${group}' of '${stream}'`, () => member.commit(positions)),
+        commit: (positions) => this.#commit(stream, group, member, positions),
         leave: () => member.leave(),
       }
     })
+  }
+
+  /** Also while the engine closes: its members are just leaving. */
+  async #commit(stream: string, group: string, member: Membership, positions: readonly PartitionPosition[]) {
+    if (this.#context.cluster.closing.aborted) throw closedError()
+    try {
+      return await member.commit(positions)
+    } catch (thrown) {
+      throw translate(thrown, `committing for the group '${group}' of '${stream}'`)
+    }
   }
 
   committed(stream: string, group: string): Promise<CommittedPosition[]> {
@@ -97,16 +107,17 @@ export class KafkaStream implements StreamPort {
     )
   }
 
-  /** Leaves the groups, sends what was accepted, ends the reads. Commits made while leaving still work. */
+  /** Ends the reads, leaves the groups, sends what was accepted. Commits made while leaving still work. */
   async close(): Promise<void> {
+    this.#closed = true
+    this.#reader.close()
     await this.#groups.close()
     await this.#producer.close()
     await this.#context.cluster.close()
-    await this.#reader.close()
   }
 
   async #edge<T>(doing: string, call: () => Promise<T>): Promise<T> {
-    if (this.#context.cluster.closing.aborted) throw closedError()
+    if (this.#closed) throw closedError()
     try {
       return await call()
     } catch (thrown) {
