@@ -6,19 +6,27 @@ export interface Openable extends Subject {
   close(): Promise<void>
 }
 
+interface Options {
+  /** The bound of one case. Default 60 s. */
+  readonly caseMs?: number
+  /** Why none of it can run here. */
+  readonly missing?: string | undefined
+}
+
 /** Runs the suites against one subject, which is opened before the first case and closed after the last. */
 export function certify<S extends Openable>(
   name: string,
   suites: Readonly<Record<string, readonly ConformanceCase<S>[]>>,
   open: () => Promise<S>,
-  options: { readonly caseMs?: number; readonly openMs?: number } = {},
+  { caseMs = 60_000, missing }: Options = {},
 ): void {
-  describe(name, () => {
+  const title = missing === undefined ? name : `${name}, skipped: ${missing}`
+  describe.skipIf(missing !== undefined)(title, () => {
     let subject: S
     beforeAll(async () => {
       subject = await open()
-    }, options.openMs ?? 30_000)
-    afterAll(() => subject?.close(), 30_000)
+    })
+    afterAll(() => subject?.close())
     for (const [suite, cases] of Object.entries(suites))
       describe.concurrent(suite, () => {
         for (const item of cases)
@@ -29,7 +37,7 @@ export function certify<S extends Openable>(
               if (reason !== undefined) skip(reason)
               await item.run(subject)
             },
-            options.caseMs ?? 60_000,
+            caseMs,
           )
       })
   })

@@ -3,7 +3,8 @@ import type { Engine, EngineOptions } from '../../src/ports/engine.ts'
 
 export type EngineAddress =
   | { readonly engine: 'sqlite'; readonly path: string }
-  | { readonly engine: 'postgres' | 'kafka'; readonly url: string }
+  | { readonly engine: 'postgres'; readonly url: string; readonly listen?: boolean }
+  | { readonly engine: 'kafka'; readonly url: string }
 
 /** Loads only the engine that is asked for: the other's client need not be there. */
 export async function openAt(address: EngineAddress, options: EngineOptions = {}): Promise<Engine> {
@@ -14,7 +15,8 @@ export async function openAt(address: EngineAddress, options: EngineOptions = {}
     }
     case 'postgres': {
       const { postgres } = await import('../../src/engines/postgres/engine.ts')
-      return postgres({ url: address.url, ...options })
+      const { url, listen = true } = address
+      return postgres({ url, listen, ...options })
     }
     case 'kafka': {
       const { kafka } = await import('../../src/engines/kafka/engine.ts')

@@ -19,7 +19,7 @@ export interface TestDatabase<Db = unknown> {
   insert(db: Db, id: string): unknown
   /** How many committed rows there are whose ids begin with `prefix`; called with `database.db`. */
   count(db: Db, prefix: string): Promise<number>
-  /** Removes it with everything in it. Every handle was closed. */
+  /** Removes it with everything in it. The handles of the subject were closed. */
   remove(): Promise<void>
 }
 
@@ -30,36 +30,45 @@ export interface DatabaseSubject extends Subject {
   readonly driver: 'synchronous' | 'asynchronous'
   /** One database for all cases that can share it. A case never closes its handles. */
   readonly shared: OpenDatabase
-  /** A database for a case alone. */
-  create(): Promise<OpenDatabase>
+  /** A database for a case alone, which disposes of it. */
+  create(): Promise<OwnDatabase>
   close(): Promise<void>
 }
 
-/** A database with two handles on it. */
+/** A database with two handles on it, shared by the cases. */
 export interface OpenDatabase {
   readonly test: TestDatabase
   readonly one: Database<unknown>
   readonly two: Database<unknown>
 }
 
+/** A database of a case alone: closed and removed with the case. */
+export interface OwnDatabase extends OpenDatabase, AsyncDisposable {}
+
 export async function databaseSubject(access: DatabaseAccess): Promise<DatabaseSubject> {
-  const opened: OpenDatabase[] = []
-  const create = async (): Promise<OpenDatabase> => {
-    const test = await access.create()
-    const database = { test, one: await test.open(service), two: await test.open(service) }
-    opened.push(database)
-    return database
-  }
+  const shared = await create(access)
   return {
     driver: access.driver,
-    shared: await create(),
-    create,
+    shared,
+    create: () => create(access),
     lacks: (need) => lacks(access.driver, need),
     async close() {
-      for (const { test, one, two } of opened) {
-        await Promise.all([one.close(), two.close()])
-        await test.remove()
-      }
+      await shared[Symbol.asyncDispose]()
+    },
+  }
+}
+
+async function create(access: DatabaseAccess): Promise<OwnDatabase> {
+  const test = await access.create()
+  const one = await test.open(service)
+  const two = await test.open(service)
+  return {
+    test,
+    one,
+    two,
+    async [Symbol.asyncDispose]() {
+      await Promise.all([one.close(), two.close()])
+      await test.remove()
     },
   }
 }

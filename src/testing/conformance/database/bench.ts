@@ -59,8 +59,12 @@ export function databaseBench(
 }
 
 /** A bench on a database that no other case uses: for the outbox, whose rows and lock are the database's own. */
-export async function ownBench(subject: DatabaseSubject): Promise<DatabaseBench> {
-  return databaseBench(subject, await subject.create())
+export async function ownBench(subject: DatabaseSubject): Promise<DatabaseBench & AsyncDisposable> {
+  const database = await subject.create()
+  return {
+    ...databaseBench(subject, database),
+    [Symbol.asyncDispose]: () => database[Symbol.asyncDispose](),
+  }
 }
 
 /** A unit with nothing in it but what is given. */

@@ -43,7 +43,7 @@ export const commitCases: readonly DatabaseCase[] = [
     title: 'committed: effects, outbox, inbox and progress are all there, for every process',
     requires: [],
     async run(subject) {
-      const bench = await ownBench(subject)
+      await using bench = await ownBench(subject)
       const { parts, stored } = await whole(bench)
       assert.equal(
         await bench.one.commit(unit({ ...parts, effects: bench.inserting('a', 'b') })),
@@ -57,7 +57,7 @@ export const commitCases: readonly DatabaseCase[] = [
     title: 'what was committed is there when the database is opened again',
     requires: [],
     async run(subject) {
-      const bench = await ownBench(subject)
+      await using bench = await ownBench(subject)
       const { parts, stored } = await whole(bench)
       const third = await bench.test.open(service)
       assert.equal(await third.commit(unit({ ...parts, effects: bench.inserting('a', 'b') })), 'committed')
@@ -73,7 +73,7 @@ export const commitCases: readonly DatabaseCase[] = [
     title: 'a unit may have any of its parts, or none',
     requires: [],
     async run(subject) {
-      const bench = await ownBench(subject)
+      await using bench = await ownBench(subject)
       const { one } = bench
       assert.equal(await one.commit(unit({})), 'committed')
       assert.equal(await one.commit(unit({ effects: () => undefined })), 'committed')
@@ -92,7 +92,7 @@ export const commitCases: readonly DatabaseCase[] = [
     title: 'effects that throw: commit rejects with what they threw, and nothing of the unit is stored',
     requires: [],
     async run(subject) {
-      const bench = await ownBench(subject)
+      await using bench = await ownBench(subject)
       const { parts, stored } = await whole(bench)
       const error = new Error('no')
       const effects = bench.effects(bench.inserting('a', 'b'), () => {
@@ -107,7 +107,7 @@ export const commitCases: readonly DatabaseCase[] = [
     title: 'a failure leaves no record: the same unit is committed when it is tried again',
     requires: [],
     async run(subject) {
-      const bench = await ownBench(subject)
+      await using bench = await ownBench(subject)
       const { parts } = await whole(bench)
       let tries = 0
       const effects = bench.effects(bench.inserting('a', 'b'), () => {
@@ -148,7 +148,7 @@ export const commitCases: readonly DatabaseCase[] = [
       'effects that break a rule of the database fail as the driver fails, and nothing of the unit is stored',
     requires: [],
     async run(subject) {
-      const bench = await ownBench(subject)
+      await using bench = await ownBench(subject)
       await bench.one.commit(unit({ effects: bench.inserting('taken') }))
       const { parts } = await whole(bench)
       const effects = bench.inserting('new', 'taken', 'never')
@@ -165,7 +165,7 @@ export const commitCases: readonly DatabaseCase[] = [
       'effects that swallow an error of the database: all of the unit is stored, or commit rejects; never "committed" for nothing',
     requires: [],
     async run(subject) {
-      const bench = await ownBench(subject)
+      await using bench = await ownBench(subject)
       await bench.one.commit(unit({ effects: bench.inserting('taken') }))
       const breaking = bench.inserting('taken')
       const swallow = (db: unknown): unknown => {
@@ -191,7 +191,7 @@ export const commitCases: readonly DatabaseCase[] = [
     title: 'a unit may send thousands of messages; unusual names and ids are kept apart',
     requires: [],
     async run(subject) {
-      const bench = await ownBench(subject)
+      await using bench = await ownBench(subject)
       assert.equal(await bench.one.commit(unit({ outbox: outgoing(5_000) })), 'committed')
       assert.deepEqual(await bench.two.outbox.count(), { waiting: 5_000, setAside: 0 })
       assert.deepEqual(rowIds(await takeRows(bench.two, toQueue, 5_000)), rowIds(outgoing(5_000)))
@@ -202,7 +202,7 @@ export const commitCases: readonly DatabaseCase[] = [
     title: 'concurrent units of two processes are all committed, each whole',
     requires: [],
     async run(subject) {
-      const bench = await ownBench(subject)
+      await using bench = await ownBench(subject)
       const outcomes = await Promise.all(
         numbers(120).map((index) =>
           (index % 2 ? bench.one : bench.two).commit(
@@ -230,7 +230,7 @@ export const commitCases: readonly DatabaseCase[] = [
       'of concurrent units the failure of some leaves the others untouched, and nothing of the failed ones',
     requires: [],
     async run(subject) {
-      const bench = await ownBench(subject)
+      await using bench = await ownBench(subject)
       await bench.one.commit(unit({ effects: bench.inserting('taken') }))
       const ways = [
         (index: number) => bench.inserting(`r${index}`),
@@ -274,13 +274,14 @@ export const commitCases: readonly DatabaseCase[] = [
     title: 'processes may open a new database at the same time, and one again that exists',
     requires: [],
     async run(subject) {
-      const { test } = await subject.create()
+      await using database = await subject.create()
+      const { test } = database
       const name = fresh('service')
       const opened = await Promise.all(numbers(4).map(() => test.open(name)))
-      for (const [index, database] of opened.entries())
-        assert.equal(await database.commit(unit({ inbox: { consumer: 'c', id: `${index}` } })), 'committed')
+      for (const [index, each] of opened.entries())
+        assert.equal(await each.commit(unit({ inbox: { consumer: 'c', id: `${index}` } })), 'committed')
       assert.equal((await opened[0]!.handled('c', ['0', '1', '2', '3', '4'])).size, 4)
-      await Promise.all(opened.map((database) => database.close()))
+      await Promise.all(opened.map((each) => each.close()))
     },
   },
 ]

@@ -52,7 +52,7 @@ export const driverCases: readonly DatabaseCase[] = [
     title: 'a synchronous driver rejects effects that return a promise (COMMIT_ASYNC), and rolls back',
     requires: ['synchronous driver'],
     async run(subject) {
-      const bench = await ownBench(subject)
+      await using bench = await ownBench(subject)
       const { test, prefix, one } = bench
       const ways: ((db: unknown) => unknown)[] = [
         async (db) => {
@@ -79,7 +79,7 @@ export const driverCases: readonly DatabaseCase[] = [
     title: 'a unit refused with COMMIT_ASYNC leaves those that were committed with it untouched',
     requires: ['synchronous driver'],
     async run(subject) {
-      const bench = await ownBench(subject)
+      await using bench = await ownBench(subject)
       const good = (id: string) =>
         bench.one.commit(unit({ effects: bench.inserting(id), inbox: inbox(bench, id) }))
       const bad = bench.one.commit(unit({ effects: async () => 1, inbox: inbox(bench, 'm1') }))
@@ -97,7 +97,7 @@ export const driverCases: readonly DatabaseCase[] = [
     title: 'an asynchronous driver rejects after timeoutMs (TRANSACTION_TIMEOUT), not before, and rolls back',
     requires: ['asynchronous driver'],
     async run(subject) {
-      const bench = await ownBench(subject)
+      await using bench = await ownBench(subject)
       const effects = bench.effects(bench.inserting('a'), () => new Promise(() => {}))
       const parts = { effects, inbox: inbox(bench, 'm1'), outbox: outgoing(1), timeoutMs: 300 }
       const { ms } = await timed(() =>
@@ -112,7 +112,7 @@ export const driverCases: readonly DatabaseCase[] = [
     title: 'what effects do after their transaction timed out is not stored',
     requires: ['asynchronous driver'],
     async run(subject) {
-      const bench = await ownBench(subject)
+      await using bench = await ownBench(subject)
       const gate = Promise.withResolvers<void>()
       const late = Promise.withResolvers<unknown>()
       const effects = async (db: unknown) => {
@@ -136,7 +136,7 @@ export const driverCases: readonly DatabaseCase[] = [
     title: 'while a unit hangs, others of the same process are committed',
     requires: ['asynchronous driver'],
     async run(subject) {
-      const bench = await ownBench(subject)
+      await using bench = await ownBench(subject)
       const hanging = bench.effects(bench.inserting('a'), () => new Promise(() => {}))
       const timing = refused(
         'TRANSACTION_TIMEOUT',
@@ -153,7 +153,7 @@ export const driverCases: readonly DatabaseCase[] = [
     title: 'an asynchronous driver rejects effects that start outside I/O (OUTSIDE_IO), and rolls back',
     requires: ['asynchronous driver'],
     async run(subject) {
-      const bench = await ownBench(subject)
+      await using bench = await ownBench(subject)
       const server = await outside()
       const ways: ((db: unknown) => Promise<unknown>)[] = [
         () => fetch(`http://127.0.0.1:${server.port}/`).then((response) => response.text()),
@@ -181,7 +181,7 @@ export const driverCases: readonly DatabaseCase[] = [
       'outside I/O that was started before the transaction, or goes on beside it, is no reason to refuse',
     requires: ['asynchronous driver'],
     async run(subject) {
-      const bench = await ownBench(subject)
+      await using bench = await ownBench(subject)
       const server = await outside()
       try {
         const before = fetch(`http://127.0.0.1:${server.port}/`).then((response) => response.text())

@@ -22,7 +22,7 @@ export const duplicateCases: readonly DatabaseCase[] = [
     title: 'duplicate: the inbox has the entry; effects do not run and nothing of the unit is stored',
     requires: [],
     async run(subject) {
-      const bench = await ownBench(subject)
+      await using bench = await ownBench(subject)
       const first = unit({ inbox: inbox(bench, 'm1'), effects: bench.inserting('a') })
       assert.equal(await bench.one.commit(first), 'committed')
       const { generation } = await acquire(bench)
@@ -69,7 +69,7 @@ export const duplicateCases: readonly DatabaseCase[] = [
       'of concurrent units of two processes with the same entry one is committed, the others are duplicates',
     requires: [],
     async run(subject) {
-      const bench = await ownBench(subject)
+      await using bench = await ownBench(subject)
       for (const round of numbers(8)) {
         const outcomes = await Promise.all(
           numbers(8).map((index) =>
@@ -195,7 +195,7 @@ export const duplicateCases: readonly DatabaseCase[] = [
     title: 'prune removes entries older than the time, no others, and resolves with how many',
     requires: [],
     async run(subject) {
-      const bench = await ownBench(subject)
+      await using bench = await ownBench(subject)
       const names = numbers(20).map((index) => `m${index}`)
       for (const id of names) await bench.one.commit(unit({ inbox: inbox(bench, id), outbox: outgoing(1) }))
       assert.equal(await bench.two.prune(Date.now() - 3_600_000), 0)

@@ -22,7 +22,8 @@ export const lockCases: readonly DatabaseCase[] = [
     title: 'one holder has the lock; for another it is false, in its own process and in another',
     requires: [],
     async run(subject) {
-      const { one, two } = await ownBench(subject)
+      await using bench = await ownBench(subject)
+      const { one, two } = bench
       assert.equal(await one.outbox.lock('a', longLockMs), true)
       assert.equal(await one.outbox.lock('b', longLockMs), false)
       assert.equal(await two.outbox.lock('b', longLockMs), false)
@@ -34,7 +35,8 @@ export const lockCases: readonly DatabaseCase[] = [
     title: 'of many that ask for the lock at once one gets it',
     requires: [],
     async run(subject) {
-      const { one, two } = await ownBench(subject)
+      await using bench = await ownBench(subject)
+      const { one, two } = bench
       for (const round of numbers(4)) {
         const holders = numbers(8).map((index) => `h${round}-${index}`)
         const answers = await Promise.all(
@@ -51,7 +53,8 @@ export const lockCases: readonly DatabaseCase[] = [
       'the lock ends after leaseMs and not before; then another may have it, and the old holder takes nothing',
     requires: [],
     async run(subject) {
-      const { one, two } = await ownBench(subject)
+      await using bench = await ownBench(subject)
+      const { one, two } = bench
       await one.commit(unit({ outbox: outgoing(2) }))
       const start = performance.now()
       assert.equal(await one.outbox.lock('old', 400), true)
@@ -70,7 +73,8 @@ export const lockCases: readonly DatabaseCase[] = [
     title: "a lock that ended is nobody's: its holder takes nothing until it has it again",
     requires: [],
     async run(subject) {
-      const { one } = await ownBench(subject)
+      await using bench = await ownBench(subject)
+      const { one } = bench
       await one.commit(unit({ outbox: outgoing(1) }))
       assert.equal(await one.outbox.lock('old', 150), true)
       await pass(250)
@@ -84,7 +88,8 @@ export const lockCases: readonly DatabaseCase[] = [
     title: 'a lock that is renewed does not end',
     requires: [],
     async run(subject) {
-      const { one, two } = await ownBench(subject)
+      await using bench = await ownBench(subject)
+      const { one, two } = bench
       for (const _ of numbers(6)) {
         assert.equal(await one.outbox.lock('a', 500), true)
         await pass(150)
@@ -97,7 +102,8 @@ export const lockCases: readonly DatabaseCase[] = [
     title: 'unlock frees the lock of its holder at once; of another it does nothing',
     requires: [],
     async run(subject) {
-      const { one, two } = await ownBench(subject)
+      await using bench = await ownBench(subject)
+      const { one, two } = bench
       await one.commit(unit({ outbox: outgoing(1) }))
       await one.outbox.lock('a', longLockMs)
       await two.outbox.unlock('b')
@@ -115,7 +121,8 @@ export const lockCases: readonly DatabaseCase[] = [
     title: 'take is empty for who does not hold the lock, and gives out no sequences',
     requires: [],
     async run(subject) {
-      const { one, two } = await ownBench(subject)
+      await using bench = await ownBench(subject)
+      const { one, two } = bench
       await one.commit(unit({ outbox: outgoing(2) }))
       assert.deepEqual(await one.outbox.take('nobody', toQueue, 10), [])
       await two.outbox.lock('a', longLockMs)
@@ -129,7 +136,7 @@ export const lockCases: readonly DatabaseCase[] = [
     title: 'close lets go: later calls reject with CLOSED, other handles go on; closing again is fine',
     requires: [],
     async run(subject) {
-      const bench = await ownBench(subject)
+      await using bench = await ownBench(subject)
       const database = await bench.test.open(service)
       assert.ok(database.name.length > 0)
       const under = database.commit(unit({ effects: bench.inserting('a') }))

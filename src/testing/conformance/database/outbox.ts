@@ -24,7 +24,8 @@ export const outboxCases: readonly DatabaseCase[] = [
     title: 'take gives the rows of a destination in the order of commit, with sequences from 1 that rise',
     requires: [],
     async run(subject) {
-      const { one, two } = await ownBench(subject)
+      await using bench = await ownBench(subject)
+      const { one, two } = bench
       for (const index of numbers(6))
         await (index % 2 ? one : two).commit(unit({ outbox: outgoing(3, toQueue, `u${index}-`) }))
       const rows = await takeRows(two)
@@ -43,7 +44,8 @@ export const outboxCases: readonly DatabaseCase[] = [
     title: 'bodies, keys and ids come back byte for byte',
     requires: [],
     async run(subject) {
-      const { one, two } = await ownBench(subject)
+      await using bench = await ownBench(subject)
+      const { one, two } = bench
       const list = [...unusualBodies, largeBody()].map((body, index) => {
         const key = unusualKeys[index % unusualKeys.length]
         return { destination: toStream, id: `${key}`, key, body }
@@ -62,7 +64,8 @@ export const outboxCases: readonly DatabaseCase[] = [
     title: 'rows stay when they are taken, with the same sequences, also over a restart',
     requires: [],
     async run(subject) {
-      const { one, two, test } = await ownBench(subject)
+      await using bench = await ownBench(subject)
+      const { one, two, test } = bench
       await one.commit(unit({ outbox: outgoing(4) }))
       const first = await takeRows(one)
       assert.deepEqual(await takeRows(one), first)
@@ -81,7 +84,8 @@ export const outboxCases: readonly DatabaseCase[] = [
     title: 'take gives up to limit rows, the first by sequence; of the rest nothing is lost',
     requires: [],
     async run(subject) {
-      const { one } = await ownBench(subject)
+      await using bench = await ownBench(subject)
+      const { one } = bench
       await one.commit(unit({ outbox: outgoing(10) }))
       assert.deepEqual(rowIds(await takeRows(one, toQueue, 3)), ['o0', 'o1', 'o2'])
       assert.deepEqual(rowIds(await takeRows(one, toQueue, 5)), ['o0', 'o1', 'o2', 'o3', 'o4'])
@@ -96,7 +100,8 @@ export const outboxCases: readonly DatabaseCase[] = [
       'destinations are apart; a queue and a stream of one name are two; sequences are unique over all of them',
     requires: [],
     async run(subject) {
-      const { one, two } = await ownBench(subject)
+      await using bench = await ownBench(subject)
+      const { one, two } = bench
       const kinds = [toQueue, toStream, { kind: 'stream', name: toQueue.name }] as const
       for (const [index, destination] of kinds.entries())
         await one.commit(unit({ outbox: outgoing(3, destination, `d${index}-`) }))
@@ -123,7 +128,8 @@ export const outboxCases: readonly DatabaseCase[] = [
     title: 'remove forgets the rows that were sent and no others; again it does nothing',
     requires: [],
     async run(subject) {
-      const { one, two } = await ownBench(subject)
+      await using bench = await ownBench(subject)
+      const { one, two } = bench
       await one.commit(unit({ outbox: outgoing(5) }))
       const rows = await takeRows(one)
       await one.outbox.remove([rows[0]!, rows[2]!])
@@ -142,7 +148,8 @@ export const outboxCases: readonly DatabaseCase[] = [
       'a sequence is never given twice: not after its row was removed or set aside, and not after a restart',
     requires: [],
     async run(subject) {
-      const { one, two, test } = await ownBench(subject)
+      await using bench = await ownBench(subject)
+      const { one, two, test } = bench
       let highest = 0
       for (const round of numbers(4)) {
         const database = round === 2 ? await test.open(service) : round % 2 ? two : one
@@ -162,7 +169,8 @@ export const outboxCases: readonly DatabaseCase[] = [
     title: 'a row that cannot be sent is kept aside, out of the way of the others',
     requires: [],
     async run(subject) {
-      const { one, two } = await ownBench(subject)
+      await using bench = await ownBench(subject)
+      const { one, two } = bench
       await one.commit(unit({ outbox: [...outgoing(3), ...outgoing(1, toStream, 's')] }))
       const rows = await takeRows(one)
       await one.outbox.setAside(rows[0]!, `the engine said: "TOO_LARGE", 'really' ${'x'.repeat(2_000)}`)
@@ -182,7 +190,7 @@ export const outboxCases: readonly DatabaseCase[] = [
     title: 'rows get their sequence when they are taken: a late commit is sent late, never skipped',
     requires: ['asynchronous driver'],
     async run(subject) {
-      const bench = await ownBench(subject)
+      await using bench = await ownBench(subject)
       const { one, two } = bench
       const open = Promise.withResolvers<void>()
       const gate = Promise.withResolvers<void>()
@@ -214,7 +222,8 @@ export const outboxCases: readonly DatabaseCase[] = [
     title: 'while processes commit, a relay that takes and removes gets every row once, in rising sequences',
     requires: [],
     async run(subject) {
-      const { one, two } = await ownBench(subject)
+      await using bench = await ownBench(subject)
+      const { one, two } = bench
       const producers = 4
       const units = 25
       let committing = true
@@ -258,9 +267,10 @@ export const outboxCases: readonly DatabaseCase[] = [
       'the producer id is the same for every process and over restarts, and another for another database',
     requires: [],
     async run(subject) {
-      const { one, two, test } = await ownBench(subject)
+      await using bench = await ownBench(subject)
+      const { one, two, test } = bench
       const third = await test.open(service)
-      const other = await subject.create()
+      await using other = await subject.create()
       const id = one.outbox.producerId
       assert.ok(typeof id === 'string' && id.length > 0)
       assert.deepEqual([two.outbox.producerId, third.outbox.producerId], [id, id])

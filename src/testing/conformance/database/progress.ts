@@ -98,7 +98,7 @@ export const progressCases: readonly DatabaseCase[] = [
       'stale: the generation was raised by another member; effects do not run and nothing of the unit is stored',
     requires: [],
     async run(subject) {
-      const bench = await ownBench(subject)
+      await using bench = await ownBench(subject)
       const old = await acquire(bench, bench.one)
       const current = await acquire(bench, bench.two)
       let ran = 0
