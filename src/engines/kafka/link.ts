@@ -128,12 +128,14 @@ export class Link {
     if (thrown instanceof Fault) return thrown
     const cause = asError(thrown)
     const where = `${this.address.host}:${this.address.port}`
-    if (this.#client.findErrorBy(cause, 'code', this.#client.AuthenticationError.code))
+    if (causes(cause).some((error) => error instanceof this.#client.AuthenticationError))
       return new Fault('SASL_AUTHENTICATION_FAILED', `${where} refused the credentials`, cause)
-    return new Fault('NETWORK', `${where}: ${rootMessage(cause)}`, cause)
+    const root = causes(cause).at(-1)!
+    return new Fault('NETWORK', `${where}: ${root.message || root.name}`, cause)
   }
 }
 
-function rootMessage(error: Error): string {
-  return error.cause instanceof Error ? rootMessage(error.cause) : error.message || error.name
+/** The error, what caused it, what caused that, … */
+function causes(error: Error): Error[] {
+  return error.cause instanceof Error ? [error, ...causes(error.cause)] : [error]
 }
