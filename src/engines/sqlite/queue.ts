@@ -64,7 +64,7 @@ export class SqliteQueue implements QueuePort {
   async send(queue: string, messages: readonly OutgoingMessage[]): Promise<void> {
     const channel = this.#channels.get(queue) ?? (await this.#find(queue))
     let bytes = 0
-    for (const message of messages) bytes += sizeOf(message.body) + 100
+    for (const { id, key, body } of messages) bytes += sizeOf(id, key, body)
     if (messages.length === 0) return
     const room = this.#storage.admit(bytes)
     if (room !== undefined) await room

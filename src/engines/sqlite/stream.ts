@@ -70,7 +70,7 @@ export class SqliteStream implements StreamPort {
     let bytes = 0
     for (const record of records) {
       check(record, channel)
-      bytes += sizeOf(record.body) + 50
+      bytes += sizeOf('', record.key, record.body)
     }
     const room = this.#storage.admit(bytes)
     if (room !== undefined) await room

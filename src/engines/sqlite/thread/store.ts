@@ -10,7 +10,14 @@ import { Streams } from './streams.ts'
 import type { Part, Transaction } from './transaction.ts'
 
 /** What may be forgotten after a power failure needs no fsync of its own; the next one covers it. */
-const mayBeForgotten = new Set<WriteOperation['kind']>(['claim', 'extend', 'join', 'leave', 'rejoin', 'givenUp'])
+const mayBeForgotten = new Set<WriteOperation['kind']>([
+  'claim',
+  'extend',
+  'join',
+  'leave',
+  'rejoin',
+  'givenUp',
+])
 
 export interface GroupResult {
   readonly answers: readonly Answer[]
