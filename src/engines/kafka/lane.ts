@@ -92,7 +92,6 @@ export class Lane {
   renumber(batch: LaneBatch): void {
     this.#renew()
     this.#requeue(batch)
-    this.resume()
   }
 
   failed(batch: LaneBatch, error: unknown): void {

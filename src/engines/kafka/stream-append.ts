@@ -245,9 +245,12 @@ export class Producer {
     }
     const tooLarge = fault.id === 'MESSAGE_TOO_LARGE' || fault.id === 'RECORD_LIST_TOO_LARGE'
     const misnumbered = numbering.has(fault.id)
-    if (tooLarge && batch.records.length > 1) lane.split(batch)
-    else if (misnumbered && !batch.ambiguous) lane.renumber(batch)
-    else if (fault.passing) {
+    // What is certainly not stored may be put together anew.
+    if (tooLarge && batch.records.length > 1 && !batch.ambiguous) lane.split(batch)
+    else if (misnumbered && !batch.ambiguous) {
+      lane.renumber(batch)
+      void this.#again(lane)
+    } else if (fault.passing) {
       batch.ambiguous ||= fault.ambiguous
       void this.#again(lane)
     } else {
