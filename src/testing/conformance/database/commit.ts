@@ -187,6 +187,53 @@ export const commitCases: readonly DatabaseCase[] = [
     },
   },
   {
+    id: 'database.commit.outbox-grows',
+    title: 'the outbox of a unit is read after its effects have run: they may add to it',
+    requires: [],
+    async run(subject) {
+      await using bench = await ownBench(subject)
+      const outbox = outgoing(1)
+      const effects = bench.effects(bench.inserting('a'), () => outbox.push(...outgoing(2, toQueue, 'added')))
+      assert.equal(await bench.one.commit(unit({ effects, outbox })), 'committed')
+      assert.deepEqual(rowIds(await takeRows(bench.two)), ['o0', 'added0', 'added1'])
+    },
+  },
+  {
+    id: 'database.services-apart',
+    title: 'services may share a database: nothing of one is ever taken for something of the other',
+    requires: [],
+    async run(subject) {
+      await using bench = await ownBench(subject)
+      const other = await bench.test.open('other')
+      const { generation } = await acquire(bench)
+      const parts = {
+        inbox: inbox(bench, 'm1'),
+        outbox: outgoing(2),
+        progress: progress(bench, generation, 3, 4),
+      }
+      assert.equal(await bench.one.commit(unit(parts)), 'committed')
+      assert.equal((await other.handled(bench.consumer, ['m1'])).size, 0, 'inbox')
+      assert.equal((await acquire(bench, other)).position, null, 'progress')
+      assert.deepEqual(await other.outbox.pending(), [], 'outbox')
+      assert.deepEqual(await other.outbox.count(), { waiting: 0, setAside: 0 })
+      assert.equal((await takeRows(bench.one)).length, 2)
+      assert.equal(
+        await other.outbox.lock('another relay', 60_000),
+        true,
+        'each outbox has a lock of its own',
+      )
+      assert.deepEqual(await other.outbox.take('another relay', toQueue, 10), [])
+      assert.notEqual(other.outbox.producerId, bench.one.outbox.producerId)
+      const theirs = { inbox: inbox(bench, 'm1'), outbox: outgoing(1, toQueue, 'theirs') }
+      assert.equal(await other.commit(unit(theirs)), 'committed', 'the same entry, of another service')
+      assert.deepEqual(rowIds(await other.outbox.take('another relay', toQueue, 10)), ['theirs0'])
+      assert.equal((await takeRows(bench.two)).length, 2)
+      assert.equal(await bench.one.commit(unit({ progress: progress(bench, generation, 4, 5) })), 'committed')
+      assert.equal((await acquire(bench, other)).position, null)
+      await other.close()
+    },
+  },
+  {
     id: 'database.commit.many-parts',
     title: 'a unit may send thousands of messages; unusual names and ids are kept apart',
     requires: [],

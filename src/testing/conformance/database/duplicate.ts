@@ -49,7 +49,7 @@ export const duplicateCases: readonly DatabaseCase[] = [
       const { consumer } = bench
       const entries = [
         { consumer, id: 'a' },
-        { consumer: `${consumer}a`, id: '' },
+        { consumer: `${consumer}a`, id: 'a' },
         { consumer: `${consumer}:a`, id: 'b' },
         { consumer, id: 'a:b' },
         { consumer, id: 'A' },

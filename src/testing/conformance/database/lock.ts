@@ -139,6 +139,7 @@ export const lockCases: readonly DatabaseCase[] = [
       await using bench = await ownBench(subject)
       const database = await bench.test.open(service)
       assert.ok(database.name.length > 0)
+      assert.doesNotMatch(database.name, /\/\/[^/@]*:[^/@]+@/, 'the name carries no password')
       const under = database.commit(unit({ effects: bench.inserting('a') }))
       const ended = under.then(
         (outcome) => outcome,

@@ -82,7 +82,8 @@ export const progressCases: readonly DatabaseCase[] = [
         [stream, group, 1],
         [stream, `${group}x`, 0],
         [`${stream}x`, group, 0],
-        [`${stream}/${group}`, '', 0],
+        [`${stream}-${group}`, group, 0],
+        [`${stream}.0`, group, 0],
       ] as const
       for (const [otherStream, otherGroup, partition] of others)
         await one.acquire(otherStream, otherGroup, partition)

@@ -1,5 +1,6 @@
 // Sharing out the partitions of a stream among the members of a group.
 import assert from 'node:assert/strict'
+import { refused } from '../refusal.ts'
 import { fresh, numbers } from '../sample.ts'
 import { eventually, pass, soonMs, within } from '../wait.ts'
 import { type GroupCase, groupBench, otherGroup } from './bench.ts'
@@ -165,7 +166,8 @@ export const assignmentCases: readonly GroupCase[] = [
   },
   {
     id: 'groups.closed',
-    title: 'the partitions of a member whose process closes its engine pass to the others',
+    title:
+      'at close memberships end without a callback: partitions pass to others, commit rejects with CLOSED, leave resolves',
     requires: ['stream', 'shared storage'],
     async run(subject) {
       const bench = await groupBench(subject, 4)
@@ -173,12 +175,16 @@ export const assignmentCases: readonly GroupCase[] = [
       const closing = await Member.join(bench, engine.stream!, { forfeits: true })
       const staying = await Member.join(bench, bench.one)
       await balanced(bench, [closing, staying])
+      const before = closing.revocations.length
       await within(bench.patienceMs, 'close', engine.close())
       await eventually(
         'the other holds everything',
         () => assert.deepEqual(staying.partitions(), [0, 1, 2, 3]),
         bench.patienceMs,
       )
+      assert.equal(closing.revocations.length, before, 'no callback at close')
+      await refused('CLOSED', () => closing.commit([{ partition: 0, position: 1 }]), 'commit')
+      await within(soonMs, 'leave', closing.leave())
       await dismiss(bench, [staying])
     },
   },

@@ -44,6 +44,8 @@ export interface MemberOptions {
   readonly draining?: (partitions: readonly number[], member: Member) => Promise<void>
   /** It is known to hold on for too long: that others get its partitions is no breach. */
   readonly forfeits?: boolean
+  /** Its `revoked` rejects once it has drained. */
+  readonly rejects?: boolean
   readonly sessionMs?: number
 }
 
@@ -61,6 +63,7 @@ export class Member {
   readonly #ledger: Ledger
   readonly #options: MemberOptions
   #busy = false
+  #joined = false
   #membership: Membership | undefined
 
   private constructor(ledger: Ledger, options: MemberOptions) {
@@ -77,7 +80,11 @@ export class Member {
       revoked: (partitions, lost) => member.#revoked(partitions, lost),
       failed: (error) => member.#ledger.breach(`${member.name} failed: ${error.message}`),
     })
-    member.#membership = await within(bench.patienceMs, 'joining', joining)
+    const told = joining.then((membership) => {
+      member.#joined = true
+      return membership
+    })
+    member.#membership = await within(bench.patienceMs, 'joining', told)
     return member
   }
 
@@ -95,6 +102,7 @@ export class Member {
   }
 
   #assigned(partitions: readonly CommittedPosition[]): void {
+    if (!this.#joined) this.#ledger.breach(`${this.name}: assigned before join had resolved`)
     if (this.#busy) this.#ledger.breach(`${this.name}: assigned while revoked was under way`)
     for (const { partition, position } of partitions) {
       if (this.held.has(partition)) this.#ledger.breach(`${this.name} was assigned ${partition} twice`)
@@ -122,6 +130,7 @@ export class Member {
       this.#ledger.give(partition, this)
     }
     this.#busy = false
+    if (this.#options.rejects) throw new Error('this revoked rejects, as it was made to')
   }
 }
 

@@ -117,6 +117,8 @@ export const deadCases: readonly QueueCase[] = [
       assert.ok(again.body === body, 'the body came back byte for byte')
       await one.settle(queue, [{ lease: again.lease, kind: 'dead-letter', reason: 'second time' }])
       const [second] = await one.deadLetters(queue, { limit: 2 })
+      assert.notEqual(second!.handle, dead!.handle, 'who dies again gets a new handle')
+      assert.equal(await two.redrive(queue, [dead!.handle]), 0, 'the old one names nothing')
       assert.deepEqual([second!.reason, second!.starts], ['second time', 1])
     },
   },
@@ -134,6 +136,45 @@ export const deadCases: readonly QueueCase[] = [
       await counts(one, queue, { ready: 4 })
       assert.deepEqual(sorted(ids(await take(two, queue, 4))), ids(messages(4)))
       await nothingClaimable(one, queue, 'each came back once')
+    },
+  },
+  {
+    id: 'queue.redrive.unknown',
+    title: 'handles that name no dead letter of this queue are passed over',
+    requires: ['queue'],
+    async run(subject) {
+      const bench = await queueBench(subject)
+      const other = await queueBench(subject)
+      const [mine] = await bury(bench, 1)
+      const [theirs] = await bury(other, 1)
+      const handles = [
+        '',
+        'nobody',
+        '-1',
+        '1e3',
+        `${mine!.handle}0`,
+        theirs!.handle,
+        mine!.handle,
+        mine!.handle,
+      ]
+      assert.equal(await bench.two.redrive(bench.queue, handles), 1)
+      await counts(other.one, other.queue, { dead: 1 })
+      await counts(bench.one, bench.queue, { ready: 1 })
+    },
+  },
+  {
+    id: 'queue.redrive.order',
+    title:
+      'roughly the oldest first, by when they were sent or redriven: redriven ones do not pass all that wait',
+    requires: ['queue'],
+    async run(subject) {
+      const bench = await queueBench(subject)
+      const { queue, one, two } = bench
+      const [dead] = await bury(bench, 1)
+      await one.send(queue, messages(60, 'waiting'))
+      await two.redrive(queue, [dead!.handle])
+      const found = ids(await take(two, queue, 61))
+      assert.ok(found.indexOf('m0') >= 30, `it came as number ${found.indexOf('m0')} of 61`)
     },
   },
   {

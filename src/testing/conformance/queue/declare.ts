@@ -2,7 +2,18 @@
 import assert from 'node:assert/strict'
 import { refused } from '../refusal.ts'
 import { fresh, numbers } from '../sample.ts'
-import { counts, ids, kill, longMs, messages, type QueueCase, queueBench, queuePorts, take } from './bench.ts'
+import {
+  counts,
+  ids,
+  kill,
+  longMs,
+  messages,
+  type QueueCase,
+  queueBench,
+  queuePorts,
+  take,
+  takeOne,
+} from './bench.ts'
 
 export const declareCases: readonly QueueCase[] = [
   {
@@ -76,6 +87,40 @@ export const declareCases: readonly QueueCase[] = [
       await two.declare([queue])
       await one.send(queue, messages(1))
       assert.deepEqual(ids(await take(one, queue, 1)), ['m0'])
+    },
+  },
+  {
+    id: 'queue.numbers',
+    title: 'numbers out of range are refused before anything is done: INVALID_OPTION',
+    requires: ['queue'],
+    async run(subject) {
+      const { queue, one, two } = await queueBench(subject)
+      await one.send(queue, messages(2))
+      const { lease } = await takeOne(one, queue)
+      const claim = { limit: 1, leaseMs: longMs, waitMs: 0 }
+      const short = one.limits.minLeaseMs - 1
+      const wrong: Readonly<Record<string, () => Promise<unknown>>> = {
+        'claim, limit 0': () => two.claim(queue, { ...claim, limit: 0 }),
+        'claim, limit 1.5': () => two.claim(queue, { ...claim, limit: 1.5 }),
+        'claim, limit NaN': () => two.claim(queue, { ...claim, limit: Number.NaN }),
+        'claim, a lease too short': () => two.claim(queue, { ...claim, leaseMs: short }),
+        'claim, waitMs -1': () => two.claim(queue, { ...claim, waitMs: -1 }),
+        'extend, a lease too short': () => one.extend(queue, [lease], short),
+        'settle, delayMs -1': () => one.settle(queue, [{ lease, kind: 'retry', delayMs: -1 }]),
+        'settle, delayMs NaN': () => one.settle(queue, [{ lease, kind: 'retry', delayMs: Number.NaN }]),
+        'deadLetters, limit 0': () => one.deadLetters(queue, { limit: 0 }),
+      }
+      for (const [what, call] of Object.entries(wrong)) await refused('INVALID_OPTION', call, what)
+      if (one.capabilities.delay) {
+        const late = { id: 'late', body: '{}', delayMs: -1 }
+        await refused(
+          'INVALID_OPTION',
+          () => one.send(queue, [...messages(1, 'n'), late]),
+          'send, delayMs -1',
+        )
+      }
+      await counts(two, queue, { ready: 1, leased: 1 })
+      assert.deepEqual(await one.settle(queue, [{ lease, kind: 'done' }]), ['settled'])
     },
   },
   {

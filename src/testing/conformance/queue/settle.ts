@@ -26,6 +26,27 @@ const endings: readonly {
 
 export const settleCases: readonly QueueCase[] = [
   {
+    id: 'queue.settle.unknown',
+    title: 'a lease that this queue does not know is stale: one that never was, and one of another queue',
+    requires: ['queue.fencing'],
+    async run(subject) {
+      const { queue, one, two } = await queueBench(subject)
+      const other = await queueBench(subject)
+      await other.one.send(other.queue, messages(2))
+      const [a, b] = await take(other.one, other.queue, 2)
+      await one.send(queue, messages(2))
+      await take(one, queue, 2)
+      for (const lease of [a!.lease, '', 'nobody', '0', '-1', '1e3', `${b!.lease}0`, "'; --"]) {
+        for (const { end } of endings)
+          assert.deepEqual(await two.settle(queue, [end(lease)]), ['stale'], lease)
+        assert.deepEqual(await two.extend(queue, [lease], longMs), ['stale'], lease)
+      }
+      await counts(one, queue, { leased: 2 })
+      assert.deepEqual(await other.two.settle(other.queue, [{ lease: a!.lease, kind: 'done' }]), ['settled'])
+      assert.deepEqual(await other.one.settle(other.queue, [{ lease: b!.lease, kind: 'done' }]), ['settled'])
+    },
+  },
+  {
     id: 'queue.settle.done',
     title: 'done: the message is gone, also after its lease would have ended',
     requires: ['queue'],

@@ -93,6 +93,33 @@ export const declareCases: readonly StreamCase[] = [
     },
   },
   {
+    id: 'stream.numbers',
+    title:
+      'numbers out of range and partitions that do not exist are refused before anything is done: INVALID_OPTION',
+    requires: ['stream'],
+    async run(subject) {
+      const { stream, one, two } = await streamBench(subject, { partitions: 2 })
+      const member = { sessionMs: 60_000, assigned() {}, async revoked() {}, failed() {} }
+      const at = (partition: number) => [{ partition, position: 0 }]
+      const wrong: Readonly<Record<string, () => Promise<unknown>>> = {
+        'declare, 0 partitions': () => one.declare({ name: fresh('stream'), partitions: 0 }),
+        'declare, 1.5 partitions': () => one.declare({ name: fresh('stream'), partitions: 1.5 }),
+        'append, partition 2 of 2': () => one.append(stream, [...records(1), ...records(1, 2)]),
+        'append, partition -1': () => one.append(stream, [...records(1), ...records(1, -1)]),
+        'append, partition 0.5': () => one.append(stream, [...records(1), ...records(1, 0.5)]),
+        'read, partition 2 of 2': () => one.read(stream, [...at(0), ...at(2)], lookOnce),
+        'read, maxRecords 0': () => one.read(stream, at(0), { ...lookOnce, maxRecords: 0 }),
+        'read, maxBytes 0': () => one.read(stream, at(0), { ...lookOnce, maxBytes: 0 }),
+        'read, waitMs -1': () => one.read(stream, at(0), { ...lookOnce, waitMs: -1 }),
+        'join, a session too short': () =>
+          one.join(stream, fresh('group'), { ...member, sessionMs: one.limits.minSessionMs - 1 }),
+      }
+      for (const [what, call] of Object.entries(wrong)) await refused('INVALID_OPTION', call, what)
+      await appended(two, stream, records(1, 1, 'later'))
+      assert.deepEqual(bodies(await readAll(two, stream, 2, 1)), ['"later0"'])
+    },
+  },
+  {
     id: 'stream.declare.versions.fixed',
     title:
       'versions cannot be changed for a stream that has records: CONFIGURATION; declaring the same again is fine',
@@ -102,6 +129,9 @@ export const declareCases: readonly StreamCase[] = [
       await appended(kept.one, kept.stream, [{ partition: 0, key: 'k', body: '1' }])
       const withVersions = { name: kept.stream, partitions: 2, versions: true }
       assert.deepEqual(await kept.two.declare(withVersions), { partitions: 2 })
+      assert.deepEqual(await kept.two.declare({ name: kept.stream, partitions: 2 }), { partitions: 2 })
+      const [first] = await kept.one.readKey(kept.stream, 'k', { fromVersion: 1, limit: 1 })
+      assert.equal(first!.version, 1, 'left out, it stays as it is')
       await refused(
         'CONFIGURATION',
         () => kept.two.declare({ ...withVersions, versions: false }),

@@ -111,6 +111,18 @@ export const readCases: readonly StreamCase[] = [
     },
   },
   {
+    id: 'stream.read.nothing-asked',
+    title: 'a read of no positions waits, and resolves with nothing',
+    requires: ['stream'],
+    async run(subject) {
+      const { stream, one } = await streamBench(subject, { partitions: 1 })
+      await appended(one, stream, records(1))
+      const { value, ms } = await timed(() => one.read(stream, [], { ...manyRecords, waitMs: 250 }))
+      assert.deepEqual(value, [])
+      notBefore(ms, 250, 'resolved')
+    },
+  },
+  {
     id: 'stream.read.with-what-there-is',
     title: 'read resolves as soon as there is at least one record, with what there is',
     requires: ['stream'],

@@ -56,7 +56,7 @@ export const versionCases: readonly StreamCase[] = [
   {
     id: 'stream.versions.conflict',
     title:
-      'a conflict tells the first record that did not find its version, and the version; nothing of the call is stored',
+      'a conflict tells the first record that did not find its version, and how many its key really has; nothing is stored',
     requires: ['stream.versions'],
     async run(subject) {
       const { stream, one, two } = await streamBench(subject, { partitions: 3, versions: true })
@@ -169,11 +169,49 @@ export const versionCases: readonly StreamCase[] = [
     requires: ['stream.versions'],
     async run(subject) {
       const { stream, one, two } = await streamBench(subject, { partitions: 1 })
-      const codes = ['CAPABILITY_MISSING', 'CONFIGURATION'] as const
-      await refused(codes, () => one.append(stream, [...records(1), expecting('a', 0, '1')]), 'append')
-      await refused(codes, () => one.readKey(stream, 'a', { fromVersion: 1, limit: 1 }), 'readKey')
+      const list = [...records(1), expecting('a', 0, '1')]
+      await refused('CONFIGURATION', () => one.append(stream, list), 'append')
+      await refused(
+        ['CAPABILITY_MISSING', 'CONFIGURATION'],
+        () => one.readKey(stream, 'a', { fromVersion: 1, limit: 1 }),
+        'readKey',
+      )
       await appended(two, stream, records(1, 0, 'later'))
       assert.deepEqual(bodies(await readAll(one, stream, 1, 1)), ['"later0"'])
+    },
+  },
+  {
+    id: 'stream.versions.needs-key',
+    title:
+      'an expected version for a record without key is refused, and nothing of the call is stored: CONFIGURATION',
+    requires: ['stream.versions'],
+    async run(subject) {
+      const { stream, one, two } = await streamBench(subject, { partitions: 1, versions: true })
+      const list = [...records(1), { partition: 0, body: '{}', expectedVersion: 0 }]
+      await refused('CONFIGURATION', () => one.append(stream, list), 'append')
+      await appended(two, stream, records(1, 0, 'later'))
+      assert.deepEqual(bodies(await readAll(one, stream, 1, 1)), ['"later0"'])
+    },
+  },
+  {
+    id: 'stream.versions.whole-stream',
+    title: 'the records of a key are counted in the whole stream, over its partitions',
+    requires: ['stream.versions'],
+    async run(subject) {
+      const { stream, one, two } = await streamBench(subject, { partitions: 2, versions: true })
+      await appended(one, stream, [expecting('a', 0, '1', 0), expecting('a', 1, '2', 1)])
+      const conflict = await two.append(stream, [expecting('a', 1, 'stale', 1)])
+      assert.deepEqual(conflict, { status: 'conflict', index: 0, version: 2 })
+      await appended(two, stream, [expecting('a', 2, '3', 0)])
+      const found = await one.readKey(stream, 'a', { fromVersion: 1, limit: 10 })
+      assert.deepEqual(
+        found.map(({ version, partition, body }) => [version, partition, body]),
+        [
+          [1, 0, '1'],
+          [2, 1, '2'],
+          [3, 0, '3'],
+        ],
+      )
     },
   },
   {
