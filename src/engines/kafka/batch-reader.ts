@@ -20,7 +20,7 @@ const batchHead = 61
 export class RecordCursor {
   /** The next record; undefined at the end. */
   head: StreamRecord | undefined
-  /** The bytes of its key and body. */
+  /** The bytes of its body. */
   headBytes = 0
   /** The position after all batches passed so far: when there is no `head`, where to go on. */
   next: number
@@ -37,6 +37,7 @@ export class RecordCursor {
   #base = 0
   #time = 0
   #timeIsOfBatch = false
+  #textBytes = 0
 
   /** `from`: records below it, which the first batch may hold, are passed over. */
   constructor(
@@ -122,10 +123,9 @@ export class RecordCursor {
       this.#recordAt = end
       return false
     }
-    const keyStart = this.#recordAt
     const key = this.#text()
     const body = this.#text()
-    this.headBytes = this.#recordAt - keyStart
+    this.headBytes = this.#textBytes
     this.#recordAt = end
     this.head = {
       partition: this.#partition,
@@ -140,6 +140,7 @@ export class RecordCursor {
 
   #text(): string | undefined {
     const length = this.#varint()
+    this.#textBytes = Math.max(length, 0)
     if (length < 0) return undefined
     const start = this.#recordAt
     this.#recordAt = start + length

@@ -100,6 +100,18 @@ export class Member implements Membership {
     this.#over = true
     await this.#revoke([...this.#holds.keys()], false)
     await this.#callbacks
+    await this.#depart()
+  }
+
+  /** Leaves without a word to the handler. */
+  end(): Promise<void> {
+    this.#leaving ??= this.#depart()
+    return this.#leaving
+  }
+
+  async #depart(): Promise<void> {
+    this.#over = true
+    this.#nextRound.resolve()
     this.#heartbeat.stop()
     this.#cancelWatch?.()
     this.#holds.clear()

@@ -10,6 +10,7 @@ import { type OutRecord, outRecord, recordOverhead, writeBatch } from './batch-w
 import type { Cluster } from './cluster.ts'
 import { closedError, Fault, translate } from './errors.ts'
 import { Lane, type LaneBatch } from './lane.ts'
+import { requirePartition } from './options.ts'
 import { type Produce, type ProduceAnswer, partKey, produceRequest } from './produce-request.ts'
 import type { Topics } from './topics.ts'
 
@@ -53,13 +54,7 @@ export class Producer {
       return { ...outRecord(key, body), call, index }
     })
     const bytes = this.#checkSizes(stream, queued)
-    for (const { partition } of records)
-      if (!(partition >= 0 && partition < topic.leaders.length && Number.isInteger(partition)))
-        throw new SpillwayError(
-          'INVALID_OPTION',
-          `The stream '${stream}' has the partitions 0 to ${topic.leaders.length - 1}; ${partition} is none of them.`,
-          { engine: 'kafka' },
-        )
+    for (const { partition } of records) requirePartition(stream, partition, topic.leaders.length)
     const end = Date.now() + this.#cluster.options.timeoutMs
     if (
       this.#admissions.length > 0 ||

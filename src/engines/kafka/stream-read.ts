@@ -1,7 +1,6 @@
 // Reading by position: long polls at the leaders of the partitions, each on a connection of its own, because a broker
 // answers nothing else on a connection that polls. A poll that outlives its reader fills the read-ahead.
 import { systemClock } from '../../core/clock.ts'
-import { SpillwayError } from '../../core/errors.ts'
 import type { PartitionPosition, ReadOptions, StreamRecord } from '../../ports/stream.ts'
 import { type Codecs, RecordCursor } from './batch-reader.ts'
 import type { Cluster } from './cluster.ts'
@@ -9,6 +8,7 @@ import { closedError, Fault } from './errors.ts'
 import { type Fetch, type FetchedPart, fetchRequest } from './fetch-request.ts'
 import type { Link } from './link.ts'
 import type { Offsets } from './offsets.ts'
+import { requirePartition } from './options.ts'
 import { ReadAhead, type Slot } from './read-ahead.ts'
 
 const maxReadAheadBytes = 32 * 1024 * 1024
@@ -52,9 +52,10 @@ export class StreamReader {
     options: ReadOptions,
   ): Promise<StreamRecord[]> {
     if (this.#closing.signal.aborted) throw closedError()
-    if (options.signal?.aborted || from.length === 0) return []
-    await this.#checkPartitions(stream, from)
     const deadline = Date.now() + options.waitMs
+    await this.#checkPartitions(stream, from)
+    if (from.length === 0) await this.#change([], deadline, options.signal)
+    if (options.signal?.aborted || from.length === 0) return []
     for (;;) {
       const slots = from.map(({ partition, position }) => this.#ahead.at(stream, partition, position))
       const records = this.#take(slots, options)
@@ -90,11 +91,7 @@ export class StreamReader {
 
   async #checkPartitions(stream: string, from: readonly PartitionPosition[]): Promise<void> {
     const topic = this.#cluster.known(stream) ?? (await this.#cluster.topic(stream))
-    for (const { partition } of from)
-      if (!(partition in topic.leaders))
-        throw new SpillwayError('INVALID_OPTION', `The stream '${stream}' has no partition ${partition}.`, {
-          engine: 'kafka',
-        })
+    for (const { partition } of from) requirePartition(stream, partition, topic.leaders.length)
   }
 
   /** Takes turns from a random start, each partition an even share as long as the others have records too. */

@@ -17,6 +17,7 @@ import type { Cluster } from './cluster.ts'
 import { closedError, translate } from './errors.ts'
 import { Groups } from './groups.ts'
 import { Offsets } from './offsets.ts'
+import { requireAtLeast, requireWhole } from './options.ts'
 import { Producer } from './stream-append.ts'
 import { StreamReader } from './stream-read.ts'
 import type { Settings, Topics } from './topics.ts'
@@ -51,6 +52,7 @@ export class KafkaStream implements StreamPort {
   declare(spec: StreamSpec): Promise<{ readonly partitions: number }> {
     return this.#edge(`declaring '${spec.name}'`, async () => {
       if (spec.versions) throw missing('kafka', 'stream', 'versions')
+      requireWhole('partitions', spec.partitions, 1)
       const { topic, settings } = await this.#context.topics.declare(spec)
       this.#context.declared(spec.name, topic.replicas[0]?.length ?? 1, settings)
       return { partitions: topic.leaders.length }
@@ -66,7 +68,13 @@ export class KafkaStream implements StreamPort {
   }
 
   read(stream: string, from: readonly PartitionPosition[], options: ReadOptions): Promise<StreamRecord[]> {
-    return this.#edge(`reading '${stream}'`, () => this.#reader.read(stream, from, options))
+    return this.#edge(`reading '${stream}'`, () => {
+      requireWhole('maxRecords', options.maxRecords, 1)
+      requireAtLeast('maxBytes', options.maxBytes, 1)
+      requireAtLeast('waitMs', options.waitMs, 0)
+      for (const { position } of from) requireWhole('position', position, 0)
+      return this.#reader.read(stream, from, options)
+    })
   }
 
   async readKey(): Promise<StreamRecord[]> {
@@ -83,22 +91,17 @@ export class KafkaStream implements StreamPort {
 
   join(stream: string, group: string, options: JoinOptions): Promise<Membership> {
     return this.#edge(`joining the group '${group}' of '${stream}'`, async () => {
+      requireAtLeast('sessionMs', options.sessionMs, this.limits.minSessionMs)
       const member = await this.#groups.join(stream, group, options)
       return {
-        commit: (positions) => this.#commit(stream, group, member, positions),
+        commit: (positions) =>
+          this.#edge(`committing for the group '${group}' of '${stream}'`, () => {
+            for (const { position } of positions) requireWhole('position', position, 0)
+            return member.commit(positions)
+          }),
         leave: () => member.leave(),
       }
     })
-  }
-
-  /** Also while the engine closes: its members are just leaving. */
-  async #commit(stream: string, group: string, member: Membership, positions: readonly PartitionPosition[]) {
-    if (this.#context.cluster.closing.aborted) throw closedError()
-    try {
-      return await member.commit(positions)
-    } catch (thrown) {
-      throw translate(thrown, `committing for the group '${group}' of '${stream}'`)
-    }
   }
 
   committed(stream: string, group: string): Promise<CommittedPosition[]> {
@@ -107,7 +110,7 @@ export class KafkaStream implements StreamPort {
     )
   }
 
-  /** Ends the reads, leaves the groups, sends what was accepted. Commits made while leaving still work. */
+  /** Ends the reads, leaves the groups, sends what was accepted. */
   async close(): Promise<void> {
     this.#closed = true
     this.#reader.close()
