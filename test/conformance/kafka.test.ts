@@ -1,7 +1,14 @@
-// The conformance suites on Kafka: one real broker. It has no queue; what it lacks of the stream is named and skipped.
+// The conformance suites on Kafka: streams and consumer groups, and that queues are refused.
 import { Admin } from '@platformatic/kafka'
 import { afterAll, beforeAll, describe } from 'vitest'
-import { engineSubject, engineSuite, groupSuite, streamSuite } from '../../src/testing/conformance/index.ts'
+import {
+  type EngineSubject,
+  engineSubject,
+  engineSuite,
+  groupSuite,
+  queueSuite,
+  streamSuite,
+} from '../../src/testing/conformance/index.ts'
 import { kafka, type RunningServer } from '../servers/index.ts'
 import { certify } from './certify.ts'
 import { distantMembers } from './distant-member.ts'
@@ -9,29 +16,28 @@ import { openAt } from './engines.ts'
 
 const missing = await kafka.missing()
 
-describe(kafka.name, () => {
+describe('kafka', () => {
   let server: RunningServer | undefined
   beforeAll(async () => {
-    if (missing === undefined) server = await kafka.start()
+    if (missing === undefined)
+      server = await kafka.start({ settings: { 'group.min.session.timeout.ms': '1000' } })
   })
   afterAll(() => server?.stop())
-  const open = () => {
-    const address = { engine: 'kafka', url: server!.url } as const
-    return engineSubject({
-      openEngine: (options) => openAt(address, options),
-      startMember: distantMembers(address),
-      trim: (stream, partition, below) => trim(address.url, stream, partition, below),
-    })
-  }
-  certify('engine', { engine: engineSuite, stream: streamSuite, groups: groupSuite }, open, { missing })
+  const suites = { engine: engineSuite, queue: queueSuite, stream: streamSuite, groups: groupSuite }
+  certify('engine', suites, () => subject(server!.url), { missing })
 })
 
-/** As retention would, at once. */
-async function trim(url: string, name: string, partition: number, below: number): Promise<void> {
-  const admin = new Admin({ clientId: 'trim', bootstrapBrokers: [new URL(url).host] })
-  try {
-    await admin.deleteRecords({ topics: [{ name, partitions: [{ partition, offset: BigInt(below) }] }] })
-  } finally {
-    await admin.close()
-  }
+function subject(url: string): Promise<EngineSubject> {
+  const address = { engine: 'kafka', url } as const
+  return engineSubject({
+    openEngine: (options) => openAt(address, options),
+    startMember: distantMembers(address),
+    async trim(stream, partition, below) {
+      const admin = new Admin({ clientId: 'retention', bootstrapBrokers: [new URL(url).host] })
+      await admin.deleteRecords({
+        topics: [{ name: stream, partitions: [{ partition, offset: BigInt(below) }] }],
+      })
+      await admin.close()
+    },
+  })
 }
