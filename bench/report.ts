@@ -61,8 +61,13 @@ export function reportOf(
     versions: versionsOf(plan),
     rows,
     ratios,
-    failures: measured.failures,
+    failures: once(measured.failures),
   }
+}
+
+/** What fails in every round is said once. */
+function once(failures: readonly Failure[]): Failure[] {
+  return [...new Map(failures.map((failure) => [JSON.stringify(failure), failure])).values()]
 }
 
 function rounded(value: number): number {

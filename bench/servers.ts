@@ -87,6 +87,8 @@ export async function startPlaces(
     if (folder !== undefined) rmSync(folder, { recursive: true, force: true })
   }
   process.once('exit', remove)
+  // Otherwise a signal ends us without that. The servers have guards of their own.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1))
   await Promise.all([...names].filter((name) => name !== 'folder').map(start))
   return {
     found,

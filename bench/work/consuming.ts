@@ -5,10 +5,9 @@ import { bulk, fill } from './writing.ts'
 const concurrency = 100
 const withinMs = 60_000
 
-/** First a small backlog, to warm up and to learn the pace; then one that lasts for about the seconds asked for. */
+/** First a small backlog, to warm up and to learn the pace; then one that lasts for at most the seconds asked for. */
 export async function consumeRate(queue: BenchQueue, seconds: number): Promise<number> {
-  await drain(queue, 2 * bulk)
-  const pace = await drain(queue, 4 * bulk)
+  const pace = await drain(queue, 3 * bulk)
   const count = Math.ceil((pace * seconds) / bulk) * bulk
   return drain(queue, Math.min(Math.max(count, 2 * bulk), 500 * bulk))
 }

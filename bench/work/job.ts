@@ -12,13 +12,14 @@ export interface Job {
 /** How long each work lasts. */
 export interface Effort {
   readonly seconds: number
+  readonly warmUpSeconds: number
   readonly latencyMessages: number
   readonly readEvents: number
 }
 
 export const efforts = {
-  quick: { seconds: 0.5, latencyMessages: 100, readEvents: 20_000 },
-  full: { seconds: 2, latencyMessages: 500, readEvents: 100_000 },
+  quick: { seconds: 0.4, warmUpSeconds: 0.15, latencyMessages: 60, readEvents: 20_000 },
+  full: { seconds: 2, warmUpSeconds: 0.5, latencyMessages: 500, readEvents: 100_000 },
 } as const satisfies Record<string, Effort>
 
 export type Said =

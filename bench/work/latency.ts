@@ -7,7 +7,7 @@ import type { BenchQueue } from '../systems/system.ts'
 import { now, payload } from './payload.ts'
 
 const everyMs = 10
-const warmUp = 30
+const warmUp = 20
 const concurrency = 10
 const graceMs = 20_000
 

@@ -16,7 +16,7 @@ import { inBulk, manyInFlight, oneByOne } from './writing.ts'
 process.on('disconnect', () => process.exit(1))
 
 const job = JSON.parse(process.argv[2] ?? '') as Job
-const { seconds, latencyMessages, readEvents } = job.effort
+const { effort } = job
 
 function say(said: Said): void {
   process.send!(said)
@@ -38,18 +38,20 @@ async function measureQueue(system: QueueSystem): Promise<void> {
   await withQueue(system, 'send', async (queue) => {
     say({ says: 'durability', durability: queue.durability })
     if (queue.send !== undefined) {
-      await sample(work.sendOne, () => oneByOne((payload) => queue.send!(payload), seconds))
-      await sample(work.sendInFlight, () => manyInFlight((payload) => queue.send!(payload), seconds))
+      await sample(work.sendOne, () => oneByOne((payload) => queue.send!(payload), effort))
+      await sample(work.sendInFlight, () => manyInFlight((payload) => queue.send!(payload), effort))
     }
-    await sample(work.sendBulk, () => inBulk((payloads) => queue.sendMany(payloads), seconds))
+    await sample(work.sendBulk, () => inBulk((payloads) => queue.sendMany(payloads), effort))
   })
   if (!system.consumes) return
-  await withQueue(system, 'consume', (queue) => sample(work.consume, () => consumeRate(queue, seconds)))
-  await withQueue(system, 'consume', (queue) => sample(work.eventLoop, () => eventLoopDelay(queue, seconds)))
+  await withQueue(system, 'consume', (queue) =>
+    sample(work.consume, () => consumeRate(queue, effort.seconds)),
+  )
+  await withQueue(system, 'consume', (queue) => sample(work.eventLoop, () => eventLoopDelay(queue, effort)))
   await withQueue(system, 'latency', async (queue) => {
-    await percentiles(work.p50, work.p99, () => latencies(queue, latencyMessages))
+    await percentiles(work.p50, work.p99, () => latencies(queue, effort.latencyMessages))
     await percentiles(work.otherP50, work.otherP99, () =>
-      latenciesFromOtherProcess(queue, latencyMessages, job.system, job.url),
+      latenciesFromOtherProcess(queue, effort.latencyMessages, job.system, job.url),
     )
   })
 }
@@ -88,14 +90,16 @@ async function measureStream(system: StreamSystem): Promise<void> {
   await withStream(system, async (stream) => {
     say({ says: 'durability', durability: stream.durability })
     if (stream.append !== undefined) {
-      await sample(work.appendOne, () => oneByOne((payload) => stream.append!(payload), seconds))
+      await sample(work.appendOne, () => oneByOne((payload) => stream.append!(payload), effort))
       if (system.reads)
-        await sample(work.appendInFlight, () => manyInFlight((payload) => stream.append!(payload), seconds))
+        await sample(work.appendInFlight, () => manyInFlight((payload) => stream.append!(payload), effort))
     }
-    await sample(work.appendBulk, () => inBulk((payloads) => stream.appendMany(payloads), seconds))
+    await sample(work.appendBulk, () => inBulk((payloads) => stream.appendMany(payloads), effort))
   })
   if (!system.reads) return
-  await withStream(system, (stream) => sample(work.read, () => readRate(stream, readEvents, seconds)))
+  await withStream(system, (stream) =>
+    sample(work.read, () => readRate(stream, effort.readEvents, effort.seconds)),
+  )
 }
 
 try {
