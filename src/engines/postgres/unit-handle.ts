@@ -11,15 +11,22 @@ export class UnitHandle implements PgQueryable {
   readonly #client: PgSession
   #refusal: SpillwayError | undefined
   #pending = 0
+  /** Resolves when the last query that was asked for has ended. */
+  #last: Promise<unknown> = Promise.resolve()
   #failure: unknown
 
   constructor(client: PgSession) {
     this.#client = client
   }
 
-  /** Queries under way. */
-  get pending(): number {
-    return this.#pending
+  /** Whether a query is under way or waits for one. */
+  get busy(): boolean {
+    return this.#pending > 0
+  }
+
+  /** Resolves when no query is under way any more. */
+  async idle(): Promise<void> {
+    while (this.#pending > 0) await this.#last
   }
 
   /** What the first failing query failed with: why a transaction is aborted whose effects kept that to themselves. */
@@ -48,8 +55,16 @@ export class UnitHandle implements PgQueryable {
       throw this.#refusal
     }
     this.#pending += 1
+    // One after another: a client takes one query at a time.
+    const run = this.#last.then(() => this.#run(query, values))
+    this.#last = run.catch(() => {})
+    return (await run) as PgResult<Row>
+  }
+
+  async #run(query: string | PgQuery, values: unknown[] | undefined): Promise<unknown> {
     try {
-      return (await this.#client.query(query, values)) as PgResult<Row>
+      if (this.#refusal !== undefined) throw this.#refusal
+      return await this.#client.query(query, values)
     } catch (thrown) {
       this.#failure ??= thrown
       throw thrown

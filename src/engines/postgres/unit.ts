@@ -99,7 +99,11 @@ async function runEffects(unit: Unit, handle: UnitHandle, deadline: number): Pro
   try {
     const effects = watchOutsideIo(
       (what) => interrupt(outsideIo(what)),
-      async () => unit.effects!(handle),
+      async () => {
+        await unit.effects!(handle)
+        // What they did not await belongs to the unit too.
+        await handle.idle()
+      },
     )
     await Promise.race([effects, interrupted.promise])
   } catch (thrown) {
@@ -149,9 +153,9 @@ async function end(client: PgSession, text: string, handle: UnitHandle): Promise
 async function rollBack({ client, cancel }: UnitOptions, handle: UnitHandle, pid: number): Promise<void> {
   const late = Promise.withResolvers<boolean>()
   const stop = systemClock.after(rollbackMs, () => late.resolve(false))
-  // A query of the effects may be running still; the rollback would stand in line behind it.
-  if (handle.pending > 0) cancel(pid).catch(() => {})
-  const done = client.query('rollback').then(
+  // Waited for as well: late, it would hit who has the connection next.
+  const cancelled = handle.busy ? cancel(pid).catch(() => {}) : undefined
+  const done = Promise.all([cancelled, handle.idle().then(() => client.query('rollback'))]).then(
     () => true,
     () => false,
   )

@@ -1,0 +1,138 @@
+// What a claim and the relay's look cost must not grow with the backlog, nor with what was handled while some transaction
+// somewhere stays open. Counted in pages that the server touches, which no load of the machine changes.
+import pg from 'pg'
+import { expect, test } from 'vitest'
+import { postgresDatabase } from '../../src/engines/postgres/database.ts'
+import { postgres } from '../../src/engines/postgres/engine.ts'
+import type { QueuePort } from '../../src/ports/queue.ts'
+import { looking, onServers } from './on-servers.ts'
+
+await onServers('cost', { settings: { autovacuum: 'off' } }, (server) => {
+  /** One session for everything, so that its counters can be read at once. */
+  async function session() {
+    const pool = looking(server().url)
+    return {
+      pool,
+      /** Pages that `act` touches in a table and its indexes. */
+      async pages(schema: string, table: string, act: () => Promise<void>): Promise<number> {
+        const touched = async (): Promise<number> => {
+          await pool.query('select pg_stat_force_next_flush()')
+          const { rows } = await pool.query(
+            `select (heap_blks_read + heap_blks_hit + idx_blks_read + idx_blks_hit)::int as pages
+            from pg_statio_user_tables where schemaname = $1 and relname = $2`,
+            [schema, table],
+          )
+          return rows[0].pages
+        }
+        const before = await touched()
+        await act()
+        return (await touched()) - before
+      },
+    }
+  }
+
+  async function fill(queue: QueuePort, count: number): Promise<void> {
+    for (let sent = 0; sent < count; sent += 2_000)
+      await queue.send(
+        'q',
+        Array.from({ length: 2_000 }, (_, index) => ({ id: `${sent + index}`, body: '{}' })),
+      )
+  }
+
+  async function handleOne(queue: QueuePort): Promise<void> {
+    const claimed = await queue.claim('q', { limit: 1, leaseMs: 60_000, waitMs: 0 })
+    await queue.settle(
+      'q',
+      claimed.map(({ lease }) => ({ lease, kind: 'done' as const })),
+    )
+  }
+
+  test('a claim in a backlog of 60,000 touches as few pages as one in a backlog of 2,000', async () => {
+    const { url } = server()
+    const { pool, pages } = await session()
+    const counts: number[] = []
+    for (const count of [2_000, 60_000]) {
+      const schema = `backlog${count}`
+      const engine = await postgres({ url, schema, pool, listen: false })
+      await engine.queue!.declare(['q'])
+      await fill(engine.queue!, count)
+      counts.push(
+        await pages(schema, 'message', async () => {
+          for (let index = 0; index < 20; index++) await handleOne(engine.queue!)
+        }),
+      )
+      await engine.close()
+    }
+    expect(counts[1]).toBeLessThan(2 * counts[0]!)
+    // Per message: to find it, to lease it, to delete it, with three indexes.
+    expect(counts[1]! / 20).toBeLessThan(60)
+    await pool.end()
+  }, 60_000)
+
+  test('while a transaction elsewhere stays open, claims do not get dearer with what was handled', async () => {
+    const { url } = server()
+    const { pool, pages } = await session()
+    const engine = await postgres({ url, schema: 'held', pool, listen: false })
+    const queue = engine.queue!
+    await queue.declare(['q'])
+    const other = new pg.Client(url)
+    other.on('error', () => {})
+    await other.connect()
+    await other.query('begin isolation level repeatable read; select pg_current_xact_id()')
+    const handle = async (count: number) => {
+      await fill(queue, count)
+      for (let left = count; left > 0; ) {
+        const claimed = await queue.claim('q', { limit: 500, leaseMs: 60_000, waitMs: 0 })
+        await queue.settle(
+          'q',
+          claimed.map(({ lease }) => ({ lease, kind: 'done' as const })),
+        )
+        left -= claimed.length
+      }
+    }
+    await handle(20_000)
+    // What was handled a moment ago is still looked at.
+    for (let round = 0; round < 4; round++) {
+      await new Promise((resolve) => setTimeout(resolve, 1_100))
+      await handle(2_000)
+    }
+    const times = 100
+    await fill(queue, 2_000)
+    const count = await pages('held', 'message', async () => {
+      for (let index = 0; index < times; index++) await handleOne(queue)
+    })
+    // More than 400 with scans over all that was handled.
+    expect(count / times).toBeLessThan(200)
+    await engine.close()
+    await Promise.all([other.end(), pool.end()])
+  }, 60_000)
+
+  test('the relay finds a destination and its rows however many rows wait for another one', async () => {
+    const { pool, pages } = await session()
+    const database = await postgresDatabase({ pool, schema: 'outbox' }).open('shop')
+    const message = (name: string, id: number) => ({
+      destination: { kind: 'queue' as const, name },
+      id: `${id}`,
+      key: undefined,
+      body: '{}',
+    })
+    const commit = (name: string, count: number) =>
+      database.commit({
+        outbox: Array.from({ length: count }, (_, index) => message(name, index)),
+        timeoutMs: 10_000,
+      })
+    for (let round = 0; round < 20; round++) await commit('away', 2_000)
+    await commit('here', 1)
+    const count = await pages('outbox_shop', 'outbox', async () => {
+      expect((await database.outbox.pending()).map(({ name }) => name)).toEqual(['away', 'here'])
+      await database.outbox.lock('h', 10_000)
+      const rows = await database.outbox.take('h', { kind: 'queue', name: 'here' }, 100)
+      expect(rows).toHaveLength(1)
+      await database.outbox.remove(rows)
+    })
+    expect(count).toBeGreaterThan(5)
+    expect(count).toBeLessThan(100)
+    await database.close()
+    await pool.end()
+  }, 60_000)
+})

@@ -1,0 +1,171 @@
+// Opening: what is refused, with which words, and what is left behind.
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { describe, expect, test } from 'vitest'
+import type { PgPool } from '../../src/engines/postgres/client.ts'
+import { postgresDatabase } from '../../src/engines/postgres/database.ts'
+import { postgres } from '../../src/engines/postgres/engine.ts'
+import { freePort } from '../servers/free-port.ts'
+import { looking, onServers } from './on-servers.ts'
+
+const secret = 'Tr0ub4dor'
+
+async function failure(opening: Promise<unknown>): Promise<Error & { code?: string; retryable?: boolean }> {
+  try {
+    await opening
+  } catch (error) {
+    return error as Error
+  }
+  throw new Error('it was opened')
+}
+
+/** Everything that a log would show of an error. */
+function shown(error: unknown): string {
+  return error instanceof Error
+    ? `${error.stack} ${JSON.stringify(error, Object.getOwnPropertyNames(error))} ${shown(error.cause)}`
+    : String(error)
+}
+
+await onServers('opening', { settings: { fsync: 'off' } }, (server) => {
+  test('a wrong password: ENGINE_UNAVAILABLE with the reason, without the password', async () => {
+    const url = new URL(server().url)
+    url.password = secret
+    const openings = [
+      () => postgres({ url: url.href }),
+      () => postgresDatabase({ url: url.href }).open('shop'),
+    ]
+    for (const opening of openings) {
+      const error = await failure(opening())
+      expect(error).toMatchObject({ code: 'ENGINE_UNAVAILABLE', retryable: false })
+      expect(error.message).toContain('password authentication failed')
+      expect(shown(error)).not.toContain(secret)
+    }
+  })
+
+  test('the durability is reported, and refused in strict mode', async () => {
+    const { url } = server()
+    const engine = await postgres({ url })
+    expect(engine.durability.level).toBe('process')
+    expect(engine.durability.weaknesses.join()).toContain('fsync=off')
+    expect(engine.url).toMatch(/^postgres:\/\/spillway@127\.0\.0\.1:\d+\/postgres$/)
+    await engine.close()
+    const error = await failure(postgres({ url, strict: true }))
+    expect(error).toMatchObject({ code: 'DURABILITY' })
+    expect(shown(error)).not.toMatch(/spillway:spillway/)
+  })
+
+  test('tables of a newer version: STORE_FROM_FUTURE, for the engine and for a database', async () => {
+    const { url } = server()
+    const pool = looking(url)
+    await (await postgres({ url, schema: 'newer' })).close()
+    await (await postgresDatabase({ url, schema: 'newer' }).open('shop')).close()
+    await pool.query(`insert into newer.migration (part, version) values ('engine', 999)`)
+    await pool.query(`insert into newer_shop.migration (part, version) values ('service', 999)`)
+    expect(await failure(postgres({ url, schema: 'newer' }))).toMatchObject({ code: 'STORE_FROM_FUTURE' })
+    expect(await failure(postgresDatabase({ url, schema: 'newer' }).open('shop'))).toMatchObject({
+      code: 'STORE_FROM_FUTURE',
+    })
+    await pool.end()
+  })
+
+  test('sessions that would read from the past: CONFIGURATION for a pool of one’s own, set right in ours', async () => {
+    const { url } = server()
+    const strange = new URL(url)
+    strange.searchParams.set('options', '-c default_transaction_isolation=serializable')
+    const pool = looking(strange.href, 3)
+    expect(await failure(postgres({ url, pool }))).toMatchObject({ code: 'CONFIGURATION' })
+    await pool.end()
+  })
+
+  test('many processes may open a new schema at the same time', async () => {
+    const { url } = server()
+    const engines = await Promise.all(
+      Array.from({ length: 8 }, () => postgres({ url, schema: 'crowd', poolSize: 2 })),
+    )
+    await Promise.all(engines.map((engine) => engine.close()))
+  })
+
+  test('with a pool of one’s own everything works, also while sessions share it, and it stays open', async () => {
+    const { url } = server()
+    const pool = looking(url, 5)
+    const engine = await postgres({ url, pool, schema: 'shared' })
+    await engine.queue!.declare(['q'])
+    await engine.stream!.declare({ name: 's', partitions: 2, versions: true })
+    await engine.queue!.send('q', [{ id: 'a', body: '{}' }])
+    const claimed = await engine.queue!.claim('q', { limit: 1, leaseMs: 1_000, waitMs: 0 })
+    expect(await engine.queue!.settle('q', [{ lease: claimed[0]!.lease, kind: 'done' }])).toEqual(['settled'])
+    await engine.stream!.append('s', [{ partition: 0, key: 'k', body: '{}', expectedVersion: 0 }])
+    await engine.close()
+    const { rows } = await pool.query('show enable_seqscan')
+    expect(rows[0]).toEqual({ enable_seqscan: 'on' })
+    await pool.end()
+  })
+
+  test('the process ends by itself when all was closed: no handle is left', async () => {
+    const program = fileURLToPath(new URL('./open-and-close.ts', import.meta.url))
+    const { stdout } = await promisify(execFile)(process.execPath, [program, server().url], {
+      timeout: 20_000,
+    })
+    expect(stdout.trim()).toBe('closed')
+  })
+
+  test('closing leaves no session on the server', async () => {
+    const { url } = server()
+    const pool = looking(url)
+    const count = async () =>
+      (await pool.query(`select count(*)::int from pg_stat_activity where application_name = 'spillway'`))
+        .rows[0].count
+    const engine = await postgres({ url })
+    expect(await count()).toBeGreaterThan(0)
+    await engine.close()
+    await expect.poll(count).toBe(0)
+    await pool.end()
+  })
+})
+
+describe('without a server', () => {
+  test('nobody listens there: ENGINE_UNAVAILABLE, soon, without the password', async () => {
+    const error = await failure(postgres({ url: `postgres://u:${secret}@127.0.0.1:${await freePort()}/d` }))
+    expect(error).toMatchObject({ code: 'ENGINE_UNAVAILABLE', retryable: true })
+    expect(shown(error)).not.toContain(secret)
+  })
+
+  test('an older server: ENGINE_TOO_OLD names both versions', async () => {
+    const error = await failure(
+      postgres({ url: 'postgres://h/d', pool: pretending({ number: 140_009, version: '14.9' }) }),
+    )
+    expect(error).toMatchObject({ code: 'ENGINE_TOO_OLD' })
+    expect(error.message).toMatch(/14\.9.*15/)
+  })
+
+  test('a standby: ENGINE_UNAVAILABLE', async () => {
+    const pool = pretending({ number: 180_000, version: '18.0', standby: true })
+    expect(await failure(postgres({ url: 'postgres://h/d', pool }))).toMatchObject({
+      code: 'ENGINE_UNAVAILABLE',
+    })
+  })
+
+  test.each([
+    { schema: 'pg_mine' },
+    { schema: 'with "quotes"' },
+    { schema: '' },
+    { schema: 'x'.repeat(64) },
+    { poolSize: 1 },
+    { poolSize: 2.5 },
+  ])('%o: INVALID_OPTION', async (options) => {
+    expect(await failure(postgres({ url: 'postgres://127.0.0.1:1/d', ...options }))).toMatchObject({
+      code: 'INVALID_OPTION',
+    })
+  })
+})
+
+/** A pool whose server says these things about itself: no other server of such a kind is at hand. */
+function pretending(about: { number: number; version: string; standby?: boolean }): PgPool {
+  const query = async () => ({
+    rows: [{ standby: false, isolation: 'read committed', ...about }],
+    rowCount: 1,
+  })
+  const client = { query, release() {}, on() {}, removeListener() {} }
+  return { query, connect: async () => client }
+}
