@@ -22,6 +22,11 @@ export async function* readHistory(
     for (const [partition, position] of open)
       if (position >= (ends.get(partition) ?? 0)) open.delete(partition)
   }
+  // What was trimmed since the ends were asked for never comes.
+  const passTrimmed = async () => {
+    for (const { partition, earliest } of await port.bounds(stream))
+      if (earliest > (open.get(partition) ?? earliest)) open.set(partition, earliest)
+  }
   for (drop(); open.size > 0; drop()) {
     const from = [...open].map(([partition, position]) => ({ partition, position }))
     const records = await port.read(stream, from, {
@@ -31,6 +36,7 @@ export async function* readHistory(
       signal: options.signal,
     })
     options.signal?.throwIfAborted()
+    if (records.length === 0) await passTrimmed()
     for (const record of records) {
       open.set(record.partition, record.position + 1)
       if (record.position < (ends.get(record.partition) ?? 0)) yield record

@@ -1,0 +1,40 @@
+// Reading to the end must end, also when the log is trimmed under it.
+import { expect, test } from 'vitest'
+import type { StreamPort } from '../ports/stream.ts'
+import { memory } from '../testing/memory/engine.ts'
+import { readHistory } from './history.ts'
+
+/** A stream of ten records from which the first five, or all, are trimmed once the reading has asked for its bounds. */
+async function trimmedTo(earliest: number): Promise<StreamPort> {
+  const port = memory().stream!
+  await port.declare({ name: 'log', partitions: 1 })
+  await port.append(
+    'log',
+    Array.from({ length: 10 }, (_, n) => ({ partition: 0, body: String(n) })),
+  )
+  let asked = 0
+  return {
+    limits: port.limits,
+    capabilities: port.capabilities,
+    async bounds() {
+      asked += 1
+      return [{ partition: 0, earliest: asked === 1 ? 0 : earliest, next: 10 }]
+    },
+    async read(stream, from, options) {
+      const position = Math.max(from[0]!.position, earliest)
+      return position >= 10 ? [] : port.read(stream, [{ partition: 0, position }], options)
+    },
+  } as StreamPort
+}
+
+async function read(port: StreamPort): Promise<string[]> {
+  const bodies: string[] = []
+  for await (const { body } of readHistory(port, 'log')) bodies.push(body)
+  return bodies
+}
+
+test('what is trimmed while it is read is passed over', { timeout: 5_000 }, async () => {
+  expect(await read(await trimmedTo(0))).toHaveLength(10)
+  expect(await read(await trimmedTo(5))).toEqual(['5', '6', '7', '8', '9'])
+  expect(await read(await trimmedTo(10))).toEqual([])
+})
