@@ -13,7 +13,7 @@ async function trimmedTo(earliest: number): Promise<StreamPort> {
     Array.from({ length: 10 }, (_, n) => ({ partition: 0, body: String(n) })),
   )
   let asked = 0
-  return {
+  const trimmed: Pick<StreamPort, 'bounds' | 'read'> = {
     async bounds() {
       asked += 1
       return [{ partition: 0, earliest: asked === 1 ? 0 : earliest, next: 10 }]
@@ -22,7 +22,8 @@ async function trimmedTo(earliest: number): Promise<StreamPort> {
       const position = Math.max(from[0]!.position, earliest)
       return port.read(stream, [{ partition: 0, position }], { ...options, waitMs: 20 })
     },
-  } as unknown as StreamPort
+  }
+  return trimmed as StreamPort
 }
 
 async function read(port: StreamPort): Promise<string[]> {
