@@ -115,7 +115,7 @@ export interface StreamRecord {
   readonly position: number
   readonly key: string | undefined
   readonly body: string
-  /** Milliseconds since the epoch, by the engine's clock; never falls within a partition. */
+  /** Milliseconds since the epoch, by the engine's clock; rises within a partition as far as that clock does. */
   readonly appendedAt: number
   /** The number of this record among those of its key, from 1. Only for streams with `versions`. */
   readonly version: number | undefined
