@@ -28,7 +28,7 @@ export interface OpenFileOptions {
 }
 
 const magic = 'SQLite format 3\0'
-const walKeptBytes = 64 * 1024 * 1024
+const walKeptBytes = 48 * 1024 * 1024
 
 /**
  * A handle in WAL mode on the migrated file; creates the file (not its folder). Several processes may do this at once.

@@ -6,6 +6,7 @@ import { storeSchema } from '../migrations.ts'
 import { failureOf } from '../native-error.ts'
 import { openFile, pragma } from '../open-file.ts'
 import type { Answer, ReadOperation, Report, StorageSetup, Turn, WriteOperation } from '../wire.ts'
+import { Checkpoints, longestLogBytes } from './checkpoints.ts'
 import { Store } from './store.ts'
 import { WakeFiles } from './wake-files.ts'
 
@@ -14,7 +15,7 @@ const port = parentPort!
 
 const openTimeoutMs = 10_000
 const pageSize = 8192
-const checkpointPages = 2048
+const checkpointPages = longestLogBytes / pageSize
 const afterFailureMs = 50
 
 /** What arrived and is not executed yet. */
@@ -47,6 +48,7 @@ function start(): void {
     report({ kind: 'wake', wake: null })
     if (store.groups.hasMembers) report({ kind: 'notices', notices: store.groups.tell() })
   })
+  const checkpoints = new Checkpoints(setup)
   let timer: NodeJS.Timeout | undefined
 
   function take(message: Turn | 'close'): void {
@@ -84,11 +86,12 @@ function start(): void {
   function execute(tick: boolean): void {
     const operations = writes
     writes = []
-    const { answers, wake, wakeOthers, notices } = store.write(operations, tick)
+    const { answers, bytes, wake, wakeOthers, notices } = store.write(operations, tick)
     if (answers.length > 0 || wake !== null)
       report({ kind: 'answers', lane: 'writes', answers, wake }, memoryOf(operations, answers))
     if (notices.length > 0) report({ kind: 'notices', notices })
     if (wakeOthers) wakeFiles.touch()
+    checkpoints.wrote(bytes)
     planTick()
   }
 
@@ -104,13 +107,17 @@ function start(): void {
     take(message)
     drain()
     work(false)
-    if (!closing) return
+    if (closing) void close()
+  })
+
+  async function close(): Promise<void> {
     clearTimeout(timer)
     wakeFiles.close()
+    await checkpoints.close()
     db.close()
     // Nothing is left that keeps this thread: it ends.
     port.close()
-  })
+  }
 
   report({
     kind: 'opened',

@@ -3,7 +3,14 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { SpillwayError } from '../../../core/errors.ts'
 import { type Failure, failureOf, isBusy } from '../native-error.ts'
 import { pause } from '../open-file.ts'
-import type { Answer, MemberNotice, ReadOperation, Wake, WriteOperation } from '../wire.ts'
+import {
+  type Answer,
+  type MemberNotice,
+  type ReadOperation,
+  spanWidth,
+  type Wake,
+  type WriteOperation,
+} from '../wire.ts'
 import { Groups } from './groups.ts'
 import { Queues } from './queues.ts'
 import { Streams } from './streams.ts'
@@ -21,6 +28,8 @@ const mayBeForgotten = new Set<WriteOperation['kind']>([
 
 export interface GroupResult {
   readonly answers: readonly Answer[]
+  /** Of the records that were stored. */
+  readonly bytes: number
   readonly wake: Wake | null
   /** Other processes have something to look at. */
   readonly wakeOthers: boolean
@@ -74,6 +83,7 @@ export class Store {
       const results = operations.map((operation) => this.write([operation], false))
       return {
         answers: results.flatMap((result) => result.answers),
+        bytes: results.reduce((sum, result) => sum + result.bytes, 0),
         wake: {
           queues: results.flatMap((result) => result.wake?.queues ?? []),
           streams: results.flatMap((result) => result.wake?.streams ?? []),
@@ -112,6 +122,7 @@ export class Store {
     const wakes = wakeQueues.size > 0 || wakeStreams.size > 0
     return {
       answers,
+      bytes: operations.reduce((sum, operation) => sum + bytesOf(operation), 0),
       wake: wakes ? { queues: [...wakeQueues], streams: [...wakeStreams] } : null,
       wakeOthers: wakes || wakeMembers,
       notices: tellGroups ? this.groups.tell() : [],
@@ -243,5 +254,18 @@ export class Store {
 }
 
 function failed(operations: readonly WriteOperation[], failure: Failure): GroupResult {
-  return { answers: operations.map(() => ({ failure })), wake: null, wakeOthers: false, notices: [] }
+  return {
+    answers: operations.map(() => ({ failure })),
+    bytes: 0,
+    wake: null,
+    wakeOthers: false,
+    notices: [],
+  }
+}
+
+function bytesOf(operation: WriteOperation): number {
+  if (!('spans' in operation)) return 0
+  let bytes = 0
+  for (let at = 2; at < operation.spans.length; at += spanWidth) bytes += operation.spans[at]!
+  return bytes
 }
