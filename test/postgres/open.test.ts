@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
-import type { PgPool } from '../../src/engines/postgres/client.ts'
+import type { PgPool, PgQueryable } from '../../src/engines/postgres/client.ts'
 import { postgresDatabase } from '../../src/engines/postgres/database.ts'
 import { postgres } from '../../src/engines/postgres/engine.ts'
 import { freePort } from '../servers/free-port.ts'
@@ -84,6 +84,27 @@ await onServers('opening', { settings: { fsync: 'off' } }, (server) => {
       Array.from({ length: 8 }, () => postgres({ url, schema: 'crowd', poolSize: 2 })),
     )
     await Promise.all(engines.map((engine) => engine.close()))
+  })
+
+  test('setup is run by one process at a time, in a transaction; what it throws is thrown as it is', async () => {
+    const { url } = server()
+    const pool = looking(url)
+    const setup = async (db: PgQueryable) => {
+      const found = await db.query(`select from pg_class where relname = 'set_up_once'`)
+      if (found.rowCount === 0) await db.query('create table set_up_once (id int)')
+    }
+    const source = postgresDatabase({ url, poolSize: 2, setup })
+    const opened = await Promise.all(Array.from({ length: 5 }, () => source.open('setup')))
+    const failing = postgresDatabase({
+      url,
+      setup: async (db) => {
+        await db.query('create table half_done (id int)')
+        throw new Error('my own words')
+      },
+    })
+    await expect(failing.open('setup')).rejects.toThrow(/^my own words$/)
+    expect((await pool.query(`select from pg_class where relname = 'half_done'`)).rowCount).toBe(0)
+    await Promise.all([...opened.map((database) => database.close()), pool.end()])
   })
 
   test('with a pool of one’s own everything works, also while sessions share it, and it stays open', async () => {

@@ -36,8 +36,11 @@ interface CommonOptions {
    * database, and never share an outbox. Default 'spillway'.
    */
   readonly schema?: string
-  /** Runs once at opening, when Spillway's tables are there: the place to create or migrate the service's own. */
-  readonly setup?: (db: PgQueryable) => Promise<unknown>
+  /**
+   * Runs at every opening, when Spillway's tables are there: the place to create or migrate the service's own. In a
+   * transaction, and in one process at a time.
+   */
+  readonly setup?: (db: PgQueryable) => unknown
 }
 
 export type PostgresDatabaseOptions =
@@ -63,10 +66,9 @@ export function postgresDatabase(options: PostgresDatabaseOptions): DatabaseSour
       try {
         if ('url' in options) redact(options.url)
         const producerId = await prepare(pool, schema)
+        if (options.setup !== undefined) await setUp(pool, schema, options.setup)
         const connection = new Connection(pool, { own, prepare: false })
-        const database = new PostgresDatabase(pool, connection, quote(schema), producerId)
-        await options.setup?.(database.db)
-        return database
+        return new PostgresDatabase(pool, connection, quote(schema), producerId)
       } catch (thrown) {
         await own?.end()
         throw thrown
@@ -89,6 +91,28 @@ async function prepare(pool: PgPool, schema: string): Promise<string> {
     }
   } catch (thrown) {
     throw translate(thrown)
+  }
+}
+
+/** Rejects with what `setup` threw, as it is. */
+async function setUp(pool: PgPool, schema: string, setup: (db: PgQueryable) => unknown): Promise<void> {
+  const client = await checkOut(pool)
+  let broken = false
+  try {
+    await client.query('begin')
+    await client.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [`spillway ${schema}`])
+    await setup({
+      query: async <Row>(query: string | PgQuery, values?: unknown[]) =>
+        (await client.query(query, values)) as PgResult<Row>,
+    })
+    await client.query('commit')
+  } catch (thrown) {
+    await client.query('rollback').catch(() => {
+      broken = true
+    })
+    throw thrown
+  } finally {
+    client.release(broken)
   }
 }
 

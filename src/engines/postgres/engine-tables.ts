@@ -176,6 +176,31 @@ begin
     from unnest(slots, positions, versions, keys, bodies) r(slot, position, version, key, body)
     where r.position is not null;
 end $$;
+
+-- Forgets the records of a partition below a position; gives how many there were. Positions go on where they were, also
+-- when nothing is left. A stream that keeps versions keeps its records too: the last of a key tells its version.
+create function ${schema}.trim_stream(p_stream text, p_partition int, p_below bigint)
+returns bigint language plpgsql ${functionSettings} as $$
+declare
+  head ${schema}.stream_head;
+  gone bigint;
+begin
+  select h.* into head from ${schema}.stream_head h join ${schema}.stream s on s.id = h.stream
+    where s.name = p_stream and h.partition = p_partition for update of h;
+  if head.versions then
+    raise exception 'the stream % keeps versions and cannot be trimmed', p_stream;
+  end if;
+  update ${schema}.stream_head h set floor = last.position + 1
+    from (
+      select r.position from ${schema}.record r
+      where r.stream = head.stream and r.partition = p_partition order by r.position desc limit 1
+    ) last
+    where h.stream = head.stream and h.partition = p_partition and h.floor <= last.position;
+  delete from ${schema}.record r
+    where r.stream = head.stream and r.partition = p_partition and r.position < p_below;
+  get diagnostics gone = row_count;
+  return gone;
+end $$;
 `
 
 const groups: Migration = (schema) => `

@@ -63,7 +63,7 @@ order by m.place`,
     },
     dead: {
       name: 'spillway_dead_letters',
-      text: `select handle, message_id, key, body, reason, starts, floor(extract(epoch from died_at) * 1000)::float8 as died_at
+      text: `select handle::text, message_id, key, body, reason, starts, floor(extract(epoch from died_at) * 1000)::float8 as died_at
 from ${schema}.dead_letter where queue = $1 and handle > $2 order by handle limit $3`,
     },
     // Keeps the token, so that fencing tokens go on rising.
