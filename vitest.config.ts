@@ -4,7 +4,13 @@ export default defineConfig({
   // Our own sources under the package's name, as in the snippets of the documentation.
   ssr: { resolve: { conditions: ['@spillway/source'] } },
   test: {
-    include: ['src/**/*.test.ts', 'test/**/*.test.ts', 'bench/**/*.test.ts', 'docs/**/*.test.ts', 'scripts/**/*.test.ts'],
+    include: [
+      'src/**/*.test.ts',
+      'test/**/*.test.ts',
+      'bench/**/*.test.ts',
+      'docs/**/*.test.ts',
+      'scripts/**/*.test.ts',
+    ],
     testTimeout: 30_000,
     hookTimeout: 120_000,
     // Two cores are what contributors and CI have; servers run beside the tests.

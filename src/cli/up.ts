@@ -40,13 +40,18 @@ async function up(options: UpOptions): Promise<void> {
     process.stdout.write(`engine ${name} at ${url}: ${durability.statement}\n`)
   for (const warning of running.warnings) process.stderr.write(`warning: ${warning}\n`)
   process.stdout.write('up; stop with Ctrl-C\n')
-  const signal = await new Promise<string>((resolve) => {
+  const asked = new Promise<string>((resolve) => {
     for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name))
   })
-  process.stdout.write(`${signal}: finishing what is under way\n`)
-  await running.stop({ deadlineMs: Number(options.grace) * 1000 })
+  try {
+    const signal = await Promise.race([asked, running.done])
+    process.stdout.write(`${signal}: finishing what is under way\n`)
+  } finally {
+    await running.stop({ deadlineMs: Number(options.grace) * 1000 })
+  }
 }
 
 function line({ from, error }: Report): string {
-  return `${new Date().toISOString()} ${from}: ${error.message}`
+  const cause = error.cause instanceof Error ? ` Cause: ${error.cause.message}` : ''
+  return `${new Date().toISOString()} ${from}: ${error.message}${cause}`
 }

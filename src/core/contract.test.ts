@@ -123,6 +123,11 @@ test.each([
   ['an upcaster that yields nonsense', stored('urn:spillway:people.moved:1', { id: '1' }), 'UPCAST_FAILED'],
   ['an upcaster that throws', stored('urn:spillway:people.moved:1', null), 'UPCAST_FAILED'],
   ['data that its schema refuses', stored('urn:spillway:people.moved:3', { id: 1 }), 'INVALID_DATA'],
+  [
+    'a message of another type',
+    stored('urn:spillway:people.moved:3', {}).replace('people.moved', 'people.born'),
+    'INVALID_MESSAGE',
+  ],
   ['no JSON', '{', 'INVALID_MESSAGE'],
   ['no envelope', '[]', 'INVALID_MESSAGE'],
   ['no id', JSON.stringify({ specversion: '1.0', type: 't', source: 's', data: 1 }), 'INVALID_MESSAGE'],

@@ -95,7 +95,13 @@ export function unseal<Out>(
   body: string,
 ): Opened<Out> | Promise<Opened<Out>> {
   const message = decode(body)
-  return message instanceof SpillwayError ? message : openMessage(contract, message)
+  if (message instanceof SpillwayError) return message
+  if (message.type !== contract.type)
+    return new SpillwayError(
+      'INVALID_MESSAGE',
+      `Message ${message.id} has the type ${message.type}, where only ${contract.type} belongs.`,
+    )
+  return openMessage(contract, message)
 }
 
 /** The same for an envelope that was already decoded, to see which contract it belongs to. */

@@ -255,7 +255,7 @@ async function deadLetters(group: string): Promise<unknown[]> {
         waitMs: 0,
       })
       expect(records.length).toBeGreaterThan(0)
-      const contract = { type: '', schema: unchecked<unknown>(), version: 1, upcast: {} }
+      const contract = { type: 'spillway.dead-event', schema: unchecked<unknown>(), version: 1, upcast: {} }
       return records.map((record) => (unseal(contract, record.body) as { data: unknown }).data)
     },
     { timeout: 5_000 },

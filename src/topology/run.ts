@@ -43,6 +43,8 @@ export interface Running extends AsyncDisposable {
     handlers: ReplayHandlers<C>,
     options?: HistoryOptions,
   ): Promise<number>
+  /** Resolves after `stop`; rejects when something of it cannot go on. It should then be stopped: what is left is not whole. */
+  readonly done: Promise<void>
   stop(options?: StopOptions): Promise<void>
 }
 
@@ -81,6 +83,8 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
     const weaknesses = engines.flatMap((engine) =>
       engine.durability.weaknesses.map((weakness) => `${engine.name}: ${weakness}`),
     )
+    const done = Promise.all(started.map((service) => service.done)).then(() => {})
+    done.catch(() => {})
     let stopped: Promise<void> | undefined
     const stop = (stopOptions?: StopOptions) => (stopped ??= close(stopOptions))
     return {
@@ -94,6 +98,7 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
         return found as RunningService<Db>
       },
       replay: (context, handlers, replayOptions) => replay(channels, context, handlers, replayOptions),
+      done,
       stop,
       [Symbol.asyncDispose]: () => stop(),
     }

@@ -28,6 +28,7 @@ export class RunningService<Db> {
   readonly #home: UnitHome<Db>
   readonly #relay: Relay | undefined
   readonly #handlers: Background[] = []
+  readonly #done = Promise.withResolvers<void>()
   #stopped = false
   #cancelPrune: () => void = () => {}
 
@@ -42,7 +43,9 @@ export class RunningService<Db> {
     this.#service = service
     this.#channels = channels
     this.#onReport = onReport
+    this.#done.promise.catch(() => {})
     this.#relay = database && relay(database.outbox, channels, { service: this.name, onReport })
+    if (this.#relay) this.#watch(`the relay of ${this.name}`, this.#relay)
     this.#home = {
       context: this.name,
       database,
@@ -51,6 +54,11 @@ export class RunningService<Db> {
       onReport,
       timeoutMs: transactionMs,
     }
+  }
+
+  /** Resolves after a stop; rejects when a consumer, a subscription or the relay cannot go on. */
+  get done(): Promise<void> {
+    return this.#done.promise
   }
 
   static async open<Db>(
@@ -81,7 +89,7 @@ export class RunningService<Db> {
         ...(session === undefined ? {} : { session }),
         ...(store ? { store } : {}),
       }
-      this.#watch(`the group ${group} on ${stream}`, subscribe(port, plan))
+      this.#handlers.push(this.#watch(`the group ${group} on ${stream}`, subscribe(port, plan)))
     }
     for (const { queue, handler, concurrency } of this.#service.works) {
       const port = this.#channels.queue(queue.queue)
@@ -91,7 +99,7 @@ export class RunningService<Db> {
         ...(lease === undefined ? {} : { lease }),
       }
       const consumer = consume(queue, port, workHandler(this.#home, queue, handler), options)
-      this.#watch(`the consumer of ${queue.queue}`, consumer)
+      this.#handlers.push(this.#watch(`the consumer of ${queue.queue}`, consumer))
     }
     this.#prune()
   }
@@ -103,6 +111,7 @@ export class RunningService<Db> {
     await Promise.all(this.#handlers.map((handler) => handler.stop(options)))
     await this.#relay?.stop(options)
     await this.database?.close()
+    this.#done.resolve()
   }
 
   /** A subscription reads a whole stream: the handlers of one stream share it. */
@@ -121,9 +130,12 @@ export class RunningService<Db> {
   }
 
   /** Background work that ends by itself has failed for good: the person in charge must hear of it. */
-  #watch(from: string, work: Background): void {
-    this.#handlers.push(work)
-    work.done.catch((thrown) => this.#onReport({ from, error: asSpillwayError(thrown) }))
+  #watch(from: string, work: Background): Background {
+    work.done.catch((thrown) => {
+      this.#onReport({ from, error: asSpillwayError(thrown) })
+      this.#done.reject(thrown)
+    })
+    return work
   }
 
   #prune(): void {

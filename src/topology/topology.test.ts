@@ -275,3 +275,11 @@ test('only the services asked for run; an unknown one is refused', async () => {
   await intake().send({ orderId: 'o1', pence: 1 })
   expect(await intake().count()).toMatchObject({ ready: 1 })
 })
+
+test('a topology of which a part cannot go on says so by its done, once', async () => {
+  const ordering = ordersService()
+  const shop = await start(ordering)
+  await engine.close()
+  await expect(shop.done).rejects.toMatchObject({ code: 'CLOSED' })
+  expect(reports.some(({ from }) => from === 'the consumer of orders.intake')).toBe(true)
+})

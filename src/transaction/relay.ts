@@ -30,7 +30,8 @@ export interface Relay extends Background {
 }
 
 const batch = 500
-const lockMs = 10_000
+/** How long a relay that dies keeps the others waiting. One that is merely slow is overtaken, which only repeats messages. */
+const lockMs = 3_000
 /** How soon to ask again for a lock that another process holds, while a message of ours may wait for it. */
 const contendedMs = 20
 
