@@ -41,7 +41,7 @@ export class SqliteMembership implements Membership {
     const partitions = notice.partitions.filter((partition) => this.#held.has(partition))
     if (partitions.length === 0) return
     if (notice.lost) for (const partition of partitions) this.#held.delete(partition)
-    await this.#options.revoked(partitions, notice.lost)
+    await this.#revoke(partitions, notice.lost)
     if (notice.lost) {
       // If this is lost, the storage thread brings it back with one of the next heartbeats.
       await this.#storage.ask({ kind: 'rejoin', member: this.#id }).catch(() => {})
@@ -50,6 +50,13 @@ export class SqliteMembership implements Membership {
     for (const partition of partitions) this.#held.delete(partition)
     // If this is lost, the others wait until the time for giving up is over.
     await this.#storage.ask({ kind: 'givenUp', member: this.#id, partitions }).catch(() => {})
+  }
+
+  /** A rejection counts as given back: what the owner could not finish, others do. */
+  async #revoke(partitions: readonly number[], lost: boolean): Promise<void> {
+    try {
+      await this.#options.revoked(partitions, lost)
+    } catch {}
   }
 
   async commit(positions: readonly PartitionPosition[]): Promise<CommitResult[]> {
@@ -76,18 +83,29 @@ export class SqliteMembership implements Membership {
     try {
       const told = this.#calls.then(async () => {
         const partitions = [...this.#held.keys()]
-        if (partitions.length > 0) await this.#options.revoked(partitions, false)
+        if (partitions.length > 0) await this.#revoke(partitions, false)
       })
       await withinMs(
         told.catch(() => {}),
         this.#options.sessionMs,
       )
-      this.#held.clear()
-      await this.#storage.ask({ kind: 'leave', member: this.#id })
+      await this.#end()
     } finally {
       this.#onLeft()
       this.#storage.release()
     }
+  }
+
+  /** Ends the membership without a further callback. */
+  close(): Promise<void> {
+    this.#left ??= this.#end()
+    return this.#left
+  }
+
+  async #end(): Promise<void> {
+    this.#held.clear()
+    // If this is lost, the others wait until its session is over.
+    await (async () => this.#storage.ask({ kind: 'leave', member: this.#id }))().catch(() => {})
   }
 
   fail(error: Error | SpillwayError): void {

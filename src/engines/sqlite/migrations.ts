@@ -19,7 +19,7 @@ CREATE TABLE queue_batch (
   data BLOB NOT NULL                     -- records, see record.ts
 );
 CREATE INDEX queue_batch_by_queue ON queue_batch (queue, base);
--- Messages with a row of their own, because they wait for a time of their own: delayed, retried, redriven.
+-- Messages with a row of their own, because they wait for a time of their own: delayed and retried ones.
 -- Their numbers start at 2^52, apart from those of the batches.
 CREATE TABLE queue_single (
   seq INTEGER PRIMARY KEY,

@@ -13,6 +13,7 @@ import type {
   SettleResult,
 } from '../../ports/queue.ts'
 import { maxBodyBytes, sizeOf } from './limits.ts'
+import { checkMs, checkWhole } from './range.ts'
 import { RecordReader } from './record.ts'
 import { closedError, type Pending, type Storage } from './storage.ts'
 import { WaitingRoom } from './waiting-room.ts'
@@ -64,7 +65,10 @@ export class SqliteQueue implements QueuePort {
   async send(queue: string, messages: readonly OutgoingMessage[]): Promise<void> {
     const channel = this.#channels.get(queue) ?? (await this.#find(queue))
     let bytes = 0
-    for (const { id, key, body } of messages) bytes += sizeOf(id, key, body)
+    for (const { id, key, body, delayMs } of messages) {
+      if (delayMs !== undefined) checkMs(delayMs, 0, 'delayMs')
+      bytes += sizeOf(id, key, body)
+    }
     if (messages.length === 0) return
     const room = this.#storage.admit(bytes)
     if (room !== undefined) await room
@@ -90,10 +94,13 @@ export class SqliteQueue implements QueuePort {
 
   async claim(queue: string, options: ClaimOptions): Promise<ClaimedMessage[]> {
     if (this.#closed) throw closedError()
+    const { leaseMs } = options
+    checkWhole(options.limit, 1, 'limit')
+    checkMs(leaseMs, minLeaseMs, 'leaseMs')
+    checkMs(options.waitMs, 0, 'waitMs')
     const channel = this.#channels.get(queue) ?? (await this.#find(queue))
     if (options.signal?.aborted || this.#closed) return []
     const limit = Math.min(options.limit, maxClaim)
-    const leaseMs = Math.max(options.leaseMs, minLeaseMs)
     return channel.room.until(() => this.#look(channel, limit, leaseMs), options.waitMs, options.signal)
   }
 
@@ -152,6 +159,8 @@ export class SqliteQueue implements QueuePort {
   async settle(queue: string, settlements: readonly Settlement[]): Promise<SettleResult[]> {
     const channel = this.#channels.get(queue) ?? (await this.#find(queue))
     if (settlements.length === 0) return []
+    for (const settlement of settlements)
+      if (settlement.kind === 'retry') checkMs(settlement.delayMs, 0, 'delayMs')
     const { operation, answer } = this.#merge(channel, 'settle', () => ({
       kind: 'settle',
       queue: channel.id,
@@ -166,7 +175,7 @@ export class SqliteQueue implements QueuePort {
       operation.kinds.push(settleKind[settlement.kind])
       operation.arguments.push(
         settlement.kind === 'retry'
-          ? Math.max(0, Math.ceil(settlement.delayMs))
+          ? Math.ceil(settlement.delayMs)
           : settlement.kind === 'dead-letter'
             ? settlement.reason
             : null,
@@ -178,6 +187,7 @@ export class SqliteQueue implements QueuePort {
 
   async extend(queue: string, leases: readonly string[], leaseMs: number): Promise<ExtendResult[]> {
     const channel = this.#channels.get(queue) ?? (await this.#find(queue))
+    checkMs(leaseMs, minLeaseMs, 'leaseMs')
     if (leases.length === 0) return []
     const { operation, answer } = this.#merge(channel, 'extend', () => ({
       kind: 'extend',
@@ -205,6 +215,7 @@ export class SqliteQueue implements QueuePort {
     options: { readonly limit: number; readonly after?: string },
   ): Promise<DeadMessage[]> {
     const channel = this.#channels.get(queue) ?? (await this.#find(queue))
+    checkWhole(options.limit, 1, 'limit')
     const rows = await this.#storage.ask({
       kind: 'deadLetters',
       queue: channel.id,
@@ -278,13 +289,16 @@ function addLease(
   to: { readonly queue: number; readonly seqs: number[]; readonly tokens: number[] },
   lease: string,
 ): void {
-  const [queue, seq, token] = lease.split(':').map(Number)
-  const good = queue === to.queue && Number.isSafeInteger(seq) && Number.isSafeInteger(token)
-  to.seqs.push(good ? seq! : 0)
-  to.tokens.push(good ? token! : 0)
+  const first = lease.indexOf(':')
+  const second = lease.indexOf(':', first + 1)
+  const seq = Number(lease.slice(first + 1, second))
+  const token = Number(lease.slice(second + 1))
+  const good =
+    Number(lease.slice(0, first)) === to.queue && Number.isSafeInteger(seq) && Number.isSafeInteger(token)
+  to.seqs.push(good ? seq : 0)
+  to.tokens.push(good ? token : 0)
 }
 
 function handleNumber(handle: string): number {
-  const number = Number(handle)
-  return Number.isSafeInteger(number) ? number : -1
+  return /^[1-9]\d{0,15}$/.test(handle) ? Number(handle) : -1
 }

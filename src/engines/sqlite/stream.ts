@@ -2,7 +2,6 @@
 
 import { SpillwayError } from '../../core/errors.ts'
 import type { StreamCapabilities } from '../../ports/capability.ts'
-import { missing } from '../../ports/capability.ts'
 import type {
   AppendRecord,
   AppendResult,
@@ -18,6 +17,7 @@ import type {
 } from '../../ports/stream.ts'
 import { maxBodyBytes, sizeOf } from './limits.ts'
 import { SqliteMembership } from './membership.ts'
+import { checkMs, checkWhole } from './range.ts'
 import { RecordReader } from './record.ts'
 import { closedError, type Pending, type Storage } from './storage.ts'
 import { WaitingRoom } from './waiting-room.ts'
@@ -58,7 +58,7 @@ export class SqliteStream implements StreamPort {
       kind: 'declareStream',
       name,
       partitions,
-      versions: versions ?? false,
+      versions: versions ?? null,
     })
     this.#add(name, facts)
     return { partitions: facts.partitions }
@@ -161,8 +161,15 @@ export class SqliteStream implements StreamPort {
     options: ReadOptions,
   ): Promise<StreamRecord[]> {
     if (this.#closed) throw closedError()
+    checkWhole(options.maxRecords, 1, 'maxRecords')
+    checkWhole(options.maxBytes, 1, 'maxBytes')
+    checkMs(options.waitMs, 0, 'waitMs')
     const channel = this.#channels.get(stream) ?? (await this.#find(stream))
-    if (from.length === 0 || options.signal?.aborted || this.#closed) return []
+    for (const { partition, position } of from) {
+      checkPartition(partition, channel)
+      checkWhole(position, 0, 'position')
+    }
+    if (options.signal?.aborted || this.#closed) return []
     const wanted = from.flatMap(({ partition, position }) => [partition, position])
     return channel.room.until(
       async () => {
@@ -170,8 +177,8 @@ export class SqliteStream implements StreamPort {
           kind: 'read',
           stream: channel.id,
           from: wanted,
-          maxRecords: Math.max(1, options.maxRecords),
-          maxBytes: Math.max(1, options.maxBytes),
+          maxRecords: options.maxRecords,
+          maxBytes: options.maxBytes,
         })
         return { found: this.#records(parts), empty: parts.length === 0, nextDue: null }
       },
@@ -188,6 +195,8 @@ export class SqliteStream implements StreamPort {
     const channel = this.#channels.get(stream) ?? (await this.#find(stream))
     if (!channel.versions) throw withoutVersions(channel)
     const { fromVersion, limit } = options
+    checkWhole(fromVersion, 1, 'fromVersion')
+    checkWhole(limit, 1, 'limit')
     return this.#records(
       await this.#storage.ask({ kind: 'readKey', stream: channel.id, key, fromVersion, limit }),
     )
@@ -230,10 +239,11 @@ export class SqliteStream implements StreamPort {
   }
 
   async join(stream: string, group: string, options: JoinOptions): Promise<Membership> {
+    const { sessionMs } = options
+    checkMs(sessionMs, minSessionMs, 'sessionMs')
     const channel = this.#channels.get(stream) ?? (await this.#find(stream))
     const id = this.#nextMember++
-    const sessionMs = Math.max(options.sessionMs, minSessionMs)
-    const member = new SqliteMembership(this.#storage, id, { ...options, sessionMs }, () => {
+    const member = new SqliteMembership(this.#storage, id, options, () => {
       this.#members.delete(id)
     })
     this.#members.set(id, member)
@@ -269,7 +279,7 @@ export class SqliteStream implements StreamPort {
   async close(): Promise<void> {
     this.#closed = true
     for (const channel of this.#byId.values()) channel.room.close()
-    await Promise.all([...this.#members.values()].map((member) => member.leave()))
+    await Promise.all([...this.#members.values()].map((member) => member.close()))
   }
 
   async #find(name: string): Promise<Channel> {
@@ -291,25 +301,28 @@ export class SqliteStream implements StreamPort {
 }
 
 function check({ partition, expectedVersion, key }: AppendRecord, channel: Channel): void {
-  if (!Number.isInteger(partition) || partition < 0 || partition >= channel.partitions)
-    throw new SpillwayError(
-      'INVALID_OPTION',
-      `The stream '${channel.name}' has no partition ${partition}; it has ${channel.partitions}.`,
-      { engine: 'sqlite' },
-    )
+  checkPartition(partition, channel)
   if (expectedVersion === undefined) return
   if (!channel.versions) throw withoutVersions(channel)
   if (key === undefined)
-    throw new SpillwayError('INVALID_OPTION', 'A record without a key has no version to expect.', {
+    throw new SpillwayError('CONFIGURATION', 'A record without a key has no version to expect.', {
       engine: 'sqlite',
     })
+  checkWhole(expectedVersion, 0, 'expectedVersion')
+}
+
+function checkPartition(partition: number, { name, partitions }: Channel): void {
+  if (Number.isInteger(partition) && partition >= 0 && partition < partitions) return
+  throw new SpillwayError(
+    'INVALID_OPTION',
+    `The stream '${name}' has no partition ${partition}; it has ${partitions}.`,
+    { engine: 'sqlite' },
+  )
 }
 
 function withoutVersions({ name }: Channel): SpillwayError {
-  const { code, details } = missing('sqlite', 'stream', 'versions')
-  return new SpillwayError(code, `The stream '${name}' was declared without versions.`, {
+  return new SpillwayError('CONFIGURATION', `The stream '${name}' was declared without versions.`, {
     engine: 'sqlite',
-    ...(details === undefined ? {} : { details }),
   })
 }
 

@@ -43,7 +43,8 @@ export type WriteOperation =
       readonly kind: 'declareStream'
       readonly name: string
       readonly partitions: number
-      readonly versions: boolean
+      /** Null: as it is, or without for a new one. */
+      readonly versions: boolean | null
     }
   /** `partitions`: one for each span. */
   | { readonly kind: 'append'; readonly stream: number; readonly spans: Spans; readonly partitions: number[] }

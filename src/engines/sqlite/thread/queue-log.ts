@@ -106,14 +106,17 @@ export class QueueLog {
   }
 
   append(state: QueueState, spans: Spans, now: number, slabs: Slabs): void {
+    forEachRow(spans, slabs, (data, count) => this.addBatch(state, data, count, now))
+  }
+
+  /** Adds messages at the end of the queue. */
+  addBatch(state: QueueState, data: Uint8Array, count: number, now: number): void {
     this.#nextSeq ??= Number(this.#lastSeq.get()!.seq)
-    forEachRow(spans, slabs, (data, count) => {
-      const base = this.#nextSeq!
-      this.#insertBatch.run(base, state.id, count, state.ordinal, now, data)
-      this.#nextSeq = base + count
-      state.end = base + count
-      state.ordinal += count
-    })
+    const base = this.#nextSeq
+    this.#insertBatch.run(base, state.id, count, state.ordinal, now, data)
+    this.#nextSeq = base + count
+    state.end = base + count
+    state.ordinal += count
   }
 
   /** Stores a message with a row of its own, waiting until `due`. */

@@ -3,6 +3,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { type Answers, type ClaimedBytes, settleKind, type WriteOperation } from '../wire.ts'
 import { Leases, type Run } from './leases.ts'
 import { firstSingle, QueueLog, type QueueState } from './queue-log.ts'
+import { rowBytes } from './spans.ts'
 import type { Part, Transaction } from './transaction.ts'
 
 /** A claim stops when it has as many bytes, so that its answer is bounded. */
@@ -228,13 +229,26 @@ export class Queues implements Part {
   redrive({ queue, handles }: Of<'redrive'>, transaction: Transaction): number {
     const state = this.#log.state(queue)
     let count = 0
+    let pieces: Uint8Array[] = []
+    let bytes = 0
+    // At the end of the queue, as if they were sent now.
+    const flush = () => {
+      if (pieces.length > 0)
+        this.#log.addBatch(state, join({ bytes, pieces }), pieces.length, transaction.now)
+      pieces = []
+      bytes = 0
+    }
     for (const handle of handles) {
       const row = this.#dead.get(handle, queue)
       if (row === undefined) continue
-      this.#log.addSingle(state, row.data as Uint8Array, transaction.now, 0)
+      const data = row.data as Uint8Array
+      if (bytes + data.length > rowBytes) flush()
+      pieces.push(data)
+      bytes += data.length
       this.#unbury.run(handle)
       count++
     }
+    flush()
     if (count > 0) transaction.wakeQueues.add(queue)
     return count
   }
@@ -286,7 +300,7 @@ function deal(count: number, limits: readonly number[]): number[] {
 }
 
 /** All records in one piece of memory of their own, which is handed over to the caller's thread instead of copied. */
-function join({ bytes, pieces }: Taking): Uint8Array {
+function join({ bytes, pieces }: Pick<Taking, 'bytes' | 'pieces'>): Uint8Array {
   const memory = new Uint8Array(bytes)
   let at = 0
   for (const piece of pieces) {

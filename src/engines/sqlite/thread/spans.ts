@@ -2,7 +2,7 @@
 import { type Spans, spanWidth } from '../wire.ts'
 
 /** Above this a row is closed: large enough to make a row's own cost small, small enough to be read for one message. */
-const rowBytes = 512 * 1024
+export const rowBytes: number = 512 * 1024
 
 export type Slabs = ReadonlyMap<number, Uint8Array>
 

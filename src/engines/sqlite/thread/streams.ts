@@ -93,10 +93,10 @@ export class Streams implements Part {
     )
   }
 
-  declare(name: string, partitions: number, versions: boolean): StreamFacts {
+  declare(name: string, partitions: number, versions: boolean | null): StreamFacts {
     this.#declare.run(name, partitions, versions ? 1 : 0)
     const facts = this.find(name)!
-    if (facts.versions === versions) return facts
+    if (versions === null || facts.versions === versions) return facts
     if (this.#any.get(facts.id) !== undefined)
       throw new SpillwayError(
         'CONFIGURATION',
