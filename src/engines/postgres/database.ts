@@ -60,15 +60,15 @@ export function postgresDatabase(options: PostgresDatabaseOptions): DatabaseSour
   return {
     async open(service) {
       const schema = shorten(checkSchema(`${options.schema ?? 'spillway'}_${service}`, 200))
+      const name = 'url' in options ? redact(options.url) : `postgres (pool of ${service})`
       const own =
         'url' in options ? await createPool({ url: options.url, size: options.poolSize ?? 10 }) : undefined
       const pool = own ?? (options as { readonly pool: PgPool }).pool
       try {
-        if ('url' in options) redact(options.url)
         const producerId = await prepare(pool, schema)
         if (options.setup !== undefined) await setUp(pool, schema, options.setup)
         const connection = new Connection(pool, { own, prepare: false })
-        return new PostgresDatabase(pool, connection, quote(schema), producerId)
+        return new PostgresDatabase(name, pool, connection, quote(schema), producerId)
       } catch (thrown) {
         await own?.end()
         throw thrown
@@ -144,7 +144,7 @@ interface AcquiredRow {
 }
 
 class PostgresDatabase implements Database<PgQueryable> {
-  readonly name = 'postgres'
+  readonly name: string
   readonly db: PgQueryable
   readonly outbox: PostgresOutbox
   readonly #pool: PgPool
@@ -154,7 +154,8 @@ class PostgresDatabase implements Database<PgQueryable> {
   readonly #units = new Set<Promise<unknown>>()
   #closing: Promise<void> | undefined
 
-  constructor(pool: PgPool, connection: Connection, schema: string, producerId: string) {
+  constructor(name: string, pool: PgPool, connection: Connection, schema: string, producerId: string) {
+    this.name = name
     this.#pool = pool
     this.#connection = connection
     this.#schema = schema

@@ -29,7 +29,8 @@ export class Groups {
     return this.#table.committed(stream, name)
   }
 
+  /** Ends the memberships without a further callback. */
   async close(): Promise<void> {
-    await Promise.all([...this.#memberships].map((membership) => membership.leave()))
+    await Promise.all([...this.#memberships].map((membership) => membership.close()))
   }
 }

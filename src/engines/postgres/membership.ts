@@ -5,6 +5,7 @@ import { systemClock } from '../../core/clock.ts'
 import { asError, isSpillwayError } from '../../core/errors.ts'
 import { newId } from '../../core/id.ts'
 import type { CommitResult, JoinOptions, Membership, PartitionPosition } from '../../ports/stream.ts'
+import { closed } from './errors.ts'
 import { type GroupTable, groupTopic, type HeldPartition, type Member } from './group-table.ts'
 import type { Wake } from './wake.ts'
 
@@ -29,6 +30,7 @@ export class PostgresMembership implements Membership {
   #cancelExpiry = (): void => {}
   #arranging: Promise<void> | undefined
   #leaving: Promise<void> | undefined
+  #closed = false
   readonly #ending = new AbortController()
   #living: Promise<void> = Promise.resolve()
 
@@ -47,6 +49,7 @@ export class PostgresMembership implements Membership {
   }
 
   commit(positions: readonly PartitionPosition[]): Promise<CommitResult[]> {
+    if (this.#closed) return Promise.reject(closed())
     // One after another: of two commits of a partition the later call must win.
     const result = this.#commits.then(() => this.#commit(positions))
     this.#commits = result.catch(() => {})
@@ -56,6 +59,13 @@ export class PostgresMembership implements Membership {
   leave(): Promise<void> {
     this.#leaving ??= this.#leave()
     return this.#leaving
+  }
+
+  /** Ends at once: nobody is called back any more, and the partitions are free. */
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#leaving ??= this.#exit()
+    await this.#leaving
   }
 
   async #commit(positions: readonly PartitionPosition[]): Promise<CommitResult[]> {
@@ -71,11 +81,17 @@ export class PostgresMembership implements Membership {
   async #leave(): Promise<void> {
     this.#ending.abort()
     await this.#living
-    await this.#arranging
     await this.#reconciling
-    this.#cancelExpiry()
     const partitions = [...this.#held.keys()]
-    if (partitions.length > 0) await this.#revoke(partitions, false)
+    if (partitions.length > 0 && !this.#closed) await this.#revoke(partitions, false)
+    await this.#exit()
+  }
+
+  async #exit(): Promise<void> {
+    this.#ending.abort()
+    this.#cancelExpiry()
+    await this.#living
+    await this.#arranging
     await this.#commits
     this.#held.clear()
     // Where the server is away, the session ends by itself.

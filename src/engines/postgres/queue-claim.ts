@@ -178,7 +178,7 @@ export class Claims {
   }
 
   async #deliver(asking: readonly Request[], rows: Row[]): Promise<void> {
-    const messages = rows.sort(byAge).map(toMessage)
+    const messages = rows.sort(byAge).map((row) => toMessage(this.#options.queue, row))
     let at = 0
     for (const request of asking) {
       request.looked = true
@@ -213,23 +213,24 @@ function byAge(a: Row, b: Row): number {
   return first === second ? Number(a.id) - Number(b.id) : first - second
 }
 
-function toMessage(row: Row): ClaimedMessage {
+function toMessage(queue: number, row: Row): ClaimedMessage {
   const fencingToken = Number(row.token)
   return {
     id: row.message_id,
     key: row.key ?? undefined,
     body: row.body,
     starts: row.starts,
-    lease: writeLease(row.id!, fencingToken),
+    lease: `${queue}.${row.id}.${fencingToken}`,
     fencingToken,
   }
 }
 
-export function writeLease(id: string, token: number): string {
-  return `${id}.${token}`
-}
-
-export function readLease(lease: string): { readonly id: number; readonly token: number } | undefined {
-  const parts = /^(\d{1,15})\.(\d{1,16})$/.exec(lease)
-  return parts === null ? undefined : { id: Number(parts[1]), token: Number(parts[2]) }
+/** What a lease of the queue stands for; undefined for what is none. */
+export function readLease(
+  queue: number,
+  lease: string,
+): { readonly id: number; readonly token: number } | undefined {
+  const parts = /^(\d{1,10})\.(\d{1,15})\.(\d{1,16})$/.exec(lease)
+  if (parts === null || Number(parts[1]) !== queue) return undefined
+  return { id: Number(parts[2]), token: Number(parts[3]) }
 }

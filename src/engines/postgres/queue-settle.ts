@@ -6,7 +6,13 @@ import { GroupCommit } from './group-commit.ts'
 import { readLease } from './queue-claim.ts'
 import { legible } from './text.ts'
 
+interface Ending {
+  readonly queue: number
+  readonly settlements: readonly Settlement[]
+}
+
 interface Extension {
+  readonly queue: number
   readonly leases: readonly string[]
   readonly leaseMs: number
 }
@@ -33,15 +39,15 @@ function settleStatement(schema: string): Statement {
   return {
     name: 'spillway_settle',
     text: `with s as materialized (
-  select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::float8[], $5::text[]) s(id, token, kind, delay, reason)
+  select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::float8[], $5::text[]) with ordinality s(id, token, kind, delay, reason, place)
 ), done as (
   delete from ${schema}.message m using s where s.kind = 'done' and m.id = s.id and m.token = s.token returning m.id
 ), dead as (
   delete from ${schema}.message m using s
-  where s.kind = 'dead-letter' and m.id = s.id and m.token = s.token returning m.*, s.reason
+  where s.kind = 'dead-letter' and m.id = s.id and m.token = s.token returning m.*, s.reason, s.place
 ), buried as (
   insert into ${schema}.dead_letter (queue, token, starts, message_id, key, body, reason)
-  select queue, token, starts, message_id, key, body, reason from dead order by id
+  select queue, token, starts, message_id, key, body, reason from dead order by place
 ), back as (
   update ${schema}.message m
   set due_at = now() + s.delay * interval '1 millisecond', leased = false, token = m.token + 1,
@@ -67,7 +73,7 @@ export class Leases {
   readonly #done: Statement
   readonly #settle: Statement
   readonly #extend: Statement
-  readonly #settles: GroupCommit<readonly Settlement[], SettleResult[]>
+  readonly #settles: GroupCommit<Ending, SettleResult[]>
   readonly #extends: GroupCommit<Extension, ExtendResult[]>
 
   constructor(connection: Connection, schema: string) {
@@ -77,7 +83,7 @@ export class Leases {
     this.#extend = extendStatement(schema)
     this.#settles = new GroupCommit({
       run: (calls) => this.#runSettles(calls),
-      weigh: (settlements) => settlements.length * 100,
+      weigh: (ending) => ending.settlements.length * 100,
     })
     this.#extends = new GroupCommit({
       run: (calls) => this.#runExtends(calls),
@@ -85,21 +91,23 @@ export class Leases {
     })
   }
 
-  settle(settlements: readonly Settlement[]): Promise<SettleResult[]> {
-    return this.#settles.submit(settlements)
+  settle(queue: number, settlements: readonly Settlement[]): Promise<SettleResult[]> {
+    return this.#settles.submit({ queue, settlements })
   }
 
-  extend(leases: readonly string[], leaseMs: number): Promise<ExtendResult[]> {
-    return this.#extends.submit({ leases, leaseMs })
+  extend(queue: number, leases: readonly string[], leaseMs: number): Promise<ExtendResult[]> {
+    return this.#extends.submit({ queue, leases, leaseMs })
   }
 
   async close(): Promise<void> {
     await Promise.all([this.#settles.close(), this.#extends.close()])
   }
 
-  async #runSettles(calls: readonly (readonly Settlement[])[]): Promise<SettleResult[][]> {
-    const known = new Known(calls.map((call) => call.map((settlement) => settlement.lease)))
-    const settlements = calls.flat()
+  async #runSettles(calls: readonly Ending[]): Promise<SettleResult[][]> {
+    const known = new Known(
+      calls.map(({ queue, settlements }) => ({ queue, leases: settlements.map(({ lease }) => lease) })),
+    )
+    const settlements = calls.flatMap((call) => call.settlements)
     const chosen = known.chosen.map((index) => settlements[index]!)
     const onlyDone = chosen.every((settlement) => settlement.kind === 'done')
     const extra = onlyDone
@@ -121,7 +129,7 @@ export class Leases {
   }
 
   async #runExtends(calls: readonly Extension[]): Promise<ExtendResult[][]> {
-    const known = new Known(calls.map((call) => call.leases))
+    const known = new Known(calls)
     const leases = calls.flatMap((call) => call.leases.map(() => call.leaseMs))
     const rows = await this.#connection.run<Id>(this.#extend, [
       ...known.parameters(),
@@ -138,17 +146,20 @@ class Known {
   readonly #held: Held[] = []
   readonly #sizes: number[]
 
-  constructor(calls: readonly (readonly string[])[]) {
-    this.#sizes = calls.map((call) => call.length)
+  constructor(calls: readonly { readonly queue: number; readonly leases: readonly string[] }[]) {
+    this.#sizes = calls.map((call) => call.leases.length)
     const seen = new Set<number>()
-    const leases = calls.flat()
-    for (let index = 0; index < leases.length; index++) {
-      const held = readLease(leases[index]!)
-      if (held === undefined || seen.has(held.id)) continue
-      seen.add(held.id)
-      this.chosen.push(index)
-      this.#held.push(held)
-    }
+    let index = 0
+    for (const { queue, leases } of calls)
+      for (const lease of leases) {
+        const held = readLease(queue, lease)
+        if (held !== undefined && !seen.has(held.id)) {
+          seen.add(held.id)
+          this.chosen.push(index)
+          this.#held.push(held)
+        }
+        index += 1
+      }
   }
 
   parameters(): Buffer[] {

@@ -1,5 +1,6 @@
 // The queue port on PostgreSQL: one row per message, claimed and marked with SKIP LOCKED, by the database's clock.
 import { SpillwayError } from '../../core/errors.ts'
+import type { QueueCapabilities } from '../../ports/capability.ts'
 import type {
   ClaimedMessage,
   ClaimOptions,
@@ -15,6 +16,7 @@ import { float8Array, int4Array, int8Array, textArray } from './arrays.ts'
 import type { Connection, Statement } from './connection.ts'
 import { closed } from './errors.ts'
 import { GroupCommit } from './group-commit.ts'
+import { checkOption } from './options.ts'
 import { Claims, claimStatement } from './queue-claim.ts'
 import { Leases } from './queue-settle.ts'
 import { checkRow, maxBodyBytes } from './text.ts'
@@ -64,7 +66,7 @@ order by m.place`,
     dead: {
       name: 'spillway_dead_letters',
       text: `select handle::text, message_id, key, body, reason, starts, floor(extract(epoch from died_at) * 1000)::float8 as died_at
-from ${schema}.dead_letter where queue = $1 and handle > $2 order by handle limit $3`,
+from ${schema}.dead_letter d where queue = $1 and d.handle > $2 order by d.handle limit $3`,
     },
     // Keeps the token, so that fencing tokens go on rising.
     redrive: {
@@ -82,8 +84,8 @@ select count(*)::float8 as count from ready`,
 }
 
 export class PostgresQueue implements QueuePort {
-  readonly capabilities = { fencing: 'engine', delay: true, atomicSend: true } as const
-  readonly limits = { maxBodyBytes, minLeaseMs: 100 } as const
+  readonly capabilities: QueueCapabilities = { fencing: 'engine', delay: true, atomicSend: true }
+  readonly limits: QueuePort['limits'] = { maxBodyBytes: maxBodyBytes, minLeaseMs: 100 }
   readonly #connection: Connection
   readonly #wake: Wake
   readonly #sql: Record<StatementName, Statement>
@@ -110,13 +112,19 @@ export class PostgresQueue implements QueuePort {
   }
 
   async send(queue: string, messages: readonly OutgoingMessage[]): Promise<void> {
-    for (const message of messages) checkRow(message, message.id)
+    for (const message of messages) {
+      checkRow(message, message.id)
+      if (message.delayMs !== undefined) checkOption('delayMs', message.delayMs, 'time', 0)
+    }
     const id = await this.#id(queue)
     if (messages.length === 0) return
     await this.#sends.submit({ queue: id, messages })
   }
 
   async claim(queue: string, options: ClaimOptions): Promise<ClaimedMessage[]> {
+    checkOption('limit', options.limit, 'count', 1)
+    checkOption('leaseMs', options.leaseMs, 'time', this.limits.minLeaseMs)
+    checkOption('waitMs', options.waitMs, 'time', 0)
     const id = await this.#id(queue)
     if (this.#closed) return []
     let claims = this.#claims.get(id)
@@ -135,17 +143,19 @@ export class PostgresQueue implements QueuePort {
   }
 
   async settle(queue: string, settlements: readonly Settlement[]): Promise<SettleResult[]> {
+    for (const one of settlements) if (one.kind === 'retry') checkOption('delayMs', one.delayMs, 'time', 0)
     const id = await this.#id(queue)
     if (settlements.length === 0) return []
-    const results = await this.#leases.settle(settlements)
+    const results = await this.#leases.settle(id, settlements)
     // Someone may wait for it, at once or for its new due time.
     if (settlements.some(({ kind }) => kind === 'retry' || kind === 'release')) this.#wake.changed(topic(id))
     return results
   }
 
   async extend(queue: string, leases: readonly string[], leaseMs: number): Promise<ExtendResult[]> {
-    await this.#id(queue)
-    return leases.length === 0 ? [] : await this.#leases.extend(leases, leaseMs)
+    checkOption('leaseMs', leaseMs, 'time', this.limits.minLeaseMs)
+    const id = await this.#id(queue)
+    return leases.length === 0 ? [] : await this.#leases.extend(id, leases, leaseMs)
   }
 
   async count(queue: string): Promise<QueueCount> {
@@ -162,6 +172,7 @@ export class PostgresQueue implements QueuePort {
     queue: string,
     options: { readonly limit: number; readonly after?: string },
   ): Promise<DeadMessage[]> {
+    checkOption('limit', options.limit, 'count', 1)
     const id = await this.#id(queue)
     const after = options.after === undefined ? 0 : readHandle(options.after)
     if (after === undefined)
@@ -222,7 +233,12 @@ export class PostgresQueue implements QueuePort {
 
   async #release(queue: number, leases: readonly string[]): Promise<void> {
     // If this fails the messages come back when their leases end.
-    await this.#leases.settle(leases.map((lease) => ({ lease, kind: 'release' }))).catch(() => {})
+    await this.#leases
+      .settle(
+        queue,
+        leases.map((lease) => ({ lease, kind: 'release' })),
+      )
+      .catch(() => {})
     this.#wake.changed(topic(queue))
   }
 }

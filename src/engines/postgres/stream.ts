@@ -1,5 +1,6 @@
 // The stream port on PostgreSQL: one row per record, positions given in the order of commit.
 import { SpillwayError } from '../../core/errors.ts'
+import type { StreamCapabilities } from '../../ports/capability.ts'
 import type {
   AppendRecord,
   AppendResult,
@@ -17,6 +18,7 @@ import { int4Array, int8Array } from './arrays.ts'
 import type { Connection, Statement } from './connection.ts'
 import { closed, sqlState } from './errors.ts'
 import { Groups } from './groups.ts'
+import { checkOption } from './options.ts'
 import { Appends, declaredAnew } from './stream-append.ts'
 import {
   boundsStatement,
@@ -28,6 +30,9 @@ import {
 } from './stream-read.ts'
 import { checkRow, checkText, maxBodyBytes } from './text.ts'
 import type { Wake } from './wake.ts'
+
+/** Each is a row that appends lock. */
+const maxPartitions = 10_000
 
 interface StreamInfo {
   readonly id: number
@@ -82,8 +87,8 @@ select $1, partition, $3 from generate_series(0, $2::int - 1) partition`,
 }
 
 export class PostgresStream implements StreamPort {
-  readonly capabilities = { fencing: 'engine', atomicAppend: true, versions: true } as const
-  readonly limits = { maxBodyBytes, minSessionMs: 500 } as const
+  readonly capabilities: StreamCapabilities = { fencing: 'engine', atomicAppend: true, versions: true }
+  readonly limits: StreamPort['limits'] = { maxBodyBytes: maxBodyBytes, minSessionMs: 500 }
   readonly #connection: Connection
   readonly #wake: Wake
   readonly #sql: Record<StatementName, Statement>
@@ -106,6 +111,7 @@ export class PostgresStream implements StreamPort {
 
   async declare(spec: StreamSpec): Promise<{ readonly partitions: number }> {
     if (this.#closed) throw closed()
+    checkOption('partitions', spec.partitions, 'count', 1, maxPartitions)
     const versions = spec.versions ?? false
     const found = await this.#connection.run<StreamInfo>(this.#sql.find, [spec.name])
     if (found.length === 0) await this.#create(spec.name, spec.partitions, versions)
@@ -137,7 +143,14 @@ export class PostgresStream implements StreamPort {
     from: readonly PartitionPosition[],
     options: ReadOptions,
   ): Promise<StreamRecord[]> {
-    const { id } = await this.#info(stream)
+    checkOption('maxRecords', options.maxRecords, 'count', 1)
+    checkOption('maxBytes', options.maxBytes, 'count', 1)
+    checkOption('waitMs', options.waitMs, 'time', 0)
+    const { id, partitions } = await this.#info(stream)
+    for (const { partition, position } of from) {
+      checkOption('partition', partition, 'count', 0, partitions - 1)
+      checkOption('position', position, 'count', 0)
+    }
     const { signal } = options
     const deadline = performance.now() + options.waitMs
     const start = from.length === 0 ? 0 : this.#turn++ % from.length
@@ -165,6 +178,8 @@ export class PostgresStream implements StreamPort {
     key: string,
     options: { readonly fromVersion: number; readonly limit: number },
   ): Promise<StreamRecord[]> {
+    checkOption('fromVersion', options.fromVersion, 'count', 1)
+    checkOption('limit', options.limit, 'count', 1)
     const { id, versions } = await this.#info(stream)
     if (!versions) throw noVersions(stream)
     checkText(key, 'A key')
@@ -183,6 +198,7 @@ export class PostgresStream implements StreamPort {
   }
 
   async join(stream: string, group: string, options: JoinOptions): Promise<Membership> {
+    checkOption('sessionMs', options.sessionMs, 'time', this.limits.minSessionMs)
     const { id, partitions } = await this.#info(stream)
     return await this.#groups.join({ id, partitions }, group, options)
   }
@@ -239,27 +255,21 @@ export class PostgresStream implements StreamPort {
 
 function checkAppend(stream: string, info: StreamInfo, records: readonly AppendRecord[]): void {
   for (const { partition, key, expectedVersion } of records) {
-    if (!Number.isInteger(partition) || partition < 0 || partition >= info.partitions)
-      throw new SpillwayError(
-        'INVALID_OPTION',
-        `partition is ${partition}; the stream ${stream} has the partitions 0 to ${info.partitions - 1}.`,
-        { engine: 'postgres' },
-      )
+    checkOption('partition', partition, 'count', 0, info.partitions - 1)
     if (expectedVersion === undefined) continue
     if (!info.versions) throw noVersions(stream)
     if (key === undefined)
-      throw new SpillwayError('INVALID_OPTION', 'expectedVersion is given for a record without a key.', {
+      throw new SpillwayError('CONFIGURATION', 'A record without a key has no version to expect.', {
         engine: 'postgres',
       })
   }
 }
 
-/** The engine could, this stream does not. */
 function noVersions(stream: string): SpillwayError {
   return new SpillwayError(
-    'CAPABILITY_MISSING',
-    `The stream ${stream} does not keep versions; declare it with \`versions\`.`,
-    { engine: 'postgres', details: { port: 'stream', feature: 'versions', engines: [] } },
+    'CONFIGURATION',
+    `The stream ${stream} does not keep versions: they are chosen when it is declared.`,
+    { engine: 'postgres' },
   )
 }
 

@@ -2,7 +2,7 @@
 import { SpillwayError } from '../../core/errors.ts'
 
 /** The largest body; the server would take up to 1 GB, but every reader must hold a few. */
-export const maxBodyBytes = 16 * 2 ** 20
+export const maxBodyBytes: number = 16 * 2 ** 20
 
 /** Throws TOO_LARGE or INVALID_DATA for what cannot be stored as it is. */
 export function checkRow(
