@@ -91,6 +91,21 @@ describe.skipIf(why !== undefined)(
       expect(await failAt(recording, some(allMoments(recording), 10), () => allOf(inDatabase))).toEqual([])
     })
 
+    test.fails('what is left when the power fails, or the process dies, while the files are made can be opened', async () => {
+      const { entries, root } = recording
+      const logs = new Set(
+        entries.filter(({ data }) => data.toString().endsWith('-wal')).map(({ file }) => file),
+      )
+      const first = entries.findIndex(({ kind }) => kind === 'marked')
+      const making = allMoments(recording)
+        .slice(0, first)
+        .filter((moment) => entries[moment]!.kind !== 'written' || !logs.has(entries[moment]!.file))
+      expect(making.length).toBeGreaterThan(30)
+      expect(await failAt(recording, new Set(making), () => onlySynced)).toEqual([])
+      const killed = new Set(making.filter((moment) => entries[moment]!.kind === 'written'))
+      expect(await failAt(recording, killed, () => allOf(() => true))).toEqual([])
+    })
+
     test.fails('a database in a folder that it made itself is there', async () => {
       const made = await workshop.record('none', true)
       expect(await failAt(made, some(acknowledgements(made), 3), () => onlySynced)).toEqual([])
