@@ -2,6 +2,7 @@
 import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs'
 import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { summary } from './statistics.ts'
 
 export interface Machine {
@@ -12,14 +13,17 @@ export interface Machine {
   readonly node: string
   /** The median of appending 4 KiB and syncing them, in the folder for temporary files, where everything is stored. */
   readonly fdatasyncMs: number
-  /** Said when syncing there costs nothing, so that no figure says anything about disks. */
-  readonly warning: string | null
+  /** How much of the processors was idle when the run began, from 0 to 1. */
+  readonly idle: number
+  /** What makes the figures worth less. */
+  readonly warnings: readonly string[]
 }
 
 const tmpfs = 0x01021994
 
-export function machine(): Machine {
+export async function machine(): Promise<Machine> {
   const inMemory = process.platform === 'linux' && statfsSync(tmpdir()).type === tmpfs
+  const idle = await idleShare()
   return {
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
     cores: availableParallelism(),
@@ -27,10 +31,33 @@ export function machine(): Machine {
     platform: `${process.platform} ${process.arch}`,
     node: process.version,
     fdatasyncMs: syncTime(),
-    warning: inMemory
-      ? 'The folder for temporary files is in memory: syncing is free there. Set TMPDIR to a folder on a disk.'
-      : null,
+    idle,
+    warnings: [
+      ...(idle < 0.8
+        ? [
+            `Only ${Math.round(idle * 100)} % of the processors were idle before the run: others work here too.`,
+          ]
+        : []),
+      ...(inMemory
+        ? [
+            'The folder for temporary files is in memory: syncing is free there. Set TMPDIR to a folder on a disk.',
+          ]
+        : []),
+    ],
   }
+}
+
+async function idleShare(): Promise<number> {
+  const before = cpus()
+  await delay(2_000)
+  let idle = 0
+  let all = 0
+  for (const [index, { times }] of cpus().entries()) {
+    const then = before[index]?.times ?? times
+    idle += times.idle - then.idle
+    for (const kind of Object.keys(times) as (keyof typeof times)[]) all += times[kind] - then[kind]
+  }
+  return all === 0 ? 1 : Number((idle / all).toFixed(2))
 }
 
 function syncTime(): number {

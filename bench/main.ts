@@ -74,7 +74,8 @@ async function bench(kind: Kind, options: Options): Promise<void> {
     effort: quick ? efforts.quick : efforts.full,
     profile: options.profile === undefined ? undefined : resolve(options.profile),
   }
-  const facts = { quick, machine: machine(), skipped }
+  const facts = { quick, machine: await machine(), skipped }
+  for (const warning of facts.machine.warnings) console.error(warning)
   const measured = await measure(plan, progress(plan))
   const report = reportOf(plan, measured, facts)
   console.log(options.json ? JSON.stringify(report, undefined, 2) : textOf(report, systems))

@@ -141,8 +141,8 @@ export function factsOf({ machine, rounds, quick, versions }: Report): string {
   return [
     `Medians of ${rounds} rounds${quick ? ' (quick)' : ''}, least and greatest beside them; 200-byte payloads.`,
     `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.platform}, Node ${machine.node}; one fdatasync takes ${machine.fdatasyncMs} ms.`,
-    `${found.join(', ')}.`,
-    ...(machine.warning === null ? [] : [machine.warning]),
+    ...(found.length > 0 ? [`${found.join(', ')}.`] : []),
+    ...machine.warnings,
   ].join('\n')
 }
 

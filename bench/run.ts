@@ -67,7 +67,12 @@ async function inProcess(plan: Plan, entry: Entry, take: (said: Said) => void): 
   const job: Job = { kind, system: entry.name, url: plan.places.get(entry.place)!.url, effort }
   const profiled = plan.profile !== undefined && entry.role === 'spillway'
   const child = fork(`${import.meta.dirname}/work/measure.ts`, [JSON.stringify(job)], {
-    execArgv: ['--no-warnings', ...(profiled ? ['--cpu-prof', `--cpu-prof-dir=${plan.profile}`] : [])],
+    execArgv: ['--no-warnings'],
+    // By the environment, so that it reaches the storage thread too.
+    env: {
+      ...process.env,
+      ...(profiled ? { NODE_OPTIONS: `--cpu-prof "--cpu-prof-dir=${plan.profile}"` } : {}),
+    },
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   })
   let complaints = ''
@@ -83,9 +88,13 @@ async function inProcess(plan: Plan, entry: Entry, take: (said: Said) => void): 
 /** What was wrong with the end of the process, if anything. */
 function end(child: ChildProcess): Promise<string | undefined> {
   return new Promise((resolve) => {
-    const late = setTimeout(() => child.kill('SIGKILL'), longestMs)
+    const kill = () => child.kill('SIGKILL')
+    const late = setTimeout(kill, longestMs)
+    // Before the folder in which it writes is removed.
+    process.prependListener('exit', kill)
     child.once('exit', (code, signal) => {
       clearTimeout(late)
+      process.off('exit', kill)
       resolve(code === 0 ? undefined : `It ended with ${signal ?? code}.`)
     })
   })

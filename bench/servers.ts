@@ -84,7 +84,7 @@ export async function startPlaces(
   const folder = names.has('folder') ? mkdtempSync(join(tmpdir(), 'spillway-bench-')) : undefined
   if (folder !== undefined) found.set('folder', { url: folder, version: undefined })
   const remove = () => {
-    if (folder !== undefined) rmSync(folder, { recursive: true, force: true })
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   }
   process.once('exit', remove)
   // Otherwise a signal ends us without that. The servers have guards of their own.

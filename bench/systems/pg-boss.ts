@@ -1,6 +1,6 @@
 // pg-boss. Bulk by insert(); no supervision or schedules beside the measurement. Consumed by several local workers that
 // fetch batches and go on without a pause while batches come back full (`burstWhenBatchFull`). For latency its
-// LISTEN/NOTIFY wake-up is on, which costs its sends a little and is off elsewhere.
+// LISTEN/NOTIFY wake-up is on, with the shortest polling behind it, which costs its sends a little and is off elsewhere.
 import { PgBoss } from 'pg-boss'
 import type { Payload } from '../work/payload.ts'
 import { dropSchema, durabilityOf } from './postgres.ts'
@@ -38,7 +38,11 @@ export const pgBoss: QueueSystem = {
         ),
       async consume(handler, concurrency) {
         const options = notify
-          ? { localConcurrency: Math.min(concurrency, 10), pollingIntervalSeconds: 0.5 }
+          ? {
+              localConcurrency: Math.min(concurrency, 10),
+              pollingIntervalSeconds: 0.5,
+              notifyPollingIntervalSeconds: 0.5,
+            }
           : {
               localConcurrency: workers,
               batchSize: batch,
