@@ -3,7 +3,7 @@
 import { asError, type SpillwayError } from '../../core/errors.ts'
 import type { CommitResult, JoinOptions, Membership, PartitionPosition } from '../../ports/stream.ts'
 import type { Storage } from './storage.ts'
-import type { MemberNotice } from './wire.ts'
+import type { MemberNotice, WriteOperation } from './wire.ts'
 
 export class SqliteMembership implements Membership {
   readonly #storage: Storage
@@ -12,6 +12,8 @@ export class SqliteMembership implements Membership {
   readonly #onLeft: () => void
   /** The generation of each partition that the owner has. */
   readonly #held = new Map<number, number>()
+  /** What was lost, while the owner is still to be told. */
+  readonly #gone = new Set<number>()
   /** The last call of the owner's callbacks, which never overlap. */
   #calls: Promise<void> = Promise.resolve()
   #left: Promise<void> | undefined
@@ -25,6 +27,8 @@ export class SqliteMembership implements Membership {
   }
 
   notice(notice: MemberNotice): void {
+    if (notice.change === 'revoked' && notice.lost)
+      for (const partition of notice.partitions) this.#gone.add(partition)
     this.#calls = this.#calls.then(() => this.#tell(notice)).catch((thrown) => this.fail(asError(thrown)))
   }
 
@@ -38,18 +42,20 @@ export class SqliteMembership implements Membership {
       )
       return
     }
-    const partitions = notice.partitions.filter((partition) => this.#held.has(partition))
-    if (partitions.length === 0) return
-    if (notice.lost) for (const partition of partitions) this.#held.delete(partition)
-    await this.#revoke(partitions, notice.lost)
-    if (notice.lost) {
-      // If this is lost, the storage thread brings it back with one of the next heartbeats.
-      await this.#storage.ask({ kind: 'rejoin', member: this.#id }).catch(() => {})
-      return
-    }
-    for (const partition of partitions) this.#held.delete(partition)
-    // If this is lost, the others wait until the time for giving up is over.
-    await this.#storage.ask({ kind: 'givenUp', member: this.#id, partitions }).catch(() => {})
+    // Asked to give up what is lost by now, because this process did not hear of it in time: then it is lost. Whoever
+    // was asked in time, and took too long, is not told again.
+    const held = notice.partitions.filter((partition) => this.#held.has(partition))
+    const lost = held.filter((partition) => notice.lost || this.#gone.has(partition))
+    const asked = held.filter((partition) => !lost.includes(partition))
+    if (notice.lost) for (const partition of notice.partitions) this.#gone.delete(partition)
+    for (const partition of lost) this.#held.delete(partition)
+    if (lost.length > 0) await this.#revoke(lost, true)
+    if (asked.length > 0) await this.#revoke(asked, false)
+    for (const partition of asked) this.#held.delete(partition)
+    // If these are lost on their way, the others wait until the time for giving up is over, and the storage thread
+    // brings the member back with one of the next heartbeats.
+    if (asked.length > 0) await this.#tellStorage({ kind: 'givenUp', member: this.#id, partitions: asked })
+    if (notice.lost) await this.#tellStorage({ kind: 'rejoin', member: this.#id })
   }
 
   /** A rejection counts as given back: what the owner could not finish, others do. */
@@ -105,7 +111,13 @@ export class SqliteMembership implements Membership {
   async #end(): Promise<void> {
     this.#held.clear()
     // If this is lost, the others wait until its session is over.
-    await (async () => this.#storage.ask({ kind: 'leave', member: this.#id }))().catch(() => {})
+    await this.#tellStorage({ kind: 'leave', member: this.#id })
+  }
+
+  async #tellStorage(operation: WriteOperation): Promise<void> {
+    try {
+      await this.#storage.ask(operation)
+    } catch {}
   }
 
   fail(error: Error | SpillwayError): void {

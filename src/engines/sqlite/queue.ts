@@ -24,6 +24,8 @@ type Of<Kind extends WriteOperation['kind']> = Extract<WriteOperation, { kind: K
 const minLeaseMs = 100
 /** More are not leased in one claim: its answer is bounded. */
 const maxClaim = 10_000
+/** What a lease takes on its way, roughly, for the bound of what is under way. */
+const bytesOfLease = 64
 
 /** A queue that is known by its number, and what this turn asks of it so far. */
 interface Channel {
@@ -161,7 +163,10 @@ export class SqliteQueue implements QueuePort {
     if (settlements.length === 0) return []
     for (const settlement of settlements)
       if (settlement.kind === 'retry') checkMs(settlement.delayMs, 0, 'delayMs')
-    const { operation, answer } = this.#merge(channel, 'settle', () => ({
+    const bytes = settlements.length * bytesOfLease
+    const room = this.#storage.admit(bytes)
+    if (room !== undefined) await room
+    const pending = this.#merge(channel, 'settle', () => ({
       kind: 'settle',
       queue: channel.id,
       seqs: [],
@@ -169,6 +174,8 @@ export class SqliteQueue implements QueuePort {
       kinds: [],
       arguments: [],
     }))
+    pending.bytes += bytes
+    const { operation, answer } = pending
     const first = operation.seqs.length
     for (const settlement of settlements) {
       addLease(operation, settlement.lease)

@@ -7,8 +7,9 @@ export interface CachedBatch {
   readonly offsets: Uint32Array
 }
 
-export class BatchCache {
-  readonly #batches = new Map<number, CachedBatch>()
+/** `Key` names a batch for ever: what it names never changes. */
+export class BatchCache<Key> {
+  readonly #batches = new Map<Key, CachedBatch>()
   readonly #maxBytes: number
   #bytes = 0
 
@@ -16,7 +17,7 @@ export class BatchCache {
     this.#maxBytes = maxBytes
   }
 
-  get(id: number, count: number, load: () => Uint8Array): CachedBatch {
+  get(id: Key, count: number, load: () => Uint8Array): CachedBatch {
     const known = this.#batches.get(id)
     if (known !== undefined) {
       if (this.#batches.size > 1) {
@@ -37,10 +38,8 @@ export class BatchCache {
     return batch
   }
 
-  delete(id: number): void {
-    const known = this.#batches.get(id)
-    if (known === undefined) return
-    this.#batches.delete(id)
-    this.#bytes -= known.data.length
+  clear(): void {
+    this.#batches.clear()
+    this.#bytes = 0
   }
 }

@@ -240,8 +240,7 @@ export class Groups implements Part {
     for (const [partition, told] of member.told) {
       if (Number(rows.get(partition)?.generation ?? -1) === told.generation) continue
       member.told.delete(partition)
-      // Whoever was asked to give it up, and took too long, is still at it: there is nothing to add.
-      if (!told.revoking) lost.push(partition)
+      lost.push(partition)
     }
     if (lost.length > 0)
       notices.push({ change: 'revoked', member: member.name, partitions: lost, lost: true })

@@ -31,7 +31,7 @@ export interface Head {
 
 export class QueueLog {
   readonly #states = new Map<number, QueueState>()
-  readonly #cache = new BatchCache(cacheBytes)
+  readonly #cache = new BatchCache<number>(cacheBytes)
   #nextSeq: number | undefined
   #nextSingle: number | undefined
   readonly #queue: StatementSync
@@ -103,6 +103,10 @@ export class QueueLog {
     }
     this.#states.set(id, state)
     return state
+  }
+
+  known(id: number): QueueState | undefined {
+    return this.#states.get(id)
   }
 
   append(state: QueueState, spans: Spans, now: number, slabs: Slabs): void {
@@ -205,7 +209,9 @@ export class QueueLog {
     }
   }
 
-  forget(): void {
+  forget(rolledBack: boolean): void {
+    // Numbers that were given in a transaction that came to nothing will be given again.
+    if (rolledBack) this.#cache.clear()
     this.#states.clear()
     this.#nextSeq = undefined
     this.#nextSingle = undefined

@@ -149,6 +149,20 @@ export class Queues implements Part {
     return state.nextDue
   }
 
+  /** Whether there is something to claim as far as is known, which another process may have changed. */
+  hasLikely(queue: number, now: number): boolean {
+    const state = this.#log.known(queue)
+    return state !== undefined && (state.cursor < state.end || (state.nextDue ?? now) <= now)
+  }
+
+  /** The answer to a claim that finds nothing; undefined when it would find something. */
+  nothingToClaim(queue: number, now: number): Answers['claim'] | undefined {
+    const state = this.#log.state(queue)
+    const nextDue = this.#nextDue(state)
+    if (nextDue <= now || this.#log.head(state) !== undefined) return undefined
+    return { claimed: [], nextDue: Number.isFinite(nextDue) ? nextDue : null }
+  }
+
   settle(operation: Of<'settle'>, transaction: Transaction): number[] {
     const { seqs, tokens, kinds } = operation
     const state = this.#log.state(operation.queue)
@@ -271,8 +285,8 @@ export class Queues implements Part {
     this.#log.finish()
   }
 
-  forget(): void {
-    this.#log.forget()
+  forget(rolledBack: boolean): void {
+    this.#log.forget(rolledBack)
   }
 }
 

@@ -94,7 +94,34 @@ export class Store {
     }
   }
 
+  /**
+   * Claims of empty queues are answered without the lock: other processes may be waking us all the time. Undefined when
+   * there is anything else to do.
+   */
+  #emptyClaims(operations: readonly WriteOperation[], tick: boolean): Answer[] | undefined {
+    if (tick || operations.length === 0) return undefined
+    const claims = operations.filter((operation) => operation.kind === 'claim')
+    const now = Date.now()
+    if (claims.length < operations.length || claims.some(({ queue }) => this.#queues.hasLikely(queue, now)))
+      return undefined
+    this.#beginRead.run()
+    try {
+      this.#noticeOthers()
+      const answers: Answer[] = []
+      for (const { queue } of claims) {
+        const answer = this.#queues.nothingToClaim(queue, now)
+        if (answer === undefined) return undefined
+        answers.push({ ok: answer })
+      }
+      return answers
+    } finally {
+      this.#commit.run()
+    }
+  }
+
   #group(operations: readonly WriteOperation[], tick: boolean): GroupResult {
+    const empty = this.#emptyClaims(operations, tick)
+    if (empty !== undefined) return { ...nothing, answers: empty }
     this.#setSync(operations.some((operation) => !mayBeForgotten.has(operation.kind)))
     this.#lock()
     const transaction: Transaction = {
@@ -113,7 +140,7 @@ export class Store {
       for (const part of this.#parts) part.finish(transaction)
       this.#commit.run()
     } catch (thrown) {
-      for (const part of this.#parts) part.forget()
+      for (const part of this.#parts) part.forget(true)
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
       throw thrown
     }
@@ -154,7 +181,7 @@ export class Store {
     const version = this.#dataVersion.get()!.data_version
     if (version === this.#knownVersion) return
     this.#knownVersion = version
-    for (const part of this.#parts) part.forget()
+    for (const part of this.#parts) part.forget(false)
   }
 
   /** An operation refuses by throwing a SpillwayError before it writes; anything else ends the transaction. */
@@ -252,6 +279,8 @@ export class Store {
     return Number(this.#partitionsOf.get(stream)!.partitions)
   }
 }
+
+const nothing = { bytes: 0, wake: null, wakeOthers: false, notices: [] }
 
 function failed(operations: readonly WriteOperation[], failure: Failure): GroupResult {
   return {

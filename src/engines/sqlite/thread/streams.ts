@@ -38,7 +38,7 @@ export class Streams implements Part {
   readonly #touched = new Set<Tail>()
   /** Whether a stream keeps versions. */
   readonly #versions = new Map<number, boolean>()
-  readonly #cache = new BatchCache(cacheBytes)
+  readonly #cache = new BatchCache<string>(cacheBytes)
   readonly #declare: StatementSync
   readonly #keepVersions: StatementSync
   readonly #any: StatementSync
@@ -280,7 +280,9 @@ export class Streams implements Part {
         versions: versionsOf(row),
         data: this.#load(row.id),
       }
-    const { data, offsets } = this.#cache.get(row.id, row.count, () => this.#load(row.id))
+    const { data, offsets } = this.#cache.get(`${stream}/${partition}/${row.base}`, row.count, () =>
+      this.#load(row.id),
+    )
     let to = Math.min(row.count, skip + maxRecords)
     if (offsets[to]! - offsets[skip]! > maxBytes) to = lastWithin(offsets, skip, to, maxBytes)
     return {

@@ -18,5 +18,5 @@ export interface Part {
   /** Writes what was held back in memory; called before the commit. */
   finish(transaction: Transaction): void
   /** Drops what it keeps: another process wrote, or the transaction was rolled back. */
-  forget(): void
+  forget(rolledBack: boolean): void
 }
