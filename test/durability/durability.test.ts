@@ -92,7 +92,7 @@ describe.skipIf(why !== undefined)(
     })
 
     test.fails('what is left when the power fails, or the process dies, while the files are made can be opened', async () => {
-      const { entries, root } = recording
+      const { entries } = recording
       const logs = new Set(
         entries.filter(({ data }) => data.toString().endsWith('-wal')).map(({ file }) => file),
       )
