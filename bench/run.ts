@@ -1,5 +1,7 @@
 // Rounds: every system once in each, side by side, so that what changes on the machine changes for all.
 import { type ChildProcess, fork } from 'node:child_process'
+import { tmpdir } from 'node:os'
+import { resolve } from 'node:path'
 import type { Place } from './servers.ts'
 import { rotated } from './statistics.ts'
 import type { Entry, Kind, PlaceName } from './systems/system.ts'
@@ -54,7 +56,7 @@ export async function measure(plan: Plan, progress: Progress): Promise<Measured>
         if (said.says === 'durability') durability.set(entry.name, said.durability)
         else if (said.says === 'sample')
           samples.push({ system: entry.name, work: said.work, value: said.value })
-        else failures.push({ system: entry.name, work: said.work, error: said.error })
+        else failures.push({ system: entry.name, work: said.work, error: withoutPlaces(said.error) })
       }
       await inProcess(plan, entry, take)
     }
@@ -82,7 +84,18 @@ async function inProcess(plan: Plan, entry: Entry, take: (said: Said) => void): 
   child.on('message', (said) => take(said as Said))
   const ending = await end(child)
   if (ending !== undefined)
-    take({ says: 'failed', work: 'the process', error: `${ending} ${complaints}`.trim() })
+    take({ says: 'failed', work: 'the process', error: `${ending} ${errorIn(complaints)}`.trim() })
+}
+
+/** Results are kept: where this machine keeps its files is nobody's business. */
+function withoutPlaces(error: string): string {
+  return error.replaceAll(resolve(import.meta.dirname, '..'), '.').replaceAll(tmpdir(), '(temporary)')
+}
+
+/** The line that says what went wrong, of all that a process said before it ended. */
+function errorIn(complaints: string): string {
+  const lines = complaints.trim().split('\n')
+  return lines.find((line) => /^\w*Error\b/.test(line)) ?? lines.at(-1) ?? ''
 }
 
 /** What was wrong with the end of the process, if anything. */
