@@ -4,6 +4,8 @@ import { SpillwayError } from './errors.ts'
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number
+  /** Milliseconds of a clock that never steps, from any beginning: for how long something has been going on. */
+  elapsed(): number
   /** Calls `fire` once after `ms`; the returned function cancels. Does not keep the process alive. */
   after(ms: number, fire: () => void): () => void
 }
@@ -12,6 +14,7 @@ const longest = 2 ** 31 - 1
 
 export const systemClock: Clock = {
   now: () => Date.now(),
+  elapsed: () => performance.now(),
   after(ms, fire) {
     const timer = setTimeout(fire, Math.min(Math.max(ms, 0), longest))
     timer.unref()

@@ -172,6 +172,17 @@ export const errorCodes = {
     meaning: 'A bounded buffer is full.',
     remedy: 'This call stored nothing. Slow down, or wait for what is under way.',
   },
+  EVENTS_TRIMMED: {
+    retryable: false,
+    meaning: 'Events were removed by the retention of their stream before a group had read them.',
+    remedy:
+      'Reading goes on at the earliest event kept. Keep events for longer, or let the group catch up sooner.',
+  },
+  HELD_UP: {
+    retryable: true,
+    meaning: 'A partition stands still behind an event that keeps failing.',
+    remedy: "Nothing is lost. Mend the handler, or choose `onFailure: 'skip'`.",
+  },
   ABORTED: {
     retryable: true,
     meaning: 'The call was ended by its signal.',
@@ -227,6 +238,16 @@ Object.defineProperty(SpillwayError.prototype, brand, { value: true })
 export function isSpillwayError(value: unknown, code?: ErrorCode): value is SpillwayError {
   if (typeof value !== 'object' || value === null || !(brand in value)) return false
   return code === undefined || (value as unknown as SpillwayError).code === code
+}
+
+const passing: ReadonlySet<ErrorCode> = new Set(['ENGINE_FAILED'])
+
+/**
+ * True when background work should end because of it: trying again cannot help. A failure of the engine's own, and whatever is
+ * none of ours, may pass.
+ */
+export function isFinal(thrown: unknown): thrown is SpillwayError {
+  return isSpillwayError(thrown) && !thrown.retryable && !passing.has(thrown.code)
 }
 
 /** Anything that was thrown, as an Error: handlers throw strings, undefined and objects too. */

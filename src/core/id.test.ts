@@ -1,7 +1,11 @@
 import { expect, test } from 'vitest'
 import { newId } from './id.ts'
 
-const clock = (...times: number[]) => ({ now: () => times.shift() ?? 0, after: () => () => {} })
+const clock = (...times: number[]) => ({
+  now: () => times.shift() ?? 0,
+  elapsed: () => 0,
+  after: () => () => {},
+})
 
 test('an id is a UUID of version 7 that carries its time', () => {
   const id = newId(clock(8_000_000_000_000))

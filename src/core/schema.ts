@@ -1,6 +1,6 @@
 // Checking data against any Standard Schema validator (zod, valibot, arktype, or one written by hand).
 import type { StandardSchemaV1 } from '@standard-schema/spec'
-import { SpillwayError } from './errors.ts'
+import { asError, SpillwayError } from './errors.ts'
 
 export type Schema<In = unknown, Out = In> = StandardSchemaV1<In, Out>
 
@@ -24,13 +24,24 @@ export function unchecked<T>(): Schema<T, T> {
   return { '~standard': { version: 1, vendor: 'spillway', validate: (value) => ({ value: value as T }) } }
 }
 
-/** Checks a value. Answers at once when the validator is synchronous, so that the common case costs no promise. */
+/**
+ * Checks a value. Answers at once when the validator is synchronous, so that the common case costs no promise. Never
+ * throws or rejects: a validator that does has found a problem.
+ */
 export function check<Out>(
   schema: Schema<unknown, Out>,
   value: unknown,
 ): Checked<Out> | Promise<Checked<Out>> {
-  const result = schema['~standard'].validate(value)
-  return result instanceof Promise ? result.then(toChecked) : toChecked(result)
+  try {
+    const result = schema['~standard'].validate(value)
+    return 'then' in result ? Promise.resolve(result).then(toChecked, broken) : toChecked(result)
+  } catch (thrown) {
+    return broken(thrown)
+  }
+}
+
+function broken(thrown: unknown): { readonly ok: false; readonly problems: readonly Problem[] } {
+  return { ok: false, problems: [{ path: '', message: `the validator threw: ${asError(thrown).message}` }] }
 }
 
 function toChecked<Out>(result: StandardSchemaV1.Result<Out>): Checked<Out> {

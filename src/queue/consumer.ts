@@ -6,11 +6,11 @@ import { type Clock, sleep, systemClock } from '../core/clock.ts'
 import type { QueueContract } from '../core/contract.ts'
 import { type Duration, milliseconds } from '../core/duration.ts'
 import { unseal } from '../core/envelope.ts'
-import { asError, asSpillwayError, isSpillwayError, SpillwayError } from '../core/errors.ts'
+import { asError, asSpillwayError, isFinal, SpillwayError } from '../core/errors.ts'
 import { type Background, background } from '../core/lifecycle.ts'
 import type { Message } from '../core/message.ts'
 import { isOutcome } from '../core/outcome.ts'
-import type { OnReport } from '../core/report.ts'
+import { guarded, type OnReport } from '../core/report.ts'
 import type { ClaimedMessage, QueuePort } from '../ports/queue.ts'
 import { Delivery } from './delivery.ts'
 import { Settler } from './settler.ts'
@@ -61,7 +61,7 @@ export function consume<Out>(
       'INVALID_OPTION',
       `lease is ${leaseMs} ms; this engine can renew none shorter than ${port.limits.minLeaseMs} ms.`,
     )
-  const worker = new Worker(contract, port, handler, settings, clock, options.onReport ?? (() => {}))
+  const worker = new Worker(contract, port, handler, settings, clock, options.onReport)
   return background((signals) => worker.run(signals.stopping, signals.abandon), clock)
 }
 
@@ -81,7 +81,7 @@ class Worker<Out> {
   readonly #report: (error: SpillwayError, messageId?: string) => void
   readonly #settler: Settler
   /** Claimed, waiting for a free place. */
-  readonly #waiting: ClaimedMessage[] = []
+  readonly #waiting: Held[] = []
   readonly #running = new Set<Delivery>()
   #changed: (() => void) | undefined
   #stopping = false
@@ -92,7 +92,7 @@ class Worker<Out> {
     handler: Handler<Out>,
     settings: Settings,
     clock: Clock,
-    onReport: OnReport,
+    onReport: OnReport | undefined,
   ) {
     this.#contract = contract
     this.#port = port
@@ -100,7 +100,8 @@ class Worker<Out> {
     this.#settings = settings
     this.#clock = clock
     const from = `the consumer of ${contract.queue}`
-    this.#report = (error, messageId) => onReport({ from, error, messageId })
+    const report = guarded(onReport)
+    this.#report = (error, messageId) => report({ from, error, messageId })
     this.#settler = new Settler(contract.queue, port, clock, settings.leaseMs, this.#report)
   }
 
@@ -115,10 +116,11 @@ class Worker<Out> {
       await this.#claimUntil(stopping)
     } finally {
       this.#stopping = true
-      for (const { lease } of this.#waiting.splice(0)) this.#settler.add({ lease, kind: 'release' })
+      for (const { message } of this.#waiting.splice(0))
+        this.#settler.add({ lease: message.lease, kind: 'release' })
       await this.#finish(abandon)
       cancelTick()
-      await this.#settler.close()
+      await this.#settler.close(abandon)
     }
   }
 
@@ -140,11 +142,15 @@ class Worker<Out> {
           signal: stopping,
         })
         failures = 0
-        for (const message of claimed) this.#waiting.push(message)
+        const heldUntil = this.#clock.elapsed() + leaseMs
+        for (const message of claimed) this.#waiting.push({ message, heldUntil })
         this.#startWaiting()
       } catch (thrown) {
         if (stopping.aborted) return
-        if (isSpillwayError(thrown) && !thrown.retryable) throw thrown
+        if (isFinal(thrown)) {
+          this.#report(thrown)
+          throw thrown
+        }
         this.#report(asSpillwayError(thrown))
         failures += 1
         const policy = { attempts: 0, initialMs: 100, maxMs: 5_000 }
@@ -155,13 +161,13 @@ class Worker<Out> {
 
   #startWaiting(): void {
     while (this.#running.size < this.#settings.concurrency && !this.#stopping) {
-      const claimed = this.#waiting.shift()
-      if (!claimed) return
-      this.#start(claimed)
+      const held = this.#waiting.shift()
+      if (!held) return
+      this.#start(held)
     }
   }
 
-  #start(claimed: ClaimedMessage): void {
+  #start({ message: claimed, heldUntil }: Held): void {
     const { retry, deadlineMs } = this.#settings
     if (claimed.starts > retry.attempts) {
       const reason = `it was started ${claimed.starts - 1} times and never settled: its handler may have ended the process, or outlived its lease`
@@ -169,7 +175,7 @@ class Worker<Out> {
       return
     }
     const opened = unseal(this.#contract, claimed.body)
-    const delivery = new Delivery(claimed, this.#clock.now() + deadlineMs)
+    const delivery = new Delivery(claimed, this.#clock.elapsed() + deadlineMs, heldUntil)
     this.#running.add(delivery)
     if (opened instanceof Promise) void opened.then((message) => this.#handle(delivery, message))
     else void this.#handle(delivery, opened)
@@ -237,11 +243,11 @@ class Worker<Out> {
   #everyTick(): () => void {
     const { leaseMs, deadlineMs } = this.#settings
     const tickMs = Math.max(10, Math.min(leaseMs / 3, deadlineMs / 2, 1_000))
-    let renewedAt = this.#clock.now()
+    let renewedAt = this.#clock.elapsed()
     let last = renewedAt
     let cancel = () => {}
     const tick = () => {
-      const now = this.#clock.now()
+      const now = this.#clock.elapsed()
       const blocked = blockedLoop(now - last - tickMs, leaseMs, 'lease')
       if (blocked) this.#report(blocked)
       last = now
@@ -265,23 +271,36 @@ class Worker<Out> {
   }
 
   async #renew(): Promise<void> {
-    const held = [...this.#running]
+    const running = [...this.#running]
+    const waiting = [...this.#waiting]
     const leases = [
-      ...held.map((delivery) => delivery.lease),
-      ...this.#waiting.map((claimed) => claimed.lease),
+      ...running.map((delivery) => delivery.lease),
+      ...waiting.map(({ message }) => message.lease),
     ]
     if (leases.length === 0) return
+    const heldUntil = this.#clock.elapsed() + this.#settings.leaseMs
     try {
       const results = await this.#port.extend(this.#contract.queue, leases, this.#settings.leaseMs)
       results.forEach((result, index) => {
-        if (result === 'extended') return
-        const delivery = held[index]
-        if (delivery) this.#lost(delivery)
-        else this.#dropWaiting(leases[index]!)
+        const held = running[index] ?? waiting[index - running.length]!
+        if (result === 'extended') held.heldUntil = heldUntil
+        else this.#forget(held)
       })
     } catch (thrown) {
       this.#report(asSpillwayError(thrown))
+      // Nobody can say any more that these are ours: another consumer may have them by now.
+      for (const held of [...running, ...waiting])
+        if (this.#clock.elapsed() >= held.heldUntil) this.#forget(held)
     }
+  }
+
+  #forget(held: Delivery | Held): void {
+    if (held instanceof Delivery) {
+      this.#lost(held)
+      return
+    }
+    const index = this.#waiting.indexOf(held)
+    if (index >= 0) this.#waiting.splice(index, 1)
   }
 
   #lost(delivery: Delivery): void {
@@ -293,11 +312,6 @@ class Worker<Out> {
     delivery.abort(error)
     this.#release(delivery)
     this.#report(error, delivery.id)
-  }
-
-  #dropWaiting(lease: string): void {
-    const index = this.#waiting.findIndex((claimed) => claimed.lease === lease)
-    if (index >= 0) this.#waiting.splice(index, 1)
   }
 
   /** Waits for what is under way; once `abandon` fires aborts it, and after a moment gives the leases back regardless. */
@@ -326,6 +340,12 @@ class Worker<Out> {
     this.#changed?.()
     this.#changed = undefined
   }
+}
+
+/** Claimed, and not started yet. */
+interface Held {
+  readonly message: ClaimedMessage
+  heldUntil: number
 }
 
 type Ending =

@@ -9,19 +9,22 @@ export class Delivery {
   readonly fencingToken: number
   /** @internal */
   readonly lease: string
-  /** Milliseconds since the epoch: when the attempt is ended and its signal fires. */
+  /** @internal By the clock that never steps: when the attempt ends, and until when its lease surely holds. */
   readonly deadlineAt: number
+  /** @internal */
+  heldUntil: number
   #controller: AbortController | undefined
   #reason: unknown
   #aborted = false
   #ended = false
 
-  constructor(claimed: ClaimedMessage, deadlineAt: number) {
+  constructor(claimed: ClaimedMessage, deadlineAt: number, heldUntil: number) {
     this.id = claimed.id
     this.attempt = claimed.starts
     this.fencingToken = claimed.fencingToken
     this.lease = claimed.lease
     this.deadlineAt = deadlineAt
+    this.heldUntil = heldUntil
   }
 
   /** Fires at the deadline, when the lease is lost, and when a stop has waited long enough. Made when first asked for. */

@@ -1,11 +1,13 @@
 // Settlements in batches: whatever ends while one settle call is under way goes out together in the next.
 import { backoff } from '../core/backoff.ts'
 import { type Clock, sleep } from '../core/clock.ts'
-import { asSpillwayError, SpillwayError } from '../core/errors.ts'
+import { asSpillwayError, isFinal, SpillwayError } from '../core/errors.ts'
 import type { QueuePort, Settlement } from '../ports/queue.ts'
 
 const batch = 1_000
 const bound = 10_000
+/** How long a settle call that is under way may still take when a stop has waited long enough. */
+const lingerMs = 1_000
 
 export class Settler {
   readonly #queue: string
@@ -16,6 +18,7 @@ export class Settler {
   #pending: Settlement[] = []
   #flushing: Promise<void> | undefined
   #onDrained: (() => void)[] = []
+  #abandon: AbortSignal | undefined
 
   constructor(
     queue: string,
@@ -45,22 +48,33 @@ export class Settler {
     this.#flushing ??= Promise.resolve().then(() => this.#flush())
   }
 
-  async close(): Promise<void> {
-    while (this.#flushing) await this.#flushing
+  /** Settles what is left. Once `abandon` fires nothing is tried again: the leases end by themselves. */
+  async close(abandon: AbortSignal): Promise<void> {
+    this.#abandon = abandon
+    const givenUp = new Promise<void>((resolve) => {
+      const soon = () => this.#clock.after(lingerMs, resolve)
+      if (abandon.aborted) soon()
+      else abandon.addEventListener('abort', soon, { once: true })
+    })
+    while (this.#flushing)
+      if ((await Promise.race([this.#flushing, givenUp.then(() => 'given up')])) !== undefined) return
   }
 
   async #flush(): Promise<void> {
-    while (this.#pending.length > 0) {
-      const settlements = this.#pending.splice(0, batch)
-      await this.#settle(settlements)
-      if (!this.full) for (const resolve of this.#onDrained.splice(0)) resolve()
+    try {
+      while (this.#pending.length > 0) {
+        const settled = await this.#settle(this.#pending.splice(0, batch))
+        if (!settled && this.#abandon?.aborted) this.#pending = []
+        if (!this.full) for (const resolve of this.#onDrained.splice(0)) resolve()
+      }
+    } finally {
+      this.#flushing = undefined
     }
-    this.#flushing = undefined
   }
 
-  /** Tries again while the leases can still be alive; after that the messages come again by themselves. */
-  async #settle(settlements: readonly Settlement[]): Promise<void> {
-    const giveUpAt = this.#clock.now() + this.#leaseMs
+  /** Tries again while the leases can still be alive; after that the messages come again by themselves, and it is false. */
+  async #settle(settlements: readonly Settlement[]): Promise<boolean> {
+    const giveUpAt = this.#clock.elapsed() + this.#leaseMs
     for (let failures = 1; ; failures++) {
       try {
         const results = await this.#port.settle(this.#queue, settlements)
@@ -72,12 +86,12 @@ export class Settler {
               `${stale} settlements of ${this.#queue} came after their lease was lost.`,
             ),
           )
-        return
+        return true
       } catch (thrown) {
-        const error = asSpillwayError(thrown)
-        this.#report(error)
-        if (!error.retryable || this.#clock.now() >= giveUpAt) return
-        await sleep(this.#clock, 20 + backoff({ attempts: 0, initialMs: 50, maxMs: 2_000 }, failures))
+        this.#report(asSpillwayError(thrown))
+        if (isFinal(thrown) || this.#abandon?.aborted || this.#clock.elapsed() >= giveUpAt) return false
+        const delay = 20 + backoff({ attempts: 0, initialMs: 50, maxMs: 2_000 }, failures)
+        await sleep(this.#clock, delay, this.#abandon).catch(() => {})
       }
     }
   }

@@ -53,6 +53,7 @@ export function fakeClock(start: number = Date.UTC(2026, 0, 1)): FakeClock {
 
   return {
     now: () => now,
+    elapsed: () => now - start,
     after(ms, fire) {
       // `|| 0`: like setTimeout, a delay that is no number is none.
       const timer: Timer = { at: now + Math.max(ms || 0, 0), serial: serial++, fire, set: true, place: 0 }
