@@ -114,7 +114,7 @@ export function textOf(report: Report, entries: readonly Entry[]): string {
       ),
     )
   }
-  lines.push('', 'Ratios of the medians')
+  if (report.ratios.length > 0) lines.push('', 'Ratios of the medians')
   lines.push(
     ...table(
       report.ratios.map((ratio) => [
