@@ -143,7 +143,13 @@ await onServers('units', {}, (server) => {
     const { commit, close } = await open('waiting')
     const gate = Promise.withResolvers<void>()
     const inbox = { consumer: 'c', id: 'i' }
-    const first = commit({ inbox, effects: () => gate.promise, timeoutMs: 10_000 })
+    const begun = Promise.withResolvers<void>()
+    const effects = () => {
+      begun.resolve()
+      return gate.promise
+    }
+    const first = commit({ inbox, effects, timeoutMs: 10_000 })
+    await begun.promise
     const second = commit({ inbox, effects: async () => {}, timeoutMs: 300 })
     await expect(second).rejects.toMatchObject({ code: 'TRANSACTION_TIMEOUT' })
     gate.resolve()

@@ -67,15 +67,41 @@ create table ${schema}.finished (
 `
 
 const functions: Migration = (schema) => `
+-- Waits for an open unit that finishes the same position. Always before the row of the progress is locked: the open one
+-- locks that at its end.
+create function ${schema}.alone(p_stream text, p_group text, p_partition int, p_finished bigint)
+returns void language plpgsql ${functionSettings} as $$
+begin
+  if p_finished is not null then
+    perform pg_advisory_xact_lock(hashtextextended(
+      jsonb_build_array('spillway unit ${schema.replaceAll('"', '')}', p_stream, p_group, p_partition, p_finished)::text, 0));
+  end if;
+end $$;
+
+-- Whether a position is finished, in a partition that has come to p_low.
+create function ${schema}.is_finished(
+  p_stream text, p_group text, p_partition int, p_finished bigint, p_low bigint
+) returns boolean language plpgsql ${functionSettings} as $$
+begin
+  return p_finished is not null and (coalesce(p_finished < p_low, false) or exists (
+    select from ${schema}.finished f where f.stream = p_stream and f.consumer_group = p_group
+      and f.partition = p_partition and f.position = p_finished));
+end $$;
+
 -- The start of a unit: whether it is worth its effects. The insert waits for an open unit with the same entry.
 create function ${schema}.begin_unit(
-  p_consumer text, p_id text, p_stream text, p_group text, p_partition int, p_generation bigint
+  p_consumer text, p_id text, p_stream text, p_group text, p_partition int, p_generation bigint, p_finished bigint
 ) returns text language plpgsql ${functionSettings} as $$
+declare
+  stored bigint;
 begin
-  if p_stream is not null and not exists (
-    select from ${schema}.progress p where p.stream = p_stream and p.consumer_group = p_group
-      and p.partition = p_partition and p.generation = p_generation
-  ) then return 'stale'; end if;
+  if p_stream is not null then
+    perform ${schema}.alone(p_stream, p_group, p_partition, p_finished);
+    select p.low into stored from ${schema}.progress p where p.stream = p_stream and p.consumer_group = p_group
+      and p.partition = p_partition and p.generation = p_generation;
+    if not found then return 'stale'; end if;
+    if ${schema}.is_finished(p_stream, p_group, p_partition, p_finished, stored) then return 'duplicate'; end if;
+  end if;
   if p_consumer is not null then
     insert into ${schema}.inbox (consumer, id) values (p_consumer, p_id) on conflict do nothing;
     if not found then return 'duplicate'; end if;
@@ -132,11 +158,15 @@ create function ${schema}.commit_unit(
   p_finished bigint, p_low bigint, p_sequences jsonb,
   kinds text[], names text[], ids text[], keys text[], bodies text[]
 ) returns text language plpgsql ${functionSettings} as $$
+declare
+  stored bigint;
 begin
   if p_stream is not null then
-    perform from ${schema}.progress p where p.stream = p_stream and p.consumer_group = p_group
+    perform ${schema}.alone(p_stream, p_group, p_partition, p_finished);
+    select p.low into stored from ${schema}.progress p where p.stream = p_stream and p.consumer_group = p_group
       and p.partition = p_partition and p.generation = p_generation for update;
     if not found then return 'stale'; end if;
+    if ${schema}.is_finished(p_stream, p_group, p_partition, p_finished, stored) then return 'duplicate'; end if;
   end if;
   if p_consumer is not null then
     insert into ${schema}.inbox (consumer, id) values (p_consumer, p_id) on conflict do nothing;

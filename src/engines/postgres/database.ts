@@ -24,6 +24,7 @@ import { Connection, type Statement } from './connection.ts'
 import { serviceTables } from './database-tables.ts'
 import { closed, translate } from './errors.ts'
 import { migrate } from './migrations.ts'
+import { checkOption } from './options.ts'
 import { PostgresOutbox } from './outbox.ts'
 import { checkSchema, quote, shorten } from './schema.ts'
 import { checkServer } from './server.ts'
@@ -60,6 +61,7 @@ export function postgresDatabase(options: PostgresDatabaseOptions): DatabaseSour
   return {
     async open(service) {
       const schema = shorten(checkSchema(`${options.schema ?? 'spillway'}_${service}`, 200))
+      if ('url' in options) checkOption('poolSize', options.poolSize ?? 10, 'count', 1, 1_000)
       const name = 'url' in options ? redact(options.url) : `postgres (pool of ${service})`
       const own =
         'url' in options ? await createPool({ url: options.url, size: options.poolSize ?? 10 }) : undefined

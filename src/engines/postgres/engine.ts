@@ -1,5 +1,4 @@
 // postgres(): opens the engine on a PostgreSQL server, version 15 or later.
-import { SpillwayError } from '../../core/errors.ts'
 import type { Durability, Engine, EngineOptions } from '../../ports/engine.ts'
 import {
   checkOut,
@@ -15,6 +14,7 @@ import { type DurabilitySettings, durabilityOf, durabilityQuery, refuseWeak } fr
 import { engineTables } from './engine-tables.ts'
 import { translate } from './errors.ts'
 import { migrate } from './migrations.ts'
+import { checkOption } from './options.ts'
 import { PostgresQueue } from './queue.ts'
 import { checkSchema, quote, shorten } from './schema.ts'
 import { checkServer } from './server.ts'
@@ -78,8 +78,7 @@ const notifyStatement: Statement = { name: 'spillway_notify', text: 'select pg_n
 
 async function ownPool(options: PostgresOptions, sessions: boolean): Promise<OwnPool> {
   const size = options.poolSize ?? 10
-  if (!Number.isInteger(size) || size < 2 || size > 1000)
-    throw new SpillwayError('INVALID_OPTION', `poolSize is ${size}; it takes a whole number from 2 to 1,000.`)
+  checkOption('poolSize', size, 'count', 2, 1_000)
   return await createPool({ url: options.url, size, ...(sessions ? { session: sessionSettings } : {}) })
 }
 

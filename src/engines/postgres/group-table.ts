@@ -59,6 +59,7 @@ type StatementName =
   | 'revoke'
   | 'commit'
 
+// `revoke`: the member has a session's time from when it hears of it, at its next heartbeat.
 // `clock_timestamp()` where a lock may have been waited for: `now()` would be the time before.
 function statements(schema: string): Record<StatementName, Statement> {
   const texts: Record<StatementName, string> = {
@@ -98,7 +99,7 @@ from ${schema}.group_partition where consumer_group = $1 order by partition`,
     give: `update ${schema}.group_partition p set member = g.member, generation = p.generation + 1
 from unnest($2::int[], $3::text[]) g(partition, member) where p.consumer_group = $1 and p.partition = g.partition`,
     revoke: `update ${schema}.group_partition p
-set revoke_by = clock_timestamp() + m.session_ms * interval '1 millisecond'
+set revoke_by = clock_timestamp() + m.session_ms * interval '1.4 milliseconds'
 from ${schema}.group_member m
 where p.consumer_group = $1 and p.partition = any($2::int[]) and m.consumer_group = $1 and m.id = p.member`,
     commit: `update ${schema}.group_partition p set position = c.position

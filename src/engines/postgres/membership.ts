@@ -30,6 +30,8 @@ export class PostgresMembership implements Membership {
   #cancelExpiry = (): void => {}
   #arranging: Promise<void> | undefined
   #leaving: Promise<void> | undefined
+  /** Nothing is assigned or revoked any more. */
+  #draining = false
   #closed = false
   readonly #ending = new AbortController()
   #living: Promise<void> = Promise.resolve()
@@ -64,6 +66,7 @@ export class PostgresMembership implements Membership {
   /** Ends at once: nobody is called back any more, and the partitions are free. */
   async close(): Promise<void> {
     this.#closed = true
+    this.#ending.abort()
     this.#leaving ??= this.#exit()
     await this.#leaving
   }
@@ -79,18 +82,19 @@ export class PostgresMembership implements Membership {
   }
 
   async #leave(): Promise<void> {
-    this.#ending.abort()
-    await this.#living
+    this.#draining = true
     await this.#reconciling
     const partitions = [...this.#held.keys()]
+    // The heart goes on meanwhile: what is held must not be taken before it is given back.
     if (partitions.length > 0 && !this.#closed) await this.#revoke(partitions, false)
     await this.#exit()
   }
 
   async #exit(): Promise<void> {
+    this.#draining = true
     this.#ending.abort()
-    this.#cancelExpiry()
     await this.#living
+    this.#cancelExpiry()
     await this.#arranging
     await this.#commits
     this.#held.clear()
@@ -123,6 +127,7 @@ export class PostgresMembership implements Membership {
   async #beat(sentAt: number): Promise<void> {
     const beat = await this.#table.beat(this.#member)
     this.#tell(beat.partitions)
+    if (this.#draining) return
     if (!beat.alive) await this.#table.enter(this.#member)
     else this.#expireAt(sentAt + this.#member.sessionMs)
     // Not awaited: it may have to wait for the group's lock, and the heart must go on. Who fails leaves it to the next beat.
@@ -146,19 +151,18 @@ export class PostgresMembership implements Membership {
   /** Unheard for a session, the member counts as dead by its own clock too: others may have its partitions. */
   #expireAt(time: number): void {
     this.#cancelExpiry()
-    if (this.#ending.signal.aborted) return
     this.#cancelExpiry = systemClock.after(time - performance.now(), () => this.#tell([]))
   }
 
   #tell(partitions: readonly HeldPartition[]): void {
     this.#told = new Map(partitions.map((held) => [held.partition, held]))
     this.#changed = true
-    if (!this.#ending.signal.aborted) this.#reconciling ??= this.#reconcile()
+    if (!this.#draining) this.#reconciling ??= this.#reconcile()
   }
 
   async #reconcile(): Promise<void> {
     try {
-      while (this.#changed && !this.#ending.signal.aborted) {
+      while (this.#changed && !this.#draining) {
         this.#changed = false
         await this.#lose()
         await this.#giveBack()
@@ -199,7 +203,7 @@ export class PostgresMembership implements Membership {
     const gained = [...this.#told.values()].filter(
       (held) => !held.revoking && !this.#held.has(held.partition),
     )
-    if (gained.length === 0 || this.#ending.signal.aborted) return
+    if (gained.length === 0 || this.#draining) return
     for (const held of gained) this.#held.set(held.partition, held)
     this.#options.assigned(gained.map(({ partition, position }) => ({ partition, position })))
   }
@@ -216,7 +220,8 @@ export class PostgresMembership implements Membership {
   }
 
   #fail(thrown: unknown): void {
-    if (this.#ending.signal.aborted) return
+    if (this.#draining) return
+    this.#draining = true
     this.#ending.abort()
     this.#cancelExpiry()
     this.#held.clear()

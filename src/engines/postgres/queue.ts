@@ -124,7 +124,7 @@ export class PostgresQueue implements QueuePort {
   async claim(queue: string, options: ClaimOptions): Promise<ClaimedMessage[]> {
     checkOption('limit', options.limit, 'count', 1)
     checkOption('leaseMs', options.leaseMs, 'time', this.limits.minLeaseMs)
-    checkOption('waitMs', options.waitMs, 'time', 0)
+    checkOption('waitMs', options.waitMs, 'time', 0, Number.POSITIVE_INFINITY)
     const id = await this.#id(queue)
     if (this.#closed) return []
     let claims = this.#claims.get(id)

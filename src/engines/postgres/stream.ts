@@ -145,7 +145,7 @@ export class PostgresStream implements StreamPort {
   ): Promise<StreamRecord[]> {
     checkOption('maxRecords', options.maxRecords, 'count', 1)
     checkOption('maxBytes', options.maxBytes, 'count', 1)
-    checkOption('waitMs', options.waitMs, 'time', 0)
+    checkOption('waitMs', options.waitMs, 'time', 0, Number.POSITIVE_INFINITY)
     const { id, partitions } = await this.#info(stream)
     for (const { partition, position } of from) {
       checkOption('partition', partition, 'count', 0, partitions - 1)
@@ -198,7 +198,7 @@ export class PostgresStream implements StreamPort {
   }
 
   async join(stream: string, group: string, options: JoinOptions): Promise<Membership> {
-    checkOption('sessionMs', options.sessionMs, 'time', this.limits.minSessionMs)
+    checkOption('sessionMs', options.sessionMs, 'time', this.limits.minSessionMs, 2 ** 31 - 1)
     const { id, partitions } = await this.#info(stream)
     return await this.#groups.join({ id, partitions }, group, options)
   }

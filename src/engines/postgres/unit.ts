@@ -69,9 +69,15 @@ async function begin(
   unit: Unit,
   name: string,
 ): Promise<{ readonly outcome: 'ok' | 'duplicate' | 'stale'; readonly pid: number }> {
-  const bound = Math.ceil(unit.timeoutMs) + graceMs
+  const bound = Math.min(Math.ceil(unit.timeoutMs) + graceMs, 2 ** 31 - 1)
   const { inbox, progress } = unit
-  const fence = [progress?.stream, progress?.group, progress?.partition, progress?.generation]
+  const fence = [
+    progress?.stream,
+    progress?.group,
+    progress?.partition,
+    progress?.generation,
+    progress?.finished,
+  ]
   const text = `begin isolation level read committed;
 set local statement_timeout = ${bound};
 set local idle_in_transaction_session_timeout = ${bound};
@@ -80,7 +86,7 @@ select pg_backend_pid() as pid, ${schema}.begin_unit(${[inbox?.consumer, inbox?.
   try {
     const results = (await client.query({
       text,
-      query_timeout: bound + queryTimeoutMs,
+      query_timeout: Math.min(bound + queryTimeoutMs, 2 ** 31 - 1),
     })) as readonly PgResult[]
     return results.at(-1)!.rows[0] as { outcome: 'ok' | 'duplicate' | 'stale'; pid: number }
   } catch (thrown) {
