@@ -20,11 +20,13 @@ export interface Database<Db> {
   readonly db: Db
 
   /**
-   * In one transaction, in this order: checks the fence of `progress`, records `inbox`, runs `effects`, stores `outbox`.
+   * In one transaction, in this order: checks the fence of `progress` and that its position is not finished, records `inbox`,
+   * runs `effects`, stores `outbox`.
    * Durable when it resolves with 'committed'; in every other case nothing of the unit is stored.
    *
-   * - 'duplicate': the inbox has this entry. A concurrent unit with the same entry waits for the first to end, and is a
-   *   duplicate only if that one committed.
+   * - 'duplicate': the inbox has this entry, or the position that `progress` finishes is finished already. Effects do not run.
+   *   A concurrent unit with the same entry or position waits for the first to end, and is a duplicate only if that one
+   *   committed. So whoever does not know whether a commit went through may commit again.
    * - 'stale': the stored generation of the partition is not this one. It comes before 'duplicate'.
    * - Rejects with what `effects` threw. A synchronous driver rejects effects that return a promise (COMMIT_ASYNC; what
    *   they do after their first await is not stopped); an
@@ -65,14 +67,14 @@ export interface InboxEntry {
   readonly id: string
 }
 
-/** One finished record of a partition, and how far the partition is with it. */
+/** How far a partition is, and the record that a unit finishes. */
 export interface Progress {
   readonly stream: string
   readonly group: string
   readonly partition: number
   readonly generation: number
-  /** The position of the record that this unit finishes. */
-  readonly finished: number
+  /** The position of the record that this unit finishes; without one it only tells `low`, and is never a duplicate. */
+  readonly finished: number | undefined
   /**
    * Everything below is finished, this unit included. Stored only if higher than what is stored. When `finished` is not
    * below the `low` that is stored after this unit, it is remembered on its own until a later `low` passes it.

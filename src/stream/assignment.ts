@@ -109,10 +109,10 @@ export class Assignment {
   /** The mark that everything below `low` is handled. */
   progressSoFar(): Progress {
     const { low, sequences } = this.window
-    return this.#progress(low - 1, { low, sequences })
+    return this.#progress(undefined, { low, sequences })
   }
 
-  #progress(finished: number, mark: Pick<Progress, 'low' | 'sequences'>): Progress {
+  #progress(finished: number | undefined, mark: Pick<Progress, 'low' | 'sequences'>): Progress {
     const { stream, group } = this.#plan
     return { stream, group, partition: this.partition, generation: this.generation, finished, ...mark }
   }

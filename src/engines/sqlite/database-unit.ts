@@ -14,6 +14,7 @@ const names = [
   'synced',
   'impatient',
   'patient',
+  'standing',
   'advance',
   'remember',
   'forget',
@@ -42,10 +43,13 @@ const sql: Record<keyof UnitStatements, string> = {
   synced: 'PRAGMA synchronous = FULL',
   impatient: 'PRAGMA busy_timeout = 0',
   patient: 'PRAGMA busy_timeout = 5000',
+  standing: `SELECT position,
+      EXISTS (SELECT 1 FROM spillway_finished WHERE ${partitionIs} AND position = ?) AS finished
+    FROM spillway_progress WHERE ${partitionIs} AND generation = ?`,
   advance: `UPDATE spillway_progress
     SET sequences = CASE WHEN coalesce(position, -1) < ? THEN ? ELSE sequences END,
         position = max(coalesce(position, -1), ?)
-    WHERE ${partitionIs} AND generation = ?
+    WHERE ${partitionIs}
     RETURNING position`,
   remember:
     'INSERT OR IGNORE INTO spillway_finished (stream, consumer_group, partition, position) VALUES (?, ?, ?, ?)',
@@ -73,7 +77,11 @@ export function applyUnit(
   statements: UnitStatements,
   unit: CommitUnit<SqliteHandle>,
 ): CommitOutcome {
-  if (unit.progress && !advance(statements, unit.progress)) return 'stale'
+  if (unit.progress) {
+    const refused = refusedProgress(statements, unit.progress)
+    if (refused) return refused
+    advance(statements, unit.progress)
+  }
   if (
     unit.inbox &&
     Number(statements.enter.run(unit.inbox.consumer, unit.inbox.id, Date.now()).changes) === 0
@@ -85,21 +93,25 @@ export function applyUnit(
   return 'committed'
 }
 
-function advance(statements: UnitStatements, progress: Progress): boolean {
-  const { stream, group, partition, generation, finished, low, sequences } = progress
-  const row = statements.advance.get(
-    low,
-    JSON.stringify(sequences),
-    low,
-    stream,
-    group,
-    partition,
-    generation,
-  ) as { position: number } | undefined
-  if (!row) return false
-  if (finished >= row.position) statements.remember.run(stream, group, partition, finished)
+function refusedProgress(statements: UnitStatements, progress: Progress): 'stale' | 'duplicate' | undefined {
+  const { stream, group, partition, generation, finished } = progress
+  const address = [stream, group, partition] as const
+  const row = statements.standing.get(...address, finished ?? null, ...address, generation) as
+    | { position: number | null; finished: number }
+    | undefined
+  if (!row) return 'stale'
+  if (finished === undefined) return undefined
+  return row.finished === 1 || finished < (row.position ?? 0) ? 'duplicate' : undefined
+}
+
+function advance(statements: UnitStatements, progress: Progress): void {
+  const { stream, group, partition, finished, low, sequences } = progress
+  const row = statements.advance.get(low, JSON.stringify(sequences), low, stream, group, partition) as {
+    position: number
+  }
+  if (finished !== undefined && finished >= row.position)
+    statements.remember.run(stream, group, partition, finished)
   else statements.forget.run(stream, group, partition, row.position)
-  return true
 }
 
 function destinationId(statements: UnitStatements, { kind, name }: Destination): number {

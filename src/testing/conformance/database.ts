@@ -6,11 +6,13 @@ import { duplicateCases } from './database/duplicate.ts'
 import { lockCases } from './database/lock.ts'
 import { outboxCases } from './database/outbox.ts'
 import { progressCases } from './database/progress.ts'
+import { repeatedCases } from './database/repeated.ts'
 
 export const databaseSuite: readonly DatabaseCase[] = [
   ...commitCases,
   ...duplicateCases,
   ...progressCases,
+  ...repeatedCases,
   ...driverCases,
   ...outboxCases,
   ...lockCases,

@@ -111,6 +111,7 @@ class MemoryDatabase<Db> implements Database<Db> {
     this.#check()
     const { inbox, progress, outbox, capacity } = this.#state
     if (unit.progress !== undefined && progress.isStale(unit.progress)) return 'stale'
+    if (unit.progress !== undefined && progress.isFinished(unit.progress)) return 'duplicate'
     if (unit.inbox !== undefined && inbox.has(address(unit.inbox))) return 'duplicate'
     const restore = unit.effects === undefined ? () => {} : this.#snapshot()
     try {

@@ -33,6 +33,14 @@ export class ProgressTable {
   }
 
   /** The fence was checked. */
+  isFinished(progress: Progress): boolean {
+    const { finished } = progress
+    if (finished === undefined) return false
+    const row = this.#find(progress)!
+    return (row.low !== null && finished < row.low) || row.finished.has(finished)
+  }
+
+  /** The fence was checked. */
   store(progress: Progress): void {
     const row = this.#find(progress)!
     if (row.low === null || progress.low > row.low) {
@@ -41,7 +49,7 @@ export class ProgressTable {
       for (const [producer, sequence] of Object.entries(progress.sequences))
         row.sequences.set(producer, Math.max(sequence, row.sequences.get(producer) ?? 0))
     }
-    if (progress.finished >= row.low) row.finished.add(progress.finished)
+    if (progress.finished !== undefined && progress.finished >= row.low) row.finished.add(progress.finished)
   }
 
   #find({ stream, group, partition }: Progress): Row | undefined {

@@ -80,7 +80,7 @@ export function inbox(bench: DatabaseBench, id: string): { readonly consumer: st
 export function progress(
   bench: DatabaseBench,
   generation: number,
-  finished: number,
+  finished: number | undefined,
   low: number,
   sequences: Readonly<Record<string, number>> = {},
 ): Progress {

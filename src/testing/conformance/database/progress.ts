@@ -18,7 +18,7 @@ import {
 /** Commits progress with the newest generation, and fails unless it is accepted. */
 async function finish(
   bench: DatabaseBench,
-  finished: number,
+  finished: number | undefined,
   low: number,
   sequences: Readonly<Record<string, number>> = {},
 ): Promise<Omit<HeldPartition, 'generation'>> {
@@ -191,8 +191,10 @@ export const progressCases: readonly DatabaseCase[] = [
       const bench = databaseBench(subject)
       assert.deepEqual((await finish(bench, 0, 1)).position, 1)
       assert.deepEqual((await finish(bench, 16, 17)).position, 17, 'positions may leave numbers out')
-      assert.deepEqual(await finish(bench, 9, 10), { position: 17, finished: [], sequences: {} })
+      assert.deepEqual(await finish(bench, undefined, 10), { position: 17, finished: [], sequences: {} })
       assert.deepEqual(await finish(bench, 20, 3), { position: 17, finished: [20], sequences: {} })
+      for (const _ of numbers(2))
+        assert.deepEqual(await finish(bench, undefined, 18), { position: 18, finished: [20], sequences: {} })
       const last = Number.MAX_SAFE_INTEGER
       assert.deepEqual((await finish(bench, last - 1, last)).position, last)
     },
@@ -207,11 +209,9 @@ export const progressCases: readonly DatabaseCase[] = [
       assert.deepEqual(await finish(bench, 12, 10), { position: 10, finished: [12], sequences: {} })
       assert.deepEqual((await finish(bench, 100, 10)).finished, [12, 100])
       assert.deepEqual((await finish(bench, 11, 10)).finished, [11, 12, 100], 'as numbers, not as texts')
-      assert.deepEqual((await finish(bench, 11, 10)).finished, [11, 12, 100], 'once each')
       assert.deepEqual(await finish(bench, 10, 13), { position: 13, finished: [100], sequences: {} })
       assert.deepEqual((await finish(bench, 13, 100)).finished, [100], 'low itself is not below low')
       assert.deepEqual(await finish(bench, 101, 102), { position: 102, finished: [], sequences: {} })
-      assert.deepEqual(await finish(bench, 50, 40), { position: 102, finished: [], sequences: {} })
     },
   },
   {
@@ -235,7 +235,7 @@ export const progressCases: readonly DatabaseCase[] = [
       assert.deepEqual((await finish(bench, 0, 1, { [a]: 5 })).sequences, { [a]: 5 })
       const both = { [a]: 7, [b]: Number.MAX_SAFE_INTEGER }
       assert.deepEqual((await finish(bench, 3, 4, both)).sequences, both)
-      assert.deepEqual((await finish(bench, 2, 3, { [a]: 6 })).sequences, both, 'a low that is lower')
+      assert.deepEqual((await finish(bench, 7, 3, { [a]: 6 })).sequences, both, 'a low that is lower')
       assert.deepEqual((await finish(bench, 9, 4, { [a]: 99 })).sequences, both, 'the same low')
     },
   },
