@@ -2,7 +2,6 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
 import BetterSqlite3 from 'better-sqlite3'
 import { afterAll } from 'vitest'
 import { sqliteDatabase } from '../../src/engines/sqlite/database.ts'
@@ -21,23 +20,17 @@ import {
 import { certify } from './certify.ts'
 import { distantMembers } from './distant-member.ts'
 import { openAt } from './engines.ts'
+import { trimSqlite } from './sqlite-subject.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'spillway-conformance-'))
 afterAll(() => rm(folder, { recursive: true }))
-
-/** As retention will, until it is there. */
-const floor = 'INSERT OR REPLACE INTO stream_floor SELECT id, ?, ? FROM stream WHERE name = ?'
 
 certify('sqlite', { engine: engineSuite, queue: queueSuite, stream: streamSuite, groups: groupSuite }, () => {
   const address = { engine: 'sqlite', path: join(folder, 'engine') } as const
   return engineSubject({
     openEngine: (options) => openAt(address, options),
     startMember: distantMembers(address),
-    async trim(stream, partition, below) {
-      const db = new DatabaseSync(join(address.path, 'spillway.db'))
-      db.prepare(floor).run(partition, below, stream)
-      db.close()
-    },
+    trim: (...args) => trimSqlite(address.path, ...args),
   })
 })
 

@@ -65,3 +65,11 @@ export async function pass(ms: number): Promise<void> {
 export async function turns(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise<void>((resolve) => setImmediate(resolve))
 }
+
+/** Moments at which calls that are under way are cut off: before, between and after what they do. */
+export const cutOffs: readonly ((calls: readonly Promise<unknown>[]) => Promise<unknown>)[] = [
+  () => turns(1),
+  () => turns(6),
+  () => delay(2),
+  (calls) => Promise.race(calls),
+]

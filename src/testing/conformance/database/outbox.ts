@@ -205,16 +205,20 @@ export const outboxCases: readonly DatabaseCase[] = [
         }),
       )
       late.catch(() => {})
-      await within(soonMs, 'the late unit is open', open.promise)
-      assert.equal(await two.commit(unit({ outbox: outgoing(1, toQueue, 'early') })), 'committed')
-      const first = await takeRows(two)
-      assert.deepEqual(rowIds(first), ['early0'])
-      await two.outbox.remove(first)
-      gate.resolve()
-      assert.equal(await late, 'committed')
-      const second = await takeRows(two)
-      assert.deepEqual(rowIds(second), ['late0'])
-      assert.ok(second[0]!.sequence > first[0]!.sequence)
+      try {
+        await within(soonMs, 'the late unit is open', open.promise)
+        assert.equal(await two.commit(unit({ outbox: outgoing(1, toQueue, 'early') })), 'committed')
+        const first = await takeRows(two)
+        assert.deepEqual(rowIds(first), ['early0'])
+        await two.outbox.remove(first)
+        gate.resolve()
+        assert.equal(await late, 'committed')
+        const second = await takeRows(two)
+        assert.deepEqual(rowIds(second), ['late0'])
+        assert.ok(second[0]!.sequence > first[0]!.sequence)
+      } finally {
+        gate.resolve()
+      }
     },
   },
   {
@@ -240,7 +244,7 @@ export const outboxCases: readonly DatabaseCase[] = [
       })
       const taken: OutboxRow[] = []
       const relaying = (async () => {
-        for (let last = false; !last; ) {
+        for (let last = false; !last && taken.length <= 2 * producers * units; ) {
           last = !committing
           assert.equal(await two.outbox.lock(relay, longLockMs), true)
           const rows = await two.outbox.take(relay, toQueue, 7)

@@ -56,6 +56,11 @@ class Worker {
     await this.#running
   }
 
+  /** Ends its loop where it is, for a case that failed. */
+  abandon(): void {
+    this.#stopped = true
+  }
+
   /** One after another: an older position must not overtake a newer one. */
   #commit(positions: { partition: number; position: number }[]): Promise<string[]> {
     const commit = this.#committing.then(() => this.#member!.commit(positions))
@@ -114,22 +119,26 @@ export const workCases: readonly GroupCase[] = [
         const list = numbers(total / 4).map((index) => ({ partition: index % 4, body: `${round}-${index}` }))
         await appended(round % 2 ? bench.one : bench.two, bench.stream, list)
       }
-      await append(0)
-      await workers[0]!.start()
-      await reach(20)
-      await workers[1]!.start()
-      await append(1)
-      await reach(170)
-      await workers[2]!.start()
-      await workers[0]!.stop()
-      await append(2)
-      await reach(320)
-      await workers[3]!.start()
-      await workers[2]!.stop()
-      await append(3)
-      await reach(total)
-      await workers[1]!.stop()
-      await workers[3]!.stop()
+      try {
+        await append(0)
+        await workers[0]!.start()
+        await reach(20)
+        await workers[1]!.start()
+        await append(1)
+        await reach(170)
+        await workers[2]!.start()
+        await workers[0]!.stop()
+        await append(2)
+        await reach(320)
+        await workers[3]!.start()
+        await workers[2]!.stop()
+        await append(3)
+        await reach(total)
+        await workers[1]!.stop()
+        await workers[3]!.stop()
+      } finally {
+        for (const worker of workers) worker.abandon()
+      }
       assert.equal(handled.length, total, 'none twice')
       for (const partition of numbers(4)) {
         const positions = inPartition(handled, partition).map(({ position }) => position)

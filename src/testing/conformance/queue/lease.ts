@@ -55,6 +55,7 @@ export const leaseCases: readonly QueueCase[] = [
       const long = await takeOne(one, queue, longMs)
       const again = await takeOne(two, queue)
       assert.equal(again.id, short.id)
+      await pass(shortMs + 50)
       await nothingClaimable(two, queue, 'the other lease is live')
       assert.deepEqual(await one.settle(queue, [{ lease: long.lease, kind: 'done' }]), ['settled'])
     },
@@ -108,15 +109,16 @@ export const leaseCases: readonly QueueCase[] = [
     requires: ['queue'],
     async run(subject) {
       const { queue, one, two, shortMs } = await queueBench(subject)
-      const leaseMs = Math.max(shortMs, 600)
+      const leaseMs = Math.max(shortMs, 1_000)
       await one.send(queue, messages(1))
       const { lease } = await takeOne(one, queue, leaseMs)
       const end = performance.now() + 3 * leaseMs
       while (performance.now() < end) {
         assert.deepEqual(await one.extend(queue, [lease], leaseMs), ['extended'])
-        const found = await two.claim(queue, { limit: 1, leaseMs: longMs, waitMs: Math.round(leaseMs / 4) })
+        const found = await two.claim(queue, { limit: 1, leaseMs: longMs, waitMs: Math.round(leaseMs / 5) })
         assert.deepEqual(found, [], 'nobody else gets it')
       }
+      await nothingClaimable(two, queue, 'nobody else gets it')
       assert.deepEqual(await one.settle(queue, [{ lease, kind: 'done' }]), ['settled'])
     },
   },

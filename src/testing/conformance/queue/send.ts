@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import type { OutgoingMessage } from '../../../ports/queue.ts'
 import { refused } from '../refusal.ts'
 import { bodyOfBytes, fresh, largeBody, numbers, unusualBodies, unusualKeys } from '../sample.ts'
+import { cutOffs } from '../wait.ts'
 import {
   counts,
   ids,
@@ -201,21 +202,22 @@ export const sendCases: readonly QueueCase[] = [
     requires: ['queue.atomicSend', 'shared storage'],
     async run(subject) {
       const { one } = queuePorts(subject)
-      const queue = fresh('queue')
-      await one.declare([queue])
-      const engine = await subject.access.openEngine()
-      const calls = numbers(30).map((call) => engine.queue!.send(queue, messages(20, `c${call}-`)))
-      const settled = Promise.allSettled(calls)
-      await Promise.race(calls)
-      await engine.close()
-      const outcomes = await settled
-      const stored = outcomes.filter(({ status }) => status === 'fulfilled').length
-      assert.ok(stored >= 1)
-      await counts(one, queue, { ready: stored * 20 })
-      const found = ids(await take(one, queue, stored * 20))
-      for (const [call, { status }] of outcomes.entries()) {
-        const its = found.filter((id) => id.startsWith(`c${call}-`))
-        assert.deepEqual(its, status === 'fulfilled' ? ids(messages(20, `c${call}-`)) : [], `call ${call}`)
+      for (const cutOff of cutOffs) {
+        const queue = fresh('queue')
+        await one.declare([queue])
+        const engine = await subject.access.openEngine()
+        const calls = numbers(30).map((call) => engine.queue!.send(queue, messages(20, `c${call}-`)))
+        const settled = Promise.allSettled(calls)
+        await cutOff(calls)
+        await engine.close()
+        const outcomes = await settled
+        const stored = outcomes.filter(({ status }) => status === 'fulfilled').length
+        await counts(one, queue, { ready: stored * 20 })
+        const found = ids(await take(one, queue, stored * 20))
+        for (const [call, { status }] of outcomes.entries()) {
+          const its = found.filter((id) => id.startsWith(`c${call}-`))
+          assert.deepEqual(its, status === 'fulfilled' ? ids(messages(20, `c${call}-`)) : [], `call ${call}`)
+        }
       }
     },
   },

@@ -113,7 +113,8 @@ export const versionCases: readonly StreamCase[] = [
       await Promise.all(
         numbers(4).map(async (writer) => {
           const port = writer % 2 ? one : two
-          for (let done = 0; done < rounds; ) {
+          for (let done = 0, tries = 0; done < rounds; tries++) {
+            assert.ok(tries < 1_000, 'in a thousand tries everyone had its turn')
             const known = await port.readKey(stream, 'sum', { fromVersion: 1, limit: 1_000 })
             const sum = Number(known.at(-1)?.body ?? 0)
             const { status } = await port.append(stream, [expecting('sum', known.length, `${sum + 1}`)])

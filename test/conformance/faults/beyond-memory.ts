@@ -1,0 +1,193 @@
+// Faults that need more than memory: another process or retention (SQLite), and an asynchronous driver (PostgreSQL).
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { PgQueryable } from '../../../src/engines/postgres/client.ts'
+import type { CommitUnit, Database } from '../../../src/ports/database.ts'
+import type { Engine } from '../../../src/ports/engine.ts'
+import {
+  type DatabaseSubject,
+  type DistantMember,
+  type EngineSubject,
+  engineSubject,
+} from '../../../src/testing/conformance/index.ts'
+import { embeddedPostgres, type RunningServer } from '../../servers/index.ts'
+import { distantMembers } from '../distant-member.ts'
+import { openAt } from '../engines.ts'
+import { postgresSubject } from '../postgres-subject.ts'
+import { trimSqlite } from '../sqlite-subject.ts'
+import { type Fault, override, streamFault } from './fault.ts'
+
+interface Opening<S> {
+  readonly what: string
+  readonly fails: readonly string[]
+  readonly open: () => Promise<S>
+}
+
+/** A distant member that differs from a real one. */
+type Distance = (member: DistantMember) => Partial<DistantMember>
+
+export function onSqlite() {
+  const folder = mkdtempSync(join(tmpdir(), 'spillway-faults-'))
+  const address = { engine: 'sqlite', path: join(folder, 'engine') } as const
+  const subject = (
+    fault: Pick<Fault<Engine>, 'plant'>,
+    distance: Distance = () => ({}),
+  ): Promise<EngineSubject> => {
+    const plant = fault.plant()
+    const start = distantMembers(address)
+    return engineSubject({
+      openEngine: async (options) => plant(await openAt(address, options)),
+      async startMember(...args) {
+        const member = await start(...args)
+        return { ...member, ...distance(member) }
+      },
+      trim: (...args) => trimSqlite(address.path, ...args),
+    })
+  }
+  const nothing = { plant: () => (engine: Engine) => override(engine, {}) }
+  const notBelow = streamFault('', [], () => (port) => ({
+    async read(stream, from, options) {
+      const bounds = await port.bounds(stream)
+      const kept = from.filter(({ partition, position }) => position >= bounds[partition]!.earliest)
+      return port.read(stream, kept, { ...options, waitMs: Math.min(options.waitMs, 100) })
+    },
+  }))
+  const faults: readonly Opening<EngineSubject>[] = [
+    {
+      what: 'the partitions of a dead member stay with it',
+      fails: ['groups.died'],
+      // As if its heart went on beating.
+      open: () => subject(nothing, () => ({ kill: async () => {} })),
+    },
+    {
+      what: 'a commit of a member that had stalled is accepted',
+      fails: ['groups.stalled'],
+      open: () =>
+        subject(nothing, (member) => ({
+          async commit(positions) {
+            await member.commit(positions)
+            return positions.map(() => 'committed')
+          },
+        })),
+    },
+    {
+      what: 'a position below the earliest gives nothing',
+      fails: ['stream.read.trimmed'],
+      open: () => subject(notBelow),
+    },
+  ]
+  return {
+    faults,
+    sound: () => subject(nothing),
+    async end() {
+      rmSync(folder, { recursive: true })
+    },
+  }
+}
+
+type PgDatabase = Database<PgQueryable>
+type PgUnit = CommitUnit<PgQueryable>
+
+/** Rows of a unit that began before others, and ended after they were taken, are skipped. */
+function numberedEarly() {
+  const numbers = new Map<string, number>()
+  let highest = -1
+  return (database: PgDatabase): Partial<PgDatabase> => ({
+    commit(unit) {
+      for (const { id } of unit.outbox) numbers.set(id, numbers.size)
+      return database.commit(unit)
+    },
+    outbox: override(database.outbox, {
+      async take(...args) {
+        const rows = await database.outbox.take(...args)
+        const above = rows.filter(({ id }) => numbers.get(id)! > highest)
+        for (const { id } of above) highest = Math.max(highest, numbers.get(id)!)
+        return above
+      },
+    }),
+  })
+}
+
+export async function onPostgres() {
+  let server: RunningServer | undefined
+  const subject = (change: (database: PgDatabase) => Partial<PgDatabase>): Promise<DatabaseSubject> =>
+    postgresSubject(server!.url, (database) => override(database, change(database)))
+  const fault = (
+    what: string,
+    fails: readonly string[],
+    change: (database: PgDatabase) => Partial<PgDatabase>,
+  ): Opening<DatabaseSubject> => ({ what, fails, open: () => subject(change) })
+  const committing = (change: (unit: PgUnit) => PgUnit) => (database: PgDatabase) => ({
+    commit: (unit: PgUnit) => database.commit(change(unit)),
+  })
+  const faults = [
+    fault(
+      'the inbox is not asked',
+      ['database.duplicate.waits'],
+      committing(({ inbox: _, ...unit }) => unit),
+    ),
+    fault(
+      'an open unit does not see that its generation was raised',
+      ['database.stale.race.open'],
+      (database) => ({
+        async commit(unit) {
+          const outcome = await database.commit(unit)
+          return outcome === 'stale' ? 'committed' : outcome
+        },
+        acquire: async (stream, group, partition) => ({
+          ...(await database.acquire(stream, group, partition)),
+          position: null,
+        }),
+      }),
+    ),
+    fault(
+      'transactions are not bounded',
+      ['database.asynchronous.timeout', 'database.asynchronous.timeout.late'],
+      committing((unit) => ({ ...unit, timeoutMs: 7_000 })),
+    ),
+    fault('one transaction at a time', ['database.asynchronous.timeout.others'], (database) => {
+      let last: Promise<unknown> = Promise.resolve()
+      return {
+        commit(unit) {
+          const outcome = last.then(() => database.commit(unit))
+          last = outcome.catch(() => {})
+          return outcome
+        },
+      }
+    }),
+    fault(
+      'rows are numbered when they are written, and read above the last number',
+      ['database.outbox.late'],
+      numberedEarly(),
+    ),
+    fault(
+      'outside I/O is passed over',
+      ['database.asynchronous.outside-io'],
+      // The effects run before the transaction that they are in.
+      (database) => ({
+        async commit(unit) {
+          await unit.effects?.(database.db)
+          return database.commit({ ...unit, effects: undefined })
+        },
+      }),
+    ),
+    fault('any wait is taken for outside I/O', ['database.asynchronous.inside-is-fine'], (database) => ({
+      async commit(unit) {
+        const effects =
+          unit.effects &&
+          ((db: PgQueryable) => fetch('http://127.0.0.1:45999/').catch(() => unit.effects!(db)))
+        return database.commit({ ...unit, effects })
+      },
+    })),
+  ]
+  return {
+    missing: await embeddedPostgres.missing(),
+    faults,
+    sound: () => subject(() => ({})),
+    async start() {
+      server = await embeddedPostgres.start({ settings: { max_connections: '200', fsync: 'off' } })
+    },
+    end: () => server?.stop(),
+  }
+}

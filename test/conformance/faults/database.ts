@@ -1,0 +1,519 @@
+// Faults of the transaction seam, planted in front of the in-memory database.
+import { setTimeout as delay } from 'node:timers/promises'
+import { isSpillwayError } from '../../../src/core/errors.ts'
+import type {
+  CommitUnit,
+  Database,
+  HeldPartition,
+  OutboxPort,
+  Progress,
+} from '../../../src/ports/database.ts'
+import { type DatabaseSubject, databaseSubject } from '../../../src/testing/conformance/index.ts'
+import { memoryDatabase } from '../../../src/testing/memory/database.ts'
+import { MemoryTable } from '../../../src/testing/memory/table.ts'
+import { type Fault, override } from './fault.ts'
+
+type Rows = MemoryTable<true>
+export type RowsDatabase = Database<Rows>
+type Unit = CommitUnit<Rows>
+
+/** `plant` is called once for each database: its state is shared by its handles. */
+function fault(
+  what: string,
+  fails: readonly string[],
+  plant: () => (database: RowsDatabase) => Partial<RowsDatabase>,
+): Fault<RowsDatabase> {
+  return {
+    what,
+    fails,
+    plant() {
+      const change = plant()
+      return (database) => override(database, change(database))
+    },
+  }
+}
+
+function outboxFault(
+  what: string,
+  fails: readonly string[],
+  plant: () => (outbox: OutboxPort) => Partial<OutboxPort>,
+): Fault<RowsDatabase> {
+  return fault(what, fails, () => {
+    const change = plant()
+    return ({ outbox }) => ({ outbox: override(outbox, change(outbox)) })
+  })
+}
+
+/** A unit is committed as another. */
+const committing = (change: (unit: Unit) => Unit) => (database: RowsDatabase) => ({
+  commit: (unit: Unit) => database.commit(change(unit)),
+})
+
+/** Some of a unit stays when its effects fail. */
+const keeping = (rest: (unit: Unit) => Partial<Unit>) => (database: RowsDatabase) => ({
+  async commit(unit: Unit) {
+    try {
+      return await database.commit(unit)
+    } catch (error) {
+      await database.commit({ outbox: [], timeoutMs: unit.timeoutMs, ...rest(unit) })
+      throw error
+    }
+  },
+})
+
+const addressOf = (stream: string, group: string, partition: number) => `${stream} ${group} ${partition}`
+
+/** Progress as the last who told it said, where it is to be as the highest. */
+function lastWriterWins(pick: (told: Progress, held: HeldPartition) => HeldPartition) {
+  const told = new Map<string, Progress>()
+  return (database: RowsDatabase): Partial<RowsDatabase> => ({
+    async commit(unit) {
+      const outcome = await database.commit(unit)
+      const { progress } = unit
+      if (outcome === 'committed' && progress !== undefined)
+        told.set(addressOf(progress.stream, progress.group, progress.partition), progress)
+      return outcome
+    },
+    async acquire(stream, group, partition) {
+      const held = await database.acquire(stream, group, partition)
+      const last = told.get(addressOf(stream, group, partition))
+      return last === undefined ? held : pick(last, held)
+    },
+  })
+}
+
+export const commitFaults: readonly Fault<RowsDatabase>[] = [
+  fault('an outbox row is lost', ['database.commit.all'], () =>
+    committing((unit) => ({ ...unit, outbox: unit.outbox.slice(1) })),
+  ),
+  fault('the inbox is not written', ['database.commit.all', 'database.duplicate'], () =>
+    committing(({ inbox: _, ...unit }) => unit),
+  ),
+  fault('progress is not written', ['database.commit.all'], () =>
+    committing(({ progress: _, ...unit }) => unit),
+  ),
+  fault('effects are not stored', ['database.commit.all'], () =>
+    committing(({ effects: _, ...unit }) => unit),
+  ),
+  fault(
+    'what is handled is known to the handle that did it',
+    ['database.commit.reopened'],
+    () => (database) => {
+      const own = new Set<string>()
+      return {
+        async commit(unit) {
+          if (unit.inbox !== undefined) own.add(unit.inbox.id)
+          return database.commit(unit)
+        },
+        handled: async (consumer, ids) =>
+          new Set([...(await database.handled(consumer, ids))].filter((id) => own.has(id))),
+      }
+    },
+  ),
+  fault('a unit without effects is an error', ['database.commit.parts'], () => (database) => ({
+    commit: async (unit) => {
+      if (unit.effects === undefined) throw new Error('effects is not a function')
+      return database.commit(unit)
+    },
+  })),
+  fault(
+    'the inbox entry is kept after a failure',
+    ['database.commit.effects-fail', 'database.commit.effects-fail.retry', 'database.handled'],
+    () => keeping(({ inbox }) => (inbox === undefined ? {} : { inbox })),
+  ),
+  fault(
+    'the messages are kept after a failure',
+    ['database.commit.effects-fail', 'database.commit.effects-broken-rule'],
+    () => keeping(({ outbox }) => ({ outbox })),
+  ),
+  fault(
+    'progress is kept after a failure',
+    ['database.commit.effects-fail', 'database.progress.with-failure'],
+    () => keeping(({ progress }) => (progress === undefined ? {} : { progress })),
+  ),
+  fault('what effects throw is wrapped', ['database.commit.effects-throw-anything'], () => (database) => ({
+    commit: (unit) =>
+      database.commit(unit).catch((thrown) => {
+        throw thrown instanceof Error ? thrown : new Error(String(thrown))
+      }),
+  })),
+  fault(
+    'a transaction that was rolled back is said to be committed',
+    ['database.commit.swallowed-error'],
+    () => (database) => ({
+      async commit(unit) {
+        const undo = new Error('rolled back')
+        const effects = (db: Rows) => {
+          unit.effects?.(db)
+          throw undo
+        }
+        if (unit.inbox === undefined) return database.commit(unit)
+        await database.commit({ ...unit, effects }).catch(() => {})
+        return 'committed'
+      },
+    }),
+  ),
+  fault('the outbox is read before the effects run', ['database.commit.outbox-grows'], () =>
+    committing((unit) => ({ ...unit, outbox: [...unit.outbox] })),
+  ),
+  fault('a batch of messages is cut off at 1,000', ['database.commit.many-parts'], () =>
+    committing((unit) => ({ ...unit, outbox: unit.outbox.slice(0, 1_000) })),
+  ),
+  fault(
+    'of units that overlap one is lost',
+    ['database.concurrent.all', 'database.concurrent.some-fail'],
+    () => {
+      let under = 0
+      return (database) => ({
+        async commit(unit) {
+          if (++under === 3) {
+            under = 0
+            return 'committed'
+          }
+          const outcome = await database.commit(unit)
+          under = Math.max(0, under - 1)
+          return outcome
+        },
+      })
+    },
+  ),
+  fault(
+    'a unit that fails takes others with it',
+    ['database.concurrent.some-fail', 'database.synchronous.promise.others'],
+    () => {
+      let failed: { error: unknown } | undefined
+      return (database) => ({
+        commit(unit) {
+          const effects = (db: Rows) => {
+            if (failed !== undefined) {
+              const { error } = failed
+              failed = undefined
+              throw error
+            }
+            try {
+              const result = unit.effects?.(db)
+              if (result instanceof Promise) failed = { error: new Error('a unit of the same transaction') }
+              return result
+            } catch (error) {
+              failed = { error }
+              throw error
+            }
+          }
+          return database.commit({ ...unit, effects })
+        },
+      })
+    },
+  ),
+  fault(
+    'a promise that effects return is passed over',
+    ['database.synchronous.promise', 'database.synchronous.promise.others'],
+    () =>
+      committing((unit) => ({
+        ...unit,
+        effects(db) {
+          const result = unit.effects?.(db)
+          if (result instanceof Promise) result.catch(() => {})
+        },
+      })),
+  ),
+]
+
+export const duplicateFaults: readonly Fault<RowsDatabase>[] = [
+  fault('an entry of a unit under way is a duplicate', ['database.duplicate.after-failure'], () => {
+    const under = new Set<string>()
+    return (database) => ({
+      async commit(unit) {
+        const { inbox } = unit
+        if (inbox === undefined) return database.commit(unit)
+        const address = `${inbox.consumer} ${inbox.id}`
+        if (under.has(address)) return 'duplicate'
+        under.add(address)
+        return database.commit(unit).finally(() => under.delete(address))
+      },
+    })
+  }),
+  fault('consumer and id are joined by a colon', ['database.duplicate.apart'], () =>
+    committing((unit) => {
+      const { inbox } = unit
+      return inbox === undefined
+        ? unit
+        : { ...unit, inbox: { consumer: '', id: `${inbox.consumer}:${inbox.id}` } }
+    }),
+  ),
+  fault(
+    'the inbox is asked first and written later',
+    ['database.duplicate.concurrent'],
+    () => (database) => ({
+      async commit(unit) {
+        const { inbox, ...rest } = unit
+        if (inbox === undefined) return database.commit(unit)
+        if ((await database.handled(inbox.consumer, [inbox.id])).size > 0) return 'duplicate'
+        await delay(2)
+        const outcome = await database.commit(rest)
+        await database.commit({ inbox, outbox: [], timeoutMs: unit.timeoutMs })
+        return outcome
+      },
+    }),
+  ),
+  fault('everything was handled', ['database.handled'], () => () => ({
+    handled: async (_consumer, ids) => new Set(ids),
+  })),
+  fault('prune removes everything', ['database.prune'], () => (database) => ({
+    prune: () => database.prune(Number.MAX_SAFE_INTEGER),
+  })),
+  fault('prune does not say how many', ['database.prune'], () => (database) => ({
+    prune: async (before) => Math.min(0, await database.prune(before)),
+  })),
+]
+
+export const progressFaults: readonly Fault<RowsDatabase>[] = [
+  fault('a partition without progress is at 0', ['database.acquire.new'], () => (database) => ({
+    async acquire(stream, group, partition) {
+      const held = await database.acquire(stream, group, partition)
+      return { ...held, position: held.position ?? 0 }
+    },
+  })),
+  fault('who acquires at once gets the same generation', ['database.acquire.concurrent'], () => {
+    const under = new Map<string, Promise<HeldPartition>>()
+    return (database) => ({
+      acquire(stream, group, partition) {
+        const address = addressOf(stream, group, partition)
+        const going = under.get(address) ?? database.acquire(stream, group, partition)
+        under.set(address, going)
+        return going.finally(() => under.delete(address))
+      },
+    })
+  }),
+  fault('the partition is not part of what is acquired', ['database.acquire.apart'], () => (database) => ({
+    acquire: (stream, group) => database.acquire(stream, group, 0),
+  })),
+  fault(
+    'the fence is gone',
+    ['database.stale', 'database.stale.before-duplicate', 'database.stale.race'],
+    () => {
+      const newest = new Map<string, number>()
+      return (database) => ({
+        async acquire(stream, group, partition) {
+          const held = await database.acquire(stream, group, partition)
+          newest.set(addressOf(stream, group, partition), held.generation)
+          return held
+        },
+        async commit(unit) {
+          const { progress } = unit
+          if (progress === undefined) return database.commit(unit)
+          await delay(1)
+          const address = addressOf(progress.stream, progress.group, progress.partition)
+          const generation = newest.get(address) ?? progress.generation
+          return database.commit({ ...unit, progress: { ...progress, generation } })
+        },
+      })
+    },
+  ),
+  fault('the inbox is asked before the fence', ['database.stale.before-duplicate'], () => (database) => ({
+    async commit(unit) {
+      const { inbox } = unit
+      if (inbox !== undefined && (await database.handled(inbox.consumer, [inbox.id])).size > 0)
+        return 'duplicate'
+      return database.commit(unit)
+    },
+  })),
+  fault('low goes back', ['database.progress.low', 'database.progress.interleaved'], () =>
+    lastWriterWins((told, held) => ({ ...held, position: told.low })),
+  ),
+  fault('finished positions are sorted as texts', ['database.progress.finished'], () => (database) => ({
+    async acquire(stream, group, partition) {
+      const held = await database.acquire(stream, group, partition)
+      return { ...held, finished: [...held.finished].map(String).sort().map(Number) }
+    },
+  })),
+  fault(
+    'finished positions are forgotten',
+    ['database.progress.finished', 'database.progress.interleaved'],
+    () => (database) => ({
+      acquire: async (stream, group, partition) => ({
+        ...(await database.acquire(stream, group, partition)),
+        finished: [],
+      }),
+    }),
+  ),
+  fault('a position of 0 is none', ['database.progress.first-open'], () => (database) => ({
+    async acquire(stream, group, partition) {
+      const held = await database.acquire(stream, group, partition)
+      return { ...held, position: held.position || null }
+    },
+  })),
+  fault(
+    'sequences are those of the last unit',
+    ['database.progress.sequences', 'database.progress.interleaved'],
+    () => lastWriterWins(({ sequences }, held) => ({ ...held, sequences })),
+  ),
+]
+
+export const outboxFaults: readonly Fault<RowsDatabase>[] = [
+  outboxFault('rows are taken from the end', ['database.outbox.order'], () => (outbox) => ({
+    take: async (...args) => (await outbox.take(...args)).reverse(),
+  })),
+  fault('bodies are stored as JSON values, not as texts', ['database.outbox.bodies'], () =>
+    committing((unit) => ({
+      ...unit,
+      outbox: unit.outbox.map((each) => ({ ...each, body: JSON.stringify(JSON.parse(each.body || 'null')) })),
+    })),
+  ),
+  outboxFault('rows go when they are taken', ['database.outbox.stays'], () => (outbox) => ({
+    async take(...args) {
+      const rows = await outbox.take(...args)
+      await outbox.remove(rows)
+      return rows
+    },
+  })),
+  outboxFault('the limit of take is passed over', ['database.outbox.limit'], () => (outbox) => ({
+    take: (holder, destination) => outbox.take(holder, destination, 1_000),
+  })),
+  outboxFault('a destination is its name', ['database.outbox.destinations'], () => (outbox) => ({
+    async take(holder, { name }, limit) {
+      const queue = await outbox.take(holder, { kind: 'queue', name }, limit)
+      return [...queue, ...(await outbox.take(holder, { kind: 'stream', name }, limit))]
+    },
+  })),
+  outboxFault(
+    'a destination is pending for each of its rows',
+    ['database.outbox.destinations'],
+    () => (outbox) => ({
+      pending: async () => (await outbox.pending()).flatMap((destination) => [destination, destination]),
+    }),
+  ),
+  outboxFault('remove forgets everything up to the row', ['database.outbox.remove'], () => {
+    const taken = new Map<number, Parameters<OutboxPort['remove']>[0][number]>()
+    return (outbox) => ({
+      async take(...args) {
+        const rows = await outbox.take(...args)
+        for (const row of rows) taken.set(row.sequence, row)
+        return rows
+      },
+      remove(rows) {
+        const highest = Math.max(0, ...rows.map(({ sequence }) => sequence))
+        return outbox.remove([...taken.values()].filter(({ sequence }) => sequence <= highest))
+      },
+    })
+  }),
+  outboxFault(
+    'sequences begin anew when the outbox is empty',
+    ['database.outbox.never-reused'],
+    () => (outbox) => ({
+      take: async (...args) =>
+        (await outbox.take(...args)).map((row, index) => ({ ...row, sequence: index + 1 })),
+    }),
+  ),
+  outboxFault('a row that is set aside is thrown away', ['database.outbox.set-aside'], () => (outbox) => ({
+    setAside: (row) => outbox.remove([row]),
+  })),
+  outboxFault('a row that is set aside stays in the way', ['database.outbox.set-aside'], () => () => ({
+    async setAside() {},
+  })),
+  outboxFault('a row is lost between take and remove', ['database.outbox.relay'], () => (outbox) => ({
+    async take(...args) {
+      const rows = await outbox.take(...args)
+      const lost = rows.filter(({ sequence }) => sequence % 17 === 0)
+      await outbox.remove(lost)
+      return rows.filter((row) => !lost.includes(row))
+    },
+  })),
+  fault('every handle is a producer of its own', ['database.outbox.producer'], () => {
+    let handles = 0
+    return ({ outbox }) => ({ outbox: override(outbox, { producerId: `producer ${++handles}` }) })
+  }),
+]
+
+export const lockFaults: readonly Fault<RowsDatabase>[] = [
+  outboxFault(
+    'everyone gets the lock',
+    ['database.lock.exclusive', 'database.lock.race', 'database.lock.renewed'],
+    () => () => ({
+      lock: async () => true,
+    }),
+  ),
+  outboxFault(
+    'the lock does not end',
+    ['database.lock.expires', 'database.lock.expired'],
+    () => (outbox) => ({
+      lock: (holder) => outbox.lock(holder, 3_600_000),
+    }),
+  ),
+  outboxFault('the lock ends too early', ['database.lock.expires'], () => (outbox) => ({
+    lock: (holder, leaseMs) => outbox.lock(holder, leaseMs / 2),
+  })),
+  outboxFault('renewing the lock does not move its end', ['database.lock.renewed'], () => {
+    let held: string | undefined
+    return (outbox) => ({
+      async lock(holder, leaseMs) {
+        if (held === holder) return true
+        const got = await outbox.lock(holder, leaseMs)
+        if (got) held = holder
+        return got
+      },
+    })
+  }),
+  outboxFault('anyone unlocks', ['database.lock.unlock'], () => {
+    let held = ''
+    return (outbox) => ({
+      async lock(holder, leaseMs) {
+        const got = await outbox.lock(holder, leaseMs)
+        if (got) held = holder
+        return got
+      },
+      unlock: () => outbox.unlock(held),
+    })
+  }),
+  outboxFault(
+    'take does not ask for the lock',
+    ['database.lock.needed', 'database.lock.unlock'],
+    () => (outbox) => ({
+      async take(holder, destination, limit) {
+        await outbox.lock(holder, 60_000)
+        return outbox.take(holder, destination, limit)
+      },
+    }),
+  ),
+  fault('calls after close are answered', ['database.close'], () => (database) => ({
+    async handled(consumer, ids) {
+      try {
+        return await database.handled(consumer, ids)
+      } catch (error) {
+        if (isSpillwayError(error, 'CLOSED')) return new Set()
+        throw error
+      }
+    },
+  })),
+]
+
+interface Openings {
+  /** Changes the name of the service that is opened. */
+  readonly service?: (service: string) => string
+  /** Runs around an opening. */
+  readonly around?: (open: () => Promise<RowsDatabase>) => Promise<RowsDatabase>
+}
+
+/** In-memory databases with the fault in every handle. */
+export function faultyDatabase(
+  planted: Pick<Fault<RowsDatabase>, 'plant'>,
+  openings: Openings = {},
+): Promise<DatabaseSubject> {
+  return databaseSubject({
+    driver: 'synchronous',
+    async create() {
+      const source = memoryDatabase({ db: new MemoryTable<true>() })
+      const plant = planted.plant()
+      const around = openings.around ?? ((open) => open())
+      return {
+        open: (service) =>
+          around(async () => plant(await source.open(openings.service?.(service) ?? service))),
+        insert(db: Rows, id) {
+          if (db.has(id)) throw new Error(`there is a row ${id}`)
+          db.set(id, true)
+        },
+        count: async (db: Rows, prefix) => db.entries().filter(([id]) => id.startsWith(prefix)).length,
+        async remove() {},
+      }
+    },
+  })
+}

@@ -1,0 +1,523 @@
+// Faults of a queue, planted in front of the in-memory engine.
+import { setTimeout as delay } from 'node:timers/promises'
+import { isSpillwayError, SpillwayError } from '../../../src/core/errors.ts'
+import { missing } from '../../../src/ports/capability.ts'
+import type { Engine } from '../../../src/ports/engine.ts'
+import type { ClaimedMessage, OutgoingMessage, QueuePort, Settlement } from '../../../src/ports/queue.ts'
+import { type Fault, queueFault } from './fault.ts'
+
+/** What a claim of this port really gives, changed. */
+function claimed(change: (messages: ClaimedMessage[]) => ClaimedMessage[]) {
+  return (port: QueuePort): Partial<QueuePort> => ({
+    claim: async (queue, options) => change(await port.claim(queue, options)),
+  })
+}
+
+/** What is sent, changed. */
+function sent(change: (messages: readonly OutgoingMessage[]) => readonly OutgoingMessage[]) {
+  return (port: QueuePort): Partial<QueuePort> => ({
+    send: (queue, messages) => port.send(queue, change(messages)),
+  })
+}
+
+/** What is settled, changed. */
+function settled(change: (settlement: Settlement) => Settlement) {
+  return (port: QueuePort): Partial<QueuePort> => ({
+    settle: (queue, settlements) => port.settle(queue, settlements.map(change)),
+  })
+}
+
+const byId = (a: { readonly id: string }, b: { readonly id: string }) => (a.id < b.id ? -1 : 1)
+
+async function purge(port: QueuePort, queue: string): Promise<void> {
+  const found = await port.claim(queue, { limit: 1_000, leaseMs: 60_000, waitMs: 0 })
+  await port.settle(
+    queue,
+    found.map(({ lease }) => ({ lease, kind: 'done' })),
+  )
+}
+
+export const declareFaults: readonly Fault<Engine>[] = [
+  queueFault('only the first queue of a declaration is made', ['queue.declare.makes'], () => (port) => ({
+    declare: (queues) => port.declare(queues.slice(0, 1)),
+  })),
+  queueFault('declaring a queue again empties it', ['queue.declare.idempotent'], () => (port) => ({
+    async declare(queues) {
+      await port.declare(queues)
+      for (const queue of queues) await purge(port, queue)
+    },
+  })),
+  queueFault('declaring what another is declaring fails', ['queue.declare.concurrent'], () => {
+    const under = new Set<string>()
+    return (port) => ({
+      async declare(queues) {
+        for (const queue of queues)
+          if (under.has(queue)) throw new SpillwayError('ENGINE_FAILED', `The table of '${queue}' exists.`)
+        for (const queue of queues) under.add(queue)
+        await delay(5)
+        await port.declare(queues)
+        for (const queue of queues) under.delete(queue)
+      },
+    })
+  }),
+  queueFault('an unknown queue is made by sending to it', ['queue.unknown'], () => (port) => ({
+    async send(queue, messages) {
+      await port.declare([queue])
+      await port.send(queue, messages)
+    },
+  })),
+  queueFault(
+    'an unknown queue stays unknown to who asked for it',
+    ['queue.unknown.then-declared'],
+    () => (port) => {
+      const unknown = new Set<string>()
+      return {
+        async send(queue, messages) {
+          try {
+            if (unknown.has(queue)) throw new SpillwayError('UNKNOWN_QUEUE', 'It was unknown before.')
+            await port.send(queue, messages)
+          } catch (error) {
+            if (isSpillwayError(error, 'UNKNOWN_QUEUE')) unknown.add(queue)
+            throw error
+          }
+        },
+      }
+    },
+  ),
+  queueFault('a limit of 0 is taken for 1', ['queue.numbers'], () => (port) => ({
+    claim: (queue, options) => port.claim(queue, { ...options, limit: options.limit || 1 }),
+  })),
+  queueFault('a claim that finds nothing looks into the other queues', ['queue.apart'], () => {
+    const queues = new Set<string>()
+    return (port) => ({
+      async declare(list) {
+        await port.declare(list)
+        for (const queue of list) queues.add(queue)
+      },
+      async claim(queue, options) {
+        let found = await port.claim(queue, options)
+        for (const other of queues)
+          if (found.length === 0) found = await port.claim(other, { ...options, waitMs: 0 })
+        return found
+      },
+    })
+  }),
+  queueFault('an empty batch is an error', ['queue.empty-arrays'], () => (port) => ({
+    async settle(queue, settlements) {
+      if (settlements.length === 0) throw new Error('syntax error at or near ")"')
+      return port.settle(queue, settlements)
+    },
+  })),
+  queueFault('the shortest lease is none', ['queue.limits'], () => (port) => ({
+    limits: { ...port.limits, minLeaseMs: 0 },
+  })),
+]
+
+export const sendFaults: readonly Fault<Engine>[] = [
+  queueFault('no key comes back as an empty one', ['queue.send.stores'], () =>
+    claimed((messages) => messages.map((message) => ({ ...message, key: message.key ?? '' }))),
+  ),
+  queueFault('bodies are stored as JSON values, not as texts', ['queue.send.bodies'], () =>
+    sent((messages) =>
+      messages.map((message) => ({ ...message, body: JSON.stringify(JSON.parse(message.body || 'null')) })),
+    ),
+  ),
+  queueFault('line breaks separate messages', ['queue.send.bodies'], () =>
+    sent((messages) => messages.map((message) => ({ ...message, body: message.body.split(',\\n')[0]! }))),
+  ),
+  queueFault('keys are brought to one Unicode form', ['queue.send.keys-and-ids'], () =>
+    sent((messages) =>
+      messages.map(({ key, ...message }) =>
+        key === undefined ? message : { ...message, key: key.normalize() },
+      ),
+    ),
+  ),
+  queueFault(
+    'messages are claimed by id, not by age',
+    ['queue.send.order-within', 'queue.send.order-between'],
+    () => claimed((messages) => messages.sort(byId)),
+  ),
+  queueFault(
+    'of sends that overlap one message is lost',
+    ['queue.send.concurrent', 'queue.concurrent.send-and-claim'],
+    () => {
+      let under = 0
+      return (port) => ({
+        async send(queue, messages) {
+          under++
+          await delay(1)
+          await port.send(queue, under > 1 ? messages.slice(1) : messages)
+          under--
+        },
+      })
+    },
+  ),
+  queueFault('a second message with the same id is passed over', ['queue.send.same-id'], () => {
+    const known = new Set<string>()
+    return (port) => ({
+      async send(queue, messages) {
+        const fresh = messages.filter(({ id }) => !known.has(`${queue} ${id}`))
+        for (const { id } of messages) known.add(`${queue} ${id}`)
+        await port.send(queue, fresh)
+      },
+    })
+  }),
+  queueFault('a batch is cut off at 5,000', ['queue.send.many'], () =>
+    sent((messages) => messages.slice(0, 5_000)),
+  ),
+  queueFault(
+    'a large body is noticed when those before it are stored',
+    ['queue.send.too-large'],
+    () => (port) => ({
+      async send(queue, messages) {
+        for (const message of messages) await port.send(queue, [message])
+      },
+    }),
+  ),
+  queueFault('bodies are measured in characters', ['queue.send.too-large'], () => (port) => ({
+    async send(queue, messages) {
+      if (messages.every(({ body }) => body.length <= port.limits.maxBodyBytes))
+        await port.send(
+          queue,
+          messages.map((message) => ({ ...message, body: message.body.slice(0, 100) })),
+        )
+      else throw new SpillwayError('TOO_LARGE', 'A body is too large.')
+    },
+  })),
+  queueFault('a body of exactly the limit is refused', ['queue.send.just-fits'], () => (port) => ({
+    async send(queue, messages) {
+      if (messages.some(({ body }) => Buffer.byteLength(body) >= port.limits.maxBodyBytes))
+        throw new SpillwayError('TOO_LARGE', 'A body is too large.')
+      await port.send(queue, messages)
+    },
+  })),
+  queueFault('a batch is stored in two halves', ['queue.send.atomic'], () => (port) => ({
+    async send(queue, messages) {
+      const half = Math.floor(messages.length / 2)
+      await port.send(queue, messages.slice(0, half))
+      await delay(1)
+      await port.send(queue, messages.slice(half))
+    },
+  })),
+  queueFault('a send resolves before it is stored', ['engine.close.flushes'], () => (port) => ({
+    async send(queue, messages) {
+      setTimeout(() => port.send(queue, messages).catch(() => {}), 30)
+    },
+  })),
+  queueFault('a delay is passed over', ['queue.delay.waits', 'queue.delay.by-time'], () =>
+    sent((messages) => messages.map(({ delayMs: _, ...message }) => message)),
+  ),
+  queueFault('a delayed message holds up those behind it', ['queue.delay.passes-by'], () => (port) => ({
+    async claim(queue, options) {
+      return (await port.count(queue)).delayed > 0 ? [] : port.claim(queue, options)
+    },
+  })),
+]
+
+/** Engines that do not have `delay`: one that says so, and one that only does not do it. */
+export const withoutDelay: Fault<Engine> = queueFault(
+  'no fault: delay is missing, and refused',
+  [],
+  () => (port, engine) => ({
+    capabilities: { ...port.capabilities, delay: false },
+    async send(queue, messages) {
+      if (messages.some(({ delayMs }) => delayMs !== undefined)) throw missing(engine.name, 'queue', 'delay')
+      await port.send(queue, messages)
+    },
+  }),
+)
+
+export const delayFaults: readonly Fault<Engine>[] = [
+  queueFault(
+    'delay is missing, and a delayed message is sent at once',
+    ['queue.delay.missing'],
+    () => (port) => ({
+      capabilities: { ...port.capabilities, delay: false },
+      ...sent((messages) => messages.map(({ delayMs: _, ...message }) => message))(port),
+    }),
+  ),
+]
+
+const polling = [
+  'queue.claim.wakes.send',
+  'queue.claim.wakes.release',
+  'queue.claim.wakes.retry',
+  'queue.claim.wakes.expiry',
+  'queue.claim.wakes.redrive',
+]
+
+export const claimFaults: readonly Fault<Engine>[] = [
+  queueFault('a claim takes one more than the limit', ['queue.claim.limit'], () => (port) => ({
+    claim: (queue, options) => port.claim(queue, { ...options, limit: options.limit + 1 }),
+  })),
+  queueFault('starts are counted from 0', ['queue.claim.starts'], () =>
+    claimed((messages) => messages.map((message) => ({ ...message, starts: message.starts - 1 }))),
+  ),
+  queueFault('a claim that does not wait does not look', ['queue.claim.looks-once'], () => (port) => ({
+    claim: async (queue, options) => (options.waitMs === 0 ? [] : port.claim(queue, options)),
+  })),
+  queueFault('a claim waits half its time', ['queue.claim.waits'], () => (port) => ({
+    claim: (queue, options) => port.claim(queue, { ...options, waitMs: options.waitMs / 2 }),
+  })),
+  queueFault('a waiting claim looks again only at its end', polling, () => (port) => ({
+    async claim(queue, options) {
+      const found = await port.claim(queue, { ...options, waitMs: 0 })
+      if (found.length > 0 || options.waitMs === 0) return found
+      await delay(options.waitMs)
+      return port.claim(queue, { ...options, waitMs: 0 })
+    },
+  })),
+  queueFault('a waiting claim that was too slow resolves with nothing', ['queue.claim.wakes.each'], () => {
+    const waiting = new Set<AbortController>()
+    return (port) => ({
+      async send(queue, messages) {
+        await port.send(queue, messages)
+        for (const each of waiting) each.abort()
+      },
+      async claim(queue, options) {
+        const own = new AbortController()
+        waiting.add(own)
+        const signal = options.signal ? AbortSignal.any([options.signal, own.signal]) : own.signal
+        const found = await port.claim(queue, { ...options, signal })
+        waiting.delete(own)
+        return found
+      },
+    })
+  }),
+  queueFault('a claim does not hear its signal', ['queue.claim.signal'], () => (port) => ({
+    claim: (queue, { signal: _, ...options }) => port.claim(queue, options),
+  })),
+  queueFault(
+    'what was leased when the signal fires is lost',
+    ['queue.claim.signal.loses-nothing'],
+    () => (port) => ({
+      async claim(queue, options) {
+        const found = await port.claim(queue, options)
+        await delay(2)
+        return options.signal?.aborted ? [] : found
+      },
+    }),
+  ),
+  {
+    what: 'what was leased at close is lost',
+    fails: ['queue.claim.close.loses-nothing'],
+    plant: () => (engine) => {
+      let closing = false
+      const fault = queueFault('', [], () => (port) => ({
+        async claim(queue, options) {
+          const found = await port.claim(queue, options)
+          await delay(1)
+          return closing ? [] : found
+        },
+      }))
+      const planted = fault.plant()(engine)
+      return new Proxy(planted, {
+        get(target, name) {
+          if (name !== 'close') return Reflect.get(target, name)
+          return () => {
+            closing = true
+            return engine.close()
+          }
+        },
+      })
+    },
+  },
+]
+
+export const leaseFaults: readonly Fault<Engine>[] = [
+  queueFault('a lease is given twice', ['queue.lease.one', 'queue.concurrent.each-once'], () => {
+    const last = new Map<string, ClaimedMessage>()
+    return (port) => ({
+      async claim(queue, options) {
+        const found = await port.claim(queue, options)
+        const again = last.get(queue)
+        if (found[0] === undefined && again !== undefined) {
+          last.delete(queue)
+          return [again]
+        }
+        if (found[0] !== undefined) last.set(queue, found[0])
+        return found
+      },
+    })
+  }),
+  queueFault('a message is claimed again while its lease goes on', ['queue.concurrent.each-once'], () => {
+    let claims = 0
+    return (port) => ({
+      async claim(queue, options) {
+        const found = await port.claim(queue, options)
+        if (++claims % 10 === 0 && found[0] !== undefined)
+          await port.settle(queue, [{ lease: found[0].lease, kind: 'release' }])
+        return found
+      },
+    })
+  }),
+  queueFault('leases are too short', ['queue.lease.ends'], () => (port) => ({
+    claim: (queue, options) => port.claim(queue, { ...options, leaseMs: options.leaseMs - 40 }),
+  })),
+  queueFault('the shortest lease counts for all', ['queue.lease.apart'], () => {
+    let shortest = Number.POSITIVE_INFINITY
+    return (port) => ({
+      claim(queue, options) {
+        shortest = Math.min(shortest, options.leaseMs)
+        return port.claim(queue, { ...options, leaseMs: shortest })
+      },
+    })
+  }),
+  queueFault('the fencing token is the number of starts', ['queue.lease.token-rises'], () =>
+    claimed((messages) => messages.map((message) => ({ ...message, fencingToken: message.starts }))),
+  ),
+  queueFault(
+    'extend says so and does nothing',
+    ['queue.extend.moves', 'queue.extend.keeps', 'queue.extend.shortens', 'queue.extend.expired'],
+    () => () => ({ extend: async (_queue, leases) => leases.map(() => 'extended') }),
+  ),
+  queueFault('the results of extend are in another order', ['queue.extend.order'], () => (port) => ({
+    extend: async (queue, leases, leaseMs) => (await port.extend(queue, leases, leaseMs)).reverse(),
+  })),
+  queueFault('a stale extend is accepted', ['queue.extend.stale', 'queue.extend.order'], () => (port) => ({
+    async extend(queue, leases, leaseMs) {
+      await port.extend(queue, leases, leaseMs)
+      return leases.map(() => 'extended')
+    },
+  })),
+]
+
+/** Applies what is stale to the lease that the message has now. */
+function unfenced(): (port: QueuePort) => Partial<QueuePort> {
+  const current = new Map<string, string>()
+  const messageOf = new Map<string, string>()
+  return (port) => ({
+    async claim(queue, options) {
+      const found = await port.claim(queue, options)
+      for (const { id, lease } of found) {
+        messageOf.set(lease, `${queue} ${id}`)
+        current.set(`${queue} ${id}`, lease)
+      }
+      return found
+    },
+    settle: (queue, settlements) =>
+      port.settle(
+        queue,
+        settlements.map((settlement) => ({
+          ...settlement,
+          lease: current.get(messageOf.get(settlement.lease) ?? '') ?? settlement.lease,
+        })),
+      ),
+  })
+}
+
+export const settleFaults: readonly Fault<Engine>[] = [
+  queueFault(
+    'a stale settlement is accepted',
+    ['queue.settle.stale.expired', 'queue.settle.stale.released'],
+    unfenced,
+  ),
+  queueFault(
+    'every settlement is said to have been made',
+    ['queue.settle.unknown', 'queue.settle.stale.twice', 'queue.settle.stale.concurrent'],
+    () => (port) => ({
+      async settle(queue, settlements) {
+        await port.settle(queue, settlements)
+        return settlements.map(() => 'settled')
+      },
+    }),
+  ),
+  queueFault(
+    'settle says so and does nothing',
+    ['queue.settle.done', 'queue.settle.expired-unclaimed'],
+    () => () => ({ settle: async (_queue, settlements) => settlements.map(() => 'settled') }),
+  ),
+  queueFault('a retry does not wait', ['queue.settle.retry'], () =>
+    settled((each) => (each.kind === 'retry' ? { ...each, delayMs: 0 } : each)),
+  ),
+  queueFault('a release counts its start', ['queue.settle.release'], () =>
+    settled((each) => (each.kind === 'release' ? { lease: each.lease, kind: 'retry', delayMs: 0 } : each)),
+  ),
+  queueFault('a released message is lost', ['queue.concurrent.retries', 'queue.settle.release'], () =>
+    settled((each) => (each.kind === 'release' ? { lease: each.lease, kind: 'done' } : each)),
+  ),
+  queueFault('a dead letter is thrown away', ['queue.settle.dead-letter'], () =>
+    settled((each) => (each.kind === 'dead-letter' ? { lease: each.lease, kind: 'done' } : each)),
+  ),
+  queueFault('only the first settlement of a call is made', ['queue.settle.batch'], () => (port) => ({
+    async settle(queue, settlements) {
+      await port.settle(queue, settlements.slice(0, 1))
+      return settlements.map(() => 'settled')
+    },
+  })),
+  queueFault('the results of settle are in another order', ['queue.settle.order'], () => (port) => ({
+    settle: async (queue, settlements) => (await port.settle(queue, settlements)).sort(),
+  })),
+]
+
+export const deadFaults: readonly Fault<Engine>[] = [
+  queueFault('reasons are cut off', ['queue.dead.tells'], () =>
+    settled((each) =>
+      each.kind === 'dead-letter' ? { ...each, reason: each.reason.slice(0, 1_000) } : each,
+    ),
+  ),
+  queueFault('dead letters are listed by id', ['queue.dead.oldest-first'], () => (port) => ({
+    deadLetters: async (queue, options) => (await port.deadLetters(queue, options)).sort(byId),
+  })),
+  queueFault('every page of dead letters is the first', ['queue.dead.pages'], () => (port) => ({
+    deadLetters: (queue, { limit }) => port.deadLetters(queue, { limit }),
+  })),
+  queueFault(
+    'a page after a dead letter that is gone is empty',
+    ['queue.dead.pages.redriven'],
+    () => (port) => ({
+      async deadLetters(queue, options) {
+        const all = await port.deadLetters(queue, { limit: 1_000 })
+        const known = options.after === undefined || all.some(({ handle }) => handle === options.after)
+        return known ? port.deadLetters(queue, options) : []
+      },
+    }),
+  ),
+  queueFault('a redriven message keeps its starts', ['queue.redrive.fresh'], () => {
+    const redriven = new Map<string, number>()
+    return (port) => ({
+      async redrive(queue, handles) {
+        for (const { handle, id, starts } of await port.deadLetters(queue, { limit: 1_000 }))
+          if (handles.includes(handle)) redriven.set(`${queue} ${id}`, starts)
+        return port.redrive(queue, handles)
+      },
+      ...claimed((messages) => messages)(port),
+      async claim(queue, options) {
+        const found = await port.claim(queue, options)
+        return found.map((each) => ({
+          ...each,
+          starts: each.starts + (redriven.get(`${queue} ${each.id}`) ?? 0),
+        }))
+      },
+    })
+  }),
+  queueFault(
+    'redrive counts what it was asked for',
+    ['queue.redrive.counts', 'queue.redrive.unknown', 'queue.redrive.concurrent'],
+    () => (port) => ({
+      async redrive(queue, handles) {
+        await port.redrive(queue, handles)
+        return handles.length
+      },
+    }),
+  ),
+  queueFault('a redriven message passes all that wait', ['queue.redrive.order'], () => {
+    const redriven = new Set<string>()
+    return (port) => ({
+      async redrive(queue, handles) {
+        for (const { handle, id } of await port.deadLetters(queue, { limit: 1_000 }))
+          if (handles.includes(handle)) redriven.add(id)
+        return port.redrive(queue, handles)
+      },
+      ...claimed((messages) =>
+        messages.sort((a, b) => Number(redriven.has(b.id)) - Number(redriven.has(a.id))),
+      )(port),
+    })
+  }),
+  queueFault('a leased message is counted as ready', ['queue.count.states'], () => (port) => ({
+    async count(queue) {
+      const { ready, leased, ...rest } = await port.count(queue)
+      return { ...rest, ready: ready + leased, leased: 0 }
+    },
+  })),
+]

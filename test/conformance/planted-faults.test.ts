@@ -1,0 +1,191 @@
+// The suites themselves are proved: each fault that is planted here makes the cases fail that are there to notice it, the
+// same cases pass without it, and every case is there for some fault.
+import assert from 'node:assert/strict'
+import { afterAll, beforeAll, describe, test, vi } from 'vitest'
+import type { Engine } from '../../src/ports/engine.ts'
+import {
+  type ConformanceCase,
+  databaseSuite,
+  engineSuite,
+  groupSuite,
+  queueSuite,
+  runCases,
+  type Subject,
+  streamSuite,
+} from '../../src/testing/conformance/index.ts'
+import { onPostgres, onSqlite } from './faults/beyond-memory.ts'
+import * as database from './faults/database.ts'
+import { engineFaults } from './faults/engine.ts'
+import { type Fault, faultySubject, override } from './faults/fault.ts'
+import { groupFaults } from './faults/groups.ts'
+import * as queue from './faults/queue.ts'
+import * as stream from './faults/stream.ts'
+
+// A fault is mostly noticed by something that does not come: many can be waited for at once.
+vi.setConfig({ maxConcurrency: 16 })
+
+type Closable = Subject & { close(): Promise<void> }
+
+const engineCases = [...engineSuite, ...queueSuite, ...streamSuite, ...groupSuite]
+const proved = new Set<string>()
+
+/** Runs the cases with these ids on a subject, and gives it up afterwards. */
+async function run<S extends Closable>(
+  cases: readonly ConformanceCase<S>[],
+  ids: readonly string[],
+  open: () => Promise<S>,
+) {
+  const chosen = cases.filter(({ id }) => ids.includes(id))
+  assert.equal(chosen.length, new Set(ids).size, `all of them are cases: ${ids.join(', ')}`)
+  const subject = await open()
+  try {
+    return await runCases(chosen, subject, { concurrency: 12, caseMs: 45_000 })
+  } finally {
+    await subject.close().catch(() => {})
+  }
+}
+
+/**
+ * One test: with the fault every case named fails, and not because the fault itself is written wrongly. Tried again, since
+ * a machine that stalls can hide that something came too early.
+ */
+function noticed<S extends Closable>(
+  what: string,
+  ids: readonly string[],
+  cases: readonly ConformanceCase<S>[],
+  open: () => Promise<S>,
+): void {
+  for (const id of ids) proved.add(id)
+  test(`${what}: noticed by ${ids.join(', ')}`, { timeout: 60_000, retry: 3 }, async () => {
+    for (const result of await run(cases, ids, open)) {
+      assert.equal(result.outcome, 'failed', `${result.id} ${result.outcome}`)
+      if (result.outcome !== 'failed') continue
+      const { error } = result
+      assert.ok(!(error instanceof TypeError) && !(error instanceof ReferenceError), error.stack)
+    }
+  })
+}
+
+/** The proof that it is the fault: the same cases pass where nothing is planted. */
+function sound<S extends Closable>(
+  what: string,
+  ids: readonly string[],
+  cases: readonly ConformanceCase<S>[],
+  open: () => Promise<S>,
+): void {
+  test(what, { timeout: 60_000 }, async () => {
+    for (const result of await run(cases, [...new Set(ids)], open))
+      assert.equal(
+        result.outcome,
+        'passed',
+        `${result.id}: ${'error' in result ? result.error.stack : result.outcome}`,
+      )
+  })
+}
+
+const nothing = { plant: () => (target: Engine) => target }
+const idsOf = (faults: readonly { readonly fails: readonly string[] }[]) =>
+  faults.flatMap(({ fails }) => fails)
+
+const engines: Readonly<Record<string, readonly Fault<Engine>[]>> = {
+  'an engine': engineFaults,
+  'declaring queues': queue.declareFaults,
+  sending: queue.sendFaults,
+  claiming: queue.claimFaults,
+  leases: queue.leaseFaults,
+  settling: queue.settleFaults,
+  'dead letters': queue.deadFaults,
+  'declaring streams': stream.declareFaults,
+  appending: stream.appendFaults,
+  reading: stream.readFaults,
+  versions: stream.versionFaults,
+  bounds: stream.boundsFaults,
+  groups: groupFaults,
+}
+
+for (const [subject, faults] of Object.entries(engines))
+  describe.concurrent(`faults of ${subject}`, () => {
+    for (const fault of faults) noticed(fault.what, fault.fails, engineCases, () => faultySubject(fault))
+  })
+
+describe.concurrent('faults of what is missing', () => {
+  for (const fault of [...queue.delayFaults, ...stream.missingVersionsFaults])
+    noticed(fault.what, fault.fails, engineCases, () => faultySubject(fault))
+  sound('none: delay is refused', idsOf(queue.delayFaults), engineCases, () =>
+    faultySubject(queue.withoutDelay),
+  )
+  sound('none: versions are refused', idsOf(stream.missingVersionsFaults), engineCases, () =>
+    faultySubject(stream.withoutVersions),
+  )
+  noticed('strict is passed over', ['engine.strict'], engineCases, () =>
+    faultySubject(nothing, ({ strict: _, ...options }) => options),
+  )
+})
+
+const databases: Readonly<Record<string, readonly Fault<database.RowsDatabase>[]>> = {
+  committing: database.commitFaults,
+  'the inbox': database.duplicateFaults,
+  progress: database.progressFaults,
+  'the outbox': database.outboxFaults,
+  'the lock of the relay': database.lockFaults,
+}
+
+const noDatabaseFault = { plant: () => (target: database.RowsDatabase) => override(target, {}) }
+
+for (const [subject, faults] of Object.entries(databases))
+  describe.concurrent(`faults of ${subject}`, () => {
+    for (const fault of faults)
+      noticed(fault.what, fault.fails, databaseSuite, () => database.faultyDatabase(fault))
+  })
+
+describe.concurrent('faults of opening a database', () => {
+  noticed('services share one outbox', ['database.services-apart'], databaseSuite, () =>
+    database.faultyDatabase(noDatabaseFault, { service: () => 'all' }),
+  )
+  let opening = false
+  noticed('opening what another is opening fails', ['database.open.concurrent'], databaseSuite, () =>
+    database.faultyDatabase(noDatabaseFault, {
+      async around(open) {
+        if (opening) throw new Error('duplicate key value violates unique constraint')
+        opening = true
+        await new Promise((resolve) => setTimeout(resolve, 5))
+        opening = false
+        return open()
+      },
+    }),
+  )
+})
+
+describe.concurrent('no fault', () => {
+  sound('every case passes on the engine', idsOf(Object.values(engines).flat()), engineCases, () =>
+    faultySubject({ plant: () => (engine) => override(engine, {}) }),
+  )
+  sound('every case passes on the database', idsOf(Object.values(databases).flat()), databaseSuite, () =>
+    database.faultyDatabase(noDatabaseFault),
+  )
+})
+
+describe.concurrent('faults that need a process to stop, or retention', () => {
+  const sqlite = onSqlite()
+  for (const { what, fails, open } of sqlite.faults) noticed(what, fails, engineCases, open)
+  sound('none', idsOf(sqlite.faults), engineCases, sqlite.sound)
+  afterAll(sqlite.end)
+})
+
+const postgres = await onPostgres()
+describe.skipIf(postgres.missing !== undefined)(
+  `faults of an asynchronous driver${postgres.missing ? `, skipped: ${postgres.missing}` : ''}`,
+  () => {
+    beforeAll(postgres.start)
+    afterAll(postgres.end)
+    describe.concurrent('faults', () => {
+      for (const { what, fails, open } of postgres.faults) noticed(what, fails, databaseSuite, open)
+      sound('none', idsOf(postgres.faults), databaseSuite, postgres.sound)
+    })
+  },
+)
+
+describe('every case', () => {
+  for (const { id } of [...engineCases, ...databaseSuite])
+    test(`${id} is there for some fault`, () => assert.ok(proved.has(id)))
+})
