@@ -7,7 +7,7 @@ import type { Fault } from './worker/faults.ts'
 
 /** The handlers are struck, where the faults are. */
 async function short(plant?: Fault): Promise<CrashResult> {
-  const options = { kills: 4, seed: 11, giveUpMs: 6_000, victims: ['intake', 'ledger'] } as const
+  const options = { kills: 4, seed: 11, giveUpMs: 5_000, victims: ['intake', 'ledger'], small: true } as const
   const result = await crash(plant ? { ...options, plant } : options)
   // Wanted here, and looked at by nobody.
   if (plant && result.folder) rmSync(result.folder, { recursive: true })

@@ -21,6 +21,8 @@ export interface CrashOptions {
   readonly plant?: Fault
   /** Only these are struck. Default: all. */
   readonly victims?: readonly Role[]
+  /** One process for each role that is not struck: a short run starts sooner. */
+  readonly small?: boolean
   /** How long something may be missing, with nothing moving, before it is lost. Default 30 s. */
   readonly giveUpMs?: number
   readonly onProgress?: (line: string) => void
@@ -53,6 +55,7 @@ const crew: readonly { readonly role: Role; readonly count: number; readonly que
 /** As short as the engine takes them, so that takeovers really happen. */
 const shortLeaseMs = 1_000
 const shortSessionMs = 2_000
+const tellEveryMs = 5_000
 
 export async function crash(options: CrashOptions): Promise<CrashResult> {
   const started = performance.now()
@@ -63,6 +66,10 @@ export async function crash(options: CrashOptions): Promise<CrashResult> {
   const read = options.database ? postgresReader(options.database, run) : sqliteReader(folder)
   const plans = crew
     .filter(({ queue }) => queues || !queue)
+    .map(({ role, count }) => ({
+      role,
+      count: options.small && !options.victims?.includes(role) ? 1 : count,
+    }))
     .flatMap(({ role, count }) =>
       Array.from({ length: count }, (_, index) => ({ ...base, role, name: `${role}${index + 1}` })),
     )
@@ -77,7 +84,7 @@ export async function crash(options: CrashOptions): Promise<CrashResult> {
       const collected = await collect(folder, queues, read)
       return { ...collected, ...checkHistory({ ...struck, ...collected }) }
     }
-    await untilStill(judge, 2 * leaseMs + 1_000, options.giveUpMs ?? 30_000)
+    await untilStill(judge, 2 * leaseMs + 1_000, options.giveUpMs ?? 30_000, say)
     await fleet.end()
     const judged = await judge()
     const { verdict, findings, probes } = judged
@@ -94,6 +101,9 @@ export async function crash(options: CrashOptions): Promise<CrashResult> {
       seconds: Math.round((performance.now() - started) / 100) / 10,
       folder: clean ? undefined : folder,
     }
+  } catch (thrown) {
+    say(`journals, databases and logs: ${folder}`)
+    throw thrown
   } finally {
     await fleet.destroy()
   }
@@ -171,14 +181,24 @@ function emptyParts({ channels, probes }: Judged): string[] {
 }
 
 /** Judges again and again: done when nothing is missing and nothing came for a while, or nothing came for very long. */
-async function untilStill(judge: () => Promise<Judged>, quietMs: number, giveUpMs: number): Promise<void> {
+async function untilStill(
+  judge: () => Promise<Judged>,
+  quietMs: number,
+  giveUpMs: number,
+  say: (line: string) => void,
+): Promise<void> {
   let last = await judge()
-  for (let since = performance.now(); ; ) {
-    const still = performance.now() - since
-    if (still > giveUpMs || (still > quietMs && last.verdict.lost === 0)) return
+  let told = performance.now()
+  for (let since = told; ; ) {
+    const now = performance.now()
+    if (now - since > giveUpMs || (now - since > quietMs && last.verdict.lost === 0)) return
+    if (now - told > tellEveryMs) {
+      say(`${last.verdict.lost} of ${last.verdict.sent} messages have no effect yet`)
+      told = now
+    }
     await delay(500)
-    const now = await judge()
-    if (now.effects !== last.effects) since = performance.now()
-    last = now
+    const next = await judge()
+    if (next.effects !== last.effects) since = performance.now()
+    last = next
   }
 }
