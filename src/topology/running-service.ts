@@ -71,7 +71,7 @@ export class RunningService<Db> {
   }
 
   /** Runs `work` in the service's own transaction, from outside a handler; what it sends is committed with it. */
-  transaction<Result>(work: (tx: Tx<Db>) => Result | Promise<Result>): Promise<Result> {
+  transaction<Result>(work: (tx: Tx<Db>) => Result | PromiseLike<Result>): Promise<Result> {
     return transaction(this.#home, work)
   }
 

@@ -6,7 +6,8 @@ import { isOutcome } from '../core/outcome.ts'
 import { runInside } from '../core/scope.ts'
 import type { Delivery } from '../queue/delivery.ts'
 import type { EventDelivery } from '../stream/event-delivery.ts'
-import { type Sender, type Tx, Unit, type UnitHome, type UnitMark } from './unit.ts'
+import type { Sender } from './sender.ts'
+import { type Tx, Unit, type UnitHome, type UnitMark } from './unit.ts'
 
 /**
  * What a handler of a service is given. It does its outside I/O first; what it publishes and sends is gathered. At
@@ -72,41 +73,54 @@ async function runUnit<Out, Db>(
   mark: () => UnitMark,
   handler: ServiceHandler<Out, Db>,
 ): Promise<{ readonly result: unknown; readonly stale: boolean }> {
-  let stale = false
   const unit = new Unit<Db>(home, message, () => {
     if (delivery.ended) throw leaseLost(type, message.id)
     return mark()
   })
-  const commit = async (work?: (tx: Tx<Db>) => unknown): Promise<void> => {
-    if ((await unit.commit(work)) !== 'stale') return
-    stale = true
-    throw leaseLost(type, message.id)
-  }
+  const commits: Promise<void>[] = []
   const context: HandlerContext<Db> = {
     get signal() {
       return delivery.signal
     },
     attempt: delivery.attempt,
-    publish: (event, data, options) => unit.publish(event, data, options),
-    send: (queue, data, options) => unit.send(queue, data, options),
-    commit,
+    publish: (event, data, options) => unit.sender.publish(event, data, options),
+    send: (queue, data, options) => unit.sender.send(queue, data, options),
+    commit(work) {
+      const commit = unit.commit(work).then((outcome) => {
+        if (outcome === 'stale') throw leaseLost(type, message.id)
+      })
+      commits.push(commit)
+      return commit
+    },
   }
+  let result: unknown
+  let failure: { readonly thrown: unknown } | undefined
   try {
-    const result = await runInside(`the handler of ${type}`, () => handler(message, context))
-    if (!unit.committed) {
-      if (isOutcome(result)) return { result, stale }
-      await commit()
-    }
+    result = await runInside(`the handler of ${type}`, () => handler(message, context))
   } catch (thrown) {
-    if (!stale && !unit.committed) throw thrown
-    // What was committed stays committed: a throw after it must not run the effects again.
-    if (!stale) {
-      const what = `The handler of ${type} threw after its commit, for message ${message.id}: ${asError(thrown).message}.`
-      const error = new SpillwayError('HANDLER_FAILED', what, { cause: thrown, retryable: false })
-      home.onReport?.({ from: `the handler of ${type}`, error, messageId: message.id })
-    }
+    failure = { thrown }
   }
-  return { result: undefined, stale }
+  // Nobody waits for these any more; how the one under way ends is judged here.
+  for (const commit of commits) commit.catch(() => {})
+  try {
+    await unit.committing
+    if (!failure && !unit.outcome && !isOutcome(result)) await unit.commit()
+  } catch (thrown) {
+    failure ??= { thrown }
+  }
+  if (unit.outcome === 'stale') return { result: undefined, stale: true }
+  if (!unit.outcome) {
+    if (failure) throw failure.thrown
+    return { result, stale: false }
+  }
+  // What was committed stays committed: a throw after it must not run the effects again.
+  if (failure) {
+    const { thrown } = failure
+    const what = `The handler of ${type} threw after its commit, for message ${message.id}: ${asError(thrown).message}.`
+    const error = new SpillwayError('HANDLER_FAILED', what, { cause: thrown, retryable: false })
+    home.onReport?.({ from: `the handler of ${type}`, error, messageId: message.id })
+  }
+  return { result: undefined, stale: false }
 }
 
 function leaseLost(type: string, id: string): SpillwayError {

@@ -1,0 +1,123 @@
+// What a handler sends, or a transaction: gathered in the order of the calls, though validators may take their time.
+import { type Clock, systemClock } from '../core/clock.ts'
+import type { Contract, EventContract, QueueContract } from '../core/contract.ts'
+import { type Attributes, type Sealed, seal } from '../core/envelope.ts'
+import { SpillwayError } from '../core/errors.ts'
+import type { Message } from '../core/message.ts'
+import type { Destination, OutboxMessage } from '../ports/database.ts'
+
+export interface OutgoingOptions {
+  /** Names the message for ever. Default: a new id. */
+  readonly id?: string
+}
+
+/**
+ * Gathers messages. Nothing leaves before the commit. Data is validated at once; what an asynchronous validator
+ * refuses, the commit refuses.
+ */
+export interface Sender {
+  /**
+   * Publishes an event of one's own context. Throws INVALID_DATA, UNKNOWN_EVENT for an event of another context,
+   * COMMIT_TWICE once the commit has begun: inside it, the transaction has a sender of its own.
+   */
+  publish<In>(event: EventContract<In, unknown>, data: In, options?: OutgoingOptions): void
+  /** Sends to a queue of any context. Throws INVALID_DATA, and COMMIT_TWICE as `publish` does. */
+  send<In>(queue: QueueContract<In, unknown>, data: In, options?: OutgoingOptions): void
+}
+
+/** Who sends, and because of what. */
+export interface Origin {
+  readonly context: string
+  readonly clock?: Clock
+}
+
+export class GatheringSender implements Sender {
+  readonly #origin: Origin
+  readonly #cause: Message | undefined
+  /** A message whose validator is still at work has its place already. */
+  readonly #places: (OutboxMessage | undefined)[] = []
+  readonly #validations: Promise<void>[] = []
+  #closed = false
+
+  constructor(origin: Origin, cause: Message | undefined) {
+    this.#origin = origin
+    this.#cause = cause
+  }
+
+  publish<In>(event: EventContract<In, unknown>, data: In, options: OutgoingOptions = {}): void {
+    if (event.stream !== this.#origin.context)
+      throw new SpillwayError(
+        'UNKNOWN_EVENT',
+        `The context ${this.#origin.context} cannot publish ${event.type}.`,
+      )
+    this.#add({ kind: 'stream', name: event.stream }, event, data, options, event.keyOf?.(data))
+  }
+
+  send<In>(queue: QueueContract<In, unknown>, data: In, options: OutgoingOptions = {}): void {
+    this.#add({ kind: 'queue', name: queue.queue }, queue, data, options, undefined)
+  }
+
+  /** From now on it refuses messages: they would come too late. */
+  close(): void {
+    this.#closed = true
+  }
+
+  reopen(): void {
+    this.#closed = false
+  }
+
+  /** True when some messages have to be waited for. */
+  get isAsynchronous(): boolean {
+    return this.#validations.length > 0
+  }
+
+  /** The messages in the order of the calls, without those that are still to be validated. */
+  get messages(): readonly OutboxMessage[] {
+    return this.#places.filter((message) => message !== undefined)
+  }
+
+  /** All messages. Rejects, whenever it is asked, when one is not valid: it can neither be sent nor left out. */
+  async validated(): Promise<readonly OutboxMessage[]> {
+    for (let count = -1; count !== this.#validations.length; ) {
+      count = this.#validations.length
+      await Promise.all(this.#validations)
+    }
+    return this.messages
+  }
+
+  #add<In>(
+    destination: Destination,
+    contract: Contract<In, unknown>,
+    data: In,
+    options: OutgoingOptions,
+    key: string | undefined,
+  ): void {
+    if (this.#closed)
+      throw new SpillwayError(
+        'COMMIT_TWICE',
+        `A message was sent to ${contract.type} after the commit had begun.`,
+      )
+    const cause = this.#cause
+    const attributes: Attributes = {
+      source: `/${this.#origin.context}`,
+      ...options,
+      ...(key === undefined ? {} : { key }),
+      ...(cause === undefined
+        ? {}
+        : { causationId: cause.id, correlationId: cause.correlationid ?? cause.id }),
+      ...(cause?.traceparent === undefined ? {} : { traceparent: cause.traceparent }),
+      ...(cause?.tracestate === undefined ? {} : { tracestate: cause.tracestate }),
+    }
+    const sealed = seal(contract, data, attributes, this.#origin.clock ?? systemClock)
+    const place = this.#places.push(undefined) - 1
+    const fill = ({ id, body }: Sealed): void => {
+      this.#places[place] = { destination, id, key, body }
+    }
+    if (sealed instanceof Promise) {
+      const validation = sealed.then(fill)
+      // Whoever asks for the messages hears of it.
+      validation.catch(() => {})
+      this.#validations.push(validation)
+    } else fill(sealed)
+  }
+}
