@@ -186,23 +186,30 @@ await onServers('units', {}, (server) => {
     const odd = `it's \\ "odd" \\' ; -- $1 %s \u{1f5dd}`
     const inbox = { consumer: odd, id: odd }
     const { generation } = await database.acquire(odd, odd, 3)
-    const progress = {
+    const progress = (finished: number) => ({
       stream: odd,
       group: odd,
       partition: 3,
       generation,
-      finished: 7,
+      finished,
       low: 5,
       sequences: { [odd]: 4 },
-    }
+    })
     const outbox = [{ destination: { kind: 'stream', name: odd }, id: odd, key: odd, body: odd }] as const
     for (const effects of [async () => {}, undefined]) {
       const consumer = `${odd}${effects === undefined}`
-      expect(await commit({ inbox: { ...inbox, consumer }, progress, outbox, effects })).toBe('committed')
+      const unit = { inbox: { ...inbox, consumer }, progress: progress(effects ? 7 : 8), outbox, effects }
+      expect(await commit(unit)).toBe('committed')
+      expect(await commit({ ...unit, inbox: undefined })).toBe('duplicate')
       expect(await database.handled(consumer, [odd, 'other'])).toEqual(new Set([odd]))
     }
     const held = await database.acquire(odd, odd, 3)
-    expect(held).toEqual({ generation: generation + 1, position: 5, finished: [7], sequences: { [odd]: 4 } })
+    expect(held).toEqual({
+      generation: generation + 1,
+      position: 5,
+      finished: [7, 8],
+      sequences: { [odd]: 4 },
+    })
     expect(await database.outbox.lock('h', 10_000)).toBe(true)
     const rows = await database.outbox.take('h', { kind: 'stream', name: odd }, 10)
     expect(rows.map(({ id, key, body }) => [id, key, body])).toEqual([
