@@ -120,7 +120,7 @@ async function checkDatabase(
   const inbox = await database.handled(names.inbox, units)
   const waiting = new Set(
     database.db
-      .prepare('SELECT id FROM spillway_outbox')
+      .prepare('SELECT id FROM spillway_desk_outbox')
       .all()
       .map(({ id }) => id),
   )

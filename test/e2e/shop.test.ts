@@ -156,7 +156,7 @@ function expectTables(office: PostOffice): void {
   )
   expect(balance).toEqual(query(folder, 'orders', 'SELECT sum(pence) FROM orders'))
   for (const service of ['orders', 'payments', 'notifications'])
-    expect(rows(folder, service, 'spillway_outbox')).toBe(0)
+    expect(rows(folder, service, `spillway_${service}_outbox`)).toBe(0)
   expect(office.mails.size).toBe(expected.orders + expected.cancellations)
 }
 

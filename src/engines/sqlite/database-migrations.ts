@@ -1,9 +1,22 @@
-// The tables that Spillway keeps in a service's own database. A step is never edited once it was released.
+// The tables that Spillway keeps in a service's own database. Services may share a file, so each has tables of its own.
+import { checkName } from '../../core/name.ts'
+import type { FileSchema } from './open-file.ts'
 
-export const databaseMigrations: readonly string[] = [
+/** What the names of a service's tables begin with. SQLite does not tell upper from lower case, and services do. */
+export function tablePrefix(service: string): string {
+  const name = checkName(service, 'context').replace(/[A-Z]/g, (letter) => `$${letter.toLowerCase()}`)
+  return `spillway_${name}_`
+}
+
+export function databaseSchema(prefix: string): FileSchema {
+  return { migrations: migrations(prefix), version: `${prefix}version` }
+}
+
+/** A step is never edited once it was released. */
+const migrations = (prefix: string): readonly string[] => [
   `
   -- Sequences are never used again, also when their row is gone: receivers keep the highest one they saw.
-  CREATE TABLE spillway_outbox (
+  CREATE TABLE "${prefix}outbox" (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
     destination INTEGER NOT NULL,
     id TEXT NOT NULL,
@@ -11,23 +24,23 @@ export const databaseMigrations: readonly string[] = [
     body TEXT NOT NULL,
     set_aside TEXT
   ) STRICT;
-  CREATE INDEX spillway_outbox_unsent ON spillway_outbox (destination, sequence) WHERE set_aside IS NULL;
+  CREATE INDEX "${prefix}outbox_unsent" ON "${prefix}outbox" (destination, sequence) WHERE set_aside IS NULL;
 
-  CREATE TABLE spillway_destination (
+  CREATE TABLE "${prefix}destination" (
     destination INTEGER PRIMARY KEY,
     kind TEXT NOT NULL,
     name TEXT NOT NULL,
     UNIQUE (kind, name)
   ) STRICT;
 
-  CREATE TABLE spillway_relay (
+  CREATE TABLE "${prefix}relay" (
     producer_id TEXT NOT NULL,
     holder TEXT,
     locked_until INTEGER NOT NULL DEFAULT 0
   ) STRICT;
 
   -- Entries in the order of their time, so that the oldest go first without an index on it.
-  CREATE TABLE spillway_inbox (
+  CREATE TABLE "${prefix}inbox" (
     entry INTEGER PRIMARY KEY,
     consumer TEXT NOT NULL,
     id TEXT NOT NULL,
@@ -35,7 +48,7 @@ export const databaseMigrations: readonly string[] = [
     UNIQUE (consumer, id)
   ) STRICT;
 
-  CREATE TABLE spillway_progress (
+  CREATE TABLE "${prefix}progress" (
     stream TEXT NOT NULL,
     consumer_group TEXT NOT NULL,
     partition INTEGER NOT NULL,
@@ -45,7 +58,7 @@ export const databaseMigrations: readonly string[] = [
     PRIMARY KEY (stream, consumer_group, partition)
   ) STRICT, WITHOUT ROWID;
 
-  CREATE TABLE spillway_finished (
+  CREATE TABLE "${prefix}finished" (
     stream TEXT NOT NULL,
     consumer_group TEXT NOT NULL,
     partition INTEGER NOT NULL,

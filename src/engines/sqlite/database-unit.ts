@@ -32,7 +32,7 @@ export type UnitStatements = Readonly<Record<(typeof names)[number], SqliteState
 
 const partitionIs = 'stream = ? AND consumer_group = ? AND partition = ?'
 
-const sql: Record<keyof UnitStatements, string> = {
+const sqlOf = (prefix: string): Record<keyof UnitStatements, string> => ({
   begin: 'BEGIN IMMEDIATE',
   commit: 'COMMIT',
   rollback: 'ROLLBACK',
@@ -44,30 +44,30 @@ const sql: Record<keyof UnitStatements, string> = {
   impatient: 'PRAGMA busy_timeout = 0',
   patient: 'PRAGMA busy_timeout = 5000',
   standing: `SELECT position,
-      EXISTS (SELECT 1 FROM spillway_finished WHERE ${partitionIs} AND position = ?) AS finished
-    FROM spillway_progress WHERE ${partitionIs} AND generation = ?`,
-  advance: `UPDATE spillway_progress
+      EXISTS (SELECT 1 FROM "${prefix}finished" WHERE ${partitionIs} AND position = ?) AS finished
+    FROM "${prefix}progress" WHERE ${partitionIs} AND generation = ?`,
+  advance: `UPDATE "${prefix}progress"
     SET sequences = CASE WHEN coalesce(position, -1) < ? THEN ? ELSE sequences END,
         position = max(coalesce(position, -1), ?)
     WHERE ${partitionIs}
     RETURNING position`,
-  remember:
-    'INSERT OR IGNORE INTO spillway_finished (stream, consumer_group, partition, position) VALUES (?, ?, ?, ?)',
-  forget: `DELETE FROM spillway_finished WHERE ${partitionIs} AND position < ?`,
-  raise: `INSERT INTO spillway_progress (stream, consumer_group, partition, generation) VALUES (?, ?, ?, 1)
+  remember: `INSERT OR IGNORE INTO "${prefix}finished" (stream, consumer_group, partition, position) VALUES (?, ?, ?, ?)`,
+  forget: `DELETE FROM "${prefix}finished" WHERE ${partitionIs} AND position < ?`,
+  raise: `INSERT INTO "${prefix}progress" (stream, consumer_group, partition, generation) VALUES (?, ?, ?, 1)
     ON CONFLICT DO UPDATE SET generation = generation + 1
     RETURNING generation, position, sequences`,
-  finishedOf: `SELECT position FROM spillway_finished WHERE ${partitionIs} AND position >= ? ORDER BY position`,
-  enter: 'INSERT OR IGNORE INTO spillway_inbox (consumer, id, handled_at) VALUES (?, ?, ?)',
-  seen: 'SELECT 1 FROM spillway_inbox WHERE consumer = ? AND id = ?',
-  prune: `DELETE FROM spillway_inbox WHERE entry IN
-    (SELECT entry FROM spillway_inbox ORDER BY entry LIMIT 1000) AND handled_at < ?`,
-  send: 'INSERT INTO spillway_outbox (destination, id, key, body) VALUES (?, ?, ?, ?)',
-  destination: 'SELECT destination FROM spillway_destination WHERE kind = ? AND name = ?',
-  addDestination: 'INSERT INTO spillway_destination (kind, name) VALUES (?, ?)',
-}
+  finishedOf: `SELECT position FROM "${prefix}finished" WHERE ${partitionIs} AND position >= ? ORDER BY position`,
+  enter: `INSERT OR IGNORE INTO "${prefix}inbox" (consumer, id, handled_at) VALUES (?, ?, ?)`,
+  seen: `SELECT 1 FROM "${prefix}inbox" WHERE consumer = ? AND id = ?`,
+  prune: `DELETE FROM "${prefix}inbox" WHERE entry IN
+    (SELECT entry FROM "${prefix}inbox" ORDER BY entry LIMIT 1000) AND handled_at < ?`,
+  send: `INSERT INTO "${prefix}outbox" (destination, id, key, body) VALUES (?, ?, ?, ?)`,
+  destination: `SELECT destination FROM "${prefix}destination" WHERE kind = ? AND name = ?`,
+  addDestination: `INSERT INTO "${prefix}destination" (kind, name) VALUES (?, ?)`,
+})
 
-export function prepareUnit(db: SqliteHandle): UnitStatements {
+export function prepareUnit(db: SqliteHandle, prefix: string): UnitStatements {
+  const sql = sqlOf(prefix)
   return Object.fromEntries(names.map((name) => [name, db.prepare(sql[name])])) as UnitStatements
 }
 

@@ -13,7 +13,7 @@ import type {
   HeldPartition,
   OutboxPort,
 } from '../../ports/database.ts'
-import { databaseMigrations } from './database-migrations.ts'
+import { databaseSchema, tablePrefix } from './database-migrations.ts'
 import { applyUnit, prepareUnit, type UnitStatements } from './database-unit.ts'
 import type { SqliteHandle } from './handle.ts'
 import { isBusy, isNative, translate } from './native-error.ts'
@@ -26,7 +26,6 @@ export interface SqliteDatabaseOptions<Db> {
   readonly setup?: (db: Db) => void
 }
 
-const schema = { migrations: databaseMigrations, version: 'spillway_version' }
 /** How long a write waits for another process's lock, without blocking the event loop. */
 const lockTimeoutMs = 10_000
 const busyTimeoutMs = 5_000
@@ -50,19 +49,21 @@ export function sqliteDatabase(
 ): DatabaseSource<SqliteHandle> {
   return {
     async open(service) {
+      const prefix = tablePrefix(service)
+      const schema = databaseSchema(prefix)
       const setup = options.setup as ((db: SqliteHandle) => void) | undefined
       if (typeof source !== 'string') {
         source.exec('PRAGMA synchronous = FULL')
         migrate(withState(source), `the database of ${service}`, schema)
         setup?.(source)
-        return new SqliteDatabase(source, `sqlite (handle of ${service})`, false)
+        return new SqliteDatabase(source, prefix, `sqlite (handle of ${service})`, false)
       }
       mkdirSync(dirname(source), { recursive: true })
       const settings = { synchronous: 'full' as const, openTimeoutMs: 10_000, busyTimeoutMs }
       const handle = openFile(source, schema, settings)
       try {
         setup?.(handle)
-        return new SqliteDatabase(handle, source, true)
+        return new SqliteDatabase(handle, prefix, source, true)
       } catch (thrown) {
         handle.close()
         throw thrown
@@ -113,15 +114,16 @@ class SqliteDatabase implements Database<SqliteHandle> {
   #flushing: Promise<void> | undefined
   #closed = false
 
-  constructor(db: SqliteHandle, name: string, owned: boolean) {
+  constructor(db: SqliteHandle, prefix: string, name: string, owned: boolean) {
     this.db = db
     this.name = name
     this.#owned = owned
-    this.#statements = prepareUnit(db)
+    this.#statements = prepareUnit(db, prefix)
     const file = fileOf(db)
     this.#wal = file === undefined ? undefined : new WalSync(`${file}-wal`)
     this.outbox = new SqliteOutbox(
       db,
+      prefix,
       (durable, work) => this.#write(durable, work),
       () => this.#synced(),
       () => this.#checkOpen(),

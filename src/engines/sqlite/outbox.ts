@@ -6,25 +6,24 @@ import type { SqliteHandle, SqliteStatement } from './handle.ts'
 
 type Write = <T>(durable: boolean, work: () => T) => Promise<T>
 
-const sql = {
-  producer: 'SELECT producer_id AS producerId FROM spillway_relay',
-  addProducer:
-    'INSERT INTO spillway_relay (producer_id) SELECT ? WHERE NOT EXISTS (SELECT 1 FROM spillway_relay)',
-  lock: 'UPDATE spillway_relay SET holder = ?, locked_until = ? WHERE holder IS NULL OR holder = ? OR locked_until <= ?',
-  unlock: 'UPDATE spillway_relay SET holder = NULL, locked_until = 0 WHERE holder = ?',
-  held: 'SELECT 1 FROM spillway_relay WHERE holder = ? AND locked_until > ?',
-  pending: `SELECT kind, name FROM spillway_destination AS d WHERE EXISTS
-    (SELECT 1 FROM spillway_outbox AS o WHERE o.destination = d.destination AND o.set_aside IS NULL)`,
-  take: `SELECT sequence, id, key, body FROM spillway_outbox
-    WHERE destination = (SELECT destination FROM spillway_destination WHERE kind = ? AND name = ?) AND set_aside IS NULL
+const sqlOf = (prefix: string) => ({
+  producer: `SELECT producer_id AS producerId FROM "${prefix}relay"`,
+  addProducer: `INSERT INTO "${prefix}relay" (producer_id) SELECT ? WHERE NOT EXISTS (SELECT 1 FROM "${prefix}relay")`,
+  lock: `UPDATE "${prefix}relay" SET holder = ?, locked_until = ? WHERE holder IS NULL OR holder = ? OR locked_until <= ?`,
+  unlock: `UPDATE "${prefix}relay" SET holder = NULL, locked_until = 0 WHERE holder = ?`,
+  held: `SELECT 1 FROM "${prefix}relay" WHERE holder = ? AND locked_until > ?`,
+  pending: `SELECT kind, name FROM "${prefix}destination" AS d WHERE EXISTS
+    (SELECT 1 FROM "${prefix}outbox" AS o WHERE o.destination = d.destination AND o.set_aside IS NULL)`,
+  take: `SELECT sequence, id, key, body FROM "${prefix}outbox"
+    WHERE destination = (SELECT destination FROM "${prefix}destination" WHERE kind = ? AND name = ?) AND set_aside IS NULL
     ORDER BY sequence LIMIT ?`,
-  remove: 'DELETE FROM spillway_outbox WHERE sequence = ?',
-  setAside: 'UPDATE spillway_outbox SET set_aside = ? WHERE sequence = ?',
+  remove: `DELETE FROM "${prefix}outbox" WHERE sequence = ?`,
+  setAside: `UPDATE "${prefix}outbox" SET set_aside = ? WHERE sequence = ?`,
   count: `SELECT count(*) FILTER (WHERE set_aside IS NULL) AS waiting,
-    count(*) FILTER (WHERE set_aside IS NOT NULL) AS setAside FROM spillway_outbox`,
-} as const
+    count(*) FILTER (WHERE set_aside IS NOT NULL) AS setAside FROM "${prefix}outbox"`,
+})
 
-type Statements = Readonly<Record<keyof typeof sql, SqliteStatement>>
+type Statements = Readonly<Record<keyof ReturnType<typeof sqlOf>, SqliteStatement>>
 
 export class SqliteOutbox implements OutboxPort {
   readonly producerId: string
@@ -35,11 +34,17 @@ export class SqliteOutbox implements OutboxPort {
   #durableTo = 0
   readonly #statements: Statements
 
-  constructor(db: SqliteHandle, write: Write, synced: () => Promise<void>, checkOpen: () => void) {
+  constructor(
+    db: SqliteHandle,
+    prefix: string,
+    write: Write,
+    synced: () => Promise<void>,
+    checkOpen: () => void,
+  ) {
     this.#write = write
     this.#synced = synced
     this.#checkOpen = checkOpen
-    const prepared = Object.entries(sql).map(([name, text]) => [name, db.prepare(text)])
+    const prepared = Object.entries(sqlOf(prefix)).map(([name, text]) => [name, db.prepare(text)])
     this.#statements = Object.fromEntries(prepared) as Statements
     this.#statements.addProducer.run(newId())
     this.producerId = (this.#statements.producer.get() as { producerId: string }).producerId
