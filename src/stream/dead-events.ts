@@ -5,6 +5,10 @@ import { encode, type Message, schemaUri } from '../core/message.ts'
 import type { StreamRecord } from '../ports/stream.ts'
 
 const type = 'spillway.dead-event'
+const maxReasonLength = 2_000
+const keptOfLarge = 10_000
+/** Room for what a relay adds. */
+const envelopeBytes = 1_000
 
 export interface DeadEvent {
   readonly stream: string
@@ -14,7 +18,7 @@ export interface DeadEvent {
   readonly key: string | undefined
   readonly reason: string
   readonly attempts: number
-  /** The event as it was stored. */
+  /** The event as it was stored; only its beginning where the whole is too large to be kept twice. */
   readonly body: string
 }
 
@@ -29,10 +33,12 @@ export function deadEvent(
   reason: string,
   attempts: number,
   clock: Clock,
+  maxBodyBytes: number,
 ): { readonly id: string; readonly body: string } {
-  const { partition, position, key, body } = record
+  const { partition, position, key } = record
   const id = newId(clock)
-  const message: Message<DeadEvent> = {
+  const sealed = (body: string): string => encode(message(body))
+  const message = (body: string): Message<DeadEvent> => ({
     specversion: '1.0',
     id,
     source: `/${of.group}`,
@@ -41,7 +47,19 @@ export function deadEvent(
     datacontenttype: 'application/json',
     dataschema: schemaUri(type, 1),
     correlationid: id,
-    data: { stream: of.stream, group: of.group, partition, position, key, reason, attempts, body },
-  }
-  return { id, body: encode(message) }
+    data: {
+      stream: of.stream,
+      group: of.group,
+      partition,
+      position,
+      key,
+      reason: reason.slice(0, maxReasonLength),
+      attempts,
+      body,
+    },
+  })
+  const whole = sealed(record.body)
+  // A record inside a record is escaped: what fitted before may not fit now. Its place says where the rest stands.
+  if (Buffer.byteLength(whole) + envelopeBytes <= maxBodyBytes) return { id, body: whole }
+  return { id, body: sealed(record.body.slice(0, keptOfLarge)) }
 }

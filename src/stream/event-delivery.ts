@@ -9,7 +9,7 @@ export class EventDelivery {
   readonly appendedAt: number
   /** 1 for the first attempt since this member got the partition. */
   readonly attempt: number
-  /** Milliseconds since the epoch: when the attempt is ended and its signal fires. */
+  /** @internal By the clock that never steps: when the attempt is ended and its signal fires. */
   readonly deadlineAt: number
   readonly #progress: () => Progress | undefined
   #low = -1

@@ -1,14 +1,15 @@
-// A member of a consumer group at work: joins, reads ahead, runs handlers, keeps progress, gives partitions back.
+// A member of a consumer group: joins, takes partitions, reads ahead, and gives partitions back.
 import { backoff } from '../core/backoff.ts'
 import { blockedLoop } from '../core/blocked-loop.ts'
 import { type Clock, sleep } from '../core/clock.ts'
-import { asError, asSpillwayError, isSpillwayError, SpillwayError } from '../core/errors.ts'
-import { isOutcome } from '../core/outcome.ts'
-import type { CommittedPosition, Membership, StreamPort } from '../ports/stream.ts'
-import { Assignment, type Task } from './assignment.ts'
-import { deadEvent, deadStream } from './dead-events.ts'
-import { EventDelivery } from './event-delivery.ts'
+import { asSpillwayError, isFinal, SpillwayError } from '../core/errors.ts'
+import { guarded } from '../core/report.ts'
+import type { CommittedPosition, Membership, StreamPort, StreamRecord } from '../ports/stream.ts'
+import { Assignment } from './assignment.ts'
+import { deadStream } from './dead-events.ts'
 import type { SubscriptionPlan } from './plan.ts'
+import { ProgressKeeper } from './progress-keeper.ts'
+import { Runner } from './runner.ts'
 import { startPositions } from './start.ts'
 
 /** Events that are ready to run, over all partitions; and records from the first unfinished one on, for each. */
@@ -16,7 +17,6 @@ const readAhead = 2_000
 const heldUp = 5_000
 /** How often progress is stored where no handler's transaction stores it. */
 const storeEveryMs = 200
-const lingerMs = 1_000
 
 export interface MemberSettings {
   readonly concurrency: number
@@ -28,20 +28,19 @@ export class Member {
   readonly #plan: SubscriptionPlan
   readonly #clock: Clock
   readonly #settings: MemberSettings
+  readonly #runner: Runner
+  readonly #keeper: ProgressKeeper
+  readonly #report: (error: SpillwayError, messageId?: string) => void
   /** The partitions that the engine says are ours; those being acquired; those being worked on. */
   readonly #ours = new Set<number>()
   readonly #taking = new Map<number, object>()
   readonly #assignments = new Map<number, Assignment>()
-  readonly #running = new Set<Task>()
-  #ready: Task[] = []
   #membership: Membership | undefined
   #reading = new AbortController()
-  #storing: Promise<void> = Promise.resolve()
-  #waiters: (() => void)[] = []
-  #stopping = false
   /** How many partitions are being read, and whether others were passed over because they had no room. */
   #reads = 0
   #leftOut = false
+  #stopping = false
   #failure: Error | undefined
 
   constructor(port: StreamPort, plan: SubscriptionPlan, clock: Clock, settings: MemberSettings) {
@@ -49,55 +48,77 @@ export class Member {
     this.#plan = plan
     this.#clock = clock
     this.#settings = settings
+    const onReport = guarded(plan.onReport)
+    const from = `the group ${plan.group} on ${plan.stream}`
+    const report = (error: SpillwayError, messageId?: string) => onReport({ from, error, messageId })
+    const stale = (assignment: Assignment) => this.#retake(assignment)
+    this.#report = report
+    this.#runner = new Runner(port, plan, clock, settings.concurrency, {
+      stale,
+      report,
+      freed: () => this.#readMore(),
+    })
+    this.#keeper = new ProgressKeeper(plan.store, () => this.#membership, {
+      stale,
+      report,
+      lost: (assignment) => this.#drop(assignment, 'another member took its partition'),
+    })
   }
 
   async run(stopping: AbortSignal, abandon: AbortSignal): Promise<void> {
-    stopping.addEventListener('abort', () => this.#interrupt(), { once: true })
-    const abort = () => this.#abortAll(new SpillwayError('ABORTED', 'The subscription is stopping.'))
+    const stop = () => {
+      this.#stopping = true
+      this.#runner.stopStarting()
+      this.#interrupt()
+    }
+    const abort = () => this.#runner.abortAll(new SpillwayError('ABORTED', 'The subscription is stopping.'))
+    stopping.addEventListener('abort', stop, { once: true })
     abandon.addEventListener('abort', abort, { once: true })
-    await this.#persist(stopping, () => this.#port.declare({ name: deadStream(this.#plan), partitions: 1 }))
-    await this.#persist(stopping, async () => {
-      this.#membership = await this.#port.join(this.#plan.stream, this.#plan.group, {
-        sessionMs: this.#settings.sessionMs,
-        assigned: (partitions) => this.#assigned(partitions),
-        revoked: (partitions, lost) => this.#revoked(partitions, lost),
-        failed: (error) => this.#fail(error),
-      })
-    })
     const cancelTick = this.#everyTick()
     try {
+      await this.#persist(stopping, () => this.#port.declare({ name: deadStream(this.#plan), partitions: 1 }))
+      await this.#persist(stopping, () => this.#join())
       await this.#readUntil(stopping)
+    } catch (thrown) {
+      this.#report(asSpillwayError(thrown))
+      throw thrown
     } finally {
-      this.#stopping = true
-      cancelTick()
+      stop()
       await this.#membership?.leave().catch((thrown) => this.#report(asSpillwayError(thrown)))
+      // A membership that ended by itself revoked nothing.
+      for (const assignment of this.#assignments.values()) assignment.draining = true
+      await this.#runner.idle()
+      cancelTick()
       abandon.removeEventListener('abort', abort)
     }
+  }
+
+  async #join(): Promise<void> {
+    this.#membership = await this.#port.join(this.#plan.stream, this.#plan.group, {
+      sessionMs: this.#settings.sessionMs,
+      assigned: (partitions) => this.#assigned(partitions),
+      revoked: (partitions, lost) => this.#revoked(partitions, lost),
+      failed: (error) => this.#fail(error),
+    })
   }
 
   async #readUntil(stopping: AbortSignal): Promise<void> {
     let failures = 0
     while (!stopping.aborted) {
       if (this.#failure) throw this.#failure
-      const from = this.#readable(readAhead)
-      this.#reads = from.length
-      this.#leftOut = from.length < this.#assignments.size
+      const readable = this.#readable(readAhead)
+      this.#reads = readable.length
+      this.#leftOut = readable.length < this.#assignments.size
       this.#reading = new AbortController()
-      if (from.length === 0) {
-        await this.#untilInterrupted(this.#reading.signal)
+      if (readable.length === 0) {
+        await untilAborted(this.#reading.signal)
         continue
       }
       try {
+        const from = readable.map(({ partition, window }) => ({ partition, position: window.cursor }))
         const options = { maxRecords: 500, maxBytes: 4 << 20, waitMs: 30_000, signal: this.#reading.signal }
-        const records = await this.#port.read(this.#plan.stream, from, options)
+        this.#accept(readable, await this.#port.read(this.#plan.stream, from, options))
         failures = 0
-        for (const record of records) {
-          const assignment = this.#assignments.get(record.partition)
-          if (!assignment || assignment.draining) continue
-          const task = assignment.accept(record)
-          if (task) this.#ready.push(task)
-        }
-        this.#runReady()
       } catch (thrown) {
         if (stopping.aborted) return
         failures += 1
@@ -106,12 +127,51 @@ export class Member {
     }
   }
 
-  /** The partitions with room, each from its cursor; none while `most` events are ready to run. */
-  #readable(most: number): { partition: number; position: number }[] {
-    if (this.#ready.length + this.#running.size >= most) return []
-    return [...this.#assignments.values()]
-      .filter((assignment) => !assignment.draining && assignment.window.size < heldUp)
-      .map(({ partition, window }) => ({ partition, position: window.cursor }))
+  /** Takes records in for the assignments that they were read for: one taken since then begins at a place of its own. */
+  #accept(readable: readonly Assignment[], records: readonly StreamRecord[]): void {
+    const readFor = new Map(readable.map((assignment) => [assignment.partition, assignment]))
+    for (const record of records) {
+      const assignment = readFor.get(record.partition)
+      if (!assignment || assignment.draining || this.#assignments.get(record.partition) !== assignment)
+        continue
+      if (record.position > assignment.window.cursor)
+        void this.#checkTrimmed(assignment, assignment.window.cursor)
+      const task = assignment.accept(record)
+      if (task) this.#runner.add(task)
+      if (assignment.window.size === heldUp) this.#reportHeldUp(assignment)
+    }
+    this.#runner.runReady()
+  }
+
+  /** The partitions with room; none while `most` events are ready to run. */
+  #readable(most: number): Assignment[] {
+    if (this.#runner.load >= most) return []
+    return [...this.#assignments.values()].filter(({ draining, window }) => !draining && window.size < heldUp)
+  }
+
+  /** Reading passed over partitions without room: it begins anew as soon as one of them has some again. */
+  #readMore(): void {
+    if (!this.#leftOut || this.#readable(readAhead / 2).length <= this.#reads) return
+    this.#leftOut = false
+    this.#interrupt()
+  }
+
+  /** Positions may have gaps; it is another matter when retention removed what the group had not read. */
+  async #checkTrimmed({ partition }: Assignment, cursor: number): Promise<void> {
+    try {
+      const bounds = await this.#port.bounds(this.#plan.stream)
+      const earliest = bounds.find((of) => of.partition === partition)?.earliest ?? 0
+      if (earliest <= cursor) return
+      const what = `Partition ${partition} of ${this.#plan.stream} begins at ${earliest}, but the group wanted ${cursor}.`
+      this.#report(new SpillwayError('EVENTS_TRIMMED', what))
+    } catch (thrown) {
+      this.#report(asSpillwayError(thrown))
+    }
+  }
+
+  #reportHeldUp({ partition, window }: Assignment): void {
+    const what = `Partition ${partition} of ${this.#plan.stream} has ${heldUp} events from position ${window.low} on that wait behind one that is not finished.`
+    this.#report(new SpillwayError('HELD_UP', what))
   }
 
   #assigned(partitions: readonly CommittedPosition[]): void {
@@ -121,7 +181,7 @@ export class Member {
     }
   }
 
-  /** Raises the generation where a database keeps it, and starts from the stored position. */
+  /** Raises the generation where a database keeps it, and starts from the stored position. Never rejects. */
   async #take(partition: number, committed: number | null): Promise<void> {
     const token = {}
     this.#taking.set(partition, token)
@@ -137,10 +197,12 @@ export class Member {
         this.#interrupt()
         return
       } catch (thrown) {
-        await this.#recover(thrown, failures).catch((error) => this.#fail(error))
+        if (isFinal(thrown)) return this.#fail(thrown)
+        await this.#recover(thrown, failures)
       }
     }
   }
+
   async #firstPosition(partition: number): Promise<number> {
     const bounds = await this.#port.bounds(this.#plan.stream)
     const starts = await startPositions(this.#port, this.#plan.stream, this.#plan.from ?? 'earliest', bounds)
@@ -159,151 +221,38 @@ export class Member {
       assignment.draining = true
       if (lost) this.#drop(assignment, 'its session expired')
     }
-    this.#ready = this.#ready.filter((task) => !task.assignment.draining)
-    const busy = () => [...this.#running].some((task) => leaving.includes(task.assignment))
-    const cancel = this.#clock.after(this.#settings.sessionMs / 2, () => {
+    // A stop has a deadline of its own, and the partitions are in no hurry.
+    const dropAll = () => {
       for (const assignment of leaving) this.#drop(assignment, 'its partition was given to another member')
-    })
-    while (busy()) await new Promise<void>((resolve) => this.#waiters.push(resolve))
+    }
+    const cancel = this.#stopping ? () => {} : this.#clock.after(this.#settings.sessionMs / 2, dropAll)
+    await this.#runner.drained(leaving)
     cancel()
-    if (!lost) await this.#store(leaving.filter((assignment) => !assignment.gone))
+    if (!lost) await this.#keeper.store(leaving)
     for (const assignment of leaving)
       if (this.#assignments.get(assignment.partition) === assignment)
         this.#assignments.delete(assignment.partition)
     this.#interrupt()
   }
 
-  /** The partition is no longer ours: nothing under way counts, and it is told so. */
+  /** The partition is no longer ours: nothing under way in it counts. */
   #drop(assignment: Assignment, why: string): void {
     assignment.gone = true
     assignment.draining = true
-    for (const task of this.#running) {
-      if (task.assignment !== assignment) continue
-      const what = `Event ${assignment.partition}:${task.record.position} of ${this.#plan.stream} was under way when ${why}.`
-      this.#end(task)
-      task.delivery?.abort(new SpillwayError('LEASE_LOST', what))
-    }
-    this.#ready = this.#ready.filter((task) => task.assignment !== assignment)
+    this.#runner.drop(assignment, why)
   }
 
   /** Another member raised the generation: if the engine still holds the partition ours, take it again from the store. */
   #retake(assignment: Assignment): void {
     if (assignment.gone) return
     this.#drop(assignment, 'another member took its partition')
-    if (this.#assignments.get(assignment.partition) !== assignment) return
-    this.#assignments.delete(assignment.partition)
+    const { partition } = assignment
+    if (this.#assignments.get(partition) !== assignment) return
+    this.#assignments.delete(partition)
+    this.#interrupt()
     this.#clock.after(100 + Math.random() * 400, () => {
-      if (
-        !this.#stopping &&
-        this.#ours.has(assignment.partition) &&
-        !this.#assignments.has(assignment.partition)
-      )
-        void this.#take(assignment.partition, null)
-    })
-  }
-  #runReady(): void {
-    while (this.#running.size < this.#settings.concurrency && this.#ready.length > 0) {
-      const task = this.#ready.shift()!
-      if (task.assignment.draining) continue
-      task.attempt += 1
-      task.delivery = new EventDelivery(
-        task.record,
-        task.attempt,
-        this.#clock.now() + task.policy.deadlineMs,
-        () => (this.#plan.store ? task.assignment.progress(task.entry) : undefined),
-      )
-      this.#running.add(task)
-      void this.#run(task, task.delivery)
-    }
-  }
-
-  async #run(task: Task, delivery: EventDelivery): Promise<void> {
-    try {
-      const message = task.message instanceof Promise ? await task.message : task.message
-      if (message instanceof SpillwayError || !task.handled) {
-        const error =
-          message instanceof SpillwayError
-            ? message
-            : new SpillwayError('INTERNAL', 'An event had no handler.')
-        this.#report(error, this.#nameOf(task))
-        await this.#bury(task, delivery, error.message)
-        return
-      }
-      const result = await task.handled.handler(message, delivery)
-      if (delivery.ended) return
-      if (result === 'stale') this.#retake(task.assignment)
-      else if (!isOutcome(result)) this.#done(task, result === 'committed')
-      else if (result.outcome === 'dead-letter') await this.#bury(task, delivery, result.reason)
-      else await this.#again(task, delivery, result.reason ?? 'the handler asked for a retry', result.delayMs)
-    } catch (thrown) {
-      if (delivery.ended) return
-      if (this.#stopping && delivery.signal.aborted) return this.#end(task)
-      const error = asError(thrown)
-      const what = `Handling event ${this.#nameOf(task)} failed at attempt ${task.attempt}: ${error.message}.`
-      this.#report(new SpillwayError('HANDLER_FAILED', what, { cause: thrown }), this.#nameOf(task))
-      await this.#again(task, delivery, error.message).catch((failure) => this.#burialFailed(task, failure))
-    }
-  }
-
-  #done(task: Task, stored: boolean): void {
-    this.#end(task)
-    const { assignment } = task
-    if (assignment.gone) return
-    const next = assignment.finish(task)
-    if (stored) assignment.storedLow = Math.max(assignment.storedLow, task.delivery?.markedLow ?? -1)
-    if (next && !assignment.draining) this.#ready.push(next)
-    this.#runReady()
-    if (this.#leftOut) this.#readMore()
-  }
-
-  /** Frees the place of a task. */
-  #end(task: Task): void {
-    task.delivery?.end()
-    if (!this.#running.delete(task)) return
-    for (const wake of this.#waiters.splice(0)) wake()
-    this.#runReady()
-  }
-
-  async #again(task: Task, delivery: EventDelivery, reason: string, delayMs?: number): Promise<void> {
-    const { retry, onFailure } = task.policy
-    if (task.attempt >= retry.attempts && onFailure === 'skip') {
-      await this.#bury(task, delivery, `attempt ${task.attempt} of ${retry.attempts}: ${reason}`)
-      return
-    }
-    this.#end(task)
-    this.#clock.after(delayMs ?? backoff(retry, task.attempt), () => {
-      if (task.assignment.draining) return
-      this.#ready.push(task)
-      this.#runReady()
-    })
-  }
-
-  /** To the dead letters: with a database in the transaction that marks the event as handled, else before the mark. */
-  async #bury(task: Task, delivery: EventDelivery, reason: string): Promise<void> {
-    const dead = deadEvent(this.#plan, task.record, reason, task.attempt, this.#clock)
-    const { store } = this.#plan
-    if (store) {
-      const destination = { kind: 'stream' as const, name: deadStream(this.#plan) }
-      const outbox = [{ destination, id: dead.id, key: undefined, body: dead.body }]
-      const progress = delivery.progress()
-      const outcome = await store.commit({ outbox, progress, timeoutMs: 5_000 })
-      if (delivery.ended) return
-      if (outcome === 'stale') this.#retake(task.assignment)
-      else this.#done(task, true)
-      return
-    }
-    await this.#port.append(deadStream(this.#plan), [{ partition: 0, body: dead.body }])
-    if (!delivery.ended) this.#done(task, false)
-  }
-
-  /** The dead letters could not be reached: the event is tried again later rather than lost. */
-  #burialFailed(task: Task, thrown: unknown): void {
-    this.#report(asSpillwayError(thrown), this.#nameOf(task))
-    this.#end(task)
-    this.#clock.after(1_000, () => {
-      if (task.assignment.draining) return
-      this.#ready.push(task)
-      this.#runReady()
+      const free = !this.#assignments.has(partition) && !this.#taking.has(partition)
+      if (!this.#stopping && this.#ours.has(partition) && free) void this.#take(partition, null)
     })
   }
 
@@ -311,66 +260,18 @@ export class Member {
     const deadlines = [...this.#plan.handlers.values()].map(({ policy }) => policy.deadlineMs / 2)
     const tickMs = Math.max(10, Math.min(storeEveryMs, ...deadlines))
     let cancel = () => {}
-    let last = this.#clock.now()
+    let last = this.#clock.elapsed()
     const tick = () => {
-      const now = this.#clock.now()
+      const now = this.#clock.elapsed()
       const blocked = blockedLoop(now - last - tickMs, this.#settings.sessionMs, 'session')
       if (blocked) this.#report(blocked)
       last = now
-      for (const task of this.#running)
-        if (task.delivery && now >= task.delivery.deadlineAt) this.#timeOut(task, task.delivery)
-      void this.#store([...this.#assignments.values()].filter((assignment) => !assignment.gone))
+      this.#runner.checkDeadlines()
+      this.#keeper.tick(this.#assignments.values())
       cancel = this.#clock.after(tickMs, tick)
     }
     cancel = this.#clock.after(tickMs, tick)
     return () => cancel()
-  }
-
-  #timeOut(task: Task, delivery: EventDelivery): void {
-    const error = new SpillwayError(
-      'HANDLER_TIMEOUT',
-      `Event ${this.#nameOf(task)} was not handled within ${task.policy.deadlineMs} ms.`,
-    )
-    this.#report(error, this.#nameOf(task))
-    delivery.abort(error)
-    void this.#again(task, delivery, error.message).catch((failure) => this.#burialFailed(task, failure))
-  }
-
-  /** Stores how far the partitions are, one call at a time. */
-  #store(assignments: readonly Assignment[]): Promise<void> {
-    const moved = assignments.filter((assignment) => assignment.window.low > assignment.advisedLow)
-    if (moved.length === 0) return this.#storing
-    this.#storing = this.#storing.then(() => this.#storeNow(moved))
-    return this.#storing
-  }
-
-  async #storeNow(assignments: readonly Assignment[]): Promise<void> {
-    try {
-      for (const assignment of assignments) {
-        if (!this.#plan.store || assignment.window.low <= assignment.storedLow) continue
-        const progress = assignment.progressSoFar()
-        const outcome = await this.#plan.store.commit({ outbox: [], progress, timeoutMs: 5_000 })
-        if (outcome === 'stale') this.#retake(assignment)
-        else assignment.storedLow = progress.low
-      }
-      const kept = assignments.filter((assignment) => !assignment.gone)
-      const positions = kept.map(({ partition, window }) => ({ partition, position: window.low }))
-      const results = (await this.#membership?.commit(positions)) ?? []
-      results.forEach((result, index) => {
-        const assignment = kept[index]!
-        if (result === 'committed') assignment.advisedLow = positions[index]!.position
-        else if (!this.#plan.store) this.#drop(assignment, 'another member took its partition')
-      })
-    } catch (thrown) {
-      this.#report(asSpillwayError(thrown))
-    }
-  }
-
-  #abortAll(error: SpillwayError): void {
-    for (const task of this.#running) task.delivery?.abort(error)
-    this.#clock.after(lingerMs, () => {
-      for (const task of [...this.#running]) this.#end(task)
-    })
   }
 
   /** It cannot go on: reading ends with this error. */
@@ -381,17 +282,6 @@ export class Member {
 
   #interrupt(): void {
     this.#reading.abort()
-  }
-
-  /** Reading passed over partitions without room: it begins anew as soon as one of them has some again. */
-  #readMore(): void {
-    if (this.#readable(readAhead / 2).length <= this.#reads) return
-    this.#leftOut = false
-    this.#interrupt()
-  }
-
-  async #untilInterrupted(signal: AbortSignal): Promise<void> {
-    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
   }
 
   async #persist(stopping: AbortSignal, act: () => Promise<unknown>): Promise<void> {
@@ -407,17 +297,13 @@ export class Member {
 
   /** Waits a growing time after a passing failure; throws one that will not pass. */
   async #recover(thrown: unknown, failures: number, signal?: AbortSignal): Promise<void> {
-    if (isSpillwayError(thrown) && !thrown.retryable) throw thrown
+    if (isFinal(thrown)) throw thrown
     this.#report(asSpillwayError(thrown))
     const delay = 50 + backoff({ attempts: 0, initialMs: 100, maxMs: 5_000 }, failures)
     await sleep(this.#clock, delay, signal).catch(() => {})
   }
+}
 
-  #nameOf(task: Task): string {
-    return `${this.#plan.stream}/${task.record.partition}:${task.record.position}`
-  }
-
-  #report(error: SpillwayError, messageId?: string): void {
-    this.#plan.onReport?.({ from: `the group ${this.#plan.group} on ${this.#plan.stream}`, error, messageId })
-  }
+function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
 }

@@ -1,0 +1,74 @@
+// Stores how far the partitions are, where no handler's transaction does: one call at a time, however slow the store is.
+import { asSpillwayError, type SpillwayError } from '../core/errors.ts'
+import type { Membership } from '../ports/stream.ts'
+import type { Assignment } from './assignment.ts'
+import type { ProgressStore } from './plan.ts'
+
+export interface KeeperEvents {
+  /** The database says that another member raised the generation of this partition. */
+  stale(assignment: Assignment): void
+  /** The engine says that the partition is not ours, and there is no database to say otherwise. */
+  lost(assignment: Assignment): void
+  report(error: SpillwayError): void
+}
+
+export class ProgressKeeper {
+  readonly #store: ProgressStore | undefined
+  readonly #membership: () => Membership | undefined
+  readonly #events: KeeperEvents
+  #storing: Promise<void> | undefined
+
+  constructor(
+    store: ProgressStore | undefined,
+    membership: () => Membership | undefined,
+    events: KeeperEvents,
+  ) {
+    this.#store = store
+    this.#membership = membership
+    this.#events = events
+  }
+
+  /** Stores what moved, unless a call is under way: the next one will take it in. */
+  tick(assignments: Iterable<Assignment>): void {
+    if (!this.#storing) void this.#begin([...assignments])
+  }
+
+  /** Stores what moved after whatever is under way. Never rejects. */
+  async store(assignments: readonly Assignment[]): Promise<void> {
+    while (this.#storing) await this.#storing
+    await this.#begin(assignments)
+  }
+
+  #begin(assignments: readonly Assignment[]): Promise<void> {
+    const moved = assignments.filter(({ gone, window, advisedLow }) => !gone && window.low > advisedLow)
+    if (moved.length === 0) return Promise.resolve()
+    this.#storing = this.#storeNow(moved).finally(() => {
+      this.#storing = undefined
+    })
+    return this.#storing
+  }
+
+  async #storeNow(assignments: readonly Assignment[]): Promise<void> {
+    try {
+      for (const assignment of assignments) await this.#storeOne(assignment)
+      const kept = assignments.filter((assignment) => !assignment.gone)
+      const positions = kept.map(({ partition, window }) => ({ partition, position: window.low }))
+      const results = (await this.#membership()?.commit(positions)) ?? []
+      results.forEach((result, index) => {
+        const assignment = kept[index]!
+        if (result === 'committed') assignment.advisedLow = positions[index]!.position
+        else if (!this.#store) this.#events.lost(assignment)
+      })
+    } catch (thrown) {
+      this.#events.report(asSpillwayError(thrown))
+    }
+  }
+
+  async #storeOne(assignment: Assignment): Promise<void> {
+    if (!this.#store || assignment.window.low <= assignment.storedLow) return
+    const progress = assignment.progressSoFar()
+    const outcome = await this.#store.commit({ outbox: [], progress, timeoutMs: 5_000 })
+    if (outcome === 'stale') this.#events.stale(assignment)
+    else assignment.storedLow = progress.low
+  }
+}

@@ -1,0 +1,248 @@
+// Runs the handlers of a subscription: so many at a time, each within its deadline, again after a failure, or to the dead letters.
+import { backoff } from '../core/backoff.ts'
+import type { Clock } from '../core/clock.ts'
+import { asError, asSpillwayError, SpillwayError } from '../core/errors.ts'
+import { isOutcome } from '../core/outcome.ts'
+import type { CommitOutcome } from '../ports/database.ts'
+import type { StreamPort } from '../ports/stream.ts'
+import type { Assignment, Task } from './assignment.ts'
+import { deadEvent, deadStream } from './dead-events.ts'
+import { EventDelivery } from './event-delivery.ts'
+import type { SubscriptionPlan } from './plan.ts'
+
+/** How long after its abort an attempt may linger before it no longer counts. */
+const lingerMs = 1_000
+const buryAgainMs = 1_000
+
+export interface RunnerEvents {
+  /** A place or room became free. */
+  freed(): void
+  /** Another member raised the generation of this partition. */
+  stale(assignment: Assignment): void
+  report(error: SpillwayError, messageId?: string): void
+}
+
+export class Runner {
+  readonly #port: StreamPort
+  readonly #plan: SubscriptionPlan
+  readonly #clock: Clock
+  readonly #concurrency: number
+  readonly #events: RunnerEvents
+  readonly #running = new Set<Task>()
+  #ready: Task[] = []
+  /** Cancels the timers of tasks that wait for another attempt. */
+  readonly #resting = new Map<Task, () => void>()
+  #waiters: (() => void)[] = []
+  #stopping = false
+
+  constructor(
+    port: StreamPort,
+    plan: SubscriptionPlan,
+    clock: Clock,
+    concurrency: number,
+    events: RunnerEvents,
+  ) {
+    this.#port = port
+    this.#plan = plan
+    this.#clock = clock
+    this.#concurrency = concurrency
+    this.#events = events
+  }
+
+  /** Tasks that run, or that only wait for a place. */
+  get load(): number {
+    return this.#ready.length + this.#running.size
+  }
+
+  add(task: Task): void {
+    this.#ready.push(task)
+  }
+
+  runReady(): void {
+    while (!this.#stopping && this.#running.size < this.#concurrency && this.#ready.length > 0) {
+      const task = this.#ready.shift()!
+      if (task.assignment.draining) continue
+      task.attempt += 1
+      const deadlineAt = this.#clock.elapsed() + task.policy.deadlineMs
+      const progress = () => (this.#plan.store ? task.assignment.progress(task.entry) : undefined)
+      task.delivery = new EventDelivery(task.record, task.attempt, deadlineAt, progress)
+      this.#running.add(task)
+      void this.#run(task, task.delivery)
+    }
+  }
+
+  /** Starts nothing more. What runs goes on. */
+  stopStarting(): void {
+    this.#stopping = true
+    this.#ready = []
+    for (const cancel of this.#resting.values()) cancel()
+    this.#resting.clear()
+  }
+
+  /** Ends the attempts that are past their deadline. */
+  checkDeadlines(): void {
+    const now = this.#clock.elapsed()
+    for (const task of this.#running)
+      if (task.delivery && !task.delivery.ended && now >= task.delivery.deadlineAt)
+        this.#timeOut(task, task.delivery)
+  }
+
+  /** Nothing of these partitions starts any more; resolves when nothing of them runs. */
+  async drained(of: readonly Assignment[]): Promise<void> {
+    this.#ready = this.#ready.filter((task) => !of.includes(task.assignment))
+    for (const [task, cancel] of this.#resting) if (of.includes(task.assignment)) this.#forget(task, cancel)
+    while ([...this.#running].some((task) => of.includes(task.assignment))) await this.#untilEnded()
+  }
+
+  async idle(): Promise<void> {
+    while (this.#running.size > 0) await this.#untilEnded()
+  }
+
+  /** Nothing under way in this partition counts any more, and its handlers are told so. */
+  drop(assignment: Assignment, why: string): void {
+    for (const task of this.#running) {
+      if (task.assignment !== assignment) continue
+      const what = `Event ${this.nameOf(task)} was under way when ${why}.`
+      this.#end(task)
+      task.delivery?.abort(new SpillwayError('LEASE_LOST', what))
+    }
+    this.#ready = this.#ready.filter((task) => task.assignment !== assignment)
+    for (const [task, cancel] of this.#resting) if (task.assignment === assignment) this.#forget(task, cancel)
+  }
+
+  /** Tells every handler to end; those that do not soon no longer count. */
+  abortAll(error: SpillwayError): void {
+    for (const task of this.#running) task.delivery?.abort(error)
+    this.#clock.after(lingerMs, () => {
+      for (const task of [...this.#running]) this.#end(task)
+    })
+  }
+
+  nameOf(task: Task): string {
+    return `${this.#plan.stream}/${task.record.partition}:${task.record.position}`
+  }
+
+  async #run(task: Task, delivery: EventDelivery): Promise<void> {
+    try {
+      const message = task.message instanceof Promise ? await task.message : task.message
+      if (message instanceof SpillwayError || !task.handled) {
+        const error =
+          message instanceof SpillwayError
+            ? message
+            : new SpillwayError('INTERNAL', 'An event had no handler.')
+        this.#events.report(error, this.nameOf(task))
+        await this.#bury(task, delivery, error.message)
+        return
+      }
+      const result = await task.handled.handler(message, delivery)
+      if (delivery.ended) return
+      if (result === 'stale') this.#events.stale(task.assignment)
+      else if (!isOutcome(result)) this.#done(task, result === 'committed')
+      else if (result.outcome === 'dead-letter') await this.#bury(task, delivery, result.reason)
+      else await this.#again(task, delivery, result.reason ?? 'the handler asked for a retry', result.delayMs)
+    } catch (thrown) {
+      await this.#failed(task, delivery, thrown)
+    }
+  }
+
+  async #failed(task: Task, delivery: EventDelivery, thrown: unknown): Promise<void> {
+    if (delivery.ended) return
+    if (this.#stopping && delivery.signal.aborted) {
+      this.#end(task)
+      return
+    }
+    const error = asError(thrown)
+    const what = `Handling event ${this.nameOf(task)} failed at attempt ${task.attempt}: ${error.message}.`
+    this.#events.report(new SpillwayError('HANDLER_FAILED', what, { cause: thrown }), this.nameOf(task))
+    await this.#again(task, delivery, error.message)
+  }
+
+  #timeOut(task: Task, delivery: EventDelivery): void {
+    const what = `Event ${this.nameOf(task)} was not handled within ${task.policy.deadlineMs} ms.`
+    const error = new SpillwayError('HANDLER_TIMEOUT', what)
+    this.#events.report(error, this.nameOf(task))
+    delivery.end()
+    delivery.abort(error)
+    void this.#again(task, delivery, error.message)
+  }
+
+  #done(task: Task, stored: boolean): void {
+    this.#end(task)
+    const { assignment } = task
+    if (assignment.gone) return
+    const next = assignment.finish(task)
+    if (stored) assignment.storedLow = Math.max(assignment.storedLow, task.delivery?.markedLow ?? -1)
+    if (next && !assignment.draining) this.#ready.push(next)
+    this.runReady()
+    this.#events.freed()
+  }
+
+  /** Frees the place of a task. */
+  #end(task: Task): void {
+    task.delivery?.end()
+    if (!this.#running.delete(task)) return
+    for (const wake of this.#waiters.splice(0)) wake()
+    this.runReady()
+    this.#events.freed()
+  }
+
+  async #again(task: Task, delivery: EventDelivery, reason: string, delayMs?: number): Promise<void> {
+    const { retry, onFailure } = task.policy
+    if (task.attempt >= retry.attempts && onFailure === 'skip') {
+      await this.#bury(task, delivery, `attempt ${task.attempt} of ${retry.attempts}: ${reason}`)
+      return
+    }
+    this.#end(task)
+    this.#rest(task, delayMs ?? backoff(retry, task.attempt))
+  }
+
+  #rest(task: Task, delayMs: number): void {
+    if (this.#stopping || task.assignment.draining) return
+    const cancel = this.#clock.after(delayMs, () => {
+      this.#resting.delete(task)
+      this.#ready.push(task)
+      this.runReady()
+    })
+    this.#resting.set(task, cancel)
+  }
+
+  #forget(task: Task, cancel: () => void): void {
+    cancel()
+    this.#resting.delete(task)
+  }
+
+  /**
+   * To the dead letters: with a database in the transaction that marks the event as handled, else before the mark. The
+   * attempt has ended by then, so that the handler can commit no more; when the dead letters cannot be reached, the event
+   * is tried again later rather than lost.
+   */
+  async #bury(task: Task, delivery: EventDelivery, reason: string): Promise<void> {
+    delivery.end()
+    try {
+      const outcome = await this.#store(task, delivery, reason)
+      if (task.assignment.gone) this.#end(task)
+      else if (outcome === 'stale') this.#events.stale(task.assignment)
+      else this.#done(task, this.#plan.store !== undefined)
+    } catch (thrown) {
+      this.#events.report(asSpillwayError(thrown), this.nameOf(task))
+      this.#end(task)
+      this.#rest(task, buryAgainMs)
+    }
+  }
+
+  async #store(task: Task, delivery: EventDelivery, reason: string): Promise<CommitOutcome> {
+    const { maxBodyBytes } = this.#port.limits
+    const { id, body } = deadEvent(this.#plan, task.record, reason, task.attempt, this.#clock, maxBodyBytes)
+    const name = deadStream(this.#plan)
+    if (this.#plan.store) {
+      const outbox = [{ destination: { kind: 'stream' as const, name }, id, key: undefined, body }]
+      return this.#plan.store.commit({ outbox, progress: delivery.progress(), timeoutMs: 5_000 })
+    }
+    await this.#port.append(name, [{ partition: 0, body }])
+    return 'committed'
+  }
+
+  #untilEnded(): Promise<void> {
+    return new Promise((resolve) => this.#waiters.push(resolve))
+  }
+}
