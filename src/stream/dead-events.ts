@@ -1,7 +1,8 @@
 // Dead letters of a stream: events that a group could not handle, kept with their reason in a stream of the group's own.
 import type { Clock } from '../core/clock.ts'
+import { SpillwayError } from '../core/errors.ts'
 import { newId } from '../core/id.ts'
-import { encode, type Message, schemaUri } from '../core/message.ts'
+import { decode, encode, type Message, schemaUri } from '../core/message.ts'
 import type { StreamRecord } from '../ports/stream.ts'
 
 const type = 'spillway.dead-event'
@@ -62,4 +63,15 @@ export function deadEvent(
   // A record inside a record is escaped: what fitted before may not fit now. Its place says where the rest stands.
   if (Buffer.byteLength(whole) + envelopeBytes <= maxBodyBytes) return { id, body: whole }
   return { id, body: sealed(record.body.slice(0, keptOfLarge)) }
+}
+
+/** Reads what `deadEvent` wrote. Throws INVALID_MESSAGE for anything else. */
+export function openDeadEvent(body: string): DeadEvent {
+  const message = decode(body)
+  if (message instanceof SpillwayError) throw message
+  if (message.type === type) return message.data as DeadEvent
+  throw new SpillwayError(
+    'INVALID_MESSAGE',
+    `Message ${message.id} has the type ${message.type} and is no dead event.`,
+  )
 }

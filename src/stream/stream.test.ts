@@ -246,17 +246,12 @@ test('a handler past its deadline is aborted and tried again', async () => {
 })
 
 async function deadLetters(group: string): Promise<unknown[]> {
-  const name = `steps.dead.${group}`
+  const stream = await open()
   return vi.waitFor(
     async () => {
-      const records = await engine.stream!.read(name, [{ partition: 0, position: 0 }], {
-        maxRecords: 10,
-        maxBytes: 1e6,
-        waitMs: 0,
-      })
-      expect(records.length).toBeGreaterThan(0)
-      const contract = { type: 'spillway.dead-event', schema: unchecked<unknown>(), version: 1, upcast: {} }
-      return records.map((record) => (unseal(contract, record.body) as { data: unknown }).data)
+      const dead = await stream.deadLetters(group)
+      expect(dead.length).toBeGreaterThan(0)
+      return dead
     },
     { timeout: 5_000 },
   )

@@ -8,6 +8,7 @@ import { partitionOf } from '../core/partition.ts'
 import { refuseInside } from '../core/scope.ts'
 import { missing } from '../ports/capability.ts'
 import type { AppendRecord, PartitionPosition, StreamPort, StreamRecord } from '../ports/stream.ts'
+import { type DeadEvent, deadStream, openDeadEvent } from './dead-events.ts'
 import { type HistoryOptions, readHistory } from './history.ts'
 import { type EventHandler, failurePolicy, type Handled, type SubscribeOptions } from './plan.ts'
 import { type Subscription, subscribe } from './subscription.ts'
@@ -122,6 +123,22 @@ export class Stream<In = unknown, Out = unknown> {
    */
   async *read(options: HistoryOptions = {}): AsyncGenerator<ReadEvent<Out>> {
     for await (const record of readHistory(this.#port, this.name, options)) yield await this.#open(record)
+  }
+
+  /** The events that a group could not handle, oldest first, with their reasons: at most `limit` (default 100) from position `from`. */
+  async deadLetters(
+    group: string,
+    options: { readonly from?: number; readonly limit?: number } = {},
+  ): Promise<(DeadEvent & { readonly deadPosition: number })[]> {
+    const name = deadStream({ stream: this.name, group })
+    await this.#port.declare({ name, partitions: 1 })
+    const { from: position = 0, limit: maxRecords = 100 } = options
+    const records = await this.#port.read(name, [{ partition: 0, position }], {
+      maxRecords,
+      maxBytes: 16 << 20,
+      waitMs: 0,
+    })
+    return records.map((record) => ({ deadPosition: record.position, ...openDeadEvent(record.body) }))
   }
 
   /** The events of one key, in order, from a version (1 is the first). Needs a stream with `versions`. */
