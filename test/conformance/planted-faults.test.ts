@@ -18,6 +18,8 @@ import * as database from './faults/database.ts'
 import { engineFaults } from './faults/engine.ts'
 import { type Fault, faultySubject, override } from './faults/fault.ts'
 import { groupFaults } from './faults/groups.ts'
+import * as leases from './faults/leases.ts'
+import * as outbox from './faults/outbox.ts'
 import * as queue from './faults/queue.ts'
 import * as stream from './faults/stream.ts'
 
@@ -92,9 +94,9 @@ const engines: Readonly<Record<string, readonly Fault<Engine>[]>> = {
   'declaring queues': queue.declareFaults,
   sending: queue.sendFaults,
   claiming: queue.claimFaults,
-  leases: queue.leaseFaults,
-  settling: queue.settleFaults,
-  'dead letters': queue.deadFaults,
+  leases: leases.leaseFaults,
+  settling: leases.settleFaults,
+  'dead letters': leases.deadFaults,
   'declaring streams': stream.declareFaults,
   appending: stream.appendFaults,
   reading: stream.readFaults,
@@ -126,8 +128,9 @@ const databases: Readonly<Record<string, readonly Fault<database.RowsDatabase>[]
   committing: database.commitFaults,
   'the inbox': database.duplicateFaults,
   progress: database.progressFaults,
-  'the outbox': database.outboxFaults,
-  'the lock of the relay': database.lockFaults,
+  'finishing again': database.repeatedFaults,
+  'the outbox': outbox.outboxFaults,
+  'the lock of the relay': outbox.lockFaults,
 }
 
 const noDatabaseFault = { plant: () => (target: database.RowsDatabase) => override(target, {}) }

@@ -123,6 +123,14 @@ export async function onPostgres() {
   })
   const faults = [
     fault(
+      'finished positions are not asked for',
+      ['database.repeated.waits'],
+      committing((unit) => ({
+        ...unit,
+        progress: unit.progress && { ...unit.progress, finished: undefined },
+      })),
+    ),
+    fault(
       'the inbox is not asked',
       ['database.duplicate.waits'],
       committing(({ inbox: _, ...unit }) => unit),

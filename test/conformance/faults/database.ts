@@ -1,13 +1,6 @@
 // Faults of the transaction seam, planted in front of the in-memory database.
 import { setTimeout as delay } from 'node:timers/promises'
-import { isSpillwayError } from '../../../src/core/errors.ts'
-import type {
-  CommitUnit,
-  Database,
-  HeldPartition,
-  OutboxPort,
-  Progress,
-} from '../../../src/ports/database.ts'
+import type { CommitUnit, Database, HeldPartition, Progress } from '../../../src/ports/database.ts'
 import { type DatabaseSubject, databaseSubject } from '../../../src/testing/conformance/index.ts'
 import { memoryDatabase } from '../../../src/testing/memory/database.ts'
 import { MemoryTable } from '../../../src/testing/memory/table.ts'
@@ -18,7 +11,7 @@ export type RowsDatabase = Database<Rows>
 type Unit = CommitUnit<Rows>
 
 /** `plant` is called once for each database: its state is shared by its handles. */
-function fault(
+export function fault(
   what: string,
   fails: readonly string[],
   plant: () => (database: RowsDatabase) => Partial<RowsDatabase>,
@@ -33,19 +26,8 @@ function fault(
   }
 }
 
-function outboxFault(
-  what: string,
-  fails: readonly string[],
-  plant: () => (outbox: OutboxPort) => Partial<OutboxPort>,
-): Fault<RowsDatabase> {
-  return fault(what, fails, () => {
-    const change = plant()
-    return ({ outbox }) => ({ outbox: override(outbox, change(outbox)) })
-  })
-}
-
 /** A unit is committed as another. */
-const committing = (change: (unit: Unit) => Unit) => (database: RowsDatabase) => ({
+export const committing = (change: (unit: Unit) => Unit) => (database: RowsDatabase) => ({
   commit: (unit: Unit) => database.commit(change(unit)),
 })
 
@@ -349,141 +331,62 @@ export const progressFaults: readonly Fault<RowsDatabase>[] = [
   ),
 ]
 
-export const outboxFaults: readonly Fault<RowsDatabase>[] = [
-  outboxFault('rows are taken from the end', ['database.outbox.order'], () => (outbox) => ({
-    take: async (...args) => (await outbox.take(...args)).reverse(),
-  })),
-  fault('bodies are stored as JSON values, not as texts', ['database.outbox.bodies'], () =>
-    committing((unit) => ({
-      ...unit,
-      outbox: unit.outbox.map((each) => ({ ...each, body: JSON.stringify(JSON.parse(each.body || 'null')) })),
-    })),
-  ),
-  outboxFault('rows go when they are taken', ['database.outbox.stays'], () => (outbox) => ({
-    async take(...args) {
-      const rows = await outbox.take(...args)
-      await outbox.remove(rows)
-      return rows
-    },
-  })),
-  outboxFault('the limit of take is passed over', ['database.outbox.limit'], () => (outbox) => ({
-    take: (holder, destination) => outbox.take(holder, destination, 1_000),
-  })),
-  outboxFault('a destination is its name', ['database.outbox.destinations'], () => (outbox) => ({
-    async take(holder, { name }, limit) {
-      const queue = await outbox.take(holder, { kind: 'queue', name }, limit)
-      return [...queue, ...(await outbox.take(holder, { kind: 'stream', name }, limit))]
-    },
-  })),
-  outboxFault(
-    'a destination is pending for each of its rows',
-    ['database.outbox.destinations'],
-    () => (outbox) => ({
-      pending: async () => (await outbox.pending()).flatMap((destination) => [destination, destination]),
+export const repeatedFaults: readonly Fault<RowsDatabase>[] = [
+  fault(
+    'a finished position is finished again',
+    [
+      'database.repeated.below-low',
+      'database.repeated.above-low',
+      'database.repeated.apart',
+      'database.repeated.concurrent',
+    ],
+    () => (database) => ({
+      async commit(unit) {
+        const outcome = await database.commit(unit)
+        const { progress, inbox: _, ...rest } = unit
+        if (outcome !== 'duplicate' || progress === undefined) return outcome
+        return database.commit({ ...rest, progress: { ...progress, finished: undefined } })
+      },
     }),
   ),
-  outboxFault('remove forgets everything up to the row', ['database.outbox.remove'], () => {
-    const taken = new Map<number, Parameters<OutboxPort['remove']>[0][number]>()
-    return (outbox) => ({
-      async take(...args) {
-        const rows = await outbox.take(...args)
-        for (const row of rows) taken.set(row.sequence, row)
-        return rows
-      },
-      remove(rows) {
-        const highest = Math.max(0, ...rows.map(({ sequence }) => sequence))
-        return outbox.remove([...taken.values()].filter(({ sequence }) => sequence <= highest))
+  fault('progress that only tells low is a duplicate', ['database.repeated.low-only'], () => (database) => ({
+    commit(unit) {
+      const { progress } = unit
+      if (progress === undefined || progress.finished !== undefined) return database.commit(unit)
+      return database.commit({ ...unit, progress: { ...progress, finished: progress.low - 1 } })
+    },
+  })),
+  fault(
+    'a finished position is a duplicate before the fence is asked',
+    ['database.repeated.stale-first'],
+    () => {
+      const finished = new Set<string>()
+      return (database) => ({
+        async commit(unit) {
+          const { progress } = unit
+          if (progress?.finished === undefined) return database.commit(unit)
+          const position = `${addressOf(progress.stream, progress.group, progress.partition)} ${progress.finished}`
+          if (finished.has(position)) return 'duplicate'
+          const outcome = await database.commit(unit)
+          if (outcome === 'committed') finished.add(position)
+          return outcome
+        },
+      })
+    },
+  ),
+  fault('a position of a unit under way is a duplicate', ['database.repeated.after-failure'], () => {
+    const under = new Set<string>()
+    return (database) => ({
+      async commit(unit) {
+        const { progress } = unit
+        if (progress === undefined) return database.commit(unit)
+        const position = `${addressOf(progress.stream, progress.group, progress.partition)} ${progress.finished}`
+        if (under.has(position)) return 'duplicate'
+        under.add(position)
+        return database.commit(unit).finally(() => under.delete(position))
       },
     })
   }),
-  outboxFault(
-    'sequences begin anew when the outbox is empty',
-    ['database.outbox.never-reused'],
-    () => (outbox) => ({
-      take: async (...args) =>
-        (await outbox.take(...args)).map((row, index) => ({ ...row, sequence: index + 1 })),
-    }),
-  ),
-  outboxFault('a row that is set aside is thrown away', ['database.outbox.set-aside'], () => (outbox) => ({
-    setAside: (row) => outbox.remove([row]),
-  })),
-  outboxFault('a row that is set aside stays in the way', ['database.outbox.set-aside'], () => () => ({
-    async setAside() {},
-  })),
-  outboxFault('a row is lost between take and remove', ['database.outbox.relay'], () => (outbox) => ({
-    async take(...args) {
-      const rows = await outbox.take(...args)
-      const lost = rows.filter(({ sequence }) => sequence % 17 === 0)
-      await outbox.remove(lost)
-      return rows.filter((row) => !lost.includes(row))
-    },
-  })),
-  fault('every handle is a producer of its own', ['database.outbox.producer'], () => {
-    let handles = 0
-    return ({ outbox }) => ({ outbox: override(outbox, { producerId: `producer ${++handles}` }) })
-  }),
-]
-
-export const lockFaults: readonly Fault<RowsDatabase>[] = [
-  outboxFault(
-    'everyone gets the lock',
-    ['database.lock.exclusive', 'database.lock.race', 'database.lock.renewed'],
-    () => () => ({
-      lock: async () => true,
-    }),
-  ),
-  outboxFault(
-    'the lock does not end',
-    ['database.lock.expires', 'database.lock.expired'],
-    () => (outbox) => ({
-      lock: (holder) => outbox.lock(holder, 3_600_000),
-    }),
-  ),
-  outboxFault('the lock ends too early', ['database.lock.expires'], () => (outbox) => ({
-    lock: (holder, leaseMs) => outbox.lock(holder, leaseMs / 2),
-  })),
-  outboxFault('renewing the lock does not move its end', ['database.lock.renewed'], () => {
-    let held: string | undefined
-    return (outbox) => ({
-      async lock(holder, leaseMs) {
-        if (held === holder) return true
-        const got = await outbox.lock(holder, leaseMs)
-        if (got) held = holder
-        return got
-      },
-    })
-  }),
-  outboxFault('anyone unlocks', ['database.lock.unlock'], () => {
-    let held = ''
-    return (outbox) => ({
-      async lock(holder, leaseMs) {
-        const got = await outbox.lock(holder, leaseMs)
-        if (got) held = holder
-        return got
-      },
-      unlock: () => outbox.unlock(held),
-    })
-  }),
-  outboxFault(
-    'take does not ask for the lock',
-    ['database.lock.needed', 'database.lock.unlock'],
-    () => (outbox) => ({
-      async take(holder, destination, limit) {
-        await outbox.lock(holder, 60_000)
-        return outbox.take(holder, destination, limit)
-      },
-    }),
-  ),
-  fault('calls after close are answered', ['database.close'], () => (database) => ({
-    async handled(consumer, ids) {
-      try {
-        return await database.handled(consumer, ids)
-      } catch (error) {
-        if (isSpillwayError(error, 'CLOSED')) return new Set()
-        throw error
-      }
-    },
-  })),
 ]
 
 interface Openings {

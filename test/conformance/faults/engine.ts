@@ -66,12 +66,18 @@ export const engineFaults: readonly Fault<Engine>[] = [
   {
     what: 'close waits for who waits',
     fails: ['engine.close.queue', 'engine.close.stream'],
-    plant: () => (engine) =>
-      override(engine, {
-        async close() {
-          await delay(10_300)
-          await engine.close()
-        },
-      }),
+    plant: () => {
+      let handles = 0
+      return (engine) => {
+        // The first two are those of the subject, which closes them after the cases.
+        const slow = ++handles > 2
+        return override(engine, {
+          async close() {
+            if (slow) await delay(10_300)
+            await engine.close()
+          },
+        })
+      }
+    },
   },
 ]

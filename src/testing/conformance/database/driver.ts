@@ -140,11 +140,11 @@ export const driverCases: readonly DatabaseCase[] = [
       const hanging = bench.effects(bench.inserting('a'), () => new Promise(() => {}))
       const timing = refused(
         'TRANSACTION_TIMEOUT',
-        () => bench.one.commit(unit({ effects: hanging, timeoutMs: 1_500 })),
+        () => bench.one.commit(unit({ effects: hanging, timeoutMs: 4_000 })),
         'commit',
       )
       const { ms } = await timed(() => bench.one.commit(unit({ inbox: inbox(bench, 'other') })))
-      assert.ok(ms < 1_400, `another took ${ms} ms`)
+      assert.ok(ms < 3_500, `another took ${ms} ms`)
       await timing
     },
   },

@@ -200,26 +200,30 @@ export const repeatedCases: readonly DatabaseCase[] = [
           )
           const first = bench.one.commit(unit({ progress: told, effects }))
           first.catch(() => {})
-          await within(soonMs, 'the first unit runs its effects', open.promise)
-          let ended = false
-          let ran = false
-          const theirs = bench.effects(
-            () => {
-              ran = true
-            },
-            bench.inserting(`second-${position}`),
-          )
-          const parts = alone ? { progress: told } : { progress: told, effects: theirs }
-          const second = bench.two.commit(unit(parts)).finally(() => {
-            ended = true
-          })
-          await pass(150)
-          assert.deepEqual([ended, ran], [false, false], 'it waits, and its effects do not run')
-          if (fails) gate.reject(new Error('the first fails'))
-          else gate.resolve()
-          if (fails) await assert.rejects(first, /the first fails/)
-          else assert.equal(await first, 'committed')
-          assert.equal(await within(soonMs, 'the second unit', second), fails ? 'committed' : 'duplicate')
+          try {
+            await within(soonMs, 'the first unit runs its effects', open.promise)
+            let ended = false
+            let ran = false
+            const theirs = bench.effects(
+              () => {
+                ran = true
+              },
+              bench.inserting(`second-${position}`),
+            )
+            const parts = alone ? { progress: told } : { progress: told, effects: theirs }
+            const second = bench.two.commit(unit(parts)).finally(() => {
+              ended = true
+            })
+            await pass(150)
+            assert.deepEqual([ended, ran], [false, false], 'it waits, and its effects do not run')
+            if (fails) gate.reject(new Error('the first fails'))
+            else gate.resolve()
+            if (fails) await assert.rejects(first, /the first fails/)
+            else assert.equal(await first, 'committed')
+            assert.equal(await within(soonMs, 'the second unit', second), fails ? 'committed' : 'duplicate')
+          } finally {
+            gate.resolve()
+          }
         }
       assert.equal(await bench.rows(), 3, 'two of the first units, one of the second with effects')
     },

@@ -91,14 +91,14 @@ export const leaseCases: readonly QueueCase[] = [
     requires: ['queue'],
     async run(subject) {
       const { queue, one, two, shortMs } = await queueBench(subject)
-      const leaseMs = Math.max(shortMs, 400)
+      const leaseMs = Math.max(shortMs, 900)
       await one.send(queue, messages(1))
       const { lease } = await takeOne(one, queue, leaseMs)
-      const waiting = two.claim(queue, { limit: 1, leaseMs: longMs, waitMs: 3 * leaseMs + soonMs })
+      const waiting = two.claim(queue, { limit: 1, leaseMs: longMs, waitMs: 2 * leaseMs + soonMs })
       const extended = performance.now()
-      assert.deepEqual(await one.extend(queue, [lease], 3 * leaseMs), ['extended'])
-      const found = await within(3 * leaseMs + soonMs, 'the claim after the extended lease', waiting)
-      notBefore(performance.now() - extended, 3 * leaseMs, 'claimed by another')
+      assert.deepEqual(await one.extend(queue, [lease], 2 * leaseMs), ['extended'])
+      const found = await within(2 * leaseMs + soonMs, 'the claim after the extended lease', waiting)
+      notBefore(performance.now() - extended, 2 * leaseMs, 'claimed by another')
       assert.deepEqual(ids(found), ['m0'])
       assert.equal(found[0]!.starts, 2)
     },
