@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { z } from 'zod'
-import { unseal } from '../core/envelope.ts'
 import { retry } from '../core/outcome.ts'
 import type { Report } from '../core/report.ts'
 import { unchecked } from '../core/schema.ts'
