@@ -1,9 +1,12 @@
 // What is the SQLite database's own: services in one file, whose context effects run in, what is refused, and restored copies.
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { symlinkSync } from 'node:fs'
+import { mkdtemp, open as openFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
+import BetterSqlite3 from 'better-sqlite3'
 import { afterAll, test } from 'vitest'
 import type { CommitUnit, Database, OutboxMessage } from '../../ports/database.ts'
 import { sqliteDatabase } from './database.ts'
@@ -43,4 +46,73 @@ test('services in one file whose names differ in case only have tables of their 
 
 test('a name that no context can have is refused before the file is made', async () => {
   await assert.rejects(open(newPath(), 'a"; DROP TABLE effect; --'), { code: 'INVALID_NAME' })
+})
+
+test('effects run in the asynchronous context of their caller, also when they share a transaction', async () => {
+  const database = await open(newPath())
+  const tenant = new AsyncLocalStorage<string>()
+  const seen: unknown[] = []
+  const names = ['a', 'b', 'c']
+  await Promise.all(
+    names.map((name) =>
+      tenant.run(name, () => database.commit(unit({ effects: () => seen.push(tenant.getStore()) }))),
+    ),
+  )
+  assert.deepEqual(seen, names)
+  await database.close()
+})
+
+test('more units than may wait are refused, and the others are committed', async () => {
+  const database = await open(newPath())
+  const outcomes = await Promise.allSettled(
+    Array.from({ length: 10_002 }, (_, index) => database.commit(unit({ effects: inserting(`${index}`) }))),
+  )
+  const refused = outcomes.filter(({ status }) => status === 'rejected') as PromiseRejectedResult[]
+  assert.deepEqual(
+    refused.map(({ reason }) => reason.code),
+    ['BACKLOG_FULL', 'BACKLOG_FULL'],
+  )
+  assert.equal(effects(database).length, 10_000)
+  assert.equal(await database.commit(unit({ effects: inserting('after') })), 'committed')
+  await database.close()
+})
+
+test('after a failed sync nothing more is stored until the database is opened again', async () => {
+  const path = newPath()
+  const database = await open(path)
+  assert.equal(await database.commit(unit({ effects: inserting('before') })), 'committed')
+  const file = await openFile(path)
+  const handles = Object.getPrototypeOf(file) as Record<'sync' | 'datasync', () => Promise<void>>
+  await file.close()
+  const { sync, datasync } = handles
+  handles.sync = handles.datasync = () => Promise.reject(new Error('EIO'))
+  try {
+    await assert.rejects(database.commit(unit({ effects: inserting('unknown') })), { code: 'ENGINE_FAILED' })
+  } finally {
+    Object.assign(handles, { sync, datasync })
+  }
+  let ran = 0
+  const late = unit({ effects: () => ran++ })
+  await assert.rejects(database.commit(late), { code: 'ENGINE_FAILED' })
+  await assert.rejects(database.acquire('s', 'g', 0), { code: 'ENGINE_FAILED' })
+  assert.equal(ran, 0)
+  assert.deepEqual(effects(database), ['before', 'unknown'])
+  await database.close()
+  const again = await open(path)
+  assert.equal(await again.commit(late), 'committed')
+  await again.close()
+})
+
+test('a handle that was opened by a link is synced where its file is', async () => {
+  const path = newPath()
+  await (await open(path)).close()
+  const link = newPath()
+  symlinkSync(path, link)
+  const handle = new BetterSqlite3(link)
+  handle.pragma('journal_mode = WAL')
+  const database = await sqliteDatabase(handle).open('orders')
+  const effects = (db: typeof handle) => db.prepare("INSERT INTO effect VALUES ('linked')").run()
+  assert.equal(await database.commit({ effects, outbox: [], timeoutMs: 5_000 }), 'committed')
+  await database.close()
+  handle.close()
 })

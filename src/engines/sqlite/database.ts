@@ -1,6 +1,7 @@
 // The transaction seam on SQLite: a service's own file, on the service's own thread, because its effects are synchronous
 // functions on its own handle. Units that end in the same turn of the event loop share one transaction; while their log
 // is synced on another thread the next ones are committed.
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
@@ -30,6 +31,8 @@ export interface SqliteDatabaseOptions<Db> {
 const lockTimeoutMs = 10_000
 const busyTimeoutMs = 5_000
 const maxUnits = 200
+/** How many units wait for their transaction at most. */
+const maxWaiting = 10_000
 
 /**
  * A service's database in an SQLite file, which Spillway opens (with its folder) and closes; or a handle of one's own
@@ -92,12 +95,15 @@ function inTransaction(handle: SqliteHandle): boolean {
 function fileOf(handle: SqliteHandle): string | undefined {
   const mode = handle.prepare('PRAGMA journal_mode').get() as { journal_mode: string }
   if (mode.journal_mode !== 'wal') return undefined
-  const { location, name } = handle as { location?: () => string | null; name?: string }
-  return (typeof location === 'function' ? location.call(handle) : name) || undefined
+  // As SQLite itself opened it: absolute, with no links. A handle may say what it was given.
+  const files = handle.prepare('PRAGMA database_list').all() as { name: string; file: string | null }[]
+  return files.find(({ name }) => name === 'main')?.file || undefined
 }
 
 interface Waiting {
   readonly unit: CommitUnit<SqliteHandle>
+  /** Its transaction runs in another's turn: what the effects see is the context of their own caller all the same. */
+  readonly inContext: <T>(work: () => T) => T
   readonly resolve: (outcome: CommitOutcome) => void
   readonly reject: (error: unknown) => void
 }
@@ -132,8 +138,10 @@ class SqliteDatabase implements Database<SqliteHandle> {
 
   commit(unit: CommitUnit<SqliteHandle>): Promise<CommitOutcome> {
     if (this.#closed) return Promise.reject(this.#closedError())
+    if (this.#waiting.length >= maxWaiting) return Promise.reject(this.#backlogFull())
+    const inContext = AsyncLocalStorage.snapshot() as Waiting['inContext']
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ unit, resolve, reject })
+      this.#waiting.push({ unit, inContext, resolve, reject })
       this.#flushing ??= new Promise<void>((turn) => setImmediate(turn)).then(() => this.#flush())
     })
   }
@@ -206,12 +214,12 @@ class SqliteDatabase implements Database<SqliteHandle> {
   }
 
   /** Applies one unit; returns how it ends once the transaction is committed. */
-  #apply({ unit, resolve, reject }: Waiting): () => void {
+  #apply({ unit, inContext, resolve, reject }: Waiting): () => void {
     const { savepoint, release, rollbackTo } = this.#statements
     savepoint.run()
     let ending: () => void
     try {
-      const outcome = applyUnit(this.db, this.#statements, unit)
+      const outcome = inContext(() => applyUnit(this.db, this.#statements, unit))
       if (outcome !== 'committed') rollbackTo.run()
       ending = () => resolve(outcome)
     } catch (thrown) {
@@ -248,6 +256,7 @@ class SqliteDatabase implements Database<SqliteHandle> {
   async #transact<T>(durable: boolean, work: () => T): Promise<T> {
     for (const start = performance.now(); ; ) {
       if (!this.#flushing) this.#checkOpen()
+      this.#wal?.check()
       const done = this.#transactNow(durable, work, performance.now() - start > lockTimeoutMs)
       if (done) return done.value
       await new Promise((resolve) => setTimeout(resolve, 1 + Math.random() * 4))
@@ -278,6 +287,14 @@ class SqliteDatabase implements Database<SqliteHandle> {
 
   #checkOpen(): void {
     if (this.#closed) throw this.#closedError()
+  }
+
+  #backlogFull(): SpillwayError {
+    return new SpillwayError(
+      'BACKLOG_FULL',
+      `${maxWaiting} units wait for a transaction of ${this.name}; nothing of this one was stored.`,
+      { engine: 'sqlite' },
+    )
   }
 
   #closedError(): SpillwayError {

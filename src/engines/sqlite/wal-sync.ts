@@ -38,6 +38,11 @@ export class WalSync {
     return this.#next
   }
 
+  /** Throws once a sync has failed: what is committed from then on could never be called durable. */
+  check(): void {
+    if (this.#broken) throw this.#broken
+  }
+
   async close(): Promise<void> {
     await this.#next?.catch(() => {})
     await this.#running?.catch(() => {})
@@ -50,7 +55,7 @@ export class WalSync {
    * nothing is called durable any more until the database is opened again.
    */
   async #syncNow(): Promise<void> {
-    if (this.#broken) throw this.#broken
+    this.check()
     try {
       this.#file ??= open(this.#path, 'r+')
       const file = await this.#file
