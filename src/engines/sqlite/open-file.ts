@@ -1,6 +1,6 @@
 // Opens an SQLite file: looks at it before anything is changed, sets the pragmas, runs the numbered migrations.
 // For the engine's own file, and for a service's database in which Spillway has only some tables.
-import { closeSync, openSync, readSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { SpillwayError } from '../../core/errors.ts'
 import { isBusy, translate } from './native-error.ts'
@@ -27,7 +27,6 @@ export interface OpenFileOptions {
   readonly checkpointPages?: number
 }
 
-const magic = 'SQLite format 3\0'
 const walKeptBytes = 48 * 1024 * 1024
 
 /**
@@ -71,27 +70,14 @@ export function pause(ms: number): void {
 
 /** Reads the file without changing it, and refuses what is damaged, foreign or from a newer version. */
 function inspect(path: string, schema: FileSchema): void {
-  const start = firstBytes(path)
-  if (start === '') return
-  if (start !== magic)
-    throw new SpillwayError('STORE_CORRUPT', `${path} is not an SQLite database.`, { engine: 'sqlite' })
+  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0
+  if (size === 0) return
   // A read-only handle: closing it writes no checkpoint.
   const db = new DatabaseSync(path, { readOnly: true })
   try {
     checkVersion(db, path, schema)
   } finally {
     db.close()
-  }
-}
-
-function firstBytes(path: string): string {
-  if (statSync(path, { throwIfNoEntry: false }) === undefined) return ''
-  const file = openSync(path, 'r')
-  try {
-    const bytes = Buffer.alloc(magic.length)
-    return bytes.toString('latin1', 0, readSync(file, bytes, 0, bytes.length, 0))
-  } finally {
-    closeSync(file)
   }
 }
 

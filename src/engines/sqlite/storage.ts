@@ -24,7 +24,7 @@ export interface Bounds {
   readonly callsWaiting: number
 }
 
-export const defaultBounds: Bounds = { bytesUnderWay: 16 * 1024 * 1024, callsWaiting: 10_000 }
+export const defaultBounds: Bounds = { bytesUnderWay: 16 * 1024 * 1024, callsWaiting: 100_000 }
 
 /** An operation that was begun in a turn, with the promise that its callers share. */
 export interface Pending<Op extends Operation> {
@@ -224,11 +224,12 @@ export class Storage {
       if ('failure' in answer) slot.reject(toError(answer.failure))
       else slot.resolve(answer.ok as never)
     }
-    while (this.#gate.length > 0 && this.#fits(this.#gate[0]!.bytes)) {
-      const waiting = this.#gate.shift()!
-      this.#bytes += waiting.bytes
-      waiting.pass()
+    let through = 0
+    for (; through < this.#gate.length && this.#fits(this.#gate[through]!.bytes); through++) {
+      this.#bytes += this.#gate[through]!.bytes
+      this.#gate[through]!.pass()
     }
+    this.#gate.splice(0, through)
   }
 
   #end(error: unknown): void {

@@ -5,7 +5,7 @@ import { sqlite } from './engine.ts'
 const [what, path] = process.argv.slice(2)
 const engine = await sqlite({ path })
 const queue = engine.queue
-await queue.declare(['jobs'])
+if (what !== 'idle') await queue.declare(['jobs'])
 
 switch (what) {
   /** Opens, declares, closes. */

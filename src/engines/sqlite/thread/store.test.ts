@@ -124,6 +124,19 @@ test('messages that were claimed together are one row until some end apart from 
   expect([rows('lease'), rows('queue_batch')]).toEqual([0, 0])
 })
 
+test('a lease that was claimed anew is stale for whoever had it before, for settling and for extending', () => {
+  run(send(['a', 'b']))
+  const [old] = claim(2, -1).claimed
+  const [fresh] = claim(2).claimed
+  expect(fresh!.runs).toEqual([0, 1, 2, 1, 1, 2])
+  expect(fresh!.token).toBeGreaterThan(old!.token)
+  expect(settle([0, 1], old!.token)).toEqual([0, 0])
+  const extend = (token: number) =>
+    ok(run({ kind: 'extend', queue: 1, seqs: [0], tokens: [token], leasesMs: [1] })[0])
+  expect([extend(old!.token), extend(fresh!.token)]).toEqual([[0], [1]])
+  expect(settle([0, 1], fresh!.token)).toEqual([1, 1])
+})
+
 test('a batch stays while any of its messages is fresh, leased or given back, and goes with the last', () => {
   run(send(['a', 'b', 'c']))
   const [first] = claim(1).claimed
