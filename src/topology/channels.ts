@@ -14,7 +14,6 @@ export class Channels implements Destinations {
   readonly #streams: Engine
   readonly #partitions: number
   readonly #declared = new Map<string, Promise<number>>()
-  #next = 0
 
   constructor(queues: Engine, streams: Engine, partitions: number, clock: Clock) {
     this.#queues = queues
@@ -53,8 +52,7 @@ export class Channels implements Destinations {
         continue
       }
       const { port, partitions } = await this.stream(destination.name)
-      const partition = key === undefined ? this.#next++ % partitions : partitionOf(key, partitions)
-      await port.append(destination.name, [{ partition, key, body }])
+      await port.append(destination.name, [{ partition: partitionOf(key ?? id, partitions), key, body }])
     }
   }
 }

@@ -1,7 +1,7 @@
 // The relay: moves committed messages from a service's outbox to their destinations, in order, again after a crash.
-import { backoff } from '../core/backoff.ts'
+import { backoff, type RetryPolicy } from '../core/backoff.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
-import { asSpillwayError, type SpillwayError } from '../core/errors.ts'
+import { asSpillwayError, type ErrorCode, type SpillwayError } from '../core/errors.ts'
 import { newId } from '../core/id.ts'
 import { type Background, background } from '../core/lifecycle.ts'
 import { partitionOf } from '../core/partition.ts'
@@ -24,6 +24,7 @@ export interface RelayOptions {
   readonly pollMs?: number
 }
 
+/** `stop` sends what is in the outbox by then, as far as the deadline lets it; the rest is sent after the next start. */
 export interface Relay extends Background {
   /** Look now: something was committed. */
   wake(): void
@@ -34,10 +35,13 @@ const batch = 500
 const lockMs = 3_000
 /** How soon to ask again for a lock that another process holds, while a message of ours may wait for it. */
 const contendedMs = 20
+const pausing: RetryPolicy = { attempts: 0, initialMs: 200, maxMs: 5_000 }
+/** The message itself is to blame: it can never be sent. Everything else is a matter of its destination, and may pass. */
+const hopeless: ReadonlySet<ErrorCode> = new Set(['TOO_LARGE', 'INVALID_DATA', 'INVALID_MESSAGE'])
 
 export function relay(outbox: OutboxPort, destinations: Destinations, options: RelayOptions): Relay {
   const worker = new Worker(outbox, destinations, options)
-  const running = background(({ stopping }) => worker.run(stopping), options.clock)
+  const running = background((signals) => worker.run(signals), options.clock)
   return { ...running, [Symbol.asyncDispose]: running[Symbol.asyncDispose], wake: () => worker.wake() }
 }
 
@@ -51,6 +55,9 @@ class Worker {
   readonly #paused = new Map<string, { readonly until: number; readonly failures: number }>()
   #woken = false
   #wake: (() => void) | undefined
+  /** At the stop: how many rows were there. A destination that was sent as many has none of them left. */
+  #last: number | undefined
+  #abandoned = false
 
   constructor(outbox: OutboxPort, destinations: Destinations, options: RelayOptions) {
     this.#outbox = outbox
@@ -64,27 +71,39 @@ class Worker {
     this.#wake?.()
   }
 
-  async run(stopping: AbortSignal): Promise<void> {
+  /** Ends soon after `stopping`; at `abandon` at once, whatever is still under way. */
+  async run({ stopping, abandon }: Parameters<Parameters<typeof background>[0]>[0]): Promise<void> {
+    const abandoned = Promise.withResolvers<void>()
+    const onAbandon = () => {
+      this.#abandoned = true
+      abandoned.resolve()
+    }
     stopping.addEventListener('abort', () => this.#wake?.(), { once: true })
-    for (let failures = 0; ; ) {
+    abandon.addEventListener('abort', onAbandon, { once: true })
+    await Promise.race([this.#work(stopping), abandoned.promise])
+  }
+
+  async #work(stopping: AbortSignal): Promise<void> {
+    let failures = 0
+    while (!stopping.aborted) {
       this.#woken = false
       let contended = false
       try {
-        contended = !(await this.#drain())
+        contended = !(await this.#drain(stopping))
         failures = 0
       } catch (thrown) {
         failures += 1
         this.#report(asSpillwayError(thrown))
       }
-      if (stopping.aborted) return
-      const pollMs = this.#options.pollMs ?? 500
-      const waitMs =
-        failures > 0
-          ? backoff({ attempts: 0, initialMs: 200, maxMs: 5_000 }, failures) + 50
-          : contended
-            ? contendedMs
-            : pollMs
-      await this.#wait(failures > 0 ? Math.max(waitMs, 50) : waitMs)
+      const retryMs = 50 + backoff(pausing, failures)
+      const pollMs = contended ? contendedMs : (this.#options.pollMs ?? 500)
+      if (!stopping.aborted) await this.#wait(failures > 0 ? retryMs : pollMs)
+    }
+    try {
+      this.#last = (await this.#outbox.count()).waiting
+      await this.#drain(stopping)
+    } catch (thrown) {
+      this.#report(asSpillwayError(thrown))
     }
   }
 
@@ -100,18 +119,19 @@ class Worker {
     this.#wake = undefined
   }
 
-  /** Sends what waits. False when another relay holds the lock. */
-  async #drain(): Promise<boolean> {
+  /** Sends what waits: until nothing does, or once when the stop came. False when another relay holds the lock. */
+  async #drain(stopping: AbortSignal): Promise<boolean> {
     if ((await this.#outbox.pending()).length === 0) return true
     if (!(await this.#outbox.lock(this.#holder, lockMs))) return false
     try {
       for (;;) {
-        const now = this.#clock.now()
+        const now = this.#clock.elapsed()
         const pending = (await this.#outbox.pending()).filter(
           (to) => (this.#paused.get(nameOf(to))?.until ?? 0) <= now,
         )
         if (pending.length === 0) return true
-        await Promise.all(pending.map((destination) => this.#drainTo(destination)))
+        await Promise.all(pending.map((destination) => this.#drainTo(destination, stopping)))
+        if (stopping.aborted) return true
         if (!(await this.#outbox.lock(this.#holder, lockMs))) return false
       }
     } finally {
@@ -119,9 +139,9 @@ class Worker {
     }
   }
 
-  async #drainTo(destination: Destination): Promise<void> {
-    let lockedAt = this.#clock.now()
-    for (;;) {
+  async #drainTo(destination: Destination, stopping: AbortSignal): Promise<void> {
+    let lockedAt = this.#clock.elapsed()
+    for (let sent = 0; !this.#isEnough(sent, stopping); ) {
       const rows = await this.#outbox.take(this.#holder, destination, batch)
       if (rows.length === 0) return
       try {
@@ -131,11 +151,17 @@ class Worker {
         this.#pause(destination, asSpillwayError(thrown))
         return
       }
-      if (this.#clock.now() - lockedAt > lockMs / 3) {
+      sent += rows.length
+      if (this.#clock.elapsed() - lockedAt > lockMs / 3) {
         if (!(await this.#outbox.lock(this.#holder, lockMs))) return
-        lockedAt = this.#clock.now()
+        lockedAt = this.#clock.elapsed()
       }
     }
+  }
+
+  /** Others may go on committing: a stop waits for what was there when it came. */
+  #isEnough(sent: number, stopping: AbortSignal): boolean {
+    return this.#abandoned || (stopping.aborted && sent >= (this.#last ?? 0))
   }
 
   /** A batch that can never be sent is sent row by row, and the rows to blame are set aside. */
@@ -146,7 +172,7 @@ class Worker {
       return
     } catch (thrown) {
       const error = asSpillwayError(thrown)
-      if (error.retryable || error.code === 'ENGINE_FAILED' || error.code === 'CLOSED') throw error
+      if (!hopeless.has(error.code)) throw error
       if (rows.length === 1) {
         this.#report(error, rows[0]!.id)
         await this.#outbox.setAside(rows[0]!, error.message)
@@ -164,7 +190,7 @@ class Worker {
     }
     const { port, partitions } = await this.#destinations.stream(destination.name)
     const records = rows.map((row) => ({
-      partition: row.key === undefined ? row.sequence % partitions : partitionOf(row.key, partitions),
+      partition: partitionOf(row.key ?? row.id, partitions),
       key: row.key,
       body: this.#numbered(row),
     }))
@@ -178,12 +204,14 @@ class Worker {
 
   #pause(destination: Destination, error: SpillwayError): void {
     const failures = (this.#paused.get(nameOf(destination))?.failures ?? 0) + 1
-    const until = this.#clock.now() + 50 + backoff({ attempts: 0, initialMs: 200, maxMs: 5_000 }, failures)
+    const until = this.#clock.elapsed() + 50 + backoff(pausing, failures)
     this.#paused.set(nameOf(destination), { until, failures })
     this.#report(error)
   }
 
   #report(error: SpillwayError, messageId?: string): void {
+    // What fails after that was given up already.
+    if (this.#abandoned) return
     this.#options.onReport?.({ from: `the relay of ${this.#options.service}`, error, messageId })
   }
 }

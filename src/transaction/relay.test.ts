@@ -1,0 +1,147 @@
+// What the relay does when it is stopped, and when a destination refuses.
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { SpillwayError } from '../core/errors.ts'
+import { newId } from '../core/id.ts'
+import type { Report } from '../core/report.ts'
+import type { Database, Destination } from '../ports/database.ts'
+import type { OutgoingMessage, QueuePort } from '../ports/queue.ts'
+import type { AppendRecord, StreamPort } from '../ports/stream.ts'
+import { memoryDatabase } from '../testing/memory/database.ts'
+import { MemoryTable } from '../testing/memory/table.ts'
+import { type Destinations, type Relay, relay } from './relay.ts'
+
+const mail: Destination = { kind: 'queue', name: 'mail' }
+const news: Destination = { kind: 'stream', name: 'news' }
+
+let database: Database<unknown>
+let reports: Report[]
+let running: Relay | undefined
+
+beforeEach(async () => {
+  database = await memoryDatabase({ db: new MemoryTable<number>() }).open('shop')
+  reports = []
+})
+afterEach(async () => {
+  await running?.stop({ deadlineMs: 0 })
+  running = undefined
+})
+
+const commit = (count: number, destination = mail) => {
+  const outbox = Array.from({ length: count }, () => ({
+    destination,
+    id: newId(),
+    key: undefined,
+    body: '{}',
+  }))
+  return database.commit({ outbox, timeoutMs: 1_000 })
+}
+
+/** A relay to a queue and a stream that are nothing but these functions. */
+function start(
+  send: (messages: readonly OutgoingMessage[]) => Promise<void>,
+  append: (records: readonly AppendRecord[]) => void = () => {},
+): Relay {
+  const queue = { send: (_: string, messages: readonly OutgoingMessage[]) => send(messages) }
+  const port = { append: async (_: string, records: readonly AppendRecord[]) => append(records) }
+  const destinations: Destinations = {
+    queue: () => queue as unknown as QueuePort,
+    stream: async () => ({ port: port as unknown as StreamPort, partitions: 8 }),
+  }
+  running = relay(database.outbox, destinations, {
+    service: 'shop',
+    onReport: (report) => reports.push(report),
+    pollMs: 5,
+  })
+  return running
+}
+
+test('a stop sends what is there, and does not wait for what others go on committing', async () => {
+  await commit(1_200)
+  const first = new Set((await peek()).map(({ id }) => id))
+  let calls = 0
+  const held = Promise.withResolvers<void>()
+  const worker = start(async (messages) => {
+    calls += 1
+    await held.promise
+    await new Promise((resolve) => setImmediate(resolve))
+    for (const { id } of messages) first.delete(id)
+    await commit(messages.length)
+  })
+  await vi.waitFor(() => expect(calls).toBe(1))
+  const stopped = worker.stop({ deadlineMs: 60_000 })
+  held.resolve()
+  await stopped
+  expect(first.size).toBe(0)
+  expect(reports).toEqual([])
+})
+
+test('a stop gives up a send that does not end by its deadline, silently', async () => {
+  await commit(1)
+  const held = Promise.withResolvers<void>()
+  let calls = 0
+  const worker = start(async () => {
+    calls += 1
+    await held.promise
+  })
+  await vi.waitFor(() => expect(calls).toBe(1))
+  await worker.stop({ deadlineMs: 10 })
+  await database.close()
+  held.reject(new Error('gone'))
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  expect(reports).toEqual([])
+})
+
+test.each(['UNKNOWN_QUEUE', 'CAPABILITY_MISSING', 'CLOSED', 'ENGINE_FAILED'] as const)(
+  'messages wait for a destination that answers %s',
+  async (code) => {
+    await commit(3)
+    let refusals = 2
+    let sent = 0
+    start(async (messages) => {
+      if (refusals-- > 0) throw new SpillwayError(code, 'Not yet.')
+      sent += messages.length
+    })
+    await vi.waitFor(() => expect(sent).toBe(3), { timeout: 5_000 })
+    expect(reports.map(({ error }) => error.code)).toEqual([code, code])
+    expect(await database.outbox.count()).toEqual({ waiting: 0, setAside: 0 })
+  },
+)
+
+test('a message that can never be sent is set aside, and those around it go', async () => {
+  await commit(5)
+  let sent = 0
+  const bad = (await peek())[2]!.id
+  start(async (messages) => {
+    if (messages.some(({ id }) => id === bad)) throw new SpillwayError('TOO_LARGE', 'It is.')
+    sent += messages.length
+  })
+  await vi.waitFor(() => expect(sent).toBe(4))
+  await vi.waitFor(async () => expect(await database.outbox.count()).toEqual({ waiting: 0, setAside: 1 }))
+  expect(reports.map(({ messageId }) => messageId)).toEqual([bad])
+})
+
+test('events without a key spread over the partitions, whatever else is in their transactions', async () => {
+  for (let i = 0; i < 64; i++) {
+    await commit(1, news)
+    await commit(7)
+  }
+  const partitions = new Set<number>()
+  let appended = 0
+  start(
+    async () => {},
+    (records) => {
+      for (const { partition } of records) partitions.add(partition)
+      appended += records.length
+    },
+  )
+  await vi.waitFor(() => expect(appended).toBe(64))
+  expect(partitions.size).toBeGreaterThan(4)
+})
+
+/** The rows for the queue, in their order. */
+async function peek() {
+  await database.outbox.lock('test', 1_000)
+  const rows = await database.outbox.take('test', mail, 10_000)
+  await database.outbox.unlock('test')
+  return rows
+}
