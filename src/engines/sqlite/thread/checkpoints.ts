@@ -17,6 +17,7 @@ export class Checkpoints {
   #worker: Worker | undefined
   #written = 0
   #running = false
+  #ended = false
 
   constructor(setup: { readonly path: string; readonly synchronous: 'full' | 'off' }) {
     this.#setup = setup
@@ -25,7 +26,7 @@ export class Checkpoints {
   /** Called after a commit with the bytes of the records that it stored. */
   wrote(bytes: number): void {
     this.#written += bytes + bytesOfCommit
-    if (this.#written < everyBytes || this.#running) return
+    if (this.#written < everyBytes || this.#running || this.#ended) return
     this.#written = 0
     this.#running = true
     // Started when there is something to do: most programs never write as much.
@@ -45,12 +46,15 @@ export class Checkpoints {
     })
     // Without it the storage thread checkpoints alone: slower, and nothing else.
     worker.on('error', () => {})
+    worker.on('exit', () => {
+      this.#ended = true
+    })
     worker.unref()
     return worker
   }
 
   async close(): Promise<void> {
-    if (this.#worker === undefined) return
+    if (this.#worker === undefined || this.#ended) return
     const ended = once(this.#worker, 'exit')
     this.#worker.ref()
     this.#worker.postMessage('close')

@@ -31,7 +31,7 @@ export class WakeFiles {
     mkdirSync(folder, { recursive: true })
     this.#file = openSync(join(folder, this.#name), 'w')
     this.#removeDead()
-    this.#count()
+    this.#noticeOthers()
     try {
       this.#watcher = watch(folder, { persistent: false }, (event, name) => this.#changed(event, name))
       // The system's limit of watches can end it at any time; looking now and then remains.
@@ -72,19 +72,24 @@ export class WakeFiles {
   }
 
   #changed(event: string, name: string | null): void {
-    if (event === 'rename') {
-      this.#count()
-      // Another process, which could not see ours from where it runs, took the file for that of a dead one.
-      if (name === this.#name && !readdirSync(this.#folder).includes(name)) {
-        closeSync(this.#file)
-        this.#file = openSync(join(this.#folder, this.#name), 'w')
-      }
-    }
+    if (event === 'rename') this.#noticeOthers()
     if (name !== this.#name) this.#onWake()
   }
 
-  #count(): void {
-    this.#others = readdirSync(this.#folder).filter((name) => name !== this.#name).length
+  /** Who else is there. If our own file is gone, a process that cannot see us took it for that of a dead one. */
+  #noticeOthers(): void {
+    try {
+      const names = readdirSync(this.#folder)
+      if (!names.includes(this.#name)) {
+        const file = openSync(join(this.#folder, this.#name), 'w')
+        closeSync(this.#file)
+        this.#file = file
+      }
+      this.#others = names.filter((name) => name !== this.#name).length
+    } catch {
+      // The folder was removed under us: there is nobody to wake, and nothing to wake them with.
+      this.#others = 0
+    }
   }
 
   #removeDead(): void {
