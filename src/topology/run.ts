@@ -3,16 +3,25 @@ import { systemClock } from '../core/clock.ts'
 import { SpillwayError } from '../core/errors.ts'
 import type { StopOptions } from '../core/lifecycle.ts'
 import { defaultPartitions } from '../core/partition.ts'
-import type { OnReport } from '../core/report.ts'
+import { guarded, type OnReport } from '../core/report.ts'
 import { openEngine } from '../engine-of.ts'
 import { missing } from '../ports/capability.ts'
 import type { Engine } from '../ports/engine.ts'
 import type { HistoryOptions } from '../stream/history.ts'
 import { Channels } from './channels.ts'
+import { atOnce, inTurn } from './closing.ts'
 import { type Replayable, type ReplayHandlers, replay } from './replay.ts'
 import { RunningService } from './running-service.ts'
 import type { AnyService, Service } from './service.ts'
-import { check, contextsOf, eventsOf, queuesOf, servicesOf, type Topology } from './topology.ts'
+import {
+  check,
+  contextsOf,
+  doubledHandlers,
+  eventsOf,
+  queuesOf,
+  servicesOf,
+  type Topology,
+} from './topology.ts'
 
 export interface RunOptions {
   /** Only the services of these contexts; others run elsewhere. */
@@ -48,7 +57,10 @@ export interface Running extends AsyncDisposable {
   stop(options?: StopOptions): Promise<void>
 }
 
-/** Starts the services of a topology. Throws before anything runs when an engine cannot be opened or lacks what is asked of it. */
+/**
+ * Starts the services of a topology. Throws before anything runs when an engine cannot be opened or lacks what is asked of
+ * it, and when a service has two handlers for one event or queue.
+ */
 export async function run(topology: Topology, options: RunOptions = {}): Promise<Running> {
   const services = chosen(topology, options.only)
   const opened: Engine[] = []
@@ -56,12 +68,11 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
   // A relay alone waits on nothing that keeps a process alive.
   const alive = setInterval(() => {}, 2 ** 31 - 1)
   const close = async (stopOptions?: StopOptions): Promise<void> => {
-    try {
-      await Promise.all(started.map((service) => service.stop(stopOptions)))
-      await Promise.all(opened.map((engine) => engine.close()))
-    } finally {
-      clearInterval(alive)
-    }
+    await inTurn(
+      () => atOnce(started.map((service) => service.stop(stopOptions))),
+      () => atOnce(opened.map((engine) => engine.close())),
+      () => clearInterval(alive),
+    )
   }
   const engineFor = async (choice: string | Engine): Promise<Engine> => {
     if (typeof choice !== 'string') return choice
@@ -76,7 +87,7 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
     const channels = await declare(topology, main, forStreams)
     for (const service of services)
       started.push(
-        await RunningService.open(service as Service<unknown>, channels, options.onReport ?? (() => {})),
+        await RunningService.open(service as Service<unknown>, channels, guarded(options.onReport)),
       )
     for (const service of started) service.start()
     const engines = main === forStreams ? [main] : [main, forStreams]
@@ -103,7 +114,8 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
       [Symbol.asyncDispose]: () => stop(),
     }
   } catch (thrown) {
-    await close()
+    // What is wrong is why it did not start; what fails on the way back follows from it.
+    await close().catch(() => {})
     throw thrown
   }
 }
@@ -116,7 +128,10 @@ function chosen(topology: Topology, only: readonly string[] | undefined): AnySer
       'CONFIGURATION',
       `No service of this topology implements ${unknown.join(', ')}; it has ${services.map((service) => service.context.name).join(', ')}.`,
     )
-  return services.filter((service) => only === undefined || only.includes(service.context.name))
+  const chosen = services.filter((service) => only === undefined || only.includes(service.context.name))
+  const [doubled] = chosen.flatMap(doubledHandlers)
+  if (doubled !== undefined) throw new SpillwayError('CONFIGURATION', `In this topology ${doubled}.`)
+  return chosen
 }
 
 /** Makes every queue and stream of the topology exist, also those of contexts that run elsewhere. */

@@ -12,11 +12,15 @@ import { type Relay, relay } from '../transaction/relay.ts'
 import { transaction } from '../transaction/transaction.ts'
 import type { Tx, UnitHome } from '../transaction/unit.ts'
 import type { Channels } from './channels.ts'
+import { atOnce, inTurn } from './closing.ts'
 import type { Service } from './service.ts'
 
 /** How long the inbox remembers a message; how often older entries are removed. */
 const inboxKeptMs = 7 * 86_400_000
 const pruneEveryMs = 60_000
+/** When one call removed this many, there may be more than one call a minute removes. */
+const manyPruned = 100
+const pruneAgainMs = 100
 const transactionMs = 5_000
 
 export class RunningService<Db> {
@@ -104,14 +108,22 @@ export class RunningService<Db> {
     this.#prune()
   }
 
-  /** Handlers first, so that what they commit is still relayed; then the relay; then the database. */
+  /**
+   * Handlers first, so that what they commit is still relayed; then the relay; then the database. Each is stopped whatever
+   * became of the others; rejects with the first failure.
+   */
   async stop(options?: StopOptions): Promise<void> {
     this.#stopped = true
     this.#cancelPrune()
-    await Promise.all(this.#handlers.map((handler) => handler.stop(options)))
-    await this.#relay?.stop(options)
-    await this.database?.close()
-    this.#done.resolve()
+    try {
+      await inTurn(
+        () => atOnce(this.#handlers.map((handler) => handler.stop(options))),
+        () => this.#relay?.stop(options),
+        () => this.database?.close(),
+      )
+    } finally {
+      this.#done.resolve()
+    }
   }
 
   /** A subscription reads a whole stream: the handlers of one stream share it. */
@@ -138,18 +150,20 @@ export class RunningService<Db> {
     return work
   }
 
-  #prune(): void {
+  #prune(afterMs = pruneEveryMs): void {
     const { database } = this
     if (!database) return
     const { clock } = this.#channels
     const act = async (): Promise<void> => {
+      let removed = 0
       try {
-        await database.prune(clock.now() - inboxKeptMs)
+        removed = await database.prune(clock.now() - inboxKeptMs)
       } catch (thrown) {
-        this.#onReport({ from: `the inbox of ${this.name}`, error: asSpillwayError(thrown) })
+        if (!this.#stopped)
+          this.#onReport({ from: `the inbox of ${this.name}`, error: asSpillwayError(thrown) })
       }
-      if (!this.#stopped) this.#prune()
+      if (!this.#stopped) this.#prune(removed < manyPruned ? pruneEveryMs : pruneAgainMs)
     }
-    this.#cancelPrune = clock.after(pruneEveryMs, () => void act())
+    this.#cancelPrune = clock.after(afterMs, () => void act())
   }
 }

@@ -49,7 +49,8 @@ function doubled(of: Topology): string[] {
   )
 }
 
-function checkService(of: Topology, { context, reactions, works }: AnyService): string[] {
+function checkService(of: Topology, service: AnyService): string[] {
+  const { context, reactions, works } = service
   const published = new Set(
     contextsOf(of)
       .flatMap(eventsOf)
@@ -70,10 +71,15 @@ function checkService(of: Topology, { context, reactions, works }: AnyService): 
       problems.push(
         `nobody works off the queue ${queue}: give the service of ${context.name} a work() for it`,
       )
-  const handled = reactions.map(({ event }) => event.type)
-  for (const name of new Set(
-    [...worked, ...handled].filter((name, index, all) => all.indexOf(name) !== index),
-  ))
-    problems.push(`${context.name} has more than one handler for ${name}`)
-  return problems
+  return [...problems, ...doubledHandlers(service)]
+}
+
+/** Two handlers for one event or queue: which of them should run? A topology with such a service does not start. */
+export function doubledHandlers({ context, reactions, works }: AnyService): string[] {
+  const repeated = (names: readonly string[]) =>
+    new Set(names.filter((name, index) => names.indexOf(name) !== index))
+  return [
+    ...repeated(works.map(({ queue }) => queue.queue)),
+    ...repeated(reactions.map(({ event }) => event.type)),
+  ].map((name) => `${context.name} has more than one handler for ${name}`)
 }
