@@ -1,14 +1,12 @@
 // The door for those who want a queue or a stream and no contexts: open an engine, name a channel, use it.
 import { type Clock, systemClock } from './core/clock.ts'
 import {
-  type EventContract,
   type EventOptions,
-  eventContract,
   type QueueContract,
   type QueueOptions,
   queueContract,
+  streamContract,
 } from './core/contract.ts'
-import { checkName } from './core/name.ts'
 import { defaultPartitions } from './core/partition.ts'
 import { openEngine } from './engine-of.ts'
 import { missing } from './ports/capability.ts'
@@ -65,10 +63,9 @@ export class Spillway implements AsyncDisposable {
   async stream<In, Out>(name: string, options: StreamOptions<In, Out>): Promise<Stream<In, Out>> {
     const port = this.engine.stream
     if (!port) throw missing(this.engine.name, 'stream')
-    checkName(name, 'stream')
     const { partitions = defaultPartitions, versions = false } = options
     if (versions && !port.capabilities.versions) throw missing(this.engine.name, 'stream', 'versions')
-    const contract: EventContract<In, Out> = { ...eventContract(name, 'event', options), type: name }
+    const contract = streamContract(name, options)
     const declared = await port.declare({ name, partitions, versions })
     return new Stream(contract, declared.partitions, port, this.engine.name, this.#clock)
   }

@@ -3,6 +3,7 @@
 import type { RetryOptions } from './backoff.ts'
 import type { Duration } from './duration.ts'
 import { SpillwayError } from './errors.ts'
+import { schemaUri } from './message.ts'
 import { checkName } from './name.ts'
 import type { Schema } from './schema.ts'
 
@@ -24,6 +25,8 @@ export interface Contract<In = unknown, Out = unknown> {
   readonly schema: Schema<In, Out>
   readonly version: number
   readonly upcast: Readonly<Record<number, Upcaster>>
+  /** The `dataschema` of its messages. */
+  readonly dataschema: string
 }
 
 export interface EventOptions<In, Out> extends PayloadOptions<In, Out> {
@@ -135,6 +138,16 @@ export function eventContract<In, Out>(
   return options.key === undefined ? contract : { ...contract, keyOf: options.key }
 }
 
+/** The contract of a stream outside a context: all its events are of one type, named like the stream. */
+export function streamContract<In, Out>(
+  stream: string,
+  options: EventOptions<In, Out>,
+): EventContract<In, Out> {
+  checkName(stream, 'stream')
+  const contract = { kind: 'event' as const, name: stream, stream, ...payload(stream, options) }
+  return options.key === undefined ? contract : { ...contract, keyOf: options.key }
+}
+
 export function queueContract<In, Out>(
   name: string,
   options: QueueOptions<In, Out>,
@@ -170,5 +183,5 @@ function payload<In, Out>(type: string, options: PayloadOptions<In, Out>): Contr
       'CONFIGURATION',
       `${type} has no schema: \`data\` must be a Standard Schema validator (zod, valibot, arktype), or \`unchecked<T>()\`.`,
     )
-  return { type, schema: options.data, version, upcast }
+  return { type, schema: options.data, version, upcast, dataschema: schemaUri(type, version) }
 }

@@ -43,23 +43,6 @@ export function schemaUri(type: string, version: number): string {
   return `urn:spillway:${type}:${version}`
 }
 
-/** One line of JSON: it never contains a raw line break. Throws INVALID_DATA for what JSON cannot carry. */
-export function encode(message: Message): string {
-  if (message.data === undefined) throw unserialisable(message, 'undefined is no JSON value')
-  try {
-    return JSON.stringify(message)
-  } catch (thrown) {
-    throw unserialisable(message, asError(thrown).message, thrown)
-  }
-}
-
-function unserialisable(message: Message, why: string, cause?: unknown): SpillwayError {
-  return new SpillwayError('INVALID_DATA', `The data of ${message.type} cannot be written as JSON: ${why}.`, {
-    details: { issues: [{ path: '', message: why }] },
-    cause,
-  })
-}
-
 /** Reads an envelope and checks its required attributes, not its data. Returns the error instead of throwing it. */
 export function decode(body: string): Message | SpillwayError {
   let value: unknown

@@ -2,7 +2,7 @@
 import type { Clock } from '../core/clock.ts'
 import { SpillwayError } from '../core/errors.ts'
 import { newId } from '../core/id.ts'
-import { decode, encode, type Message, schemaUri } from '../core/message.ts'
+import { decode, type Message, schemaUri } from '../core/message.ts'
 import type { StreamRecord } from '../ports/stream.ts'
 
 const type = 'spillway.dead-event'
@@ -38,7 +38,7 @@ export function deadEvent(
 ): { readonly id: string; readonly body: string } {
   const { partition, position, key } = record
   const id = newId(clock)
-  const sealed = (body: string): string => encode(message(body))
+  const sealed = (body: string): string => JSON.stringify(message(body))
   const message = (body: string): Message<DeadEvent> => ({
     specversion: '1.0',
     id,
