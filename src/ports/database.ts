@@ -135,6 +135,9 @@ export interface OutboxPort {
 }
 
 export interface OutboxRow extends OutboxMessage {
-  /** From 1, unique in this outbox, rising in the order of sending. */
+  /**
+   * From 1, unique in this outbox, rising in the order of sending. A database that can be restored from an older copy gives
+   * numbers above all that it had given before: at least the time in microseconds.
+   */
   readonly sequence: number
 }

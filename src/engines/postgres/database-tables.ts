@@ -196,6 +196,7 @@ begin
 end $$;
 
 -- Numbers are given in the order of insertion among what is visible now. A row that is committed later gets a later one.
+-- They are not below the microseconds of the clock: past what a newer copy of this database could have given.
 -- p_sequence and p_id: below them no row of the destination is worth a look, numbered or not.
 create function ${schema}.take(
   p_holder text, p_kind text, p_name text, p_limit int, p_sequence bigint, p_id bigint
@@ -204,7 +205,7 @@ declare
   base bigint;
   given bigint;
 begin
-  select r.next_sequence into base from ${schema}.relay r
+  select greatest(r.next_sequence, (extract(epoch from clock_timestamp()) * 1000)::bigint * 1000) into base from ${schema}.relay r
     where r.holder = p_holder and r.expires_at > clock_timestamp() for update;
   if not found then return; end if;
   with numbered as (

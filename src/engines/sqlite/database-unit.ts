@@ -61,7 +61,9 @@ const sqlOf = (prefix: string): Record<keyof UnitStatements, string> => ({
   seen: `SELECT 1 FROM "${prefix}inbox" WHERE consumer = ? AND id = ?`,
   prune: `DELETE FROM "${prefix}inbox" WHERE entry IN
     (SELECT entry FROM "${prefix}inbox" ORDER BY entry LIMIT 1000) AND handled_at < ?`,
-  send: `INSERT INTO "${prefix}outbox" (destination, id, key, body) VALUES (?, ?, ?, ?)`,
+  // Past what a newer copy of this file could have given: see docs/decisions/0004.
+  send: `INSERT INTO "${prefix}outbox" (sequence, destination, id, key, body) VALUES (
+    max(?, 1 + coalesce((SELECT seq FROM sqlite_sequence WHERE name = '${prefix}outbox'), 0)), ?, ?, ?, ?)`,
   destination: `SELECT destination FROM "${prefix}destination" WHERE kind = ? AND name = ?`,
   addDestination: `INSERT INTO "${prefix}destination" (kind, name) VALUES (?, ?)`,
 })
@@ -89,7 +91,7 @@ export function applyUnit(
     return 'duplicate'
   if (unit.effects) refuseAsynchronous(unit.effects(db))
   for (const { destination, id, key, body } of unit.outbox)
-    statements.send.run(destinationId(statements, destination), id, key ?? null, body)
+    statements.send.run(Date.now() * 1_000, destinationId(statements, destination), id, key ?? null, body)
   return 'committed'
 }
 

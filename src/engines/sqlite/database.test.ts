@@ -116,3 +116,31 @@ test('a handle that was opened by a link is synced where its file is', async () 
   await database.close()
   handle.close()
 })
+
+test('after a restore from a backup sequences go on above those that were given since', async () => {
+  const path = newPath()
+  const backup = newPath()
+  const database = await open(path)
+  const send = (on: Database<DatabaseSync>, count: number) =>
+    on.commit(unit({ outbox: Array.from({ length: count }, (_, index) => message(`m${index}`)) }))
+  const taken = async (on: Database<DatabaseSync>) => {
+    assert.equal(await on.outbox.lock('relay', 10_000), true)
+    return (await on.outbox.take('relay', queue, 1_000)).map(({ sequence }) => sequence)
+  }
+  await send(database, 2)
+  const inBackup = await taken(database)
+  database.db.exec(`VACUUM INTO '${backup}'`)
+  await send(database, 500)
+  const highest = (await taken(database)).at(-1)!
+  await database.close()
+  await new Promise((resolve) => setTimeout(resolve, 5))
+  const restored = await open(backup)
+  await restored.outbox.unlock('relay')
+  assert.deepEqual(await taken(restored), inBackup, 'what was there keeps its sequences')
+  await send(restored, 3)
+  const [first, second, third] = (await taken(restored)).slice(inBackup.length)
+  assert.ok(first! > highest, `${first} is above ${highest}`)
+  assert.deepEqual([second, third], [first! + 1, first! + 2], 'a unit takes as many as it needs')
+  assert.ok(Number.isSafeInteger(third))
+  await restored.close()
+})

@@ -34,7 +34,6 @@ export const outboxCases: readonly DatabaseCase[] = [
         numbers(6).flatMap((index) => rowIds(outgoing(3, toQueue, `u${index}-`))),
       )
       rising(rows)
-      assert.equal(rows[0]!.sequence, 1)
       const { sequence: _, ...first } = rows[0]!
       assert.deepEqual(first, outgoing(1, toQueue, 'u0-')[0], 'a row is the message that was committed')
     },
