@@ -114,7 +114,7 @@ export class SqliteQueue implements QueuePort {
     const pending = this.#merge(channel, 'claim', () => ({ kind: 'claim', queue: channel.id, wants: [] }))
     const { wants } = pending.operation
     const mine = wants.length / 2
-    wants.push(limit, leaseMs)
+    wants.push(limit, Math.ceil(leaseMs))
     // The callers of one operation share the reading of its answer.
     if (mine === 0) channel.open.claimed = pending.answer.then((answer) => this.#messages(channel.id, answer))
     const { callers, nextDue } = await channel.open.claimed!
@@ -206,7 +206,7 @@ export class SqliteQueue implements QueuePort {
     const first = operation.seqs.length
     for (const lease of leases) {
       addLease(operation, lease)
-      operation.leasesMs.push(leaseMs)
+      operation.leasesMs.push(Math.ceil(leaseMs))
     }
     const results = await answer
     return leases.map((_, index) => (results[first + index] === 1 ? 'extended' : 'stale'))

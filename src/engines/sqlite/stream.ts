@@ -248,7 +248,13 @@ export class SqliteStream implements StreamPort {
     })
     this.#members.set(id, member)
     try {
-      await this.#storage.ask({ kind: 'join', member: id, stream: channel.id, group, sessionMs })
+      await this.#storage.ask({
+        kind: 'join',
+        member: id,
+        stream: channel.id,
+        group,
+        sessionMs: Math.ceil(sessionMs),
+      })
     } catch (thrown) {
       this.#members.delete(id)
       throw thrown
