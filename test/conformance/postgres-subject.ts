@@ -13,6 +13,8 @@ export async function postgresSubject(
   planted: (database: Database<PgQueryable>) => Database<PgQueryable> = (database) => database,
 ): Promise<DatabaseSubject> {
   const admin = new pg.Pool({ connectionString: url, max: 2 })
+  // A server that stops ends idle connections, and an error that nobody listens for ends the process.
+  admin.on('error', () => {})
   const subject = await databaseSubject({
     driver: 'asynchronous',
     async create() {

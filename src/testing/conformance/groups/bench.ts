@@ -3,7 +3,7 @@ import type { CommittedPosition, StreamPort } from '../../../ports/stream.ts'
 import { fresh } from '../sample.ts'
 import { type StreamCase, streamBench } from '../stream/bench.ts'
 import type { EngineSubject } from '../subject.ts'
-import { Ledger } from './member.ts'
+import { Ledger } from './ledger.ts'
 
 export type GroupCase = StreamCase
 

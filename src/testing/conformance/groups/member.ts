@@ -1,5 +1,4 @@
-// A member of a consumer group as the cases see it, and the ledger of who holds what. Callbacks must not throw, so
-// what they should never do is written down there and fails the case at its end.
+// A member of a consumer group as the cases see it.
 import assert from 'node:assert/strict'
 import type {
   CommitResult,
@@ -10,34 +9,7 @@ import type {
 } from '../../../ports/stream.ts'
 import { eventually, within } from '../wait.ts'
 import type { GroupBench } from './bench.ts'
-
-/** Who holds which partition of a group, from the calls that all its members have had. */
-export class Ledger {
-  readonly #owners = new Map<number, Member>()
-  readonly #breaches: string[] = []
-
-  take(partition: number, member: Member): void {
-    const owner = this.#owners.get(partition)
-    if (owner !== undefined && owner !== member && !owner.forfeits)
-      this.breach(
-        `${member.name} was assigned partition ${partition}, which ${owner.name} has not given back`,
-      )
-    this.#owners.set(partition, member)
-  }
-
-  give(partition: number, member: Member): void {
-    if (this.#owners.get(partition) === member) this.#owners.delete(partition)
-  }
-
-  breach(what: string): void {
-    this.#breaches.push(what)
-  }
-
-  /** Fails if a callback was called when it must not be. */
-  check(): void {
-    assert.deepEqual(this.#breaches, [])
-  }
-}
+import type { Ledger } from './ledger.ts'
 
 export interface MemberOptions {
   /** What the member does before it gives partitions back. */
@@ -55,9 +27,9 @@ export class Member {
   readonly name: string = `member ${++members}`
   readonly forfeits: boolean
   /** What it holds, with the position that came with the assignment. */
-  readonly held = new Map<number, number | null>()
+  readonly held: Map<number, number | null> = new Map()
   /** What it is about to give back. */
-  readonly draining = new Set<number>()
+  readonly draining: Set<number> = new Set()
   /** Every revocation, in order. */
   readonly revocations: { readonly partitions: readonly number[]; readonly lost: boolean }[] = []
   readonly #ledger: Ledger
