@@ -12,9 +12,10 @@ import { type Schema, unchecked } from '../core/schema.ts'
 import { sqliteDatabase } from '../engines/sqlite/database.ts'
 import type { Database, OutboxMessage } from '../ports/database.ts'
 import type { Delivery } from '../queue/delivery.ts'
+import type { EventDelivery } from '../stream/event-delivery.ts'
 import { memoryDatabase } from '../testing/memory/database.ts'
 import { MemoryTable } from '../testing/memory/table.ts'
-import { type HandlerContext, workHandler } from './handler.ts'
+import { eventHandler, type HandlerContext, workHandler } from './handler.ts'
 import { transaction } from './transaction.ts'
 import type { UnitHome } from './unit.ts'
 
@@ -99,6 +100,24 @@ test('a commit that is not waited for and fails fails its handler, and nothing e
   })
   await expect(failing).rejects.toThrow('constraint')
   expect(await home.database!.handled('shop.go', ['m1'])).toEqual(new Set())
+})
+
+test('an event that was finished before counts as committed, and one of an older generation is stale', async () => {
+  const home = await memoryHome()
+  const { generation } = await home.database!.acquire('shop', 'shop', 0)
+  const at = { stream: 'shop', group: 'shop', partition: 0, finished: 0, low: 1, sequences: {} }
+  const handled = eventHandler(home, shop.events.slow, (_, { commit }) => {
+    void commit((tx) => tx.db.set('count', (tx.db.get('count') ?? 0) + 1))
+  })
+  const attempt = (of: number) => {
+    const given = { ...delivery, progress: () => ({ ...at, generation: of }) }
+    return handled({ ...message, data: 1 }, given as unknown as EventDelivery)
+  }
+  expect(await attempt(generation)).toBe('committed')
+  expect(await attempt(generation)).toBe('committed')
+  expect(home.database!.db.get('count')).toBe(1)
+  await home.database!.acquire('shop', 'shop', 0)
+  expect(await attempt(generation)).toBe('stale')
 })
 
 test('two commits at once: one happens, the handler is not run again, the other is reported', async () => {

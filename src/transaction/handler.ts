@@ -21,7 +21,9 @@ export interface HandlerContext<Db> extends Sender {
   readonly attempt: number
   /**
    * Runs `work` in the transaction and commits. Once for each handler, as its last act. Rejects with what `work` threw,
-   * with LEASE_LOST when the message passed to another consumer, with COMMIT_TWICE the second time.
+   * with LEASE_LOST when the message passed to another consumer, with COMMIT_TWICE the second time. After one
+   * that rejected, the handler may commit again, or return and have what it sent before committed. One that is still
+   * under way when the handler returns decides for it.
    */
   commit(work?: (tx: Tx<Db>) => unknown): Promise<void>
 }
