@@ -50,7 +50,7 @@ export function postgresEffects(url: string, run: string): Effects<PgQueryable> 
       // Processes that create one table at the same time would run into each other.
       const setup = `SELECT pg_advisory_xact_lock(4711); CREATE TABLE IF NOT EXISTS ${table} (
         place bigserial PRIMARY KEY, channel text NOT NULL, id text NOT NULL, key text NOT NULL, number integer NOT NULL)`
-      return postgresDatabase({ url, poolSize: 4, setup: (db) => db.query(setup) })
+      return postgresDatabase({ url, poolSize: 2, setup: (db) => db.query(setup) })
     },
     record: (db, channel, { id, key, number }) =>
       db.query(`INSERT INTO ${table} (channel, id, key, number) VALUES ($1, $2, $3, $4)`, [
