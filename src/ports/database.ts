@@ -47,6 +47,7 @@ export interface Database<Db> {
   /** Removes inbox entries older than the time (epoch ms), a bounded number a call; resolves with how many. */
   prune(before: number): Promise<number>
 
+  /** Lets what is under way end, lets go of everything; later calls reject with CLOSED. Idempotent. */
   close(): Promise<void>
 }
 

@@ -42,7 +42,7 @@ export interface StreamPort {
    */
   read(stream: string, from: readonly PartitionPosition[], options: ReadOptions): Promise<StreamRecord[]>
 
-  /** The records of a key from a version (counted from 1) on, in order. Only for streams with `versions`. */
+  /** The records of a key from a version (counted from 1) on, in order. CONFIGURATION on a stream without `versions`. */
   readKey(
     stream: string,
     key: string,
@@ -84,7 +84,7 @@ export interface AppendRecord {
 
 export type AppendResult =
   | { readonly status: 'appended'; readonly positions: readonly number[] }
-  /** `index`: the first record that did not find its version; `version`: what its key really has. */
+  /** `index`: the first record that did not find its version; `version`: how many its key has stored. */
   | { readonly status: 'conflict'; readonly index: number; readonly version: number }
 
 export interface PartitionPosition {

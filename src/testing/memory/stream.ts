@@ -63,7 +63,8 @@ export class MemoryStream implements StreamPort {
       if (record.expectedVersion === undefined) continue
       if (!log.versions) throw noVersions(stream)
       checkOption('expectedVersion', record.expectedVersion, 0, 'count')
-      if (record.key === undefined) throw invalid('A record with expectedVersion needs a key.')
+      if (record.key === undefined)
+        throw unkept(`A record for '${stream}' has an expectedVersion and no key.`)
     }
     checkBodies(records)
     return log.append(records)
@@ -139,13 +140,11 @@ function checkPartition(log: Log, partition: number): void {
 }
 
 function noVersions(stream: string): SpillwayError {
-  return new SpillwayError(
-    'CAPABILITY_MISSING',
+  return unkept(
     `The stream '${stream}' was declared without \`versions\`, which expectedVersion and readKey need.`,
-    { engine: engineName, details: { port: 'stream', feature: 'versions' } },
   )
 }
 
-function invalid(what: string): SpillwayError {
-  return new SpillwayError('INVALID_OPTION', what, { engine: engineName })
+function unkept(what: string): SpillwayError {
+  return new SpillwayError('CONFIGURATION', what, { engine: engineName })
 }
