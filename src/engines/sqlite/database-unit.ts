@@ -123,7 +123,8 @@ function destinationId(statements: UnitStatements, { kind, name }: Destination):
 
 function refuseAsynchronous(returned: unknown): void {
   if (typeof (returned as { then?: unknown } | null | undefined)?.then !== 'function') return
-  Promise.resolve(returned).catch(() => {})
+  // Only a promise is under way already: another thenable would begin when it is waited for.
+  if (returned instanceof Promise) returned.catch(() => {})
   throw new SpillwayError(
     'COMMIT_ASYNC',
     'The function given to commit() returned a promise, but an SQLite transaction is synchronous.',

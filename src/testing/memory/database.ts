@@ -172,7 +172,7 @@ function runEffects<Db>(effects: (db: Db) => unknown, db: Db): void {
   const result = effects(db)
   if (typeof (result as PromiseLike<unknown> | null | undefined)?.then !== 'function') return
   // It is of no use to anybody any more, and its failure must not end the process.
-  Promise.resolve(result).catch(() => {})
+  if (result instanceof Promise) result.catch(() => {})
   throw asyncEffects()
 }
 

@@ -150,7 +150,7 @@ test('a conflict says what the key really has, and stores nothing', async () => 
 
 test('versions are asked for at the declaration; a stream that has records keeps its choice', async () => {
   const { stream } = await bench(1)
-  const refused = (error: unknown) => isSpillwayError(error, 'CAPABILITY_MISSING')
+  const refused = (error: unknown) => isSpillwayError(error, 'CONFIGURATION')
   await assert.rejects(
     stream.append('s', [{ partition: 0, key: 'k', body: '', expectedVersion: 0 }]),
     refused,

@@ -148,3 +148,7 @@ function noVersions(stream: string): SpillwayError {
 function unkept(what: string): SpillwayError {
   return new SpillwayError('CONFIGURATION', what, { engine: engineName })
 }
+
+function invalid(what: string): SpillwayError {
+  return new SpillwayError('INVALID_OPTION', what, { engine: engineName })
+}
