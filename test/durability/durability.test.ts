@@ -91,7 +91,7 @@ describe.skipIf(why !== undefined)(
       expect(await failAt(recording, some(allMoments(recording), 10), () => allOf(inDatabase))).toEqual([])
     })
 
-    test.fails('what is left when the power fails, or the process dies, while the files are made can be opened', async () => {
+    test('what is left when the power fails, or the process dies, while the files are made can be opened', async () => {
       const { entries } = recording
       const logs = new Set(
         entries.filter(({ data }) => data.toString().endsWith('-wal')).map(({ file }) => file),
@@ -106,7 +106,7 @@ describe.skipIf(why !== undefined)(
       expect(await failAt(recording, some(killed, 6), () => allOf(() => true))).toEqual([])
     })
 
-    test.fails('a database in a folder that it made itself is there', async () => {
+    test('a database in a folder that it made itself is there', async () => {
       const made = await workshop.record('none', true)
       expect(await failAt(made, some(acknowledgements(made), 3), () => onlySynced)).toEqual([])
     })

@@ -2,8 +2,7 @@
 // functions on its own handle. Units that end in the same turn of the event loop share one transaction; while their log
 // is synced on another thread the next ones are committed.
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { mkdirSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { SpillwayError } from '../../core/errors.ts'
 import type {
@@ -17,6 +16,7 @@ import type {
 import { databaseSchema, tablePrefix } from './database-migrations.ts'
 import { applyUnit, prepareUnit, type UnitStatements } from './database-unit.ts'
 import type { SqliteHandle } from './handle.ts'
+import { makeFolder } from './make-folder.ts'
 import { isBusy, isNative, translate } from './native-error.ts'
 import { migrate, openFile } from './open-file.ts'
 import { SqliteOutbox } from './outbox.ts'
@@ -61,7 +61,7 @@ export function sqliteDatabase(
         setup?.(source)
         return new SqliteDatabase(source, prefix, `sqlite (handle of ${service})`, false)
       }
-      mkdirSync(dirname(source), { recursive: true })
+      makeFolder(resolve(dirname(source)))
       const settings = { synchronous: 'full' as const, openTimeoutMs: 10_000, busyTimeoutMs }
       const handle = openFile(source, schema, settings)
       try {

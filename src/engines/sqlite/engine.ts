@@ -1,10 +1,9 @@
 // The embedded engine: one SQLite file in a folder, several processes of one machine may share it.
-import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { SpillwayError } from '../../core/errors.ts'
 import type { Durability, Engine, EngineOptions } from '../../ports/engine.ts'
 import { durabilityOf } from './durability.ts'
-import { translate } from './native-error.ts'
+import { makeFolder } from './make-folder.ts'
 import { SqliteQueue } from './queue.ts'
 import { defaultBounds, Storage } from './storage.ts'
 import { SqliteStream } from './stream.ts'
@@ -85,23 +84,5 @@ class SqliteEngine implements Engine {
       await this.#storage.close()
     })()
     return this.#closed
-  }
-}
-
-/** The entry of a new folder must be on the disk too, or its file could be lost with it. */
-function makeFolder(folder: string): void {
-  try {
-    const first = mkdirSync(folder, { recursive: true })
-    if (first === undefined || process.platform === 'win32') return
-    for (let made = folder; made.length >= first.length; made = dirname(made)) {
-      const parent = openSync(dirname(made), 'r')
-      try {
-        fsyncSync(parent)
-      } finally {
-        closeSync(parent)
-      }
-    }
-  } catch (thrown) {
-    throw translate(thrown, folder)
   }
 }

@@ -35,6 +35,11 @@ export function isBusy(thrown: unknown): boolean {
   return code === primary.BUSY || code === primary.LOCKED
 }
 
+/** True when a handle that only reads would have to write, to recover from a crash. */
+export function isReadOnly(thrown: unknown): boolean {
+  return codeOf(thrown) === primary.READONLY
+}
+
 /** True for errors that came from SQLite, as opposed to a defect of ours or an error of the user's function. */
 export function isNative(thrown: unknown): boolean {
   return codeOf(thrown) !== undefined

@@ -3,7 +3,7 @@
 import { statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { SpillwayError } from '../../core/errors.ts'
-import { isBusy, translate } from './native-error.ts'
+import { isBusy, isReadOnly, translate } from './native-error.ts'
 
 export interface FileSchema {
   /** SQL scripts; number n (from 1) brings the schema from version n - 1 to n. Never edited once released. */
@@ -72,8 +72,18 @@ export function pause(ms: number): void {
 function inspect(path: string, schema: FileSchema): void {
   const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0
   if (size === 0) return
-  // A read-only handle: closing it writes no checkpoint.
-  const db = new DatabaseSync(path, { readOnly: true })
+  try {
+    // A read-only handle: closing it writes no checkpoint.
+    look(path, schema, true)
+  } catch (thrown) {
+    // A journal that a crash left must be rolled back before anything can be read, which takes a handle that writes.
+    if (!isReadOnly(thrown)) throw thrown
+    look(path, schema, false)
+  }
+}
+
+function look(path: string, schema: FileSchema, readOnly: boolean): void {
+  const db = new DatabaseSync(path, { readOnly })
   try {
     checkVersion(db, path, schema)
   } finally {
