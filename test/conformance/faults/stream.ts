@@ -107,7 +107,7 @@ export const appendFaults: readonly Fault<Engine>[] = [
     return (port) => ({
       async append(stream, records) {
         if (++appends % 3 !== 0) return port.append(stream, records)
-        setTimeout(() => port.append(stream, records), 20)
+        setTimeout(() => port.append(stream, records).catch(() => {}), 20)
         const [bounds] = await port.bounds(stream)
         return { status: 'appended', positions: records.map((_, index) => bounds!.next + index) }
       },
