@@ -7,7 +7,7 @@ import { program } from '../src/cli/program.ts'
 import { errorCodes } from '../src/core/errors.ts'
 
 /** A page names the file of a code block in a comment on the line before it. */
-const snippet = /<!-- from: (\S+) -->\n+```ts\n(?:[^\n]*\n)*?```/g
+const snippet = /<!-- from: (\S+) -->\n+```ts\n(?:[^\n]*\n)*?```$/gm
 
 export function pages(): Map<string, string> {
   const wanted = new Map<string, string>()
