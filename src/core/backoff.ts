@@ -36,3 +36,10 @@ export function backoff(policy: RetryPolicy, attempt: number, random: () => numb
   const bound = Math.min(policy.maxMs, policy.initialMs * 2 ** Math.min(attempt - 1, 52))
   return Math.round(bound * random())
 }
+
+const engineAway: RetryPolicy = { attempts: Number.POSITIVE_INFINITY, initialMs: 100, maxMs: 5_000 }
+
+/** The pause in milliseconds of a loop whose engine failed so many times in a row: never none, so that it cannot spin. */
+export function pauseAfter(failures: number): number {
+  return 50 + backoff(engineAway, failures)
+}

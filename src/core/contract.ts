@@ -134,8 +134,7 @@ export function eventContract<In, Out>(
   options: EventOptions<In, Out>,
 ): EventContract<In, Out> {
   checkName(name, 'event')
-  const contract = { kind: 'event' as const, name, stream, ...payload(`${stream}.${name}`, options) }
-  return options.key === undefined ? contract : { ...contract, keyOf: options.key }
+  return eventOf(stream, name, `${stream}.${name}`, options)
 }
 
 /** The contract of a stream outside a context: all its events are of one type, named like the stream. */
@@ -144,7 +143,16 @@ export function streamContract<In, Out>(
   options: EventOptions<In, Out>,
 ): EventContract<In, Out> {
   checkName(stream, 'stream')
-  const contract = { kind: 'event' as const, name: stream, stream, ...payload(stream, options) }
+  return eventOf(stream, stream, stream, options)
+}
+
+function eventOf<In, Out>(
+  stream: string,
+  name: string,
+  type: string,
+  options: EventOptions<In, Out>,
+): EventContract<In, Out> {
+  const contract = { kind: 'event' as const, name, stream, ...payload(type, options) }
   return options.key === undefined ? contract : { ...contract, keyOf: options.key }
 }
 

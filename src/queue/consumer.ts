@@ -1,8 +1,9 @@
 // Working off a queue: claim, handle, settle. One loop, one timer and one settle call at a time for the whole
 // consumer, however many messages are under way.
-import { backoff, type RetryPolicy, retryPolicy } from '../core/backoff.ts'
+import { backoff, pauseAfter, type RetryPolicy, retryPolicy } from '../core/backoff.ts'
 import { blockedLoop } from '../core/blocked-loop.ts'
 import { type Clock, sleep, systemClock } from '../core/clock.ts'
+import { checkConcurrency } from '../core/concurrency.ts'
 import type { QueueContract } from '../core/contract.ts'
 import { type Duration, milliseconds } from '../core/duration.ts'
 import { unseal } from '../core/envelope.ts'
@@ -45,17 +46,12 @@ export function consume<Out>(
 ): Consumer {
   const clock = options.clock ?? systemClock
   const settings: Settings = {
-    concurrency: options.concurrency ?? 10,
+    concurrency: checkConcurrency(options.concurrency),
     leaseMs: milliseconds(options.lease ?? '30s', 'lease'),
     deadlineMs: milliseconds(contract.deadline ?? '5m', 'deadline'),
     retry: retryPolicy(contract.retry),
   }
-  const { concurrency, leaseMs } = settings
-  if (!Number.isInteger(concurrency) || concurrency < 1 || concurrency > 10_000)
-    throw new SpillwayError(
-      'INVALID_OPTION',
-      `concurrency is ${concurrency}; it takes a whole number from 1 to 10,000.`,
-    )
+  const { leaseMs } = settings
   if (leaseMs < port.limits.minLeaseMs)
     throw new SpillwayError(
       'INVALID_OPTION',
@@ -153,8 +149,7 @@ class Worker<Out> {
         }
         this.#report(asSpillwayError(thrown))
         failures += 1
-        const policy = { attempts: 0, initialMs: 100, maxMs: 5_000 }
-        await sleep(this.#clock, 50 + backoff(policy, failures), stopping).catch(() => {})
+        await sleep(this.#clock, pauseAfter(failures), stopping).catch(() => {})
       }
     }
   }

@@ -1,5 +1,5 @@
 // A member of a consumer group: joins, takes partitions, reads ahead, and gives partitions back.
-import { backoff } from '../core/backoff.ts'
+import { pauseAfter } from '../core/backoff.ts'
 import { blockedLoop } from '../core/blocked-loop.ts'
 import { type Clock, sleep } from '../core/clock.ts'
 import { asSpillwayError, isFinal, SpillwayError } from '../core/errors.ts'
@@ -299,8 +299,7 @@ export class Member {
   async #recover(thrown: unknown, failures: number, signal?: AbortSignal): Promise<void> {
     if (isFinal(thrown)) throw thrown
     this.#report(asSpillwayError(thrown))
-    const delay = 50 + backoff({ attempts: 0, initialMs: 100, maxMs: 5_000 }, failures)
-    await sleep(this.#clock, delay, signal).catch(() => {})
+    await sleep(this.#clock, pauseAfter(failures), signal).catch(() => {})
   }
 }
 

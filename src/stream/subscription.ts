@@ -1,5 +1,6 @@
 // A member of a consumer group at work: joins, reads ahead, handles keys in parallel and each key in order, keeps progress.
 import { systemClock } from '../core/clock.ts'
+import { checkConcurrency } from '../core/concurrency.ts'
 import { milliseconds } from '../core/duration.ts'
 import { SpillwayError } from '../core/errors.ts'
 import { type Background, background } from '../core/lifecycle.ts'
@@ -13,12 +14,7 @@ export type Subscription = Background
 export function subscribe(port: StreamPort, plan: SubscriptionPlan): Subscription {
   const clock = plan.clock ?? systemClock
   checkName(plan.group, 'consumer group')
-  const { concurrency = 10 } = plan
-  if (!Number.isInteger(concurrency) || concurrency < 1 || concurrency > 10_000)
-    throw new SpillwayError(
-      'INVALID_OPTION',
-      `concurrency is ${concurrency}; it takes a whole number from 1 to 10,000.`,
-    )
+  const concurrency = checkConcurrency(plan.concurrency)
   const sessionMs = milliseconds(plan.session ?? '30s', 'session')
   if (sessionMs < port.limits.minSessionMs)
     throw new SpillwayError(

@@ -107,6 +107,6 @@ export class Coordinator {
  * The name of the Kafka group of a group of a stream: `<group>@<stream>`. Every stream has its own, so that a member of
  * one stream's group never waits for a member of another's. No name of either contains an '@'.
  */
-export function groupIdOf(stream: string, group: string): string {
+function groupIdOf(stream: string, group: string): string {
   return `${group}@${stream}`
 }

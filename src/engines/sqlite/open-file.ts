@@ -49,7 +49,7 @@ export function openFile(path: string, schema: FileSchema, options: OpenFileOpti
 }
 
 /** Runs `attempt` until it is not refused because of somebody's lock; what it throws at last is translated. */
-export function untilFree<T>(path: string, timeoutMs: number, attempt: () => T): T {
+function untilFree<T>(path: string, timeoutMs: number, attempt: () => T): T {
   const start = performance.now()
   for (;;) {
     try {
