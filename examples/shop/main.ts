@@ -3,9 +3,7 @@ import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
-import { drained } from './driver/drained.ts'
 import { type InvoiceFile, readInvoices } from './driver/invoices.ts'
 import { help, type Options, readOptions } from './driver/options.ts'
 import { openPostOffice } from './driver/post-office.ts'
@@ -13,6 +11,7 @@ import { progressLine, silent } from './driver/progress-line.ts'
 import { sendInvoices } from './driver/send.ts'
 import { imbalance, summaryText } from './driver/summary.ts'
 import { progress, totals } from './driver/totals.ts'
+import { orders } from './orders/contract.ts'
 import { rebuildRevenue, revenueEntries } from './orders/revenue.ts'
 import { type Shop, shop } from './shop.ts'
 import { type Report, type Running, run } from './spillway.ts'
@@ -55,19 +54,23 @@ async function serve(
     const { takenIn, mailed } = progress(running, business)
     line.show(`invoices: ${sent} of ${invoices.length} sent, ${takenIn} taken in; receipts mailed: ${mailed}`)
   }
-  await sendInvoices(running.engines[0]!, invoices, { signal: stopping, onProgress: show })
-  while (!stopping.aborted && !(await drained(running, business))) {
-    show(invoices.length)
-    await sleep(50)
+  await sendInvoices(running.queue(orders.queues.intake), invoices, { signal: stopping, onProgress: show })
+  const showing = setInterval(() => show(invoices.length), 50)
+  try {
+    await running.drained({ signal: stopping })
+  } catch (thrown) {
+    if (stopping.aborted) return
+    throw thrown
+  } finally {
+    clearInterval(showing)
+    line.end()
   }
-  line.end()
-  if (stopping.aborted) return
   const seconds = Math.round(performance.now() - startedAt) / 1000
 
   if (options.rebuild) await rebuild(running, business)
   const { numbers, lines } = file
-  const { orders, cancellations, ...rest } = await totals(running, business)
-  const summary = { invoices: numbers, orders, cancellations, lines, ...rest, seconds }
+  const { orders: placed, cancellations, ...rest } = await totals(running, business)
+  const summary = { invoices: numbers, orders: placed, cancellations, lines, ...rest, seconds }
   say(options.json ? JSON.stringify(summary) : summaryText(summary))
   const wrong = imbalance(summary)
   if (wrong) fail(wrong)
@@ -80,10 +83,10 @@ function onReport({ from, error }: Report): void {
   note(`${from}: ${error.message}`)
 }
 
-async function rebuild(running: Running, { orders }: Shop): Promise<void> {
-  const { db } = running.service(orders).database!
+async function rebuild(running: Running, business: Shop): Promise<void> {
+  const { db } = running.service(business.orders).database!
   const before = revenueEntries(db)
-  const events = await rebuildRevenue(running, orders)
+  const events = await rebuildRevenue(running, business.orders)
   const equal = isDeepStrictEqual(before, revenueEntries(db))
   const rebuilt = `The view of the revenue was rebuilt from ${events} events:`
   if (equal) note(`${rebuilt} equal.`)

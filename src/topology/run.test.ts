@@ -11,6 +11,7 @@ import { memoryDatabase } from '../testing/memory/database.ts'
 import { memory } from '../testing/memory/engine.ts'
 import { MemoryTable } from '../testing/memory/table.ts'
 import { Channels } from './channels.ts'
+import { Activity } from './drained.ts'
 import { run } from './run.ts'
 import { RunningService } from './running-service.ts'
 import { service } from './service.ts'
@@ -125,6 +126,7 @@ test('an inbox in which much is old is pruned until little is', async () => {
   const running = await RunningService.open(
     service(other, { database }),
     new Channels(engine, engine, 1, clock),
+    new Activity(),
     () => {},
   )
   running.start()

@@ -1,5 +1,6 @@
 // A topology in motion: engines opened, channels declared, every chosen service's handlers and relay at work.
 import { systemClock } from '../core/clock.ts'
+import type { QueueContract } from '../core/contract.ts'
 import { SpillwayError } from '../core/errors.ts'
 import type { StopOptions } from '../core/lifecycle.ts'
 import { defaultPartitions } from '../core/partition.ts'
@@ -7,9 +8,11 @@ import { guarded, type OnReport } from '../core/report.ts'
 import { openEngine } from '../engine-of.ts'
 import { missing } from '../ports/capability.ts'
 import type { Engine } from '../ports/engine.ts'
+import { Queue } from '../queue/queue.ts'
 import type { HistoryOptions } from '../stream/history.ts'
 import { Channels } from './channels.ts'
 import { atOnce, inTurn } from './closing.ts'
+import { Activity, isDrained, untilDrained } from './drained.ts'
 import { type Replayable, type ReplayHandlers, replay } from './replay.ts'
 import { RunningService } from './running-service.ts'
 import type { AnyService, Service } from './service.ts'
@@ -42,6 +45,14 @@ export interface Running extends AsyncDisposable {
   readonly channels: Channels
   /** A running service by its context: its database, and `transaction()`. */
   service<Db>(of: Service<Db>): RunningService<Db>
+  /** A queue of the topology: to send from outside every handler, to count, and for its dead letters. UNKNOWN_QUEUE for one of no context here. */
+  queue<In, Out>(contract: QueueContract<In, Out>): Queue<In, Out>
+  /**
+   * Resolves when nothing is left to do: the outboxes of the services that run here, and the queues and streams of all services
+   * of the topology, are worked off. Dead letters and what was set aside are no work. While something goes on sending, or an event
+   * blocks its key, it waits; rejects with ABORTED when the signal fires. What handlers in other processes move just now may be missed.
+   */
+  drained(options?: { readonly signal?: AbortSignal }): Promise<void>
   /**
    * Handles the events of a context again, from the first that is kept to the last there is now, in order per key, and
    * resolves with how many there were. No group notices. What a relay sent twice is handled once. Rejects at an event
@@ -65,6 +76,7 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
   const services = chosen(topology, options.only)
   const opened: Engine[] = []
   const started: RunningService<unknown>[] = []
+  const activity = new Activity()
   // A relay alone waits on nothing that keeps a process alive.
   const alive = setInterval(() => {}, 2 ** 31 - 1)
   const close = async (stopOptions?: StopOptions): Promise<void> => {
@@ -87,7 +99,7 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
     const channels = await declare(topology, main, forStreams)
     for (const service of services)
       started.push(
-        await RunningService.open(service as Service<unknown>, channels, guarded(options.onReport)),
+        await RunningService.open(service as Service<unknown>, channels, activity, guarded(options.onReport)),
       )
     for (const service of started) service.start()
     const engines = main === forStreams ? [main] : [main, forStreams]
@@ -108,6 +120,20 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
           throw new SpillwayError('CONFIGURATION', `The service of ${of.context.name} does not run here.`)
         return found as RunningService<Db>
       },
+      queue(contract) {
+        if (
+          !contextsOf(topology)
+            .flatMap(queuesOf)
+            .some(({ queue }) => queue === contract.queue)
+        )
+          throw new SpillwayError(
+            'UNKNOWN_QUEUE',
+            `No context of this topology has the queue ${contract.queue}.`,
+          )
+        return new Queue(contract, channels.queue(contract.queue), main.name, channels.clock)
+      },
+      drained: ({ signal } = {}) =>
+        untilDrained(() => isDrained(topology, channels, started, activity), channels, signal),
       replay: (context, handlers, replayOptions) => replay(channels, context, handlers, replayOptions),
       done,
       stop,

@@ -13,6 +13,7 @@ import { transaction } from '../transaction/transaction.ts'
 import type { Tx, UnitHome } from '../transaction/unit.ts'
 import type { Channels } from './channels.ts'
 import { atOnce, inTurn } from './closing.ts'
+import type { Activity } from './drained.ts'
 import type { Service } from './service.ts'
 
 /** How long the inbox remembers a message; how often older entries are removed. */
@@ -28,6 +29,7 @@ export class RunningService<Db> {
   readonly database: Database<Db> | undefined
   readonly #service: Service<Db>
   readonly #channels: Channels
+  readonly #activity: Activity
   readonly #onReport: OnReport
   readonly #home: UnitHome<Db>
   readonly #relay: Relay | undefined
@@ -40,12 +42,14 @@ export class RunningService<Db> {
     service: Service<Db>,
     database: Database<Db> | undefined,
     channels: Channels,
+    activity: Activity,
     onReport: OnReport,
   ) {
     this.name = service.context.name
     this.database = database
     this.#service = service
     this.#channels = channels
+    this.#activity = activity
     this.#onReport = onReport
     this.#done.promise.catch(() => {})
     this.#relay = database && relay(database.outbox, channels, { service: this.name, onReport })
@@ -68,10 +72,11 @@ export class RunningService<Db> {
   static async open<Db>(
     service: Service<Db>,
     channels: Channels,
+    activity: Activity,
     onReport: OnReport,
   ): Promise<RunningService<Db>> {
     const database = await service.database?.open(service.context.name)
-    return new RunningService(service, database, channels, onReport)
+    return new RunningService(service, database, channels, activity, onReport)
   }
 
   /** Runs `work` in the service's own transaction, from outside a handler; what it sends is committed with it. */
@@ -102,7 +107,8 @@ export class RunningService<Db> {
         ...(concurrency === undefined ? {} : { concurrency }),
         ...(lease === undefined ? {} : { lease }),
       }
-      const consumer = consume(queue, port, workHandler(this.#home, queue, handler), options)
+      const counted = this.#activity.counted(workHandler(this.#home, queue, handler))
+      const consumer = consume(queue, port, counted, options)
       this.#handlers.push(this.#watch(`the consumer of ${queue.queue}`, consumer))
     }
     this.#prune()
@@ -133,7 +139,7 @@ export class RunningService<Db> {
       const handlers = streams.get(event.stream) ?? new Map<string, Handled>()
       const handled = {
         contract: event,
-        handler: eventHandler(this.#home, event, handler),
+        handler: this.#activity.counted(eventHandler(this.#home, event, handler)),
         policy: failurePolicy(options),
       }
       streams.set(event.stream, handlers.set(event.type, handled))

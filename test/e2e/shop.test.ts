@@ -8,7 +8,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import { readInvoices } from '../../examples/shop/driver/invoices.ts'
 import { openPostOffice, type PostOffice } from '../../examples/shop/driver/post-office.ts'
 import { sendInvoices } from '../../examples/shop/driver/send.ts'
-import { openEngine } from '../../src/index.ts'
+import { orders } from '../../examples/shop/orders/contract.ts'
+import { open } from '../../src/index.ts'
 import { embeddedPostgres, kafka, type RunningServer } from '../servers/index.ts'
 import { expectedTotals } from './expected-totals.ts'
 import { type Ended, killAll, type Program, startShop, startSpillway } from './shop-process.ts'
@@ -104,12 +105,13 @@ test('a process for each context, each killed in the middle', { timeout: 5 * min
   const tables = { orders: 'invoices', payments: 'ledger', notifications: 'receipts' }
   await Promise.all(Object.keys(tables).map(startService))
 
-  const engine = await openEngine(`sqlite:${join(folder, 'spillway')}`)
+  const spillway = await open(`sqlite:${join(folder, 'spillway')}`)
+  const intake = await spillway.queue(orders.queues.intake)
   const { invoices } = await readInvoices(sample)
   const quarter = Math.ceil(invoices.length / 4)
   let sent = 0
   const sendSome = async () => {
-    await sendInvoices(engine, invoices.slice(sent, sent + quarter))
+    await sendInvoices(intake, invoices.slice(sent, sent + quarter))
     sent += quarter
   }
   for (const [name, table] of Object.entries(tables)) {
@@ -131,8 +133,8 @@ test('a process for each context, each killed in the middle', { timeout: 5 * min
   for (const service of services.values()) expect((await service.ended).code).toBe(0)
 
   for (const queue of Object.keys(expected.handled))
-    expect(await engine.queue!.count(queue)).toEqual({ ready: 0, delayed: 0, leased: 0, dead: 0 })
-  await engine.close()
+    expect(await spillway.engine.queue!.count(queue)).toEqual({ ready: 0, delayed: 0, leased: 0, dead: 0 })
+  await spillway.close()
   expectTables(office)
   await office.close()
 })

@@ -1,7 +1,7 @@
-// Sends invoices to the orders context, as a till or an import would: all it knows is the contract of the queue.
+// Sends invoices to the orders context, as a till or an import would: all it knows is the queue and its contract.
 import { createHash } from 'node:crypto'
-import { type Invoice, orders } from '../orders/contract.ts'
-import { type Engine, open } from '../spillway.ts'
+import type { Invoice } from '../orders/contract.ts'
+import type { Queue } from '../spillway.ts'
 
 const atOnce = 500
 
@@ -13,12 +13,10 @@ export interface SendOptions {
 
 /** Resolves when every invoice is kept safe in the queue. */
 export async function sendInvoices(
-  engine: Engine,
+  intake: Queue<Invoice>,
   invoices: readonly Invoice[],
   { signal, onProgress }: SendOptions = {},
 ): Promise<void> {
-  const spillway = await open(engine)
-  const intake = await spillway.queue(orders.queues.intake)
   for (let sent = 0; sent < invoices.length && !signal?.aborted; ) {
     const batch = invoices.slice(sent, sent + atOnce)
     await Promise.all(batch.map((invoice) => intake.send(invoice, { id: idOf(invoice) })))

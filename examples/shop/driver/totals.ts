@@ -77,8 +77,8 @@ async function countEvents(running: Running): Promise<Record<string, number>> {
 async function countDead(running: Running, shop: Shop): Promise<number> {
   const { channels } = running
   let dead = 0
-  for (const { queue } of [orders.queues.intake, notifications.queues.receipt])
-    dead += (await channels.queue(queue).count(queue)).dead
+  for (const queue of [running.queue(orders.queues.intake), running.queue(notifications.queues.receipt)])
+    dead += (await queue.count()).dead
   for (const stream of ['orders.dead.orders', 'orders.dead.payments', 'payments.dead.notifications'])
     for (const { earliest, next } of await channels.streamPort.bounds(stream)) dead += next - earliest
   for (const service of [shop.orders, shop.payments, shop.notifications])

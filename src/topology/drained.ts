@@ -1,0 +1,68 @@
+// Whether a running topology has nothing left to do: for programs that end when their work is done, and for tests.
+import { sleep } from '../core/clock.ts'
+import type { Channels } from './channels.ts'
+import type { RunningService } from './running-service.ts'
+import { contextsOf, servicesOf, type Topology } from './topology.ts'
+
+const lookEveryMs = 50
+
+/** Counts handlers that ended: whoever looked around can tell that nothing moved behind its back. */
+export class Activity {
+  #ended = 0
+
+  get ended(): number {
+    return this.#ended
+  }
+
+  counted<Args extends unknown[]>(
+    handler: (...args: Args) => Promise<unknown>,
+  ): (...args: Args) => Promise<unknown> {
+    return async (...args) => {
+      try {
+        return await handler(...args)
+      } finally {
+        this.#ended += 1
+      }
+    }
+  }
+}
+
+export async function untilDrained(look: () => Promise<boolean>, channels: Channels, signal?: AbortSignal) {
+  while (!(await look())) await sleep(channels.clock, lookEveryMs, signal)
+}
+
+/**
+ * One look at every place where a message can be. Outboxes come first: what leaves one is in its destination before the row is
+ * gone. A handler's message is leased, or below no position, until the handler has ended: so when none ended during
+ * the look, nothing went from a place that was still to be seen to one that was seen already.
+ */
+export async function isDrained(
+  topology: Topology,
+  channels: Channels,
+  services: readonly RunningService<unknown>[],
+  activity: Activity,
+): Promise<boolean> {
+  const { ended } = activity
+  for (const { database } of services)
+    if (database && (await database.outbox.count()).waiting > 0) return false
+  const kept = new Set(contextsOf(topology).map(({ name }) => name))
+  for (const { context, reactions, works } of servicesOf(topology)) {
+    for (const stream of new Set(reactions.map(({ event }) => event.stream)))
+      if (kept.has(stream) && !(await caughtUp(channels, stream, context.name))) return false
+    for (const { queue } of works) if (!(await isEmpty(channels, queue.queue))) return false
+  }
+  return activity.ended === ended
+}
+
+async function isEmpty(channels: Channels, queue: string): Promise<boolean> {
+  const { ready, delayed, leased } = await channels.queue(queue).count(queue)
+  return ready + delayed + leased === 0
+}
+
+/** The group has finished everything that the stream holds. */
+async function caughtUp({ streamPort }: Channels, stream: string, group: string): Promise<boolean> {
+  const bounds = await streamPort.bounds(stream)
+  const committed = await streamPort.committed(stream, group)
+  const positions = new Map(committed.map(({ partition, position }) => [partition, position]))
+  return bounds.every(({ partition, earliest, next }) => (positions.get(partition) ?? earliest) >= next)
+}
