@@ -14,6 +14,20 @@ export interface QueueCapabilities {
   readonly delay: boolean
   /** A `send` that rejects stored none of its messages; one that resolves stored all. */
   readonly atomicSend: boolean
+  /** The rules of queue-rules.ts. */
+  readonly keyOrder: boolean
+  readonly priority: boolean
+  readonly dedup: boolean
+  readonly groups: boolean
+  readonly concurrency: boolean
+  readonly rate: boolean
+  /** A dead letter tells why its message was tried again before. */
+  readonly history: boolean
+  /** What queue-control.ts has. */
+  readonly pause: boolean
+  readonly peek: boolean
+  readonly cancel: boolean
+  readonly purge: boolean
 }
 
 export interface StreamCapabilities {
@@ -31,6 +45,17 @@ export const capabilityTable = {
   queue: {
     delay: { title: 'sending for a later time', engines: ['sqlite', 'postgres', 'memory'] },
     atomicSend: { title: 'sending several messages all or none', engines: ['sqlite', 'postgres', 'memory'] },
+    keyOrder: { title: 'strict order per key', engines: ['memory'] },
+    priority: { title: 'priorities', engines: ['memory'] },
+    dedup: { title: 'deduplication keys', engines: ['memory'] },
+    groups: { title: 'fair turns between groups', engines: ['memory'] },
+    concurrency: { title: 'a concurrency for all processes', engines: ['memory'] },
+    rate: { title: 'a rate for all processes', engines: ['memory'] },
+    history: { title: 'the reasons of earlier attempts', engines: ['memory'] },
+    pause: { title: 'pausing a queue', engines: ['memory'] },
+    peek: { title: 'looking at waiting messages', engines: ['memory'] },
+    cancel: { title: 'cancelling a message', engines: ['memory'] },
+    purge: { title: 'emptying a queue', engines: ['memory'] },
   },
   stream: {
     atomicAppend: {

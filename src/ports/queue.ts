@@ -1,4 +1,5 @@
-// The queue port: what an engine must do to keep messages safe until one consumer has handled each.
+// The queue port: what an engine must do to keep messages safe until one consumer has handled each. What a queue can be
+// asked beyond that by rules stands in queue-rules.ts, what an operator does to it in queue-control.ts.
 //
 // States of a message: ready → leased → gone | ready again (later, or when its lease ends) | dead letter → ready.
 // All methods take and return arrays; results stand in the order of their arguments. All times are milliseconds.
@@ -7,22 +8,29 @@
 // ENGINE_UNAVAILABLE, CLOSED, UNKNOWN_QUEUE, STORE_FULL, BACKLOG_FULL, and INVALID_OPTION for numbers out of range, before
 // anything is done.
 import type { QueueCapabilities } from './capability.ts'
+import type { QueueControl } from './queue-control.ts'
+import type { DedupKey, Duplicate, QueueRules } from './queue-rules.ts'
 
-export interface QueuePort {
+export interface QueuePort extends QueueControl {
   readonly capabilities: QueueCapabilities
   /** `maxBodyBytes`: the largest UTF-8 body that is taken. `minLeaseMs`: the shortest lease that it can keep up. */
   readonly limits: { readonly maxBodyBytes: number; readonly minLeaseMs: number }
 
-  /** Makes the queues exist. Idempotent; messages in an existing queue stay. */
-  declare(queues: readonly string[]): Promise<void>
+  /**
+   * Makes the queues exist, with these rules. Idempotent; messages in an existing queue stay. Without `rules` an existing queue
+   * keeps those that it has; else they take the place of all that it had. CAPABILITY_MISSING for a rule that the engine cannot hold;
+   * CONFIGURATION, and nothing changed, when `keyOrder` would change while the queue holds messages that are not dead letters.
+   */
+  declare(queues: readonly string[], rules?: QueueRules): Promise<void>
 
   /**
    * Stores messages. Resolves when all of them survive what `durability` says; rejects when some may not have been
    * stored (which ones is unknown unless `atomicSend`). Messages of one call become claimable in their order,
    * and so do those of calls of which one resolved before the other was made. Identical ids are separate messages.
-   * TOO_LARGE before anything is stored when a body exceeds the limit.
+   * TOO_LARGE before anything is stored when a body exceeds the limit. Resolves with the messages that were not stored because
+   * another one has their `dedup` key, also one before them in the call; with an empty array otherwise.
    */
-  send(queue: string, messages: readonly OutgoingMessage[]): Promise<void>
+  send(queue: string, messages: readonly OutgoingMessage[]): Promise<readonly Duplicate[]>
 
   /**
    * Leases up to `limit` messages, and counts a start for each. Resolves as soon as at least one can be leased, with
@@ -67,6 +75,10 @@ export interface OutgoingMessage {
   readonly body: string
   /** Claimable only after this time from now. Only with the capability `delay`. */
   readonly delayMs?: number | undefined
+  /** Only in a queue with the rule of the same name; see queue-rules.ts. INVALID_OPTION in another. */
+  readonly priority?: number | undefined
+  readonly dedup?: DedupKey | undefined
+  readonly group?: string | undefined
 }
 
 export interface ClaimOptions {
@@ -85,6 +97,11 @@ export interface ClaimedMessage {
   readonly body: string
   /** How often this message was started since it was sent or redriven, this time included. Releases do not count. */
   readonly starts: number
+  /**
+   * Its last lease ended without a settlement: whoever held it may have died of it. Also true where the engine cannot tell
+   * that from a retry. False for the first start.
+   */
+  readonly suspect: boolean
   /** Names the lease in `settle` and `extend`. Opaque. */
   readonly lease: string
   /** Rises with every claim of this message, also over releases and redriving: whoever stores it beside an effect can refuse an older one. */
@@ -94,15 +111,21 @@ export interface ClaimedMessage {
 export type Settlement =
   /** Handled: the message is gone. */
   | { readonly lease: string; readonly kind: 'done' }
-  /** Claimable again after `delayMs`. */
-  | { readonly lease: string; readonly kind: 'retry'; readonly delayMs: number }
+  /** Claimable again after `delayMs`. With the capability `history` the reason is kept, among the last 10 of the message. */
+  | {
+      readonly lease: string
+      readonly kind: 'retry'
+      readonly delayMs: number
+      readonly reason?: string | undefined
+    }
   /** Given back unhandled: claimable at once, and the start is not counted. */
   | { readonly lease: string; readonly kind: 'release' }
   /** To the dead letters. */
   | { readonly lease: string; readonly kind: 'dead-letter'; readonly reason: string }
 
 export type SettleResult = 'settled' | 'stale'
-export type ExtendResult = 'extended' | 'stale'
+/** `cancelled`: extended, but somebody cancelled the message: its handler should end. Said with every extension of it. */
+export type ExtendResult = 'extended' | 'stale' | 'cancelled'
 
 export interface QueueCount {
   readonly ready: number
@@ -110,6 +133,7 @@ export interface QueueCount {
   readonly delayed: number
   readonly leased: number
   readonly dead: number
+  readonly paused: boolean
 }
 
 export interface DeadMessage {
@@ -122,4 +146,14 @@ export interface DeadMessage {
   readonly starts: number
   /** Milliseconds since the epoch. */
   readonly diedAt: number
+  /** Why it was tried again before, oldest first. Empty without the capability `history`; starts again by redriving. */
+  readonly history: readonly FailedStart[]
+}
+
+export interface FailedStart {
+  /** Which start it was, from 1. */
+  readonly start: number
+  /** Milliseconds since the epoch. */
+  readonly at: number
+  readonly reason: string
 }

@@ -220,6 +220,7 @@ function toMessage(queue: number, row: Row): ClaimedMessage {
     key: row.key ?? undefined,
     body: row.body,
     starts: row.starts,
+    suspect: row.starts > 1,
     lease: `${queue}.${row.id}.${fencingToken}`,
     fencingToken,
   }

@@ -1,6 +1,6 @@
 // The queue port on PostgreSQL: one row per message, claimed and marked with SKIP LOCKED, by the database's clock.
 import { SpillwayError } from '../../core/errors.ts'
-import type { QueueCapabilities } from '../../ports/capability.ts'
+import { missing, type QueueCapabilities } from '../../ports/capability.ts'
 import type {
   ClaimedMessage,
   ClaimOptions,
@@ -12,6 +12,8 @@ import type {
   Settlement,
   SettleResult,
 } from '../../ports/queue.ts'
+import type { CancelResult, PeekedMessage } from '../../ports/queue-control.ts'
+import { checkCarried, checkRules, type Duplicate, type QueueRules } from '../../ports/queue-rules.ts'
 import { float8Array, int4Array, int8Array, textArray } from './arrays.ts'
 import type { Connection, Statement } from './connection.ts'
 import { closed } from './errors.ts'
@@ -84,7 +86,22 @@ select count(*)::float8 as count from ready`,
 }
 
 export class PostgresQueue implements QueuePort {
-  readonly capabilities: QueueCapabilities = { fencing: 'engine', delay: true, atomicSend: true }
+  readonly capabilities: QueueCapabilities = {
+    fencing: 'engine',
+    delay: true,
+    atomicSend: true,
+    keyOrder: false,
+    priority: false,
+    dedup: false,
+    groups: false,
+    concurrency: false,
+    rate: false,
+    history: false,
+    pause: false,
+    peek: false,
+    cancel: false,
+    purge: false,
+  }
   readonly limits: QueuePort['limits'] = { maxBodyBytes: maxBodyBytes, minLeaseMs: 100 }
   readonly #connection: Connection
   readonly #wake: Wake
@@ -105,20 +122,22 @@ export class PostgresQueue implements QueuePort {
     this.#sends = new GroupCommit({ run: (calls) => this.#runSends(calls), weigh: weight })
   }
 
-  async declare(queues: readonly string[]): Promise<void> {
+  async declare(queues: readonly string[], rules: QueueRules = {}): Promise<void> {
+    checkRules('postgres', this.capabilities, rules)
     if (this.#closed) throw closed()
     const unknown = queues.filter((queue) => !this.#ids.has(queue))
     if (unknown.length > 0) await this.#connection.run(this.#sql.declare, [textArray(unknown)])
   }
 
-  async send(queue: string, messages: readonly OutgoingMessage[]): Promise<void> {
+  async send(queue: string, messages: readonly OutgoingMessage[]): Promise<readonly Duplicate[]> {
     for (const message of messages) {
+      checkCarried(message, {})
       checkRow(message, message.id)
       if (message.delayMs !== undefined) checkOption('delayMs', message.delayMs, 'time', 0)
     }
     const id = await this.#id(queue)
-    if (messages.length === 0) return
-    await this.#sends.submit({ queue: id, messages })
+    if (messages.length > 0) await this.#sends.submit({ queue: id, messages })
+    return []
   }
 
   async claim(queue: string, options: ClaimOptions): Promise<ClaimedMessage[]> {
@@ -165,7 +184,7 @@ export class PostgresQueue implements QueuePort {
       [id],
     )
     const { fresh, due, delayed, leased, dead } = rows[0]!
-    return { ready: fresh + due, delayed, leased, dead }
+    return { ready: fresh + due, delayed, leased, dead, paused: false }
   }
 
   async deadLetters(
@@ -186,6 +205,7 @@ export class PostgresQueue implements QueuePort {
       reason: row.reason,
       starts: row.starts,
       diedAt: row.died_at,
+      history: [],
     }))
   }
 
@@ -195,6 +215,26 @@ export class PostgresQueue implements QueuePort {
     const rows = await this.#connection.run<{ count: number }>(this.#sql.redrive, [id, int8Array(known)])
     this.#wake.changed(topic(id))
     return rows[0]!.count
+  }
+
+  pause(): Promise<void> {
+    return Promise.reject(missing('postgres', 'queue', 'pause'))
+  }
+
+  resume(): Promise<void> {
+    return Promise.reject(missing('postgres', 'queue', 'pause'))
+  }
+
+  peek(): Promise<PeekedMessage[]> {
+    return Promise.reject(missing('postgres', 'queue', 'peek'))
+  }
+
+  cancel(): Promise<CancelResult[]> {
+    return Promise.reject(missing('postgres', 'queue', 'cancel'))
+  }
+
+  purge(): Promise<number> {
+    return Promise.reject(missing('postgres', 'queue', 'purge'))
   }
 
   /** Ends the waiting claims, finishes what was accepted. */

@@ -1,6 +1,6 @@
 // The queue port of the embedded engine. Calls of one turn on one queue are merged into one operation each.
 import { SpillwayError } from '../../core/errors.ts'
-import type { QueueCapabilities } from '../../ports/capability.ts'
+import { missing, type QueueCapabilities } from '../../ports/capability.ts'
 import type {
   ClaimedMessage,
   ClaimOptions,
@@ -12,6 +12,8 @@ import type {
   Settlement,
   SettleResult,
 } from '../../ports/queue.ts'
+import type { CancelResult, PeekedMessage } from '../../ports/queue-control.ts'
+import { checkCarried, checkRules, type Duplicate, type QueueRules } from '../../ports/queue-rules.ts'
 import { maxBodyBytes, sizeOf } from './limits.ts'
 import { checkMs, checkWhole } from './range.ts'
 import { RecordReader } from './record.ts'
@@ -47,7 +49,22 @@ interface Claimed {
 type MergedKind = 'send' | 'claim' | 'settle' | 'extend'
 
 export class SqliteQueue implements QueuePort {
-  readonly capabilities: QueueCapabilities = { fencing: 'engine', delay: true, atomicSend: true }
+  readonly capabilities: QueueCapabilities = {
+    fencing: 'engine',
+    delay: true,
+    atomicSend: true,
+    keyOrder: false,
+    priority: false,
+    dedup: false,
+    groups: false,
+    concurrency: false,
+    rate: false,
+    history: false,
+    pause: false,
+    peek: false,
+    cancel: false,
+    purge: false,
+  }
   readonly limits: QueuePort['limits'] = { maxBodyBytes, minLeaseMs }
   readonly #storage: Storage
   readonly #channels = new Map<string, Channel>()
@@ -59,19 +76,22 @@ export class SqliteQueue implements QueuePort {
     this.#storage = storage
   }
 
-  async declare(queues: readonly string[]): Promise<void> {
+  async declare(queues: readonly string[], rules: QueueRules = {}): Promise<void> {
+    checkRules('sqlite', this.capabilities, rules)
     const ids = await this.#storage.ask({ kind: 'declareQueues', names: queues })
     for (const [index, name] of queues.entries()) this.#add(name, ids[index]!)
   }
 
-  async send(queue: string, messages: readonly OutgoingMessage[]): Promise<void> {
+  async send(queue: string, messages: readonly OutgoingMessage[]): Promise<readonly Duplicate[]> {
     const channel = this.#channels.get(queue) ?? (await this.#find(queue))
     let bytes = 0
-    for (const { id, key, body, delayMs } of messages) {
+    for (const message of messages) {
+      const { id, key, body, delayMs } = message
+      checkCarried(message, {})
       if (delayMs !== undefined) checkMs(delayMs, 0, 'delayMs')
       bytes += sizeOf(id, key, body)
     }
-    if (messages.length === 0) return
+    if (messages.length === 0) return []
     const room = this.#storage.admit(bytes)
     if (room !== undefined) await room
     const pending = this.#merge(channel, 'send', () => ({
@@ -92,6 +112,7 @@ export class SqliteQueue implements QueuePort {
       }
     }
     await pending.answer
+    return []
   }
 
   async claim(queue: string, options: ClaimOptions): Promise<ClaimedMessage[]> {
@@ -148,6 +169,7 @@ export class SqliteQueue implements QueuePort {
               key,
               body,
               starts,
+              suspect: starts > 1,
               lease: `${queue}:${seq}:${token}`,
               fencingToken: token,
             })),
@@ -214,7 +236,7 @@ export class SqliteQueue implements QueuePort {
 
   async count(queue: string): Promise<QueueCount> {
     const channel = this.#channels.get(queue) ?? (await this.#find(queue))
-    return this.#storage.ask({ kind: 'count', queue: channel.id })
+    return { ...(await this.#storage.ask({ kind: 'count', queue: channel.id })), paused: false }
   }
 
   async deadLetters(
@@ -239,6 +261,7 @@ export class SqliteQueue implements QueuePort {
         reason,
         starts,
         diedAt,
+        history: [],
       }))
     })
   }
@@ -246,6 +269,26 @@ export class SqliteQueue implements QueuePort {
   async redrive(queue: string, handles: readonly string[]): Promise<number> {
     const channel = this.#channels.get(queue) ?? (await this.#find(queue))
     return this.#storage.ask({ kind: 'redrive', queue: channel.id, handles: handles.map(handleNumber) })
+  }
+
+  pause(): Promise<void> {
+    return Promise.reject(missing('sqlite', 'queue', 'pause'))
+  }
+
+  resume(): Promise<void> {
+    return Promise.reject(missing('sqlite', 'queue', 'pause'))
+  }
+
+  peek(): Promise<PeekedMessage[]> {
+    return Promise.reject(missing('sqlite', 'queue', 'peek'))
+  }
+
+  cancel(): Promise<CancelResult[]> {
+    return Promise.reject(missing('sqlite', 'queue', 'cancel'))
+  }
+
+  purge(): Promise<number> {
+    return Promise.reject(missing('sqlite', 'queue', 'purge'))
   }
 
   /** Look again: in these queues, or in all. */

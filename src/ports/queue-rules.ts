@@ -1,0 +1,103 @@
+// The rules that a queue can be declared with. Each is a capability; a queue without rules pays for none of them.
+// Rules hold for all consumers of the queue, in all processes, by the engine's own clock.
+import { SpillwayError } from '../core/errors.ts'
+import { missing, type QueueCapabilities } from './capability.ts'
+
+export interface QueueRules {
+  /**
+   * Messages with the same `key` are leased one at a time, in the order in which they were sent: the next one only when the
+   * one before it was settled `done`, or is a dead letter, or was cancelled. One that waits for a delay or a retry, or whose lease
+   * ended, keeps its turn. A redriven one goes to the end. Messages without a key are free. Capability `keyOrder`.
+   */
+  readonly keyOrder?: boolean
+  /**
+   * Messages carry a `priority`, a whole number from -100 to 100, 0 by default: among those that can be claimed the highest
+   * is claimed first, and those of equal priority as in any queue. A low one waits as long as there are higher ones. With
+   * `keyOrder` the order of a key comes first. Retries and redriving keep it. Capability `priority`.
+   */
+  readonly priority?: boolean
+  /** Messages carry a `dedup` key. Capability `dedup`. */
+  readonly dedup?: boolean
+  /**
+   * Messages carry a `group` (a tenant, say), a text like a key. Claims take turns between the groups that have something to
+   * claim, whatever the length of their backlogs; those without a group are one. At most `concurrency` messages of a group
+   * are leased at once. With `priority` turns are taken among those of equal priority. Capability `groups`.
+   */
+  readonly groups?: { readonly concurrency?: number | undefined }
+  /** At most so many messages of the queue are leased at once: live leases are counted, so nothing leaks. Capability `concurrency`. */
+  readonly concurrency?: number
+  /** A bucket of `count` starts, filled again evenly over `perMs`; a claim takes one for each message. Capability `rate`. */
+  readonly rate?: { readonly count: number; readonly perMs: number }
+}
+
+/**
+ * While a message with this key is in the queue (claimable, waiting or leased), and for `forMs` since it was sent whatever
+ * becomes of it, no other one with the key is stored. A redriven message takes no key.
+ */
+export interface DedupKey {
+  readonly key: string
+  readonly forMs?: number | undefined
+}
+
+/** A message that was not stored. */
+export interface Duplicate {
+  /** Its place among the arguments. */
+  readonly index: number
+  /** The id of the message that has the key. */
+  readonly id: string
+}
+
+export const maxPriority = 100
+/** What `rate` and `concurrency` take at most; and the longest `perMs` and `forMs`. */
+export const maxRuleCount = 1_000_000
+export const maxRuleMs: number = 366 * 86_400_000
+
+/** Throws CAPABILITY_MISSING for a rule that the engine cannot hold, INVALID_OPTION for a number out of range. */
+export function checkRules(engine: string, capabilities: QueueCapabilities, rules: QueueRules): void {
+  const { keyOrder, priority, dedup, groups, concurrency, rate } = rules
+  const asked = { keyOrder, priority, dedup, groups, concurrency, rate }
+  for (const [name, value] of Object.entries(asked)) {
+    const rule = name as keyof typeof asked
+    if (value !== undefined && value !== false && !capabilities[rule]) throw missing(engine, 'queue', rule)
+  }
+  for (const [name, count] of [
+    ['concurrency', concurrency],
+    ['groups.concurrency', groups?.concurrency],
+    ['rate.count', rate?.count],
+  ] as const)
+    if (count !== undefined) checkRange(name, count, 1, maxRuleCount)
+  if (rate) checkRange('rate.perMs', rate.perMs, 1, maxRuleMs)
+}
+
+function checkRange(name: string, value: number, least: number, most: number): void {
+  if (!Number.isSafeInteger(value) || value < least || value > most)
+    throw new SpillwayError(
+      'INVALID_OPTION',
+      `${name} is ${value}; it is a whole number from ${least} to ${most}.`,
+    )
+}
+
+/** Throws INVALID_OPTION when a message carries what the rules of its queue do not speak of, or out of range. */
+export function checkCarried(message: Carried, rules: QueueRules): void {
+  const { priority, dedup, group } = message
+  if (priority === undefined && dedup === undefined && group === undefined) return
+  refuseUnless(priority === undefined || rules.priority === true, 'priority', 'priority')
+  refuseUnless(dedup === undefined || rules.dedup === true, 'dedup', 'dedup')
+  refuseUnless(group === undefined || rules.groups !== undefined, 'group', 'groups')
+  if (priority !== undefined) checkRange('priority', priority, -maxPriority, maxPriority)
+  if (dedup?.forMs !== undefined) checkRange('dedup.forMs', dedup.forMs, 1, maxRuleMs)
+}
+
+type Carried = {
+  readonly priority?: number | undefined
+  readonly dedup?: DedupKey | undefined
+  readonly group?: string | undefined
+}
+
+function refuseUnless(allowed: boolean, what: string, rule: keyof QueueRules): void {
+  if (!allowed)
+    throw new SpillwayError(
+      'INVALID_OPTION',
+      `The message has a ${what}, but its queue is not declared with the rule '${rule}'; nothing was stored.`,
+    )
+}
