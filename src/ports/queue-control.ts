@@ -17,8 +17,8 @@ export interface QueueControl {
 
   /**
    * Cancels messages by their ids (all that have the id). One that waits is removed. One that is leased is removed when its lease
-   * ends, however it ends; until then `extend` answers `cancelled`. A dead letter is not touched. One result for each id. May cost a look at
-   * the whole backlog. Capability `cancel`.
+   * ends, however it ends, and never becomes a dead letter; until then `extend` answers `cancelled`. A dead letter is not touched. One
+   * result for each id, `signalled` if it is so for any message that has it. May cost a look at the whole backlog. Capability `cancel`.
    */
   cancel(queue: string, ids: readonly string[]): Promise<CancelResult[]>
 
@@ -49,5 +49,5 @@ export interface PeekedMessage {
   readonly group: string | undefined
 }
 
-/** `removed`: it waited and is gone. `signalled`: it is leased, and goes with its lease. `unknown`: no such message. */
+/** `removed`: it waited and is gone. `signalled`: it is leased, and goes with its lease. `unknown`: no such message but dead letters. */
 export type CancelResult = 'removed' | 'signalled' | 'unknown'

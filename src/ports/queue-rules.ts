@@ -19,20 +19,24 @@ export interface QueueRules {
   /** Messages carry a `dedup` key. Capability `dedup`. */
   readonly dedup?: boolean
   /**
-   * Messages carry a `group` (a tenant, say), a text like a key. Claims take turns between the groups that have something to
-   * claim, whatever the length of their backlogs; those without a group are one. At most `concurrency` messages of a group
-   * are leased at once. With `priority` turns are taken among those of equal priority. Capability `groups`.
+   * Messages carry a `group` (a tenant, say), a text like a key. Claims, one after another and within each, take turns between the
+   * groups that have something to claim, whatever the length of their backlogs; those without a group are one. At most `concurrency`
+   * messages of a group are leased at once; the others go on meanwhile, with lower priorities too. With `priority` turns are taken among
+   * those of equal priority. Capability `groups`.
    */
   readonly groups?: { readonly concurrency?: number | undefined }
   /** At most so many messages of the queue are leased at once: live leases are counted, so nothing leaks. Capability `concurrency`. */
   readonly concurrency?: number
-  /** A bucket of `count` starts, filled again evenly over `perMs`; a claim takes one for each message. Capability `rate`. */
+  /**
+   * A bucket of `count` starts, full at first, filled again evenly over `perMs`; a claim takes one for each message, and no settlement
+   * gives it back. Capability `rate`.
+   */
   readonly rate?: { readonly count: number; readonly perMs: number }
 }
 
 /**
  * While a message with this key is in the queue (claimable, waiting or leased), and for `forMs` since it was sent whatever
- * becomes of it, no other one with the key is stored. A redriven message takes no key.
+ * becomes of it, no other one with the key is stored. A dead letter is not in the queue; when it is redriven it takes no key.
  */
 export interface DedupKey {
   readonly key: string

@@ -18,8 +18,10 @@ export interface QueuePort extends QueueControl {
 
   /**
    * Makes the queues exist, with these rules. Idempotent; messages in an existing queue stay. Without `rules` an existing queue
-   * keeps those that it has; else they take the place of all that it had. CAPABILITY_MISSING for a rule that the engine cannot hold;
-   * CONFIGURATION, and nothing changed, when `keyOrder` would change while the queue holds messages that are not dead letters.
+   * keeps those that it has; else they take the place of all that it had, at once and for all processes: what waiting messages carry
+   * for a rule that is gone counts for nothing, and a `rate` that is the same keeps its bucket. CAPABILITY_MISSING for a rule that the
+   * engine cannot hold; CONFIGURATION when `keyOrder` would change while the queue holds messages that are not dead letters. When it
+   * rejects, no queue was made or changed.
    */
   declare(queues: readonly string[], rules?: QueueRules): Promise<void>
 
@@ -27,7 +29,7 @@ export interface QueuePort extends QueueControl {
    * Stores messages. Resolves when all of them survive what `durability` says; rejects when some may not have been
    * stored (which ones is unknown unless `atomicSend`). Messages of one call become claimable in their order,
    * and so do those of calls of which one resolved before the other was made. Identical ids are separate messages.
-   * TOO_LARGE before anything is stored when a body exceeds the limit. Resolves with the messages that were not stored because
+   * TOO_LARGE before anything is stored when a body exceeds the limit. Resolves, in the order of the arguments, with the messages that were not stored because
    * another one has their `dedup` key, also one before them in the call; with an empty array otherwise.
    */
   send(queue: string, messages: readonly OutgoingMessage[]): Promise<readonly Duplicate[]>
@@ -49,7 +51,7 @@ export interface QueuePort extends QueueControl {
   settle(queue: string, settlements: readonly Settlement[]): Promise<SettleResult[]>
 
   /** Moves the end of live leases to `leaseMs` from now. `stale` as for `settle`; one that expired but that nobody claimed
-   * since is live again, or `stale`. Need not be durable. */
+   * since is live again, or `stale`, and `stale` when a rule has no place left for it. Need not be durable. */
   extend(queue: string, leases: readonly string[], leaseMs: number): Promise<ExtendResult[]>
 
   /** How many messages are in which state: a snapshot, which may lag behind by a second. */
@@ -99,7 +101,7 @@ export interface ClaimedMessage {
   readonly starts: number
   /**
    * Its last lease ended without a settlement: whoever held it may have died of it. Also true where the engine cannot tell
-   * that from a retry. False for the first start.
+   * that from a retry. A release leaves it as it was. False for the first start.
    */
   readonly suspect: boolean
   /** Names the lease in `settle` and `extend`. Opaque. */
@@ -111,7 +113,7 @@ export interface ClaimedMessage {
 export type Settlement =
   /** Handled: the message is gone. */
   | { readonly lease: string; readonly kind: 'done' }
-  /** Claimable again after `delayMs`. With the capability `history` the reason is kept, among the last 10 of the message. */
+  /** Claimable again after `delayMs`. With the capability `history` the reason, if there is one, is kept among the last 10 of the message. */
   | {
       readonly lease: string
       readonly kind: 'retry'
@@ -128,6 +130,7 @@ export type SettleResult = 'settled' | 'stale'
 export type ExtendResult = 'extended' | 'stale' | 'cancelled'
 
 export interface QueueCount {
+  /** Also what only a rule or a pause holds back. */
   readonly ready: number
   /** Waiting for a delay or a retry. */
   readonly delayed: number

@@ -1,7 +1,8 @@
-// One queue in memory. A message stands in one of three heaps (ready by age, delayed and leased by when that ends) or
-// among the dead letters, so that every step is O(log n). Leases and delays end when somebody looks, or by one timer
-// when somebody waits: a queue that nobody waits on sets none.
+// One queue in memory. A message that is not a dead letter is among the claimable ones, or held back by its key, or in one of
+// two heaps (delayed and leased, by when that ends), so that every step is O(log n). Leases and delays end when somebody
+// looks, or by one timer when somebody waits: a queue that nobody waits on sets none.
 import type { Clock } from '../../core/clock.ts'
+import { SpillwayError } from '../../core/errors.ts'
 import type {
   ClaimedMessage,
   ClaimOptions,
@@ -12,44 +13,44 @@ import type {
   Settlement,
   SettleResult,
 } from '../../ports/queue.ts'
-import { DeadLetters } from './dead-letters.ts'
-import { Heap, type Placed } from './heap.ts'
-import type { Capacity } from './limits.ts'
+import type { CancelResult, PeekedMessage } from '../../ports/queue-control.ts'
+import type { Duplicate, QueueRules } from '../../ports/queue-rules.ts'
+import { Bucket } from './bucket.ts'
+import { Claimable } from './claimable.ts'
+import { DedupKeys } from './dedup-keys.ts'
+import { Heap } from './heap.ts'
+import { KeyLines } from './key-lines.ts'
+import { type Capacity, engineName } from './limits.ts'
+import { Numbered } from './numbered.ts'
+import type { StoredMessage } from './stored-message.ts'
 import { answer, type OpenCalls, type Waiting, waiting } from './waiting.ts'
 
-interface Stored extends Placed {
-  readonly id: string
-  readonly key: string | undefined
-  readonly body: string
-  /** Its place in the order of the queue. */
-  order: number
-  state: 'ready' | 'delayed' | 'leased'
-  /** When its delay or its lease ends. */
-  due: number
-  starts: number
-  claims: number
-  /** Its newest lease: stays when it ends by time, until the message is claimed again or settled. */
-  lease: string | undefined
-}
-
 interface DeadLetter {
-  readonly message: Stored
+  readonly message: StoredMessage
   readonly reason: string
   readonly diedAt: number
 }
 
-const byOrder = (a: Stored, b: Stored): boolean => a.order < b.order
-const byDue = (a: Stored, b: Stored): boolean => a.due < b.due || (a.due === b.due && a.order < b.order)
+const historyLength = 10
+const byDue = (a: StoredMessage, b: StoredMessage): boolean =>
+  a.due < b.due || (a.due === b.due && a.order < b.order)
 
 export class Backlog {
   readonly #name: string
   readonly #clock: Clock
   readonly #capacity: Capacity
-  readonly #heaps = { ready: new Heap(byOrder), delayed: new Heap(byDue), leased: new Heap(byDue) }
-  readonly #leases = new Map<string, Stored>()
-  readonly #dead = new DeadLetters<DeadLetter>()
+  /** All that are not dead letters. */
+  readonly #messages = new Numbered<StoredMessage>()
+  readonly #heaps = { delayed: new Heap(byDue), leased: new Heap(byDue) }
+  readonly #leases = new Map<string, StoredMessage>()
+  readonly #dead = new Numbered<DeadLetter>()
+  readonly #lines = new KeyLines()
+  readonly #keys: DedupKeys
   readonly #waiters = new Map<Waiting<ClaimedMessage>, ClaimOptions>()
-  #order = 0
+  #rules: QueueRules = {}
+  #claimable = new Claimable({})
+  #bucket: Bucket | undefined
+  #paused = false
   #leaseCount = 0
   #alarm: { readonly due: number; readonly cancel: () => void } | undefined
 
@@ -57,26 +58,70 @@ export class Backlog {
     this.#name = name
     this.#clock = clock
     this.#capacity = capacity
+    this.#keys = new DedupKeys(capacity)
   }
 
-  send(messages: readonly OutgoingMessage[]): void {
-    this.#capacity.reserve(messages.length)
-    for (const { id, key, body, delayMs } of messages) {
-      const message: Stored = {
-        id,
-        key,
-        body,
-        order: ++this.#order,
-        state: 'ready',
-        due: 0,
-        starts: 0,
-        claims: 0,
-        lease: undefined,
-        place: 0,
-      }
-      this.#rest(message, delayMs ?? 0)
-    }
+  get rules(): QueueRules {
+    return this.#rules
+  }
+
+  /** Throws CONFIGURATION when the queue cannot be given these rules now. */
+  checkChange({ keyOrder = false }: QueueRules): void {
     this.#serve()
+    if (keyOrder === (this.#rules.keyOrder ?? false) || this.#messages.size === 0) return
+    throw new SpillwayError(
+      'CONFIGURATION',
+      `The queue '${this.#name}' holds ${this.#messages.size} messages, so its 'keyOrder' cannot change; nothing was changed.`,
+      { engine: engineName },
+    )
+  }
+
+  change(rules: QueueRules): void {
+    this.#serve()
+    this.#rules = rules
+    const { rate } = rules
+    if (rate?.count !== this.#bucket?.rate.count || rate?.perMs !== this.#bucket?.rate.perMs)
+      this.#bucket = rate && new Bucket(rate, this.#clock.now())
+    this.#claimable = new Claimable(rules)
+    for (const message of this.#messages.all())
+      if (message.state === 'leased') this.#claimable.lease(message)
+      else if (message.state === 'ready') this.#offer(message)
+    this.#serve()
+  }
+
+  send(messages: readonly OutgoingMessage[]): Duplicate[] {
+    this.#serve()
+    const duplicates = this.#duplicates(messages)
+    this.#capacity.reserve(messages.length - duplicates.length)
+    const passedOver = new Set(duplicates.map(({ index }) => index))
+    const now = this.#clock.now()
+    for (const [index, { id, key, body, delayMs, priority = 0, dedup, group }] of messages.entries())
+      if (!passedOver.has(index))
+        this.#enter(
+          {
+            id,
+            key,
+            body,
+            priority,
+            group,
+            dedup: dedup && this.#keys.hold(dedup.key, id, now + (dedup.forMs ?? 0)),
+            order: 0,
+            state: 'ready',
+            due: 0,
+            starts: 0,
+            claims: 0,
+            lease: undefined,
+            suspect: false,
+            cancelled: false,
+            history: [],
+            ahead: undefined,
+            behind: undefined,
+            place: 0,
+          },
+          delayMs ?? 0,
+        )
+    this.#serve()
+    return duplicates
   }
 
   claim(options: ClaimOptions, open: OpenCalls): Promise<ClaimedMessage[]> {
@@ -98,13 +143,14 @@ export class Backlog {
     const results = settlements.map((settlement): SettleResult => {
       const message = this.#leases.get(settlement.lease)
       if (message === undefined) return 'stale'
-      this.#heaps[message.state].remove(message)
+      this.#lift(message)
       this.#endLease(message)
-      if (settlement.kind === 'done') this.#capacity.free(1)
-      else if (settlement.kind === 'retry') this.#rest(message, settlement.delayMs)
-      else if (settlement.kind === 'dead-letter')
+      if (settlement.kind === 'done' || message.cancelled) this.#remove(message)
+      else if (settlement.kind === 'retry') this.#retry(message, settlement)
+      else if (settlement.kind === 'dead-letter') {
+        this.#leave(message)
         this.#dead.add({ message, reason: settlement.reason, diedAt: this.#clock.now() })
-      else {
+      } else {
         message.starts--
         this.#rest(message, 0)
       }
@@ -119,9 +165,14 @@ export class Backlog {
     const results = leases.map((lease): ExtendResult => {
       const message = this.#leases.get(lease)
       if (message === undefined) return 'stale'
-      this.#heaps[message.state].remove(message)
-      this.#put(message, 'leased', this.#clock.now() + leaseMs)
-      return 'extended'
+      if (message.state !== 'leased') {
+        // It expired: its place may be another's by now.
+        if (this.#places() < 1 || !this.#claimable.hasRoom(message)) return 'stale'
+        this.#lift(message)
+        this.#claimable.lease(message)
+      } else this.#heaps.leased.remove(message)
+      this.#wait(message, 'leased', leaseMs)
+      return message.cancelled ? 'cancelled' : 'extended'
     })
     this.#setAlarm()
     return results
@@ -129,18 +180,25 @@ export class Backlog {
 
   count(): QueueCount {
     this.#serve()
-    const { ready, delayed, leased } = this.#heaps
-    return { ready: ready.size, delayed: delayed.size, leased: leased.size, dead: this.#dead.size }
+    const { delayed, leased } = this.#heaps
+    return {
+      ready: this.#messages.size - delayed.size - leased.size,
+      delayed: delayed.size,
+      leased: leased.size,
+      dead: this.#dead.size,
+      paused: this.#paused,
+    }
   }
 
   deadLetters(after: number, limit: number): DeadMessage[] {
-    return this.#dead.page(after, limit).map(({ number, letter: { message, reason, diedAt } }) => {
-      const { id, key, body, starts } = message
-      return { handle: String(number), id, key, body, reason, starts, diedAt }
+    return this.#dead.page(after, limit).map(({ number, item: { message, reason, diedAt } }) => {
+      const { id, key, body, starts, history } = message
+      return { handle: String(number), id, key, body, reason, starts, diedAt, history }
     })
   }
 
   redrive(handles: readonly string[]): number {
+    this.#serve()
     let count = 0
     for (const handle of handles) {
       const letter = this.#dead.take(Number(handle))
@@ -148,65 +206,207 @@ export class Backlog {
       count++
       // As if sent now: a heap of old messages must not come before what is waiting. Its claims go on, since the
       // fencing token must rise over its whole life.
-      letter.message.order = ++this.#order
       letter.message.starts = 0
-      this.#rest(letter.message, 0)
+      letter.message.suspect = false
+      letter.message.history = []
+      this.#enter(letter.message, 0)
     }
     this.#serve()
     return count
   }
 
+  pause(): void {
+    this.#serve()
+    this.#paused = true
+    this.#setAlarm()
+  }
+
+  resume(): void {
+    this.#paused = false
+    this.#serve()
+  }
+
+  peek(after: number, limit: number): PeekedMessage[] {
+    this.#serve()
+    return this.#messages.page(after, limit).map(({ number, item }) => {
+      const { id, key, body, state, starts, due, priority, group } = item
+      const ends = state === 'ready' ? undefined : due
+      return { handle: String(number), id, key, body, state, starts, due: ends, priority, group }
+    })
+  }
+
+  cancel(ids: readonly string[]): CancelResult[] {
+    this.#serve()
+    const results = new Map<string, CancelResult>(ids.map((id) => [id, 'unknown']))
+    for (const message of this.#messages.all()) {
+      const result = results.get(message.id)
+      if (result === undefined) continue
+      if (message.state === 'leased') {
+        message.cancelled = true
+        results.set(message.id, 'signalled')
+      } else {
+        this.#drop(message)
+        if (result === 'unknown') results.set(message.id, 'removed')
+      }
+    }
+    this.#serve()
+    return ids.map((id) => results.get(id)!)
+  }
+
+  purge(what: 'waiting' | 'dead'): number {
+    this.#serve()
+    if (what === 'dead') {
+      const letters = this.#dead.page(0, this.#dead.size)
+      for (const { number, item } of letters) {
+        this.#dead.take(number)
+        this.#forget(item.message)
+      }
+      return letters.length
+    }
+    const waits = this.#messages.all().filter(({ state }) => state !== 'leased')
+    for (const message of waits) this.#drop(message)
+    this.#serve()
+    return waits.length
+  }
+
+  /** Also of those before it in the call. */
+  #duplicates(messages: readonly OutgoingMessage[]): Duplicate[] {
+    const duplicates: Duplicate[] = []
+    const ofCall = new Map<string, string>()
+    for (const [index, { id, dedup }] of messages.entries()) {
+      if (dedup === undefined) continue
+      const holder = this.#keys.holder(dedup.key) ?? ofCall.get(dedup.key)
+      if (holder === undefined) ofCall.set(dedup.key, id)
+      else duplicates.push({ index, id: holder })
+    }
+    return duplicates
+  }
+
   #take({ limit, leaseMs }: ClaimOptions): ClaimedMessage[] {
     const taken: ClaimedMessage[] = []
-    while (taken.length < limit) {
-      const message = this.#heaps.ready.shift()
+    if (this.#paused) return taken
+    const most = Math.min(limit, this.#places(), this.#starts())
+    while (taken.length < most) {
+      const message = this.#claimable.shift()
       if (message === undefined) break
+      if (message.lease !== undefined) message.suspect = true
       this.#endLease(message)
       const lease = `${this.#name}/${++this.#leaseCount}`
       message.lease = lease
       this.#leases.set(lease, message)
       message.starts++
       message.claims++
-      this.#put(message, 'leased', this.#clock.now() + leaseMs)
-      const { id, key, body, starts, claims } = message
-      taken.push({ id, key, body, starts, lease, fencingToken: claims })
+      this.#wait(message, 'leased', leaseMs)
+      const { id, key, body, starts, suspect, claims } = message
+      taken.push({ id, key, body, starts, suspect, lease, fencingToken: claims })
     }
+    this.#bucket?.take(taken.length)
     return taken
   }
 
-  #endLease(message: Stored): void {
+  /** How many more may be leased at once. */
+  #places(): number {
+    return (this.#rules.concurrency ?? Number.POSITIVE_INFINITY) - this.#heaps.leased.size
+  }
+
+  /** How many more may be started now. */
+  #starts(): number {
+    return this.#bucket?.starts(this.#clock.now()) ?? Number.POSITIVE_INFINITY
+  }
+
+  #retry(message: StoredMessage, { delayMs, reason }: Settlement & { readonly kind: 'retry' }): void {
+    message.suspect = false
+    const failed = { start: message.starts, at: this.#clock.now() }
+    if (reason !== undefined)
+      message.history = [...message.history, { ...failed, reason }].slice(-historyLength)
+    this.#rest(message, delayMs)
+  }
+
+  #enter(message: StoredMessage, delayMs: number): void {
+    message.order = this.#messages.add(message)
+    if (this.#rules.keyOrder) this.#lines.enter(message)
+    this.#rest(message, delayMs)
+  }
+
+  #rest(message: StoredMessage, delayMs: number): void {
+    if (delayMs > 0) this.#wait(message, 'delayed', delayMs)
+    else {
+      message.state = 'ready'
+      this.#offer(message)
+    }
+  }
+
+  #wait(message: StoredMessage, state: 'delayed' | 'leased', ms: number): void {
+    message.state = state
+    message.due = this.#clock.now() + ms
+    this.#heaps[state].add(message)
+  }
+
+  /** A ready message can be claimed, unless there is another of its key ahead of it. */
+  #offer(message: StoredMessage): void {
+    if (message.ahead === undefined) this.#claimable.add(message)
+  }
+
+  /** Takes it from where its state has put it. */
+  #lift(message: StoredMessage): void {
+    if (message.state !== 'ready') this.#heaps[message.state].remove(message)
+    else if (message.ahead === undefined) this.#claimable.remove(message)
+    if (message.state === 'leased') this.#claimable.free(message)
+  }
+
+  #endLease(message: StoredMessage): void {
     if (message.lease !== undefined) this.#leases.delete(message.lease)
     message.lease = undefined
   }
 
-  #rest(message: Stored, delayMs: number): void {
-    if (delayMs > 0) this.#put(message, 'delayed', this.#clock.now() + delayMs)
-    else this.#put(message, 'ready', 0)
+  /** Out of the queue, for good. It waits. */
+  #drop(message: StoredMessage): void {
+    this.#lift(message)
+    this.#endLease(message)
+    this.#remove(message)
   }
 
-  #put(message: Stored, state: Stored['state'], due: number): void {
-    message.state = state
-    message.due = due
-    this.#heaps[state].add(message)
+  #remove(message: StoredMessage): void {
+    this.#leave(message)
+    this.#forget(message)
   }
 
-  /** Makes ready what is due and gives what is ready to those who wait, the longest waiting first. */
+  /** Out of the queue, perhaps to the dead letters: the next one of its key has its turn. It was lifted. */
+  #leave(message: StoredMessage): void {
+    this.#messages.take(message.order)
+    const next = this.#lines.leave(message)
+    if (next?.state === 'ready') this.#claimable.add(next)
+    if (message.dedup !== undefined) this.#keys.leave(message.dedup)
+  }
+
+  #forget(message: StoredMessage): void {
+    this.#keys.expire(this.#clock.now())
+    if (message.dedup === undefined) this.#capacity.free(1)
+    else this.#keys.forget(message.dedup)
+  }
+
+  /** Makes ready what is due and gives what can be claimed to those who wait, the longest waiting first. */
   #serve(): void {
     const now = this.#clock.now()
+    this.#keys.expire(now)
     for (const heap of [this.#heaps.delayed, this.#heaps.leased])
       for (let first = heap.first(); first !== undefined && first.due <= now; first = heap.first()) {
-        heap.remove(first)
-        this.#put(first, 'ready', 0)
+        this.#lift(first)
+        if (first.cancelled) {
+          this.#endLease(first)
+          this.#remove(first)
+        } else this.#rest(first, 0)
       }
     for (const [call, options] of this.#waiters) {
-      if (this.#heaps.ready.size === 0) break
-      call.end(this.#take(options))
+      const found = this.#take(options)
+      if (found.length === 0) break
+      call.end(found)
     }
     this.#setAlarm()
   }
 
   #setAlarm(): void {
-    const due = this.#waiters.size === 0 ? undefined : this.#nextDue()
+    const due = this.#waiters.size === 0 || this.#paused ? undefined : this.#nextDue()
     if (due === this.#alarm?.due) return
     this.#alarm?.cancel()
     this.#alarm = undefined
@@ -220,9 +420,10 @@ export class Backlog {
   }
 
   #nextDue(): number | undefined {
-    const delayed = this.#heaps.delayed.first()?.due
-    const leased = this.#heaps.leased.first()?.due
-    if (delayed === undefined || leased === undefined) return delayed ?? leased
-    return Math.min(delayed, leased)
+    const { delayed, leased } = this.#heaps
+    const dues = [delayed.first()?.due, leased.first()?.due]
+    if (!this.#claimable.empty && this.#places() > 0) dues.push(this.#bucket?.nextAt())
+    const known = dues.filter((due) => due !== undefined)
+    return known.length === 0 ? undefined : Math.min(...known)
   }
 }

@@ -46,11 +46,18 @@ export function checkBodies(messages: readonly { readonly body: string }[]): voi
   }
 }
 
-/** Throws INVALID_OPTION unless the value is a number (a whole one for counts) from `least` up. */
-export function checkOption(name: string, value: number, least: number, kind: 'count' | 'time'): void {
-  if (value >= least && (kind === 'time' || Number.isSafeInteger(value))) return
+/** Throws INVALID_OPTION unless the value is a number (a whole one for counts) from `least` to `most`. */
+export function checkOption(
+  name: string,
+  value: number,
+  least: number,
+  kind: 'count' | 'time',
+  most: number = Number.POSITIVE_INFINITY,
+): void {
+  if (value >= least && value <= most && (kind === 'time' || Number.isSafeInteger(value))) return
   const what = kind === 'time' ? 'a number of milliseconds' : 'a whole number'
-  throw new SpillwayError('INVALID_OPTION', `${name} is ${value}; it takes ${what} from ${least}.`, {
+  const range = most === Number.POSITIVE_INFINITY ? `from ${least}` : `from ${least} to ${most}`
+  throw new SpillwayError('INVALID_OPTION', `${name} is ${value}; it takes ${what} ${range}.`, {
     engine: engineName,
   })
 }

@@ -141,6 +141,7 @@ test('a random history is the same as that of the model', { timeout: 60_000 }, a
           delayed: model.count('delayed'),
           leased: model.count('leased'),
           dead: model.count('dead'),
+          paused: false,
         })
       }
       await engine.close()

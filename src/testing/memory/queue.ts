@@ -12,13 +12,30 @@ import type {
   Settlement,
   SettleResult,
 } from '../../ports/queue.ts'
+import type { CancelResult, PeekedMessage, PeekOptions } from '../../ports/queue-control.ts'
+import { checkCarried, checkRules, type Duplicate, type QueueRules } from '../../ports/queue-rules.ts'
 import { Backlog } from './backlog.ts'
 import { checkBodies, checkOption, closedError, engineName, maxBodyBytes } from './limits.ts'
 import type { MemoryStore } from './store.ts'
 import type { OpenCalls } from './waiting.ts'
 
 export class MemoryQueue implements QueuePort {
-  readonly capabilities: QueueCapabilities = { fencing: 'engine', delay: true, atomicSend: true }
+  readonly capabilities: QueueCapabilities = {
+    fencing: 'engine',
+    delay: true,
+    atomicSend: true,
+    keyOrder: true,
+    priority: true,
+    dedup: true,
+    groups: true,
+    concurrency: true,
+    rate: true,
+    history: true,
+    pause: true,
+    peek: true,
+    cancel: true,
+    purge: true,
+  }
   readonly limits: QueuePort['limits'] = { maxBodyBytes, minLeaseMs: 100 }
   readonly #store: MemoryStore
   readonly #calls: OpenCalls = new Set()
@@ -28,18 +45,26 @@ export class MemoryQueue implements QueuePort {
     this.#store = store
   }
 
-  async declare(queues: readonly string[]): Promise<void> {
+  async declare(queues: readonly string[], rules?: QueueRules): Promise<void> {
     if (this.#closed) throw closedError()
+    if (rules !== undefined) checkRules(engineName, this.capabilities, rules)
     const { backlogs, clock, capacity } = this.#store
-    for (const queue of queues)
-      if (!backlogs.has(queue)) backlogs.set(queue, new Backlog(queue, clock, capacity))
+    if (rules !== undefined) for (const queue of queues) backlogs.get(queue)?.checkChange(rules)
+    for (const queue of queues) {
+      const backlog = backlogs.get(queue) ?? new Backlog(queue, clock, capacity)
+      backlogs.set(queue, backlog)
+      if (rules !== undefined) backlog.change(rules)
+    }
   }
 
-  async send(queue: string, messages: readonly OutgoingMessage[]): Promise<void> {
+  async send(queue: string, messages: readonly OutgoingMessage[]): Promise<readonly Duplicate[]> {
     const backlog = this.#find(queue)
-    for (const { delayMs } of messages) if (delayMs !== undefined) checkOption('delayMs', delayMs, 0, 'time')
+    for (const message of messages) {
+      if (message.delayMs !== undefined) checkOption('delayMs', message.delayMs, 0, 'time')
+      checkCarried(message, backlog.rules)
+    }
     checkBodies(messages)
-    backlog.send(messages)
+    return backlog.send(messages)
   }
 
   async claim(queue: string, options: ClaimOptions): Promise<ClaimedMessage[]> {
@@ -73,13 +98,33 @@ export class MemoryQueue implements QueuePort {
   ): Promise<DeadMessage[]> {
     const backlog = this.#find(queue)
     checkOption('limit', options.limit, 1, 'count')
-    const after = Number(options.after ?? 0)
-    checkOption('after', after, 0, 'count')
-    return backlog.deadLetters(after, options.limit)
+    return backlog.deadLetters(placeOf(options.after), options.limit)
   }
 
   async redrive(queue: string, handles: readonly string[]): Promise<number> {
     return this.#find(queue).redrive(handles)
+  }
+
+  async pause(queue: string): Promise<void> {
+    this.#find(queue).pause()
+  }
+
+  async resume(queue: string): Promise<void> {
+    this.#find(queue).resume()
+  }
+
+  async peek(queue: string, options: PeekOptions): Promise<PeekedMessage[]> {
+    const backlog = this.#find(queue)
+    checkOption('limit', options.limit, 1, 'count', 1_000)
+    return backlog.peek(placeOf(options.after), options.limit)
+  }
+
+  async cancel(queue: string, ids: readonly string[]): Promise<CancelResult[]> {
+    return this.#find(queue).cancel(ids)
+  }
+
+  async purge(queue: string, what: 'waiting' | 'dead'): Promise<number> {
+    return this.#find(queue).purge(what)
   }
 
   close(): void {
@@ -95,4 +140,11 @@ export class MemoryQueue implements QueuePort {
       engine: engineName,
     })
   }
+}
+
+/** The number that a handle is. */
+function placeOf(after = '0'): number {
+  const place = Number(after)
+  checkOption('after', place, 0, 'count')
+  return place
 }

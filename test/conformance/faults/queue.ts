@@ -32,23 +32,23 @@ async function purge(port: QueuePort, queue: string): Promise<void> {
 
 export const declareFaults: readonly Fault<Engine>[] = [
   queueFault('only the first queue of a declaration is made', ['queue.declare.makes'], () => (port) => ({
-    declare: (queues) => port.declare(queues.slice(0, 1)),
+    declare: (queues, rules) => port.declare(queues.slice(0, 1), rules),
   })),
   queueFault('declaring a queue again empties it', ['queue.declare.idempotent'], () => (port) => ({
-    async declare(queues) {
-      await port.declare(queues)
+    async declare(queues, rules) {
+      await port.declare(queues, rules)
       for (const queue of queues) await purge(port, queue)
     },
   })),
   queueFault('declaring what another is declaring fails', ['queue.declare.concurrent'], () => {
     const under = new Set<string>()
     return (port) => ({
-      async declare(queues) {
+      async declare(queues, rules) {
         for (const queue of queues)
           if (under.has(queue)) throw new SpillwayError('ENGINE_FAILED', `The table of '${queue}' exists.`)
         for (const queue of queues) under.add(queue)
         await delay(5)
-        await port.declare(queues)
+        await port.declare(queues, rules)
         for (const queue of queues) under.delete(queue)
       },
     })
@@ -56,7 +56,7 @@ export const declareFaults: readonly Fault<Engine>[] = [
   queueFault('an unknown queue is made by sending to it', ['queue.unknown'], () => (port) => ({
     async send(queue, messages) {
       await port.declare([queue])
-      await port.send(queue, messages)
+      return port.send(queue, messages)
     },
   })),
   queueFault(
@@ -68,7 +68,7 @@ export const declareFaults: readonly Fault<Engine>[] = [
         async send(queue, messages) {
           try {
             if (unknown.has(queue)) throw new SpillwayError('UNKNOWN_QUEUE', 'It was unknown before.')
-            await port.send(queue, messages)
+            return await port.send(queue, messages)
           } catch (error) {
             if (isSpillwayError(error, 'UNKNOWN_QUEUE')) unknown.add(queue)
             throw error
@@ -83,8 +83,8 @@ export const declareFaults: readonly Fault<Engine>[] = [
   queueFault('a claim that finds nothing looks into the other queues', ['queue.apart'], () => {
     const queues = new Set<string>()
     return (port) => ({
-      async declare(list) {
-        await port.declare(list)
+      async declare(list, rules) {
+        await port.declare(list, rules)
         for (const queue of list) queues.add(queue)
       },
       async claim(queue, options) {
@@ -139,8 +139,9 @@ export const sendFaults: readonly Fault<Engine>[] = [
         async send(queue, messages) {
           under++
           await delay(1)
-          await port.send(queue, under > 1 ? messages.slice(1) : messages)
+          const duplicates = await port.send(queue, under > 1 ? messages.slice(1) : messages)
           under--
+          return duplicates
         },
       })
     },
@@ -151,7 +152,7 @@ export const sendFaults: readonly Fault<Engine>[] = [
       async send(queue, messages) {
         const fresh = messages.filter(({ id }) => !known.has(`${queue} ${id}`))
         for (const { id } of messages) known.add(`${queue} ${id}`)
-        await port.send(queue, fresh)
+        return port.send(queue, fresh)
       },
     })
   }),
@@ -164,24 +165,25 @@ export const sendFaults: readonly Fault<Engine>[] = [
     () => (port) => ({
       async send(queue, messages) {
         for (const message of messages) await port.send(queue, [message])
+        return []
       },
     }),
   ),
   queueFault('bodies are measured in characters', ['queue.send.too-large'], () => (port) => ({
     async send(queue, messages) {
-      if (messages.every(({ body }) => body.length <= port.limits.maxBodyBytes))
-        await port.send(
-          queue,
-          messages.map((message) => ({ ...message, body: message.body.slice(0, 100) })),
-        )
-      else throw new SpillwayError('TOO_LARGE', 'A body is too large.')
+      if (messages.some(({ body }) => body.length > port.limits.maxBodyBytes))
+        throw new SpillwayError('TOO_LARGE', 'A body is too large.')
+      return port.send(
+        queue,
+        messages.map((message) => ({ ...message, body: message.body.slice(0, 100) })),
+      )
     },
   })),
   queueFault('a body of exactly the limit is refused', ['queue.send.just-fits'], () => (port) => ({
     async send(queue, messages) {
       if (messages.some(({ body }) => Buffer.byteLength(body) >= port.limits.maxBodyBytes))
         throw new SpillwayError('TOO_LARGE', 'A body is too large.')
-      await port.send(queue, messages)
+      return port.send(queue, messages)
     },
   })),
   queueFault('a batch is stored in two halves', ['queue.send.atomic'], () => (port) => ({
@@ -189,12 +191,13 @@ export const sendFaults: readonly Fault<Engine>[] = [
       const half = Math.floor(messages.length / 2)
       await port.send(queue, messages.slice(0, half))
       await delay(1)
-      await port.send(queue, messages.slice(half))
+      return port.send(queue, messages.slice(half))
     },
   })),
   queueFault('a send resolves before it is stored', ['engine.close.flushes'], () => (port) => ({
     async send(queue, messages) {
       setTimeout(() => port.send(queue, messages).catch(() => {}), 30)
+      return []
     },
   })),
   queueFault('a delay is passed over', ['queue.delay.waits', 'queue.delay.by-time'], () =>
@@ -215,7 +218,7 @@ export const withoutDelay: Fault<Engine> = queueFault(
     capabilities: { ...port.capabilities, delay: false },
     async send(queue, messages) {
       if (messages.some(({ delayMs }) => delayMs !== undefined)) throw missing(engine.name, 'queue', 'delay')
-      await port.send(queue, messages)
+      return port.send(queue, messages)
     },
   }),
 )
@@ -264,8 +267,9 @@ export const claimFaults: readonly Fault<Engine>[] = [
     const waiting = new Set<AbortController>()
     return (port) => ({
       async send(queue, messages) {
-        await port.send(queue, messages)
+        const duplicates = await port.send(queue, messages)
         for (const each of waiting) each.abort()
+        return duplicates
       },
       async claim(queue, options) {
         const own = new AbortController()

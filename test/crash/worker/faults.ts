@@ -17,18 +17,25 @@ export function isFault(word: string): word is Fault {
 
 const pauseMs = 40
 
+/** The object with some of its members replaced: all others, also those that it will have one day, are its own. */
+function replaced<T extends object>(target: T, changes: Partial<T>): T {
+  return new Proxy(target, {
+    get(_, name) {
+      if (name in changes) return changes[name as keyof T]
+      const value: unknown = Reflect.get(target, name, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+}
+
 /** The engine with the fault, if it is one of engines. */
 export function plantInEngine(engine: Engine, fault: Fault | undefined): Engine {
   if (fault !== 'stale-ack') return engine
-  const { name, url, durability, queue, stream } = engine
-  return {
-    name,
-    url,
-    durability,
+  const { queue, stream } = engine
+  return replaced(engine, {
     queue: queue && acceptStaleSettlements(queue),
     stream: stream && acceptStaleCommits(stream),
-    close: () => engine.close(),
-  }
+  })
 }
 
 /** The database with the fault, if it is one of databases. `engine` is where messages go that are sent past the outbox. */
@@ -51,17 +58,7 @@ export function changed<Db>(
   return {
     async open(service) {
       const database = await source.open(service)
-      return {
-        name: database.name,
-        db: database.db,
-        outbox: database.outbox,
-        commit: (unit) => database.commit(unit),
-        handled: (consumer, ids) => database.handled(consumer, ids),
-        acquire: (stream, group, partition) => database.acquire(stream, group, partition),
-        prune: (before) => database.prune(before),
-        close: () => database.close(),
-        ...change(database),
-      }
+      return replaced(database, change(database))
     },
   }
 }
@@ -131,11 +128,7 @@ function acceptStaleSettlements(port: QueuePort): QueuePort {
   const accept = async (queue: string, settlement: Settlement) => {
     await port.settle(queue, [{ ...settlement, lease: current(settlement.lease) }])
   }
-  return {
-    capabilities: port.capabilities,
-    limits: port.limits,
-    declare: (queues) => port.declare(queues),
-    send: (queue, messages) => port.send(queue, messages),
+  return replaced(port, {
     claim: async (queue, options) => note(await port.claim(queue, options)),
     async settle(queue, settlements) {
       const results = await port.settle(queue, settlements)
@@ -147,24 +140,12 @@ function acceptStaleSettlements(port: QueuePort): QueuePort {
       await port.extend(queue, leases.map(current), leaseMs)
       return leases.map(() => 'extended')
     },
-    count: (queue) => port.count(queue),
-    deadLetters: (queue, options) => port.deadLetters(queue, options),
-    redrive: (queue, handles) => port.redrive(queue, handles),
-  }
+  })
 }
 
 /** The position of a partition that is not the member's is taken for committed. */
 function acceptStaleCommits(port: StreamPort): StreamPort {
-  return {
-    capabilities: port.capabilities,
-    limits: port.limits,
-    declare: (stream) => port.declare(stream),
-    append: (stream, records) => port.append(stream, records),
-    read: (stream, from, options) => port.read(stream, from, options),
-    readKey: (stream, key, options) => port.readKey(stream, key, options),
-    bounds: (stream) => port.bounds(stream),
-    positionsAt: (stream, time) => port.positionsAt(stream, time),
-    committed: (stream, group) => port.committed(stream, group),
+  return replaced(port, {
     async join(stream, group, options) {
       const membership = await port.join(stream, group, options)
       return {
@@ -175,5 +156,5 @@ function acceptStaleCommits(port: StreamPort): StreamPort {
         leave: () => membership.leave(),
       }
     },
-  }
+  })
 }

@@ -91,7 +91,7 @@ export async function nothingClaimable(port: QueuePort, queue: string, why: stri
 export async function counts(port: QueuePort, queue: string, expected: Partial<QueueCount>): Promise<void> {
   await eventually('the counts are right', async () => {
     const found = await port.count(queue)
-    assert.deepEqual(found, { ready: 0, delayed: 0, leased: 0, dead: 0, ...expected })
+    assert.deepEqual(found, { ready: 0, delayed: 0, leased: 0, dead: 0, paused: false, ...expected })
   })
 }
 

@@ -40,7 +40,7 @@ export const deadCases: readonly QueueCase[] = [
       const [dead, ...more] = await one.deadLetters(queue, { limit: 10 })
       assert.deepEqual(more, [])
       const { handle, diedAt, ...rest } = dead!
-      assert.deepEqual(rest, { id: 'with', key: 'straße', body, reason, starts: 2 })
+      assert.deepEqual(rest, { id: 'with', key: 'straße', body, reason, starts: 2, history: [] })
       assert.ok(handle !== '')
       assert.ok(Math.abs(diedAt - Date.now()) < 60_000, `diedAt is ${diedAt}, milliseconds since the epoch`)
     },

@@ -1,13 +1,13 @@
-// The dead letters of one queue in the order of their deaths: added at the end, paged through, taken from anywhere.
+// Things in the order in which they came, each with a number: added at the end, paged through, taken from anywhere.
 
 interface Entry<T> {
   readonly number: number
   /** Undefined once it was taken; such entries are swept out when they are the larger part. */
-  letter: T | undefined
+  item: T | undefined
 }
 
 /** Numbers rise from 1 and are never used again, so that they serve as handles and as the place to go on from. */
-export class DeadLetters<T> {
+export class Numbered<T> {
   #entries: Entry<T>[] = []
   #last = 0
   #size = 0
@@ -16,30 +16,36 @@ export class DeadLetters<T> {
     return this.#size
   }
 
-  add(letter: T): void {
-    this.#entries.push({ number: ++this.#last, letter })
+  /** Its number. */
+  add(item: T): number {
+    this.#entries.push({ number: ++this.#last, item })
     this.#size++
+    return this.#last
   }
 
   /** The first ones with a number above `after`. */
-  page(after: number, limit: number): { readonly number: number; readonly letter: T }[] {
-    const found: { number: number; letter: T }[] = []
+  page(after: number, limit: number): { readonly number: number; readonly item: T }[] {
+    const found: { number: number; item: T }[] = []
     for (let at = this.#firstFrom(after + 1); at < this.#entries.length && found.length < limit; at++) {
-      const { number, letter } = this.#entries[at]!
-      if (letter !== undefined) found.push({ number, letter })
+      const { number, item } = this.#entries[at]!
+      if (item !== undefined) found.push({ number, item })
     }
     return found
   }
 
+  all(): T[] {
+    return this.page(0, this.#size).map(({ item }) => item)
+  }
+
   take(number: number): T | undefined {
     const entry = this.#entries[this.#firstFrom(number)]
-    if (entry?.number !== number || entry.letter === undefined) return undefined
-    const { letter } = entry
-    entry.letter = undefined
+    if (entry?.number !== number || entry.item === undefined) return undefined
+    const { item } = entry
+    entry.item = undefined
     this.#size--
     if (this.#entries.length > 2 * this.#size + 16)
-      this.#entries = this.#entries.filter((kept) => kept.letter !== undefined)
-    return letter
+      this.#entries = this.#entries.filter((kept) => kept.item !== undefined)
+    return item
   }
 
   #firstFrom(number: number): number {
