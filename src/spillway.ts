@@ -12,6 +12,7 @@ import { openEngine } from './engine-of.ts'
 import { missing } from './ports/capability.ts'
 import type { Durability, Engine, EngineOptions } from './ports/engine.ts'
 import { Queue } from './queue/queue.ts'
+import { declareQueues } from './queue/rules.ts'
 import { Stream } from './stream/stream.ts'
 
 export interface OpenOptions extends EngineOptions {
@@ -45,7 +46,10 @@ export class Spillway implements AsyncDisposable {
     return this.engine.durability
   }
 
-  /** A queue by its name, or by its contract; it is created if there is none. CAPABILITY_MISSING on an engine without queues. */
+  /**
+   * A queue by its name, or by its contract; it is created if there is none, and has the rules of the contract from then on.
+   * CAPABILITY_MISSING on an engine that has no queues, or lacks what the contract asks for.
+   */
   queue<In, Out>(contract: QueueContract<In, Out>): Promise<Queue<In, Out>>
   queue<In, Out>(name: string, options: QueueOptions<In, Out>): Promise<Queue<In, Out>>
   async queue<In, Out>(
@@ -55,7 +59,7 @@ export class Spillway implements AsyncDisposable {
     const port = this.engine.queue
     if (!port) throw missing(this.engine.name, 'queue')
     const contract = typeof of === 'string' ? queueContract(of, options!) : of
-    await port.declare([contract.queue])
+    await declareQueues(this.engine.name, port, [contract])
     return new Queue(contract, port, this.engine.name, this.#clock)
   }
 

@@ -1,10 +1,9 @@
 // Contracts: the typed values by which a context is known to others. Name, schema, version and key in one place.
 
-import type { RetryOptions } from './backoff.ts'
-import type { Duration } from './duration.ts'
 import { SpillwayError } from './errors.ts'
 import { schemaUri } from './message.ts'
 import { checkName } from './name.ts'
+import type { QueueBehaviour } from './queue-options.ts'
 import type { Schema } from './schema.ts'
 
 /** One step from the data of a version to the data of the next. Pure; it may throw for data that it cannot carry over. */
@@ -42,20 +41,14 @@ export interface EventContract<In = unknown, Out = unknown> extends Contract<In,
   keyOf?(data: In): string
 }
 
-export interface QueueOptions<In, Out> extends PayloadOptions<In, Out> {
-  readonly retry?: RetryOptions
-  /** How long a handler may take before its signal is aborted and the attempt fails. Default 5 min. */
-  readonly deadline?: Duration
-}
+export interface QueueOptions<In, Out> extends PayloadOptions<In, Out>, QueueBehaviour<In> {}
 
-export interface QueueContract<In = unknown, Out = unknown> extends Contract<In, Out> {
+export interface QueueContract<In = unknown, Out = unknown> extends Contract<In, Out>, QueueBehaviour<In> {
   readonly kind: 'queue'
   /** The name of the queue on the engine: `<context>.<name>`, or the name alone outside a context. */
   readonly queue: string
   /** The context that works it off; undefined outside a context. */
   readonly context: string | undefined
-  readonly retry: RetryOptions | undefined
-  readonly deadline: Duration | undefined
 }
 
 export interface EventDefinition<In, Out> {
@@ -162,14 +155,10 @@ export function queueContract<In, Out>(
   owner?: string,
 ): QueueContract<In, Out> {
   checkName(name, 'queue')
-  return {
-    kind: 'queue',
-    queue: name,
-    context: owner,
-    retry: options.retry,
-    deadline: options.deadline,
-    ...payload(name, options),
-  }
+  const { data: _, version: __, upcast: ___, ...behaviour } = options
+  if (behaviour.groupConcurrency !== undefined && behaviour.group === undefined)
+    throw new SpillwayError('CONFIGURATION', `${name} has a \`groupConcurrency\` and no \`group\`.`)
+  return { ...behaviour, kind: 'queue', queue: name, context: owner, ...payload(name, options) }
 }
 
 function payload<In, Out>(type: string, options: PayloadOptions<In, Out>): Contract<In, Out> {

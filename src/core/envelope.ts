@@ -16,7 +16,17 @@ export interface Attributes {
   readonly causationId?: string
   readonly traceparent?: string
   readonly tracestate?: string
+  /** Times are milliseconds since the epoch. */
+  readonly expiresAt?: number | undefined
+  readonly notBefore?: number | undefined
+  readonly priority?: number | undefined
+  readonly group?: string | undefined
+  readonly dedupKey?: string | undefined
+  readonly dedupUntil?: number | undefined
 }
+
+/** What depends on the data is asked for once the data is known to be good. */
+type AttributesOf = Attributes | ((now: number) => Attributes)
 
 /** Checked data in its envelope, encoded once. What the ports store. */
 export interface Sealed {
@@ -29,7 +39,7 @@ export interface Sealed {
 export function seal<In>(
   contract: Contract<In, unknown>,
   data: In,
-  attributes: Attributes,
+  attributes: AttributesOf,
   clock: Clock = systemClock,
 ): Sealed | Promise<Sealed> {
   const result = check(contract.schema as Contract['schema'], data)
@@ -42,23 +52,31 @@ function close<In>(
   contract: Contract<In, unknown>,
   data: In,
   checked: Checked<unknown>,
-  attributes: Attributes,
+  given: AttributesOf,
   clock: Clock,
 ): Sealed {
   if (!checked.ok) throw invalidData(`The data for ${contract.type}`, checked.problems)
+  const now = clock.now()
+  const attributes = typeof given === 'function' ? given(now) : given
   const id = attributes.id ?? newId(clock)
   if (!isName(id))
     throw new SpillwayError(
       'INVALID_OPTION',
       `A message id must be a well-formed text of 1 to ${maxIdLength} characters without NUL.`,
     )
-  const { key } = attributes
-  if (key !== undefined && !isName(key))
+  const { key, group, dedupKey } = attributes
+  checkText(contract, 'key', key)
+  checkText(contract, 'group', group)
+  checkText(contract, 'dedup key', dedupKey)
+  return { id, key, body: envelope(contract, id, key, attributes, now, dataText(contract, data)) }
+}
+
+function checkText(contract: Contract, what: string, text: string | undefined): void {
+  if (text !== undefined && !isName(text))
     throw new SpillwayError(
       'INVALID_DATA',
-      `The key of ${contract.type} is ${JSON.stringify(key)?.slice(0, 80)}; a key is a well-formed text of 1 to ${maxIdLength} characters without NUL.`,
+      `The ${what} of ${contract.type} is ${JSON.stringify(text)?.slice(0, 80)}; it is a well-formed text of 1 to ${maxIdLength} characters without NUL.`,
     )
-  return { id, key, body: envelope(contract, id, key, attributes, clock.now(), dataText(contract, data)) }
 }
 
 /**
@@ -85,7 +103,30 @@ function envelope(
   if (tracestate !== undefined) text += `,"tracestate":${JSON.stringify(tracestate)}`
   text += `,"correlationid":${correlationId === id ? quotedId : JSON.stringify(correlationId)}`
   if (causationId !== undefined) text += `,"causationid":${JSON.stringify(causationId)}`
+  text += keeping(attributes)
   return `${text},"data":${data}}`
+}
+
+/** How the message is to be kept: mostly nothing. */
+function keeping(attributes: Attributes): string {
+  const { expiresAt, notBefore, priority, group, dedupKey, dedupUntil } = attributes
+  let text = ''
+  if (expiresAt !== undefined) text += `,"expirytime":"${new Date(expiresAt).toISOString()}"`
+  if (notBefore !== undefined) text += `,"notbefore":"${new Date(notBefore).toISOString()}"`
+  if (priority !== undefined) text += `,"priority":${priority}`
+  if (group !== undefined) text += `,"group":${JSON.stringify(group)}`
+  if (dedupKey !== undefined) text += `,"dedupkey":${JSON.stringify(dedupKey)}`
+  if (dedupUntil !== undefined) text += `,"dedupuntil":"${new Date(dedupUntil).toISOString()}"`
+  return text
+}
+
+/**
+ * The attributes of an envelope that was written here, without its data: how a relay sees what it moves. The first
+ * `,"data":` ends them, because inside a text every quote is escaped.
+ */
+export function attributesOf(body: string): Partial<Message> {
+  const end = body.indexOf(',"data":')
+  return end < 0 ? {} : (JSON.parse(`${body.slice(0, end)}}`) as Partial<Message>)
 }
 
 let textOf = 0

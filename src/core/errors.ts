@@ -118,6 +118,16 @@ export const errorCodes = {
     meaning: 'The lease or the partition of this handler passed to another consumer.',
     remedy: 'Its effects were refused and the message will be handled by the other consumer.',
   },
+  CANCELLED: {
+    retryable: false,
+    meaning: 'Somebody cancelled the message while it was handled.',
+    remedy: 'Its handler should end; the message is gone, however the handler ends.',
+  },
+  EXPIRED: {
+    retryable: false,
+    meaning: 'A message was not begun within its time-to-live.',
+    remedy: 'It was moved to the dead letters, its handler did not run. If it is still wanted, send it anew.',
+  },
   HANDLER_TIMEOUT: {
     retryable: true,
     meaning: 'A handler did not end within its deadline.',

@@ -5,7 +5,8 @@ import { asError, SpillwayError } from './errors.ts'
  * CloudEvents 1.0 (attributes as the specification names them) with these extensions: `partitionkey`
  * (partitioning), `traceparent` and `tracestate` (distributed tracing), `correlationid` and `causationid`
  * (correlation), and `producerid` with `sequence`, set by a relay: together they identify the message among
- * all that its outbox ever moved, and rise in the order in which it moves them.
+ * all that its outbox ever moved, and rise in the order in which it moves them. A message of a queue also says here
+ * how it is to be kept (`expirytime`, `notbefore`, `priority`, `group`, `dedupkey`, `dedupuntil`).
  */
 export interface Message<Data = unknown> {
   readonly specversion: '1.0'
@@ -27,6 +28,15 @@ export interface Message<Data = unknown> {
   readonly causationid?: string
   readonly producerid?: string
   readonly sequence?: string
+  /** RFC 3339, UTC: not handled any more from then on. */
+  readonly expirytime?: string
+  /** RFC 3339, UTC: not handled before. */
+  readonly notbefore?: string
+  readonly priority?: number
+  readonly group?: string
+  readonly dedupkey?: string
+  /** RFC 3339, UTC: until when no other message with the `dedupkey` is stored, whatever becomes of this one. */
+  readonly dedupuntil?: string
   readonly data: Data
 }
 

@@ -2,20 +2,14 @@
 
 import { type Clock, systemClock } from '../core/clock.ts'
 import type { QueueContract } from '../core/contract.ts'
-import { type Duration, milliseconds } from '../core/duration.ts'
-import { seal } from '../core/envelope.ts'
 import { refuseInside } from '../core/scope.ts'
-import { missing } from '../ports/capability.ts'
 import type { DeadMessage, OutgoingMessage, QueueCount, QueuePort } from '../ports/queue.ts'
+import type { CancelResult } from '../ports/queue-control.ts'
 import { type ConsumeOptions, type Consumer, consume, type Handler } from './consumer.ts'
-
-export interface SendOptions {
-  /** Names the message for ever. Send the same id again to retry a send whose outcome is unknown. Default: a new id. */
-  readonly id?: string
-  /** Handled no earlier than this from now. Needs the engine's capability `delay`. */
-  readonly delay?: Duration
-  readonly correlationId?: string
-}
+import { type RedriveFilter, redriveAll } from './dead-letters.ts'
+import { outgoing, type SendOptions } from './outgoing.ts'
+import { checkDelay } from './rules.ts'
+import { opened, type WaitingMessage } from './waiting-message.ts'
 
 /** A queue on one engine. Make it with `spillway.queue(…)`. */
 export class Queue<In = unknown, Out = unknown> {
@@ -36,26 +30,35 @@ export class Queue<In = unknown, Out = unknown> {
   }
 
   /**
-   * Sends one message and resolves with its id once it is durable. Concurrent calls share their writes.
+   * Sends one message and resolves with its id once it is durable; for a duplicate (`dedup`) with the id of the message that is
+   * there already. Concurrent calls share their writes.
    * Rejects with INVALID_DATA (nothing stored), TOO_LARGE, ENGINE_UNAVAILABLE; inside a handler with DIRECT_SEND.
    */
   async send(data: In, options: SendOptions = {}): Promise<string> {
     refuseInside(`send() on the queue ${this.name}`)
-    const message = await this.#seal(data, options)
-    await this.#port.send(this.name, [message])
-    return message.id
+    const message = await this.#outgoing(data, options)
+    const [duplicate] = await this.#port.send(this.name, [message])
+    return duplicate?.id ?? message.id
   }
 
-  /** Sends many messages in one write, in order. Every one is validated before any is stored. */
-  async sendMany(items: readonly In[], options: Omit<SendOptions, 'id'> = {}): Promise<string[]> {
+  /**
+   * Sends many messages in one write, in order; resolves with an id for each, as `send` does. Every one is validated before
+   * any is stored. Options are for all, or a function that gives those of each.
+   */
+  async sendMany(
+    items: readonly In[],
+    options: Omit<SendOptions, 'id'> | ((data: In, index: number) => SendOptions) = {},
+  ): Promise<string[]> {
     refuseInside(`sendMany() on the queue ${this.name}`)
     const messages: OutgoingMessage[] = []
-    for (const data of items) {
-      const sealed = this.#seal(data, options)
+    for (const [index, data] of items.entries()) {
+      const sealed = this.#outgoing(data, typeof options === 'function' ? options(data, index) : options)
       messages.push(sealed instanceof Promise ? await sealed : sealed)
     }
-    if (messages.length > 0) await this.#port.send(this.name, messages)
-    return messages.map((message) => message.id)
+    const ids = messages.map((message) => message.id)
+    if (messages.length > 0)
+      for (const { index, id } of await this.#port.send(this.name, messages)) ids[index] = id
+    return ids
   }
 
   /** Handles messages until it is stopped. Several consumers, here or in other processes, share the work. */
@@ -67,23 +70,63 @@ export class Queue<In = unknown, Out = unknown> {
     return this.#port.count(this.name)
   }
 
+  /** From now on nothing is handled any more, in any process, until `resume`; what is under way ends. Needs `pause`. */
+  pause(): Promise<void> {
+    return this.#port.pause(this.name)
+  }
+
+  resume(): Promise<void> {
+    return this.#port.resume(this.name)
+  }
+
+  /** Messages that wait or are handled just now, roughly the oldest first: at most `limit` (default 100) after the handle `after`. Needs `peek`. */
+  async peek(
+    options: { readonly limit?: number; readonly after?: string } = {},
+  ): Promise<WaitingMessage<Out>[]> {
+    const peeked = await this.#port.peek(this.name, { limit: 100, ...options })
+    return Promise.all(peeked.map((message) => opened(this.contract, message)))
+  }
+
+  /**
+   * Cancels a message by its id: `removed` when it waited, `signalled` when it is being handled: then the signal of its handler fires
+   * within about two seconds, and it is gone when the handler ends, however that ends. Needs `cancel`.
+   */
+  async cancel(id: string): Promise<CancelResult> {
+    const [result] = await this.#port.cancel(this.name, [id])
+    return result!
+  }
+
+  /** The same for many at once, one result for each. */
+  cancelMany(ids: readonly string[]): Promise<CancelResult[]> {
+    return this.#port.cancel(this.name, ids)
+  }
+
+  /** Removes all messages that wait, or all dead letters; resolves with how many there were. Needs `purge`. */
+  purge(what: 'waiting' | 'dead'): Promise<number> {
+    return this.#port.purge(this.name, what)
+  }
+
   /** The dead letters, oldest first: at most `limit` (default 100) after the handle `after`. */
   deadLetters(options: { readonly limit?: number; readonly after?: string } = {}): Promise<DeadMessage[]> {
     return this.#port.deadLetters(this.name, { limit: 100, ...options })
   }
 
-  /** Puts dead letters back, with their ids and no attempts; resolves with how many there were. */
-  redrive(handles: readonly string[]): Promise<number> {
-    return this.#port.redrive(this.name, handles)
+  /** Puts one dead letter back, or several, by handle, with their ids and no attempts; resolves with how many there were. */
+  redrive(handles: string | readonly string[]): Promise<number> {
+    return this.#port.redrive(this.name, typeof handles === 'string' ? [handles] : handles)
   }
 
-  #seal(data: In, options: SendOptions): OutgoingMessage | Promise<OutgoingMessage> {
-    const { delay, ...attributes } = options
-    if (delay !== undefined && !this.#port.capabilities.delay) throw missing(this.#engine, 'queue', 'delay')
-    const delayMs = delay === undefined ? undefined : milliseconds(delay, 'delay')
-    const source = `/${this.contract.context ?? ''}`
-    const sealed = seal(this.contract, data, { source, ...attributes }, this.#clock)
-    if (delayMs === undefined) return sealed
-    return sealed instanceof Promise ? sealed.then((done) => ({ ...done, delayMs })) : { ...sealed, delayMs }
+  /**
+   * Puts back all dead letters that there are when it is called, or those that the filter chooses; resolves with how many. Page by
+   * page: when it rejects, some may be back.
+   */
+  redriveAll(filter: RedriveFilter = {}): Promise<number> {
+    return redriveAll(this.#port, this.name, filter)
+  }
+
+  #outgoing(data: In, options: SendOptions): OutgoingMessage | Promise<OutgoingMessage> {
+    checkDelay(this.#engine, this.#port.capabilities, options)
+    const origin = { source: `/${this.contract.context ?? ''}` }
+    return outgoing(this.contract, data, options, origin, this.#clock)
   }
 }

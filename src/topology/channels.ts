@@ -1,11 +1,12 @@
 // The queues and streams of a topology on their engines: what handlers' messages are delivered to.
 import type { Clock } from '../core/clock.ts'
 import { partitionOf } from '../core/partition.ts'
-import { missing } from '../ports/capability.ts'
+import { missing, type QueueCapabilities } from '../ports/capability.ts'
 import type { OutboxMessage } from '../ports/database.ts'
 import type { Engine } from '../ports/engine.ts'
 import type { QueuePort } from '../ports/queue.ts'
 import type { StreamPort } from '../ports/stream.ts'
+import { carriedBy } from '../queue/outgoing.ts'
 import type { Destinations } from '../transaction/relay.ts'
 
 export class Channels implements Destinations {
@@ -25,6 +26,11 @@ export class Channels implements Destinations {
   queue(_name: string): QueuePort {
     if (!this.#queues.queue) throw missing(this.#queues.name, 'queue')
     return this.#queues.queue
+  }
+
+  /** The engine of the queues, and what it can do: what a handler asks of it is refused at once. */
+  get queueEngine(): { readonly name: string; readonly capabilities: QueueCapabilities | undefined } {
+    return { name: this.#queues.name, capabilities: this.#queues.queue?.capabilities }
   }
 
   get streamPort(): StreamPort {
@@ -48,7 +54,8 @@ export class Channels implements Destinations {
   async deliver(messages: readonly OutboxMessage[]): Promise<void> {
     for (const { destination, id, key, body } of messages) {
       if (destination.kind === 'queue') {
-        await this.queue(destination.name).send(destination.name, [{ id, key, body }])
+        const message = { id, key, body, ...carriedBy(body, this.clock.now()) }
+        await this.queue(destination.name).send(destination.name, [message])
         continue
       }
       const { port, partitions } = await this.stream(destination.name)

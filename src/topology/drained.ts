@@ -1,7 +1,7 @@
 // Whether a running topology has nothing left to do: for programs that end when their work is done, and for tests.
 import { sleep } from '../core/clock.ts'
+import type { OutboxPort } from '../ports/database.ts'
 import type { Channels } from './channels.ts'
-import type { RunningService } from './running-service.ts'
 import { contextsOf, servicesOf, type Topology } from './topology.ts'
 
 const lookEveryMs = 50
@@ -39,7 +39,7 @@ export async function untilDrained(look: () => Promise<boolean>, channels: Chann
 export async function isDrained(
   topology: Topology,
   channels: Channels,
-  services: readonly RunningService<unknown>[],
+  services: readonly { readonly database: { readonly outbox: OutboxPort } | undefined }[],
   activity: Activity,
 ): Promise<boolean> {
   const { ended } = activity

@@ -9,6 +9,7 @@ import { openEngine } from '../engine-of.ts'
 import { missing } from '../ports/capability.ts'
 import type { Engine } from '../ports/engine.ts'
 import { Queue } from '../queue/queue.ts'
+import { declareQueues } from '../queue/rules.ts'
 import type { HistoryOptions } from '../stream/history.ts'
 import { Channels } from './channels.ts'
 import { atOnce, inTurn } from './closing.ts'
@@ -163,10 +164,10 @@ function chosen(topology: Topology, only: readonly string[] | undefined): AnySer
 /** Makes every queue and stream of the topology exist, also those of contexts that run elsewhere. */
 async function declare(topology: Topology, main: Engine, forStreams: Engine): Promise<Channels> {
   const contexts = contextsOf(topology)
-  const queues = contexts.flatMap(queuesOf).map((queue) => queue.queue)
+  const queues = contexts.flatMap(queuesOf)
   if (queues.length > 0) {
     if (!main.queue) throw missing(main.name, 'queue')
-    await main.queue.declare(queues)
+    await declareQueues(main.name, main.queue, queues)
   }
   const channels = new Channels(main, forStreams, topology.partitions ?? defaultPartitions, systemClock)
   for (const context of contexts) if (eventsOf(context).length > 0) await channels.stream(context.name)

@@ -61,6 +61,7 @@ export class RunningService<Db> {
       wake: () => this.#relay?.wake(),
       onReport,
       timeoutMs: transactionMs,
+      queueEngine: channels.queueEngine,
     }
   }
 

@@ -9,6 +9,7 @@ import type { OnReport } from '../core/report.ts'
 import type { Destination, OutboxPort, OutboxRow } from '../ports/database.ts'
 import type { QueuePort } from '../ports/queue.ts'
 import type { StreamPort } from '../ports/stream.ts'
+import { carriedBy } from '../queue/outgoing.ts'
 
 /** Finds where messages go. Throws UNKNOWN_QUEUE or UNKNOWN_STREAM for what does not exist. */
 export interface Destinations {
@@ -184,7 +185,12 @@ class Worker {
 
   async #send(destination: Destination, rows: readonly OutboxRow[]): Promise<void> {
     if (destination.kind === 'queue') {
-      const messages = rows.map((row) => ({ id: row.id, key: row.key, body: this.#numbered(row) }))
+      const now = this.#clock.now()
+      const messages = rows.map((row) => {
+        const { id, key, body } = row
+        return { id, key, body: this.#numbered(row), ...carriedBy(body, now) }
+      })
+      // A duplicate of a message that is there already is sent: that one will do the work.
       await this.#destinations.queue(destination.name).send(destination.name, messages)
       return
     }

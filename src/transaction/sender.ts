@@ -4,7 +4,10 @@ import type { Contract, EventContract, QueueContract } from '../core/contract.ts
 import { type Attributes, type Sealed, seal } from '../core/envelope.ts'
 import { SpillwayError } from '../core/errors.ts'
 import type { Message } from '../core/message.ts'
+import type { QueueCapabilities } from '../ports/capability.ts'
 import type { Destination, OutboxMessage } from '../ports/database.ts'
+import { outgoing, type SendOptions, type SendOrigin } from '../queue/outgoing.ts'
+import { checkDelay } from '../queue/rules.ts'
 
 export interface OutgoingOptions {
   /** Names the message for ever. Default: a new id. */
@@ -21,19 +24,25 @@ export interface Sender {
    * COMMIT_TWICE once the commit has begun: inside it, the transaction has a sender of its own.
    */
   publish<In>(event: EventContract<In, unknown>, data: In, options?: OutgoingOptions): void
-  /** Sends to a queue of any context. Throws INVALID_DATA, and COMMIT_TWICE as `publish` does. */
-  send<In>(queue: QueueContract<In, unknown>, data: In, options?: OutgoingOptions): void
+  /**
+   * Sends to a queue of any context. A delay and a time-to-live count from now; a duplicate is found when the message leaves the
+   * outbox. Throws INVALID_DATA, INVALID_OPTION, CAPABILITY_MISSING, and COMMIT_TWICE as `publish` does.
+   */
+  send<In>(queue: QueueContract<In, unknown>, data: In, options?: SendOptions): void
 }
 
 /** Who sends, and because of what. */
 export interface Origin {
   readonly context: string
   readonly clock?: Clock
+  /** Where its messages to queues go in the end. */
+  readonly queueEngine?: { readonly name: string; readonly capabilities: QueueCapabilities | undefined }
 }
 
 export class GatheringSender implements Sender {
   readonly #origin: Origin
-  readonly #cause: Message | undefined
+  readonly #cause: SendOrigin
+  readonly #clock: Clock
   /** A message whose validator is still at work has its place already. */
   readonly #places: (OutboxMessage | undefined)[] = []
   readonly #validations: Promise<void>[] = []
@@ -41,7 +50,8 @@ export class GatheringSender implements Sender {
 
   constructor(origin: Origin, cause: Message | undefined) {
     this.#origin = origin
-    this.#cause = cause
+    this.#cause = causeOf(origin, cause)
+    this.#clock = origin.clock ?? systemClock
   }
 
   publish<In>(event: EventContract<In, unknown>, data: In, options: OutgoingOptions = {}): void {
@@ -50,11 +60,18 @@ export class GatheringSender implements Sender {
         'UNKNOWN_EVENT',
         `The context ${this.#origin.context} cannot publish ${event.type}.`,
       )
-    this.#add({ kind: 'stream', name: event.stream }, event, data, options, event.keyOf?.(data))
+    this.#refuseClosed(event)
+    const attributes: Attributes = { ...this.#cause, ...options }
+    const key = event.keyOf?.(data)
+    const sealed = seal(event, data, key === undefined ? attributes : { ...attributes, key }, this.#clock)
+    this.#add({ kind: 'stream', name: event.stream }, sealed)
   }
 
-  send<In>(queue: QueueContract<In, unknown>, data: In, options: OutgoingOptions = {}): void {
-    this.#add({ kind: 'queue', name: queue.queue }, queue, data, options, undefined)
+  send<In>(queue: QueueContract<In, unknown>, data: In, options: SendOptions = {}): void {
+    this.#refuseClosed(queue)
+    const { queueEngine } = this.#origin
+    if (queueEngine?.capabilities) checkDelay(queueEngine.name, queueEngine.capabilities, options)
+    this.#add({ kind: 'queue', name: queue.queue }, outgoing(queue, data, options, this.#cause, this.#clock))
   }
 
   /** From now on it refuses messages: they would come too late. */
@@ -85,32 +102,17 @@ export class GatheringSender implements Sender {
     return this.messages
   }
 
-  #add<In>(
-    destination: Destination,
-    contract: Contract<In, unknown>,
-    data: In,
-    options: OutgoingOptions,
-    key: string | undefined,
-  ): void {
+  #refuseClosed(contract: Contract): void {
     if (this.#closed)
       throw new SpillwayError(
         'COMMIT_TWICE',
         `A message was sent to ${contract.type} after the commit had begun.`,
       )
-    const cause = this.#cause
-    const attributes: Attributes = {
-      source: `/${this.#origin.context}`,
-      ...options,
-      ...(key === undefined ? {} : { key }),
-      ...(cause === undefined
-        ? {}
-        : { causationId: cause.id, correlationId: cause.correlationid ?? cause.id }),
-      ...(cause?.traceparent === undefined ? {} : { traceparent: cause.traceparent }),
-      ...(cause?.tracestate === undefined ? {} : { tracestate: cause.tracestate }),
-    }
-    const sealed = seal(contract, data, attributes, this.#origin.clock ?? systemClock)
+  }
+
+  #add(destination: Destination, sealed: Sealed | Promise<Sealed>): void {
     const place = this.#places.push(undefined) - 1
-    const fill = ({ id, body }: Sealed): void => {
+    const fill = ({ id, key, body }: Sealed): void => {
       this.#places[place] = { destination, id, key, body }
     }
     if (sealed instanceof Promise) {
@@ -119,5 +121,15 @@ export class GatheringSender implements Sender {
       validation.catch(() => {})
       this.#validations.push(validation)
     } else fill(sealed)
+  }
+}
+
+/** What every message of a handler says of where it comes from, and why. */
+function causeOf({ context }: Origin, cause: Message | undefined): SendOrigin {
+  return {
+    source: `/${context}`,
+    ...(cause === undefined ? {} : { causationId: cause.id, correlationId: cause.correlationid ?? cause.id }),
+    ...(cause?.traceparent === undefined ? {} : { traceparent: cause.traceparent }),
+    ...(cause?.tracestate === undefined ? {} : { tracestate: cause.tracestate }),
   }
 }

@@ -1,10 +1,9 @@
 // What one handler, or one transaction(), does as a whole: it gathers what is sent, and commits it once with the effects.
-import type { Clock } from '../core/clock.ts'
 import { SpillwayError } from '../core/errors.ts'
 import type { Message } from '../core/message.ts'
 import type { OnReport } from '../core/report.ts'
 import type { CommitOutcome, CommitUnit, Database, OutboxMessage } from '../ports/database.ts'
-import { GatheringSender, type Sender } from './sender.ts'
+import { GatheringSender, type Origin, type Sender } from './sender.ts'
 
 export type { OutgoingOptions, Sender } from './sender.ts'
 
@@ -15,15 +14,13 @@ export interface Tx<Db> extends Sender {
 }
 
 /** Where a unit commits to. Without a database the messages are delivered directly, before the message in hand is settled. */
-export interface UnitHome<Db> {
-  readonly context: string
+export interface UnitHome<Db> extends Origin {
   readonly database: Database<Db> | undefined
   readonly deliver: (messages: readonly OutboxMessage[]) => Promise<void>
   /** Called after a commit that left messages in the outbox: the relay need not wait for its poll. */
   readonly wake?: () => void
   readonly onReport?: OnReport
   readonly timeoutMs: number
-  readonly clock?: Clock
 }
 
 /** What makes the commit of a handler the commit of this message and no other. */

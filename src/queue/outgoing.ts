@@ -1,0 +1,164 @@
+// From data to what the port stores. How a message is to be kept (later, before others, for whom, once) is written in its
+// envelope, and nowhere else: so it passes through an outbox, which knows of bodies only, and the relay reads it there again.
+import { type Clock, systemClock } from '../core/clock.ts'
+import type { QueueContract } from '../core/contract.ts'
+import { type Duration, milliseconds } from '../core/duration.ts'
+import { type Attributes, attributesOf, type Sealed, seal } from '../core/envelope.ts'
+import { SpillwayError } from '../core/errors.ts'
+import type { OutgoingMessage } from '../ports/queue.ts'
+import { checkCarried } from '../ports/queue-rules.ts'
+import { rulesOf } from './rules.ts'
+
+export interface SendOptions {
+  /** Names the message for ever. Send the same id again to retry a send whose outcome is unknown. Default: a new id. */
+  readonly id?: string
+  /** Handled no earlier than this from now. Needs the engine's capability `delay`. */
+  readonly delay?: Duration
+  /** Handled no earlier than this. In the past: at once. */
+  readonly at?: Date
+  /** In place of what the contract says. Only for a queue whose contract has `priority`. */
+  readonly priority?: number
+  /** In place of what the contract says. Only for a queue whose contract has `dedup`. */
+  readonly dedup?: string | { readonly key: string; readonly for?: Duration }
+  /** In place of what the contract says: begun within this from now, or a dead letter. */
+  readonly ttl?: Duration
+  readonly correlationId?: string
+}
+
+/** What the sender is, and why it sends: the same for all messages of a call. */
+export type SendOrigin = Pick<
+  Attributes,
+  'source' | 'correlationId' | 'causationId' | 'traceparent' | 'tracestate'
+>
+
+/** What the port stores, and an outbox as far as it knows of it. */
+export type Outgoing = Sealed & Carried
+
+/** Validates and seals. Throws (or rejects with) INVALID_DATA, and INVALID_OPTION for options that cannot work. */
+export function outgoing<In>(
+  contract: QueueContract<In, unknown>,
+  data: In,
+  options: SendOptions,
+  origin: SendOrigin,
+  clock: Clock = systemClock,
+): Outgoing | Promise<Outgoing> {
+  const { id, correlationId } = options
+  const named = {
+    ...origin,
+    ...(id === undefined ? {} : { id }),
+    ...(correlationId === undefined ? {} : { correlationId }),
+  }
+  if (isPlain(contract, options)) return seal(contract, data, named, clock)
+  let carried: Carried = {}
+  const sealed = seal(
+    contract,
+    data,
+    (now) => {
+      const attributes = { ...named, ...keeping(contract, data, options, now) }
+      carried = carriedOf(attributes, now)
+      checkCarried(carried, rulesOf(contract))
+      return attributes
+    },
+    clock,
+  )
+  return sealed instanceof Promise
+    ? sealed.then((done) => ({ ...done, ...carried }))
+    : { ...sealed, ...carried }
+}
+
+/** What the port is told of a message besides its id, key and body. */
+export type Carried = Pick<OutgoingMessage, 'delayMs' | 'priority' | 'group' | 'dedup'>
+
+/** The same from the body alone, for a relay. What is left of a delay is by the clock of this process. */
+export function carriedBy(body: string, now: number): Carried {
+  const { notbefore, priority, group, dedupkey, dedupuntil } = attributesOf(body)
+  return carriedOf(
+    {
+      notBefore: time(notbefore),
+      priority,
+      group,
+      dedupKey: dedupkey,
+      dedupUntil: time(dedupuntil),
+    },
+    now,
+  )
+}
+
+function time(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : Date.parse(text)
+}
+
+function carriedOf(attributes: Attributes, now: number): Carried {
+  const { notBefore, priority, group, dedupKey, dedupUntil } = attributes
+  const forMs = dedupUntil === undefined || dedupUntil <= now ? {} : { forMs: dedupUntil - now }
+  return {
+    ...(notBefore === undefined || notBefore <= now ? {} : { delayMs: notBefore - now }),
+    ...(priority === undefined ? {} : { priority }),
+    ...(group === undefined ? {} : { group }),
+    ...(dedupKey === undefined ? {} : { dedup: { key: dedupKey, ...forMs } }),
+  }
+}
+
+function isPlain(contract: QueueContract, options: SendOptions): boolean {
+  const { key, priority, dedup, group, ttl } = contract
+  return (
+    (key ?? priority ?? dedup ?? group ?? ttl) === undefined &&
+    (options.delay ?? options.at ?? options.priority ?? options.dedup ?? options.ttl) === undefined
+  )
+}
+
+/** What contract and options say together; the options win. */
+function keeping<In>(
+  contract: QueueContract<In, unknown>,
+  data: In,
+  options: SendOptions,
+  now: number,
+): Attributes {
+  const key = contract.key?.(data)
+  const notBefore = startTime(options, now)
+  const ttl = options.ttl ?? contract.ttl
+  const expiresAt = ttl === undefined ? undefined : now + milliseconds(ttl, 'ttl')
+  if (expiresAt !== undefined && expiresAt <= (notBefore ?? now))
+    throw new SpillwayError(
+      'INVALID_OPTION',
+      `ttl is ${JSON.stringify(ttl)}: the message would expire before it may be handled.`,
+    )
+  const computed = typeof contract.priority === 'function' ? contract.priority(data) : undefined
+  const dedup = dedupOf(contract, data, options)
+  const dedupFor = dedup?.for === undefined ? undefined : milliseconds(dedup.for, 'dedup.for')
+  return {
+    ...(key === undefined ? {} : { key }),
+    notBefore,
+    expiresAt,
+    priority: options.priority ?? computed,
+    group: contract.group?.(data),
+    dedupKey: dedup?.key,
+    dedupUntil: dedupFor === undefined ? undefined : now + dedupFor,
+  }
+}
+
+function startTime({ delay, at }: SendOptions, now: number): number | undefined {
+  if (delay !== undefined && at !== undefined)
+    throw new SpillwayError('INVALID_OPTION', 'A message was given both `delay` and `at`.')
+  if (delay !== undefined) {
+    const delayMs = milliseconds(delay, 'delay')
+    return delayMs > 0 ? now + delayMs : undefined
+  }
+  if (at === undefined) return undefined
+  const time = at.getTime()
+  if (Number.isNaN(time)) throw new SpillwayError('INVALID_OPTION', '`at` is an invalid Date.')
+  return time > now ? time : undefined
+}
+
+function dedupOf<In>(
+  { dedup }: QueueContract<In, unknown>,
+  data: In,
+  options: SendOptions,
+): { readonly key: string; readonly for?: Duration } | undefined {
+  if (options.dedup !== undefined)
+    return typeof options.dedup === 'string' ? { key: options.dedup } : options.dedup
+  if (dedup === undefined || dedup === true) return undefined
+  const key = typeof dedup === 'function' ? dedup(data) : dedup.key(data)
+  if (key === undefined) return undefined
+  return typeof dedup === 'function' ? { key } : { key, for: dedup.for }
+}

@@ -1,0 +1,69 @@
+// From a contract to the rules that its queue is declared with, and to what each of its messages carries for them.
+import type { QueueContract } from '../core/contract.ts'
+import { type Duration, milliseconds } from '../core/duration.ts'
+import { SpillwayError } from '../core/errors.ts'
+import { capabilityTable, missing, type QueueCapabilities } from '../ports/capability.ts'
+import type { QueuePort } from '../ports/queue.ts'
+import { checkRules, type QueueRules } from '../ports/queue-rules.ts'
+
+/** The rules of a contract; those of one that asks for nothing are `{}`, which take away what the queue had before. */
+export function rulesOf(contract: QueueContract): QueueRules {
+  const { key, priority, dedup, group, groupConcurrency, maxConcurrency, rate } = contract
+  return {
+    ...(key === undefined ? {} : { keyOrder: true }),
+    ...(priority === undefined ? {} : { priority: true }),
+    ...(dedup === undefined ? {} : { dedup: true }),
+    ...(group === undefined ? {} : { groups: { concurrency: groupConcurrency } }),
+    ...(maxConcurrency === undefined ? {} : { concurrency: maxConcurrency }),
+    ...(rate === undefined ? {} : { rate: { count: rate.count, perMs: milliseconds(rate.per, 'rate.per') } }),
+  }
+}
+
+/** The same, refused by the name of the queue when the engine cannot hold them. Asks the engine for nothing. */
+export function checkedRules(
+  engine: string,
+  { capabilities }: QueuePort,
+  contract: QueueContract,
+): QueueRules {
+  const rules = rulesOf(contract)
+  for (const rule of Object.keys(rules) as (keyof QueueRules)[])
+    if (!capabilities[rule]) throw refused(engine, contract.queue, rule)
+  checkRules(engine, capabilities, rules)
+  return rules
+}
+
+function refused(engine: string, queue: string, rule: keyof QueueCapabilities & keyof QueueRules) {
+  const { title, engines } = capabilityTable.queue[rule]
+  return new SpillwayError(
+    'CAPABILITY_MISSING',
+    `The contract of the queue ${queue} asks for ${title}, which the engine '${engine}' does not have; these have: ${engines.join(', ')}.`,
+    { engine, details: { port: 'queue', feature: rule, engines, queue } },
+  )
+}
+
+/** Makes queues exist with the rules of their contracts. Nothing is declared when one of them is refused. */
+export async function declareQueues(
+  engine: string,
+  port: QueuePort,
+  contracts: readonly QueueContract[],
+): Promise<void> {
+  const plain: string[] = []
+  const ruled: { readonly queue: string; readonly rules: QueueRules }[] = []
+  for (const contract of contracts) {
+    const rules = checkedRules(engine, port, contract)
+    if (Object.keys(rules).length === 0) plain.push(contract.queue)
+    else ruled.push({ queue: contract.queue, rules })
+  }
+  if (plain.length > 0) await port.declare(plain, {})
+  for (const { queue, rules } of ruled) await port.declare([queue], rules)
+}
+
+/** Throws when the engine cannot send for a later time. */
+export function checkDelay(
+  engine: string,
+  capabilities: QueueCapabilities,
+  options: { readonly delay?: Duration; readonly at?: Date },
+): void {
+  if ((options.delay !== undefined || options.at !== undefined) && !capabilities.delay)
+    throw missing(engine, 'queue', 'delay')
+}
