@@ -107,7 +107,63 @@ CREATE TABLE group_partition (
 ) WITHOUT ROWID;
 `
 
+const second = `
+-- Rules. A queue with a row here that has rules, or had them once, may have tasks.
+CREATE TABLE queue_rules (
+  queue INTEGER PRIMARY KEY,
+  rules TEXT,                            -- JSON; null when it never had any
+  version INTEGER NOT NULL DEFAULT 1,
+  paused INTEGER NOT NULL DEFAULT 0,
+  turn TEXT NOT NULL DEFAULT '',         -- the group that was served last
+  bucket REAL,                           -- starts that the rate had left at bucket_at; null: all
+  bucket_at INTEGER NOT NULL DEFAULT 0
+);
+-- Messages of queues with rules: a row each. Their numbers start at 2^52 + 2^51.
+CREATE TABLE task (
+  seq INTEGER PRIMARY KEY,
+  queue INTEGER NOT NULL,
+  state INTEGER NOT NULL,                -- 0 ready, 1 waits until due, 2 leased until due, 3 behind another one of its key
+  due INTEGER,
+  not_before INTEGER NOT NULL,
+  priority INTEGER NOT NULL,
+  grp TEXT NOT NULL,                     -- empty: none
+  lane TEXT,                             -- the key, where the order of keys holds
+  token INTEGER NOT NULL DEFAULT 0,
+  starts INTEGER NOT NULL DEFAULT 0,
+  suspect INTEGER NOT NULL DEFAULT 0,    -- its last lease ended without a settlement
+  cancelled INTEGER NOT NULL DEFAULT 0,
+  dedup TEXT,
+  history TEXT,
+  data BLOB NOT NULL
+);
+CREATE INDEX task_ready ON task (queue, priority DESC, grp, seq) WHERE state = 0;
+CREATE INDEX task_due ON task (queue, due) WHERE due IS NOT NULL;
+CREATE INDEX task_leased ON task (queue, grp) WHERE state = 2;
+CREATE INDEX task_lane ON task (queue, lane, seq) WHERE lane IS NOT NULL;
+CREATE INDEX task_by_queue ON task (queue, seq);
+CREATE TABLE task_dedup (
+  queue INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  id TEXT NOT NULL,                      -- of the message that has the key
+  seq INTEGER,                           -- null: it has ended
+  until INTEGER NOT NULL,                -- it is kept for so long all the same
+  PRIMARY KEY (queue, name)
+) WITHOUT ROWID;
+CREATE INDEX task_dedup_over ON task_dedup (until) WHERE seq IS NULL;
+-- Messages without rules that were cancelled before anybody claimed them, or while somebody holds them.
+CREATE TABLE queue_cancelled (
+  seq INTEGER PRIMARY KEY,
+  queue INTEGER NOT NULL,
+  leased INTEGER NOT NULL
+);
+CREATE INDEX queue_cancelled_by_queue ON queue_cancelled (queue, leased, seq);
+ALTER TABLE lease ADD COLUMN suspect INTEGER NOT NULL DEFAULT 0;  -- an earlier lease ended without a settlement
+ALTER TABLE queue_single ADD COLUMN history TEXT;
+ALTER TABLE queue_dead ADD COLUMN history TEXT;
+ALTER TABLE queue_dead ADD COLUMN carried TEXT;  -- JSON: priority and group, of a task
+`
+
 /** "Spil" in ASCII: how SQLite's own tools and we recognise the file. */
 const applicationId = 0x5370696c
 
-export const storeSchema: FileSchema = { version: applicationId, migrations: [first] }
+export const storeSchema: FileSchema = { version: applicationId, migrations: [first, second] }

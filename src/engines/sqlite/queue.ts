@@ -1,6 +1,6 @@
 // The queue port of the embedded engine. Calls of one turn on one queue are merged into one operation each.
 import { SpillwayError } from '../../core/errors.ts'
-import { missing, type QueueCapabilities } from '../../ports/capability.ts'
+import type { QueueCapabilities } from '../../ports/capability.ts'
 import type {
   ClaimedMessage,
   ClaimOptions,
@@ -12,14 +12,21 @@ import type {
   Settlement,
   SettleResult,
 } from '../../ports/queue.ts'
-import type { CancelResult, PeekedMessage } from '../../ports/queue-control.ts'
+import type { CancelResult, PeekedMessage, PeekOptions } from '../../ports/queue-control.ts'
 import { checkCarried, checkRules, type Duplicate, type QueueRules } from '../../ports/queue-rules.ts'
 import { maxBodyBytes, sizeOf } from './limits.ts'
-import { checkMs, checkWhole } from './range.ts'
+import { checkMs, checkWhole, outOfRange } from './range.ts'
 import { RecordReader } from './record.ts'
 import { closedError, type Pending, type Storage } from './storage.ts'
 import { WaitingRoom } from './waiting-room.ts'
-import { type Answers, settleKind, type WriteOperation } from './wire.ts'
+import {
+  type Answers,
+  type PurgeEnd,
+  type QueueFacts,
+  runWidth,
+  settleKind,
+  type WriteOperation,
+} from './wire.ts'
 
 type Of<Kind extends WriteOperation['kind']> = Extract<WriteOperation, { kind: Kind }>
 
@@ -32,6 +39,7 @@ const bytesOfLease = 64
 /** A queue that is known by its number, and what this turn asks of it so far. */
 interface Channel {
   readonly id: number
+  facts: QueueFacts
   readonly room: WaitingRoom
   readonly open: {
     turn: number
@@ -53,17 +61,17 @@ export class SqliteQueue implements QueuePort {
     fencing: 'engine',
     delay: true,
     atomicSend: true,
-    keyOrder: false,
-    priority: false,
-    dedup: false,
-    groups: false,
-    concurrency: false,
-    rate: false,
-    history: false,
-    pause: false,
-    peek: false,
-    cancel: false,
-    purge: false,
+    keyOrder: true,
+    priority: true,
+    dedup: true,
+    groups: true,
+    concurrency: true,
+    rate: true,
+    history: true,
+    pause: true,
+    peek: true,
+    cancel: true,
+    purge: true,
   }
   readonly limits: QueuePort['limits'] = { maxBodyBytes, minLeaseMs }
   readonly #storage: Storage
@@ -76,33 +84,71 @@ export class SqliteQueue implements QueuePort {
     this.#storage = storage
   }
 
-  async declare(queues: readonly string[], rules: QueueRules = {}): Promise<void> {
-    checkRules('sqlite', this.capabilities, rules)
-    const ids = await this.#storage.ask({ kind: 'declareQueues', names: queues })
-    for (const [index, name] of queues.entries()) this.#add(name, ids[index]!)
+  async declare(queues: readonly string[], rules?: QueueRules): Promise<void> {
+    if (rules !== undefined) checkRules('sqlite', this.capabilities, rules)
+    const facts = await this.#storage.ask({
+      kind: 'declareQueues',
+      names: queues,
+      rules: rules === undefined ? null : plainRules(rules),
+    })
+    for (const [index, name] of queues.entries()) this.#add(name, facts[index]!)
   }
 
   async send(queue: string, messages: readonly OutgoingMessage[]): Promise<readonly Duplicate[]> {
     const channel = this.#channels.get(queue) ?? (await this.#find(queue))
+    for (;;) {
+      const answer = await this.#sendAs(channel, messages)
+      if (answer !== 'outdated') return answer
+      // Somebody declared the queue with other rules since we asked.
+      channel.facts = (await this.#factsOf(queue)) ?? channel.facts
+    }
+  }
+
+  async #sendAs(
+    channel: Channel,
+    messages: readonly OutgoingMessage[],
+  ): Promise<readonly Duplicate[] | 'outdated'> {
+    const { rules } = channel.facts
     let bytes = 0
     for (const message of messages) {
       const { id, key, body, delayMs } = message
-      checkCarried(message, {})
       if (delayMs !== undefined) checkMs(delayMs, 0, 'delayMs')
+      checkCarried(message, rules)
       bytes += sizeOf(id, key, body)
     }
     if (messages.length === 0) return []
     const room = this.#storage.admit(bytes)
     if (room !== undefined) await room
-    const pending = this.#merge(channel, 'send', () => ({
-      kind: 'send',
-      queue: channel.id,
-      spans: [],
-      delayed: [],
-      delaysMs: [],
-    }))
+    const { version } = channel.facts
+    const pending = this.#merge(
+      channel,
+      'send',
+      () => ({
+        kind: 'send',
+        queue: channel.id,
+        version,
+        spans: [],
+        delayed: [],
+        delaysMs: [],
+        tasks: [],
+        extras: [],
+      }),
+      (open) => open.version === version,
+    )
     pending.bytes += bytes
-    const { operation, held } = pending
+    const { operation } = pending
+    const first = operation.extras.length
+    if (hasRules(channel.facts.rules)) this.#addTasks(channel.facts.rules, pending, messages)
+    else this.#addPlain(pending, messages)
+    const answer = await pending.answer
+    if (answer === 'outdated') return answer
+    const end = first + messages.length
+    return answer
+      .filter(([index]) => index >= first && index < end)
+      .map(([index, id]) => ({ index: index - first, id }))
+  }
+
+  #addPlain({ operation, held }: Pending<Of<'send'>>, messages: readonly OutgoingMessage[]): void {
     const { slabs } = this.#storage
     for (const { id, key, body, delayMs } of messages) {
       if (delayMs === undefined || delayMs <= 0) slabs.write(operation.spans, held, id, key, body, false)
@@ -111,8 +157,19 @@ export class SqliteQueue implements QueuePort {
         operation.delaysMs.push(Math.ceil(delayMs))
       }
     }
-    await pending.answer
-    return []
+  }
+
+  #addTasks(
+    rules: QueueRules,
+    { operation, held }: Pending<Of<'send'>>,
+    messages: readonly OutgoingMessage[],
+  ): void {
+    for (const { id, key, body, delayMs = 0, priority = 0, group = '', dedup } of messages) {
+      this.#storage.slabs.write(operation.tasks, held, id, key, body, true)
+      const lane = rules.keyOrder === true ? (key ?? null) : null
+      const unique = dedup === undefined ? null : ([dedup.key, Math.ceil(dedup.forMs ?? 0), id] as const)
+      operation.extras.push([Math.ceil(delayMs), priority, group, lane, unique])
+    }
   }
 
   async claim(queue: string, options: ClaimOptions): Promise<ClaimedMessage[]> {
@@ -153,9 +210,10 @@ export class SqliteQueue implements QueuePort {
       let caller: ClaimedMessage[] = []
       let next = 0
       let left = 0
-      for (let i = 0; i < runs.length; i += 3) {
+      for (let i = 0; i < runs.length; i += runWidth) {
         const end = runs[i]! + runs[i + 1]!
         const starts = runs[i + 2]!
+        const suspect = runs[i + 3] === 1
         for (let seq = runs[i]!; seq < end; seq++) {
           if (left === 0) {
             caller = []
@@ -169,7 +227,7 @@ export class SqliteQueue implements QueuePort {
               key,
               body,
               starts,
-              suspect: starts > 1,
+              suspect,
               lease: `${queue}:${seq}:${token}`,
               fencingToken: token,
             })),
@@ -195,6 +253,7 @@ export class SqliteQueue implements QueuePort {
       tokens: [],
       kinds: [],
       arguments: [],
+      reasons: [],
     }))
     pending.bytes += bytes
     const { operation, answer } = pending
@@ -209,6 +268,7 @@ export class SqliteQueue implements QueuePort {
             ? settlement.reason
             : null,
       )
+      operation.reasons.push(settlement.kind === 'retry' ? (settlement.reason ?? null) : null)
     }
     const results = await answer
     return settlements.map((_, index) => (results[first + index] === 1 ? 'settled' : 'stale'))
@@ -231,12 +291,12 @@ export class SqliteQueue implements QueuePort {
       operation.leasesMs.push(Math.ceil(leaseMs))
     }
     const results = await answer
-    return leases.map((_, index) => (results[first + index] === 1 ? 'extended' : 'stale'))
+    return leases.map((_, index) => extendResults[results[first + index]!]!)
   }
 
   async count(queue: string): Promise<QueueCount> {
     const channel = this.#channels.get(queue) ?? (await this.#find(queue))
-    return { ...(await this.#storage.ask({ kind: 'count', queue: channel.id })), paused: false }
+    return this.#storage.ask({ kind: 'count', queue: channel.id })
   }
 
   async deadLetters(
@@ -251,7 +311,7 @@ export class SqliteQueue implements QueuePort {
       limit: options.limit,
       after: options.after === undefined ? 0 : handleNumber(options.after),
     })
-    return rows.map(({ handle, reason, starts, diedAt, data }) => {
+    return rows.map(({ handle, reason, starts, diedAt, history, data }) => {
       this.#reader.start(data)
       return this.#reader.next((id, key, body) => ({
         handle: String(handle),
@@ -261,7 +321,7 @@ export class SqliteQueue implements QueuePort {
         reason,
         starts,
         diedAt,
-        history: [],
+        history: history === null ? [] : JSON.parse(history),
       }))
     })
   }
@@ -271,24 +331,73 @@ export class SqliteQueue implements QueuePort {
     return this.#storage.ask({ kind: 'redrive', queue: channel.id, handles: handles.map(handleNumber) })
   }
 
-  pause(): Promise<void> {
-    return Promise.reject(missing('sqlite', 'queue', 'pause'))
+  pause(queue: string): Promise<void> {
+    return this.#setPaused(queue, true)
   }
 
-  resume(): Promise<void> {
-    return Promise.reject(missing('sqlite', 'queue', 'pause'))
+  resume(queue: string): Promise<void> {
+    return this.#setPaused(queue, false)
   }
 
-  peek(): Promise<PeekedMessage[]> {
-    return Promise.reject(missing('sqlite', 'queue', 'peek'))
+  async #setPaused(queue: string, paused: boolean): Promise<void> {
+    const channel = this.#channels.get(queue) ?? (await this.#find(queue))
+    await this.#storage.ask({ kind: 'pause', queue: channel.id, paused })
   }
 
-  cancel(): Promise<CancelResult[]> {
-    return Promise.reject(missing('sqlite', 'queue', 'cancel'))
+  async peek(queue: string, { limit, after }: PeekOptions): Promise<PeekedMessage[]> {
+    const channel = this.#channels.get(queue) ?? (await this.#find(queue))
+    checkWhole(limit, 1, 'limit')
+    if (limit > maxPeek) throw outOfRange(limit, `at most ${maxPeek}`, 'limit')
+    const from = after === undefined ? -1 : Number(after)
+    if (!Number.isSafeInteger(from)) throw outOfRange(after, 'the handle of a message that was seen', 'after')
+    const rows = await this.#storage.ask({ kind: 'peek', queue: channel.id, after: from, limit })
+    return rows.map(({ seq, data, due, ...rest }) => {
+      this.#reader.start(data)
+      return this.#reader.next((id, key, body) => ({
+        ...rest,
+        handle: String(seq),
+        id,
+        key,
+        body,
+        due: due ?? undefined,
+        group: rest.group === '' ? undefined : rest.group,
+      }))
+    })
   }
 
-  purge(): Promise<number> {
-    return Promise.reject(missing('sqlite', 'queue', 'purge'))
+  async cancel(queue: string, ids: readonly string[]): Promise<CancelResult[]> {
+    const channel = this.#channels.get(queue) ?? (await this.#find(queue))
+    const results = ids.map((): CancelResult => 'unknown')
+    if (ids.length === 0) return results
+    for (let after: number | null = -1; after !== null; ) {
+      const step: Answers['cancel'] = await this.#storage.ask({
+        kind: 'cancel',
+        queue: channel.id,
+        ids,
+        after,
+      })
+      // Of several messages with one id the one that is still held has the say.
+      for (const [index, how] of step.found)
+        if (results[index] !== 'signalled') results[index] = how === 1 ? 'removed' : 'signalled'
+      after = step.next
+    }
+    return ids.map((id) => results[ids.lastIndexOf(id)]!)
+  }
+
+  async purge(queue: string, what: 'waiting' | 'dead'): Promise<number> {
+    const channel = this.#channels.get(queue) ?? (await this.#find(queue))
+    let count = 0
+    for (let until: PurgeEnd | null = null; ; ) {
+      const step: Answers['purge'] = await this.#storage.ask({
+        kind: 'purge',
+        queue: channel.id,
+        what,
+        until,
+      })
+      count += step.removed
+      until = step.until
+      if (until === null) return count
+    }
   }
 
   /** Look again: in these queues, or in all. */
@@ -303,34 +412,70 @@ export class SqliteQueue implements QueuePort {
   }
 
   async #find(name: string): Promise<Channel> {
-    const id = await this.#storage.ask({ kind: 'findQueue', name })
-    if (id === null)
+    const facts = await this.#factsOf(name)
+    if (facts === null)
       throw new SpillwayError('UNKNOWN_QUEUE', `There is no queue '${name}'.`, { engine: 'sqlite' })
-    return this.#add(name, id)
+    return this.#add(name, facts)
   }
 
-  #add(name: string, id: number): Channel {
+  #factsOf(name: string): Promise<QueueFacts | null> {
+    return this.#storage.ask({ kind: 'findQueue', name })
+  }
+
+  #add(name: string, facts: QueueFacts): Channel {
     const known = this.#channels.get(name)
-    if (known !== undefined) return known
+    if (known !== undefined) {
+      known.facts = facts
+      return known
+    }
     const room = new WaitingRoom(this.#storage)
-    const channel: Channel = { id, room, open: { turn: -1, byKind: {}, claimed: undefined } }
+    const channel: Channel = {
+      id: facts.id,
+      facts,
+      room,
+      open: { turn: -1, byKind: {}, claimed: undefined },
+    }
     this.#channels.set(name, channel)
-    this.#byId.set(id, channel)
+    this.#byId.set(facts.id, channel)
     return channel
   }
 
   /** The operation of this kind that the current turn has for the queue; a new one if there is none yet. */
-  #merge<Kind extends MergedKind>(channel: Channel, kind: Kind, make: () => Of<Kind>): Pending<Of<Kind>> {
+  #merge<Kind extends MergedKind>(
+    channel: Channel,
+    kind: Kind,
+    make: () => Of<Kind>,
+    fits: (operation: Of<Kind>) => boolean = () => true,
+  ): Pending<Of<Kind>> {
     const { open } = channel
     if (open.turn !== this.#storage.turn) {
       open.turn = this.#storage.turn
       open.byKind = {}
     }
     const known = open.byKind[kind] as Pending<Of<Kind>> | undefined
-    if (known !== undefined) return known
+    if (known !== undefined && fits(known.operation)) return known
     const pending = this.#storage.begin(make())
     ;(open.byKind as Record<string, unknown>)[kind] = pending
     return pending
+  }
+}
+
+const extendResults: readonly ExtendResult[] = ['stale', 'extended', 'cancelled']
+const maxPeek = 1_000
+
+function hasRules(rules: QueueRules): boolean {
+  return Object.keys(rules).length > 0
+}
+
+/** Without what is not asked for, always in the same order: so that equal rules are equal texts. */
+function plainRules({ keyOrder, priority, dedup, groups, concurrency, rate }: QueueRules): QueueRules {
+  return {
+    ...(keyOrder && { keyOrder }),
+    ...(priority && { priority }),
+    ...(dedup && { dedup }),
+    ...(groups && { groups: groups.concurrency === undefined ? {} : { concurrency: groups.concurrency } }),
+    ...(concurrency !== undefined && { concurrency }),
+    ...(rate && { rate: { count: rate.count, perMs: rate.perMs } }),
   }
 }
 

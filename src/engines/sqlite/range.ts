@@ -16,6 +16,6 @@ export function checkMs(value: number, least: number, what: string): void {
 /** Three centuries: a time of now plus this is still a date. */
 const longestMs = 1e13
 
-function outOfRange(value: number, takes: string, what: string): SpillwayError {
+export function outOfRange(value: unknown, takes: string, what: string): SpillwayError {
   return new SpillwayError('INVALID_OPTION', `${what} is ${value}; it takes ${takes}.`, { engine: 'sqlite' })
 }

@@ -60,6 +60,21 @@ export class RecordReader {
   }
 }
 
+/** The id of a record. */
+export function idOf(record: Uint8Array): string {
+  const bytes = Buffer.from(record.buffer, record.byteOffset, record.byteLength)
+  return bytes.toString('utf8', headerBytes, headerBytes + bytes.readUInt32LE(8))
+}
+
+/** The key of a record; null without one. */
+export function keyOf(record: Uint8Array): string | null {
+  const bytes = Buffer.from(record.buffer, record.byteOffset, record.byteLength)
+  const field = bytes.readUInt32LE(4)
+  if (field === 0) return null
+  const at = headerBytes + bytes.readUInt32LE(8)
+  return bytes.toString('utf8', at, at + field - 1)
+}
+
 /** Where each of the records starts, and at the end where the last one stops. */
 export function offsetsOf(data: Uint8Array, count: number): Uint32Array {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength)

@@ -52,7 +52,7 @@ async function openStorage(name: string, failed: (code: string) => void): Promis
 
 test('an operation that breaks a rule of ours fails alone, as such', async () => {
   const storage = await openStorage('broken.db', () => {})
-  const asked = storage.ask({ kind: 'declareQueues', names: 7 as unknown as string[] })
+  const asked = storage.ask({ kind: 'declareQueues', rules: null, names: 7 as unknown as string[] })
   await expect(asked).rejects.toMatchObject({ code: 'INTERNAL' })
   expect(await storage.ask({ kind: 'findQueue', name: 'x' })).toBe(null)
   await storage.close()

@@ -247,6 +247,7 @@ export class Storage {
 
 const readKinds = new Set<Operation['kind']>([
   'findQueue',
+  'peek',
   'count',
   'deadLetters',
   'findStream',

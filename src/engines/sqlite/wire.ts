@@ -1,5 +1,7 @@
 // What crosses between the caller's thread and the storage thread. Bodies do not: they stand as bytes in memory that
 // both threads see (slabs.ts), and an operation says where.
+import type { QueueCount } from '../../ports/queue.ts'
+import type { QueueRules } from '../../ports/queue-rules.ts'
 import type { Failure } from './native-error.ts'
 
 /** Runs of records in slabs, four numbers each: slab, start, bytes, how many records. */
@@ -11,14 +13,24 @@ export const settleKind = { done: 0, retry: 1, release: 2, 'dead-letter': 3 } as
 
 /** Operations that may change the store: they share a commit. */
 export type WriteOperation =
-  | { readonly kind: 'declareQueues'; readonly names: readonly string[] }
+  /** `rules`: null leaves them as they are. */
+  | {
+      readonly kind: 'declareQueues'
+      readonly names: readonly string[]
+      readonly rules: QueueRules | null
+    }
   | {
       readonly kind: 'send'
       readonly queue: number
+      /** Of the rules that the caller knows. */
+      readonly version: number
       readonly spans: Spans
       /** Runs of one record, and for how long each is held back. */
       readonly delayed: Spans
       readonly delaysMs: number[]
+      /** For a queue with rules: runs of one record, and what each carries. */
+      readonly tasks: Spans
+      readonly extras: TaskExtras[]
     }
   /** `wants`: pairs of limit and leaseMs, one pair for each caller. */
   | { readonly kind: 'claim'; readonly queue: number; readonly wants: number[] }
@@ -30,6 +42,8 @@ export type WriteOperation =
       readonly kinds: number[]
       /** The delay of a retry, the reason of a dead letter. */
       readonly arguments: (number | string | null)[]
+      /** Why there is a retry. */
+      readonly reasons: (string | null)[]
     }
   | {
       readonly kind: 'extend'
@@ -39,6 +53,21 @@ export type WriteOperation =
       readonly leasesMs: number[]
     }
   | { readonly kind: 'redrive'; readonly queue: number; readonly handles: readonly number[] }
+  | { readonly kind: 'pause'; readonly queue: number; readonly paused: boolean }
+  /** One step: looks at messages after a number. */
+  | {
+      readonly kind: 'cancel'
+      readonly queue: number
+      readonly ids: readonly string[]
+      readonly after: number
+    }
+  /** One step. `until`: what the first step answered. */
+  | {
+      readonly kind: 'purge'
+      readonly queue: number
+      readonly what: 'waiting' | 'dead'
+      readonly until: PurgeEnd | null
+    }
   | {
       readonly kind: 'declareStream'
       readonly name: string
@@ -78,6 +107,7 @@ export type WriteOperation =
 /** Operations that only look: they are answered without waiting for a commit or a lock. */
 export type ReadOperation =
   | { readonly kind: 'findQueue'; readonly name: string }
+  | { readonly kind: 'peek'; readonly queue: number; readonly after: number; readonly limit: number }
   | { readonly kind: 'count'; readonly queue: number }
   | { readonly kind: 'deadLetters'; readonly queue: number; readonly limit: number; readonly after: number }
   | { readonly kind: 'findStream'; readonly name: string }
@@ -107,9 +137,39 @@ export interface ClaimedBytes {
   readonly token: number
   /** How many of the messages are for each caller. */
   readonly counts: readonly number[]
-  /** Triples: the first number of a run, how many follow each other, their starts. */
+  /** `runWidth` numbers each: the first number of a run, how many follow each other, their starts, whether they are suspect. */
   readonly runs: readonly number[]
   /** Their records, in this order. */
+  readonly data: Uint8Array
+}
+
+export const runWidth = 4
+
+/** What a message of a queue with rules carries: delay, priority, group (or ''), key where its order holds, deduplication. */
+export type TaskExtras = readonly [
+  delayMs: number,
+  priority: number,
+  group: string,
+  lane: string | null,
+  dedup: readonly [name: string, forMs: number, id: string] | null,
+]
+
+export interface QueueFacts {
+  readonly id: number
+  readonly rules: QueueRules
+  readonly version: number
+}
+
+/** The last of what a purge removes: of the batches, the single messages, the tasks, the dead letters. */
+export type PurgeEnd = readonly [batches: number, singles: number, tasks: number, dead: number]
+
+export interface PeekedBytes {
+  readonly seq: number
+  readonly state: 'ready' | 'delayed' | 'leased'
+  readonly starts: number
+  readonly due: number | null
+  readonly priority: number
+  readonly group: string
   readonly data: Uint8Array
 }
 
@@ -128,19 +188,26 @@ export interface DeadBytes {
   readonly reason: string
   readonly starts: number
   readonly diedAt: number
+  readonly history: string | null
   readonly data: Uint8Array
 }
 
 /** What each kind of operation is answered with. */
 export interface Answers {
-  declareQueues: readonly number[]
-  send: null
+  declareQueues: readonly QueueFacts[]
+  /** Those of `tasks` that were not stored: pairs of index and the id of the other one. 'outdated': the rules are others by now. */
+  send: readonly (readonly [number, string])[] | 'outdated'
   /** Callers beyond those that are counted got nothing. `nextDue`: when to look again, if nothing happens. */
   claim: { readonly claimed: readonly ClaimedBytes[]; readonly nextDue: number | null }
   /** 1 for settled, 0 for stale. */
   settle: readonly number[]
+  /** 2 for extended but cancelled. */
   extend: readonly number[]
   redrive: number
+  pause: null
+  /** Pairs of index and 1 for removed, 2 for signalled; and where the next step goes on. */
+  cancel: { readonly found: readonly (readonly [number, number])[]; readonly next: number | null }
+  purge: { readonly removed: number; readonly until: PurgeEnd | null }
   declareStream: StreamFacts
   /** The position of the first record of each span. */
   append: readonly number[]
@@ -153,8 +220,9 @@ export interface Answers {
   givenUp: null
   /** 1 for committed, 0 for stale. */
   commit: readonly number[]
-  findQueue: number | null
-  count: { readonly ready: number; readonly delayed: number; readonly leased: number; readonly dead: number }
+  findQueue: QueueFacts | null
+  peek: readonly PeekedBytes[]
+  count: QueueCount
   deadLetters: readonly DeadBytes[]
   findStream: StreamFacts | null
   read: readonly StreamPart[]

@@ -9,6 +9,8 @@ export interface Run {
   readonly token: number
   readonly due: number
   readonly starts: number
+  /** 1 when an earlier lease ended by its time, and none since was settled. */
+  readonly suspect: number
 }
 
 interface RunRow extends Run {
@@ -25,21 +27,23 @@ export class Leases {
   readonly #renew: StatementSync
   readonly #before: StatementSync
   readonly #count: StatementSync
+  readonly #leased: StatementSync
+  readonly #page: StatementSync
 
   constructor(db: DatabaseSync) {
     this.#insert = db.prepare(
-      'INSERT INTO lease ("first", "last", queue, token, due, starts) VALUES (?, ?, ?, ?, ?, ?)',
+      'INSERT INTO lease ("first", "last", queue, token, due, starts, suspect) VALUES (?, ?, ?, ?, ?, ?, ?)',
     )
     this.#at = db.prepare(
-      `SELECT "first", "last", queue, token, due, starts FROM lease WHERE "first" <= ? ORDER BY "first" DESC LIMIT 1`,
+      `SELECT "first", "last", queue, token, due, starts, suspect FROM lease WHERE "first" <= ? ORDER BY "first" DESC LIMIT 1`,
     )
     this.#delete = db.prepare('DELETE FROM lease WHERE "first" = ?')
     this.#shorten = db.prepare('UPDATE lease SET "last" = ? WHERE "first" = ?')
     this.#dueBy = db.prepare(
-      `SELECT "first", "last", token, due, starts FROM lease WHERE queue = ? AND due <= ? ORDER BY due LIMIT ?`,
+      `SELECT "first", "last", token, due, starts, suspect FROM lease WHERE queue = ? AND due <= ? ORDER BY due LIMIT ?`,
     )
     this.#firstDue = db.prepare('SELECT min(due) AS due FROM lease WHERE queue = ?')
-    this.#renew = db.prepare('UPDATE lease SET token = ?, due = ?, starts = ? WHERE "first" = ?')
+    this.#renew = db.prepare('UPDATE lease SET token = ?, due = ?, starts = ?, suspect = ? WHERE "first" = ?')
     this.#before = db.prepare('SELECT "last" FROM lease WHERE "first" < ? ORDER BY "first" DESC LIMIT 1')
     this.#count = db.prepare(
       `SELECT coalesce(sum(("last" - "first" + 1) * (due <= ?1)), 0) AS ready,
@@ -47,10 +51,19 @@ export class Leases {
               coalesce(sum(("last" - "first" + 1) * (token > 0 AND due > ?1)), 0) AS leased
        FROM lease WHERE queue = ?2`,
     )
+    this.#leased = db.prepare(
+      `SELECT coalesce(sum("last" - "first" + 1), 0) AS n FROM lease WHERE queue = ? AND due > ? AND token > 0`,
+    )
+    this.#page = db.prepare(
+      `SELECT "first", "last", token, due, starts, suspect FROM lease
+       WHERE queue = ?1 AND "last" > ?2 AND "first" < ?3
+         AND "first" >= coalesce((SELECT "first" FROM lease WHERE "first" <= ?2 ORDER BY "first" DESC LIMIT 1), 0)
+       ORDER BY "first" LIMIT ?4`,
+    )
   }
 
-  add(queue: number, { first, last, token, due, starts }: Run): void {
-    this.#insert.run(first, last, queue, token, due, starts)
+  add(queue: number, { first, last, token, due, starts, suspect }: Run): void {
+    this.#insert.run(first, last, queue, token, due, starts, suspect)
   }
 
   /**
@@ -69,30 +82,70 @@ export class Leases {
       if (row.first === from) this.#delete.run(row.first)
       else this.#shorten.run(from - 1, row.first)
       if (to < row.last) this.add(queue, { ...row, first: to + 1 })
-      pieces.push({ first: from, last: to, token, due: row.due, starts: row.starts })
+      pieces.push({ ...row, first: from, last: to })
       from = to + 1
     }
     return pieces
   }
 
-  /** Gives up to `limit` messages of due runs to a new lease, and returns them as they are now. */
-  claimDue(queue: number, limit: number, now: number, token: number, due: number): Run[] {
+  /**
+   * Gives up to `limit` messages of due runs to a new lease, and returns them as they are now. Ends before the first one
+   * that `take` does not take.
+   */
+  claimDue(
+    queue: number,
+    limit: number,
+    now: number,
+    lease: { readonly token: number; readonly due: number },
+    take: (seq: number) => boolean,
+  ): Run[] {
+    const { token, due } = lease
     const claimed: Run[] = []
     let left = limit
     for (const row of this.#dueBy.all(queue, now, limit) as unknown as Run[]) {
-      if (left === 0) break
-      const last = Math.min(row.last, row.first + left - 1)
-      const run = { first: row.first, last, token, due, starts: row.starts + 1 }
-      if (last === row.last) this.#renew.run(token, due, run.starts, row.first)
+      let last = row.first - 1
+      while (last < row.last && left > 0 && take(last + 1)) {
+        last++
+        left--
+      }
+      if (last < row.first) break
+      const suspect = row.token > 0 ? 1 : row.suspect
+      const run = { first: row.first, last, token, due, starts: row.starts + 1, suspect }
+      if (last === row.last) this.#renew.run(token, due, run.starts, suspect, row.first)
       else {
         this.#delete.run(row.first)
         this.add(queue, run)
         this.add(queue, { ...row, first: last + 1 })
       }
       claimed.push(run)
-      left -= last - row.first + 1
+      if (last < row.last) break
     }
     return claimed
+  }
+
+  /** The lease or waiting of one message. */
+  at(queue: number, seq: number): Run | undefined {
+    const row = this.#at.get(seq) as unknown as RunRow | undefined
+    return row !== undefined && row.last >= seq && row.queue === queue ? row : undefined
+  }
+
+  /** Takes one message out of its lease or its waiting, whatever that is. */
+  remove(queue: number, seq: number): void {
+    const row = this.at(queue, seq)
+    if (row === undefined) return
+    if (row.first === seq) this.#delete.run(row.first)
+    else this.#shorten.run(seq - 1, row.first)
+    if (seq < row.last) this.add(queue, { ...row, first: seq + 1 })
+  }
+
+  /** How many messages of the queue are leased now. */
+  leased(queue: number, now: number): number {
+    return Number(this.#leased.get(queue, now)!.n)
+  }
+
+  /** Up to `limit` runs that reach above `after` and begin below `before`, in their order. */
+  page(queue: number, after: number, before: number, limit: number): Run[] {
+    return this.#page.all(queue, after, before, limit) as unknown as Run[]
   }
 
   /** When the first lease or waiting of the queue ends; infinity without any. */

@@ -48,6 +48,8 @@ export class QueueLog {
   readonly #lastSingle: StatementSync
   readonly #insertSingle: StatementSync
   readonly #singleData: StatementSync
+  readonly #history: StatementSync
+  readonly #setHistory: StatementSync
   readonly #deleteSingles: StatementSync
   readonly #leases: Leases
 
@@ -81,8 +83,12 @@ export class QueueLog {
       'DELETE FROM queue_batch WHERE base >= ? AND base <= ? AND base + count <= ?',
     )
     this.#lastSingle = db.prepare('SELECT max(seq) AS seq FROM queue_single')
-    this.#insertSingle = db.prepare('INSERT INTO queue_single (seq, queue, data) VALUES (?, ?, ?)')
+    this.#insertSingle = db.prepare(
+      'INSERT INTO queue_single (seq, queue, history, data) VALUES (?, ?, ?, ?)',
+    )
     this.#singleData = db.prepare('SELECT data FROM queue_single WHERE seq = ?')
+    this.#history = db.prepare('SELECT history FROM queue_single WHERE seq = ?')
+    this.#setHistory = db.prepare('UPDATE queue_single SET history = ? WHERE seq = ?')
     this.#deleteSingles = db.prepare('DELETE FROM queue_single WHERE seq BETWEEN ? AND ?')
   }
 
@@ -124,11 +130,17 @@ export class QueueLog {
   }
 
   /** Stores a message with a row of its own, waiting until `due`. */
-  addSingle(state: QueueState, data: Uint8Array, due: number, starts: number): void {
+  addSingle(
+    state: QueueState,
+    data: Uint8Array,
+    due: number,
+    starts: number,
+    history: string | null = null,
+  ): void {
     this.#nextSingle ??= Math.max(firstSingle, Number(this.#lastSingle.get()!.seq ?? 0) + 1)
     const seq = this.#nextSingle++
-    this.#insertSingle.run(seq, state.id, data)
-    this.#leases.add(state.id, { first: seq, last: seq, token: 0, due, starts })
+    this.#insertSingle.run(seq, state.id, history, data)
+    this.#leases.add(state.id, { first: seq, last: seq, token: 0, due, starts, suspect: 0 })
     if (state.nextDue !== undefined) state.nextDue = Math.min(state.nextDue, due)
   }
 
@@ -152,6 +164,19 @@ export class QueueLog {
     return state.head
   }
 
+  /** The batch that has a message, or the next one of the queue after it. */
+  batchFrom(state: QueueState, seq: number): Head | undefined {
+    const before = this.#batchBefore.get(state.id, seq)
+    const found =
+      before !== undefined && Number(before.end) > seq ? before : this.#batchAfter.get(state.id, seq)
+    return found && { base: Number(found.base), end: Number(found.end) }
+  }
+
+  /** The highest number of a single message; 0 without any. */
+  lastSingle(): number {
+    return Number(this.#lastSingle.get()!.seq ?? 0)
+  }
+
   batch({ base, end }: Head): CachedBatch {
     return this.#cache.get(base, end - base, () => this.#batchData.get(base)!.data as Uint8Array)
   }
@@ -164,6 +189,15 @@ export class QueueLog {
     return data.subarray(offsets[seq - head.base]!, offsets[seq - head.base + 1]!)
   }
 
+  /** Why the message was tried again before. */
+  history(seq: number): string | null {
+    return seq < firstSingle ? null : (this.#history.get(seq)!.history as string | null)
+  }
+
+  setHistory(single: number, history: string): void {
+    this.#setHistory.run(history, single)
+  }
+
   #batchAt(seq: number): Head | undefined {
     const row = this.#batchOf.get(seq)
     if (row === undefined || Number(row.end) <= seq) return undefined
@@ -172,6 +206,16 @@ export class QueueLog {
 
   deleteSingles(first: number, last: number): void {
     this.#deleteSingles.run(first, last)
+  }
+
+  /** Passes over up to `count` fresh messages, which are gone then; returns the first and the last. */
+  skip(state: QueueState, count: number): readonly [first: number, last: number] | undefined {
+    const head = this.head(state)
+    if (head === undefined) return undefined
+    const first = state.cursor
+    state.cursor = Math.min(head.end, first + count)
+    state.changed = true
+    return [first, state.cursor - 1]
   }
 
   /** Deletes the batches of messages from `first` to `last`, whose leases are gone, if nothing else of them is left. */

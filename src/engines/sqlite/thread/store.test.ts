@@ -28,7 +28,7 @@ function openStore(): { db: DatabaseSync; store: Store } {
 beforeEach(() => {
   path = join(folder, `${++files}.db`)
   ;({ db, store } = openStore())
-  run({ kind: 'declareQueues', names: ['jobs', 'mails'] })
+  run({ kind: 'declareQueues', rules: null, names: ['jobs', 'mails'] })
   run({ kind: 'declareStream', name: 'events', partitions: 2, versions: false })
 })
 afterEach(() => db.close())
@@ -47,7 +47,16 @@ function send(bodies: readonly string[], queue = 1): WriteOperation {
   const start = 0
   let end = start
   for (const body of bodies) end = writeRecord(slab, end, 'id', undefined, body)
-  return { kind: 'send', queue, spans: [0, start, end - start, bodies.length], delayed: [], delaysMs: [] }
+  return {
+    kind: 'send',
+    queue,
+    spans: [0, start, end - start, bodies.length],
+    delayed: [],
+    delaysMs: [],
+    version: 0,
+    tasks: [],
+    extras: [],
+  }
 }
 
 function claim(limit: number, leaseMs = 10_000): Answers['claim'] {
@@ -63,6 +72,7 @@ function settle(seqs: number[], token: number, kind = 0): number[] {
       tokens: seqs.map(() => token),
       kinds: seqs.map(() => kind),
       arguments: seqs.map(() => (kind === 1 ? 1000 : 'why')),
+      reasons: seqs.map(() => null),
     })[0],
   )
 }
@@ -79,7 +89,16 @@ test('a group with anything that must last is synced; claims alone are not, and 
 })
 
 test('one operation that fails takes none of the others of its group along', () => {
-  const broken: WriteOperation = { kind: 'send', queue: 1, spans: [99, 0, 1, 1], delayed: [], delaysMs: [] }
+  const broken: WriteOperation = {
+    kind: 'send',
+    queue: 1,
+    spans: [99, 0, 1, 1],
+    delayed: [],
+    delaysMs: [],
+    version: 0,
+    tasks: [],
+    extras: [],
+  }
   const answers = run(send(['a']), broken, send(['b']))
   expect(answers.map((answer) => ('failure' in answer ? answer.failure.code : 'ok'))).toEqual([
     'ok',
@@ -108,7 +127,7 @@ test('a full disk refuses what does not fit, keeps what resolved, and takes more
 test('messages that were claimed together are one row until some end apart from the others', () => {
   run(send(Array.from({ length: 100 }, (_, index) => `${index}`)))
   const [claimed] = claim(100).claimed
-  expect(claimed!.runs).toEqual([0, 100, 1])
+  expect(claimed!.runs).toEqual([0, 100, 1, 0])
   expect(rows('lease')).toBe(1)
   const { token } = claimed!
   expect(settle([10, 11, 12], token)).toEqual([1, 1, 1])
@@ -128,7 +147,7 @@ test('a lease that was claimed anew is stale for whoever had it before, for sett
   run(send(['a', 'b']))
   const [old] = claim(2, -1).claimed
   const [fresh] = claim(2).claimed
-  expect(fresh!.runs).toEqual([0, 1, 2, 1, 1, 2])
+  expect(fresh!.runs).toEqual([0, 2, 2, 1])
   expect(fresh!.token).toBeGreaterThan(old!.token)
   expect(settle([0, 1], old!.token)).toEqual([0, 0])
   const extend = (token: number) =>
@@ -148,7 +167,7 @@ test('a batch stays while any of its messages is fresh, leased or given back, an
   settle([2], second!.token, 2)
   expect(rows('queue_batch'), 'one was given back').toBe(1)
   const [third] = claim(1).claimed
-  expect(third!.runs).toEqual([2, 1, 1])
+  expect(third!.runs).toEqual([2, 1, 1, 0])
   settle([2], third!.token)
   expect(rows('queue_batch')).toBe(0)
 })
@@ -162,7 +181,7 @@ test('a retried message leaves its batch, a dead one too', () => {
   settle([2], claimed!.token)
   expect(rows('queue_batch')).toBe(0)
   expect(store.read([{ kind: 'count', queue: 1 }])).toEqual([
-    { ok: { ready: 0, delayed: 1, leased: 0, dead: 1 } },
+    { ok: { ready: 0, delayed: 1, leased: 0, dead: 1, paused: false } },
   ])
 })
 
@@ -170,7 +189,7 @@ test('numbers of messages never come again, also when everything was handled', (
   for (let round = 0; round < 3; round++) {
     run(send(['a', 'b']))
     const [claimed] = claim(2).claimed
-    expect(claimed!.runs).toEqual([2 * round, 2, 1])
+    expect(claimed!.runs).toEqual([2 * round, 2, 1, 0])
     settle([2 * round, 2 * round + 1], claimed!.token)
     expect(rows('queue_batch')).toBe(0)
     db.close()
@@ -186,7 +205,7 @@ test('what another handle did is seen: positions and numbers go on from there', 
   const { claimed } = ok<Answers['claim']>(
     other.store.write([{ kind: 'claim', queue: 1, wants: [10, 10_000] }], false).answers[0],
   )
-  expect(claimed[0]!.runs).toEqual([0, 3, 1])
+  expect(claimed[0]!.runs).toEqual([0, 3, 1, 0])
   expect(claim(10).claimed).toEqual([])
   expect(settle([0, 1, 2], claimed[0]!.token)).toEqual([1, 1, 1])
   other.db.close()

@@ -201,7 +201,7 @@ export class Store {
   #run(operation: WriteOperation, transaction: Transaction): unknown {
     switch (operation.kind) {
       case 'declareQueues':
-        return this.#queues.declare(operation.names)
+        return this.#queues.declare(operation, transaction)
       case 'send':
         return this.#queues.send(operation, transaction)
       case 'claim':
@@ -212,6 +212,12 @@ export class Store {
         return this.#queues.extend(operation, transaction)
       case 'redrive':
         return this.#queues.redrive(operation, transaction)
+      case 'pause':
+        return this.#queues.pause(operation, transaction)
+      case 'cancel':
+        return this.#queues.cancel(operation, transaction)
+      case 'purge':
+        return this.#queues.purge(operation, transaction)
       case 'declareStream':
         return this.#streams.declare(operation.name, operation.partitions, operation.versions)
       case 'append':
@@ -254,6 +260,8 @@ export class Store {
     switch (operation.kind) {
       case 'findQueue':
         return this.#queues.find(operation.name)
+      case 'peek':
+        return this.#queues.peek(operation, Date.now())
       case 'count':
         return this.#queues.count(operation.queue, Date.now())
       case 'deadLetters':

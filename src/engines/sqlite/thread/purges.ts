@@ -1,0 +1,91 @@
+// Empties a queue in steps, up to what there was when it began.
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import type { PurgeEnd } from '../wire.ts'
+import type { Cancelled } from './cancelled.ts'
+import type { Leases } from './leases.ts'
+import { firstSingle, type QueueLog, type QueueState } from './queue-log.ts'
+import type { Tasks } from './tasks.ts'
+
+const freshAtOnce = 50_000
+const atOnce = 2_000
+
+export class Purges {
+  readonly #log: QueueLog
+  readonly #leases: Leases
+  readonly #cancelled: Cancelled
+  readonly #tasks: Tasks
+  readonly #lastDead: StatementSync
+  readonly #deleteDead: StatementSync
+
+  constructor(db: DatabaseSync, log: QueueLog, leases: Leases, cancelled: Cancelled, tasks: Tasks) {
+    this.#log = log
+    this.#leases = leases
+    this.#cancelled = cancelled
+    this.#tasks = tasks
+    this.#lastDead = db.prepare('SELECT max(handle) AS handle FROM queue_dead WHERE queue = ?')
+    this.#deleteDead = db.prepare(
+      `DELETE FROM queue_dead WHERE handle IN (
+         SELECT handle FROM queue_dead WHERE queue = ? AND handle <= ? ORDER BY handle LIMIT ${atOnce})`,
+    )
+  }
+
+  end(state: QueueState): PurgeEnd {
+    const dead = Number(this.#lastDead.get(state.id)!.handle ?? 0)
+    return [state.end, this.#log.lastSingle(), this.#tasks.last(), dead]
+  }
+
+  /** One step; how many dead letters it removed. */
+  dead(queue: number, [, , , last]: PurgeEnd): number {
+    return Number(this.#deleteDead.run(queue, last).changes)
+  }
+
+  /** One step; how many messages it removed. 0 when nothing is left that nobody holds. */
+  waiting(state: QueueState, [batches, singles, tasks]: PurgeEnd, now: number): number {
+    return (
+      this.#fresh(state, batches) ||
+      this.#handedOut(state, -1, Math.min(batches, firstSingle), now) ||
+      this.#handedOut(state, firstSingle - 1, singles + 1, now) ||
+      this.#taskStep(state, tasks, now)
+    )
+  }
+
+  #fresh(state: QueueState, end: number): number {
+    let removed = 0
+    while (removed < freshAtOnce && state.cursor < end) {
+      const skipped = this.#log.skip(state, Math.min(freshAtOnce, end - state.cursor))
+      if (skipped === undefined) break
+      const [first, last] = skipped
+      removed += last - first + 1
+      if (this.#cancelled.any(state.id)) removed -= this.#cancelled.take(state.id, first, last)
+      this.#log.collect(state, first, last)
+    }
+    return removed
+  }
+
+  #handedOut(state: QueueState, after: number, before: number, now: number): number {
+    let removed = 0
+    for (let at = after; removed < atOnce; ) {
+      const runs = this.#leases.page(state.id, at, before, atOnce)
+      for (const { first, last, token, due } of runs) {
+        at = last
+        if (token > 0 && due > now) continue
+        for (let seq = first; seq <= last; seq++) this.#leases.remove(state.id, seq)
+        if (first >= firstSingle) this.#log.deleteSingles(first, last)
+        else this.#log.collect(state, first, last)
+        removed += last - first + 1
+      }
+      if (runs.length < atOnce) break
+    }
+    return removed
+  }
+
+  #taskStep(state: QueueState, last: number, now: number): number {
+    const rows = this.#tasks.waiting(state.id, last, now, atOnce)
+    // From the end: so that none is made ready only to be removed next.
+    for (const { seq } of rows.reverse()) {
+      const row = this.#tasks.row(seq)
+      if (row !== undefined) this.#tasks.end(row, now)
+    }
+    return rows.length
+  }
+}

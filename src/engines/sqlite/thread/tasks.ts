@@ -1,0 +1,244 @@
+// Tasks: the messages of queues with rules, a row each. A task is ready, waits until a time, is leased until a time, or
+// stands behind the one before it of its key.
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import type { FailedStart } from '../../../ports/queue.ts'
+import type { QueueRules } from '../../../ports/queue-rules.ts'
+import { DedupKeys } from './dedup-keys.ts'
+
+/** From here on sequence numbers are those of tasks. */
+export const firstTask: number = 2 ** 52 + 2 ** 51
+const dueAtOnce = 1_000
+
+export const taskState = { ready: 0, waiting: 1, leased: 2, behind: 3 } as const
+
+export interface TaskRow {
+  readonly seq: number
+  readonly queue: number
+  readonly state: number
+  readonly due: number | null
+  readonly notBefore: number
+  readonly priority: number
+  readonly grp: string
+  readonly lane: string | null
+  readonly token: number
+  readonly starts: number
+  readonly suspect: number
+  readonly cancelled: number
+  readonly dedup: string | null
+  readonly history: string | null
+}
+
+/** What a message carries beside its record. */
+export interface Carried {
+  readonly priority: number
+  readonly group: string
+  /** Its key, where the order of keys holds. */
+  readonly lane: string | null
+}
+
+const columns = `seq, queue, state, due, not_before AS notBefore, priority, grp, lane, token, starts, suspect, cancelled,
+  dedup, history`
+
+export class Tasks {
+  readonly dedup: DedupKeys
+  readonly #last: StatementSync
+  readonly #insert: StatementSync
+  readonly #row: StatementSync
+  readonly #data: StatementSync
+  readonly #laneHead: StatementSync
+  readonly #place: StatementSync
+  readonly #delete: StatementSync
+  readonly #due: StatementSync
+  readonly #promote: StatementSync
+  readonly #firstDue: StatementSync
+  readonly #lease: StatementSync
+  readonly #extend: StatementSync
+  readonly #cancel: StatementSync
+  readonly #count: StatementSync
+  readonly #any: StatementSync
+  readonly #anyReady: StatementSync
+  readonly #forgetPriority: StatementSync
+  readonly #forgetGroup: StatementSync
+  readonly #forgetDedup: StatementSync
+  readonly #page: StatementSync
+  readonly #waiting: StatementSync
+  #nextSeq: number | undefined
+
+  constructor(db: DatabaseSync) {
+    this.dedup = new DedupKeys(db)
+    // Numbers of tasks that are gone may come again, but not to one that a live lease names: tokens only rise.
+    this.#last = db.prepare('SELECT max(seq) AS seq FROM task')
+    this.#insert = db.prepare(
+      `INSERT INTO task (seq, queue, state, due, not_before, priority, grp, lane, dedup, data)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    )
+    this.#row = db.prepare(`SELECT ${columns} FROM task WHERE seq = ?`)
+    this.#data = db.prepare('SELECT data FROM task WHERE seq = ?')
+    this.#laneHead = db.prepare(
+      `SELECT ${columns} FROM task WHERE queue = ? AND lane = ? ORDER BY seq LIMIT 1`,
+    )
+    this.#place = db.prepare(
+      `UPDATE task SET state = ?, due = ?, not_before = ?, token = 0, starts = ?, suspect = ?, history = ? WHERE seq = ?`,
+    )
+    this.#delete = db.prepare('DELETE FROM task WHERE seq = ?')
+    this.#due = db.prepare(
+      `SELECT ${columns} FROM task WHERE queue = ? AND due <= ? ORDER BY due LIMIT ${dueAtOnce}`,
+    )
+    this.#promote = db.prepare('UPDATE task SET state = 0, due = NULL, token = 0, suspect = ? WHERE seq = ?')
+    this.#firstDue = db.prepare('SELECT min(due) AS due FROM task WHERE queue = ? AND due IS NOT NULL')
+    this.#lease = db.prepare(
+      'UPDATE task SET state = 2, due = ?, token = ?, starts = starts + 1 WHERE seq = ?',
+    )
+    this.#extend = db.prepare('UPDATE task SET due = ? WHERE seq = ?')
+    this.#cancel = db.prepare('UPDATE task SET cancelled = 1 WHERE seq = ?')
+    this.#count = db.prepare(
+      `SELECT count(*) FILTER (WHERE state = 0 OR state = 3 AND not_before <= ?1 OR due <= ?1) AS ready,
+              count(*) FILTER (WHERE state = 1 AND due > ?1 OR state = 3 AND not_before > ?1) AS delayed,
+              count(*) FILTER (WHERE state = 2 AND due > ?1) AS leased
+       FROM task WHERE queue = ?2`,
+    )
+    this.#any = db.prepare('SELECT 1 AS one FROM task WHERE queue = ? LIMIT 1')
+    this.#forgetPriority = db.prepare('UPDATE task SET priority = 0 WHERE queue = ? AND priority <> 0')
+    this.#forgetGroup = db.prepare(`UPDATE task SET grp = '' WHERE queue = ? AND grp <> ''`)
+    this.#forgetDedup = db.prepare('UPDATE task SET dedup = NULL WHERE queue = ? AND dedup IS NOT NULL')
+    this.#anyReady = db.prepare('SELECT 1 AS one FROM task WHERE queue = ? AND state = 0 LIMIT 1')
+    this.#page = db.prepare(
+      `SELECT ${columns}, data FROM task WHERE queue = ? AND seq > ? ORDER BY seq LIMIT ?`,
+    )
+    this.#waiting = db.prepare(
+      `SELECT ${columns} FROM task WHERE queue = ? AND seq <= ? AND NOT (state = 2 AND due > ?) ORDER BY seq LIMIT ?`,
+    )
+  }
+
+  /** Stores a message at the end of its queue. */
+  add(
+    queue: number,
+    carried: Carried,
+    notBefore: number,
+    now: number,
+    dedup: string | null,
+    data: Uint8Array,
+  ): number {
+    this.#nextSeq ??= Math.max(firstTask, Number(this.#last.get()!.seq ?? 0) + 1)
+    const seq = this.#nextSeq++
+    const { priority, group, lane } = carried
+    const behind = lane !== null && this.#laneHead.get(queue, lane) !== undefined
+    const waits = notBefore > now
+    const state = behind ? taskState.behind : waits ? taskState.waiting : taskState.ready
+    const due = state === taskState.waiting ? notBefore : null
+    this.#insert.run(seq, queue, state, due, notBefore, priority, group, lane, dedup, data)
+    return seq
+  }
+
+  row(seq: number): TaskRow | undefined {
+    return this.#row.get(seq) as TaskRow | undefined
+  }
+
+  /** The bytes of its record, valid until the next call. */
+  data(seq: number): Uint8Array {
+    return this.#data.get(seq)!.data as Uint8Array
+  }
+
+  /** Those whose lease or waiting has ended become ready; those that were cancelled meanwhile end. */
+  promote(queue: number, now: number): void {
+    for (;;) {
+      const rows = this.#due.all(queue, now) as unknown as TaskRow[]
+      for (const row of rows) {
+        if (row.cancelled === 1) this.end(row, now)
+        else this.#promote.run(row.state === taskState.leased ? 1 : row.suspect, row.seq)
+      }
+      if (rows.length < dueAtOnce) return
+    }
+  }
+
+  lease(seq: number, token: number, due: number): void {
+    this.#lease.run(due, token, seq)
+  }
+
+  /** Live, and of this queue and token; undefined for any other. */
+  leased(queue: number, seq: number, token: number): TaskRow | undefined {
+    const row = this.row(seq)
+    return row?.queue === queue && row.state === taskState.leased && row.token === token ? row : undefined
+  }
+
+  extend({ seq }: TaskRow, due: number): void {
+    this.#extend.run(due, seq)
+  }
+
+  /** Its lease is over, and it stays: from `notBefore` on. It keeps its place in the order of its key. */
+  putBack({ seq, starts, suspect, history }: TaskRow, notBefore: number, now: number): void {
+    const waits = notBefore > now
+    const state = waits ? taskState.waiting : taskState.ready
+    this.#place.run(state, waits ? notBefore : null, notBefore, starts, suspect, history, seq)
+  }
+
+  /** It is gone from the queue: its key is free, and the next one of its order may be claimed. */
+  end({ seq, queue, lane, dedup, state }: TaskRow, now: number): void {
+    this.#delete.run(seq)
+    if (dedup !== null) this.dedup.free(queue, dedup, seq)
+    if (lane === null || state === taskState.behind) return
+    const next = this.#laneHead.get(queue, lane) as unknown as TaskRow | undefined
+    if (next !== undefined && next.state === taskState.behind) this.putBack(next, next.notBefore, now)
+  }
+
+  /** Gone at once when nobody holds it, else when its lease ends. */
+  cancel(row: TaskRow, now: number): 'removed' | 'signalled' {
+    if (row.state === taskState.leased && row.due! > now) {
+      this.#cancel.run(row.seq)
+      return 'signalled'
+    }
+    this.end(row, now)
+    return 'removed'
+  }
+
+  /** Rules changed: what tasks carry for one that is gone counts for nothing. */
+  forgetCarried(queue: number, { priority, groups, dedup }: QueueRules): void {
+    if (!priority) this.#forgetPriority.run(queue)
+    if (!groups) this.#forgetGroup.run(queue)
+    if (!dedup) this.#forgetDedup.run(queue)
+    if (!dedup) this.dedup.forget(queue)
+  }
+
+  firstDue(queue: number): number {
+    return (this.#firstDue.get(queue)!.due as number | null) ?? Number.POSITIVE_INFINITY
+  }
+
+  any(queue: number): boolean {
+    return this.#any.get(queue) !== undefined
+  }
+
+  anyReady(queue: number): boolean {
+    return this.#anyReady.get(queue) !== undefined
+  }
+
+  /** The highest number that was given; 0 without any. */
+  last(): number {
+    return Number(this.#last.get()!.seq ?? 0)
+  }
+
+  count(queue: number, now: number): { ready: number; delayed: number; leased: number } {
+    const row = this.#count.get(now, queue)!
+    return { ready: Number(row.ready), delayed: Number(row.delayed), leased: Number(row.leased) }
+  }
+
+  page(queue: number, after: number, limit: number): (TaskRow & { readonly data: Uint8Array })[] {
+    return this.#page.all(queue, after, limit) as unknown as (TaskRow & { readonly data: Uint8Array })[]
+  }
+
+  /** Up to `limit` tasks that nobody holds, up to a number. */
+  waiting(queue: number, last: number, now: number, limit: number): TaskRow[] {
+    return this.#waiting.all(queue, last, now, limit) as unknown as TaskRow[]
+  }
+
+  forget(): void {
+    this.#nextSeq = undefined
+  }
+}
+
+const keptFailures = 10
+
+/** The history of a message with one more failure. */
+export function withFailure(history: string | null, start: number, at: number, reason: string): string {
+  const failures: FailedStart[] = history === null ? [] : JSON.parse(history)
+  return JSON.stringify([...failures, { start, at, reason }].slice(-keptFailures))
+}
