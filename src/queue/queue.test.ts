@@ -6,7 +6,8 @@ import type { Report } from '../core/report.ts'
 import { runInside } from '../core/scope.ts'
 import type { Engine } from '../ports/engine.ts'
 import { memory } from '../testing/memory/engine.ts'
-import type { ConsumeOptions, Consumer, Handler } from './consumer.ts'
+import type { Handler } from './attempts.ts'
+import type { ConsumeOptions, Consumer } from './consumer.ts'
 import { Queue } from './queue.ts'
 
 interface Email {

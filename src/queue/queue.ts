@@ -5,7 +5,9 @@ import type { QueueContract } from '../core/contract.ts'
 import { refuseInside } from '../core/scope.ts'
 import type { DeadMessage, OutgoingMessage, QueueCount, QueuePort } from '../ports/queue.ts'
 import type { CancelResult } from '../ports/queue-control.ts'
-import { type ConsumeOptions, type Consumer, consume, type Handler } from './consumer.ts'
+import type { Handler } from './attempts.ts'
+import type { BatchHandler } from './batch.ts'
+import { type BatchOptions, type ConsumeOptions, type Consumer, consume, consumeBatch } from './consumer.ts'
 import { type RedriveFilter, redriveAll } from './dead-letters.ts'
 import { outgoing, type SendOptions } from './outgoing.ts'
 import { checkDelay } from './rules.ts'
@@ -64,6 +66,11 @@ export class Queue<In = unknown, Out = unknown> {
   /** Handles messages until it is stopped. Several consumers, here or in other processes, share the work. */
   consume(handler: Handler<Out>, options: ConsumeOptions = {}): Consumer {
     return consume(this.contract, this.#port, handler, { clock: this.#clock, ...options })
+  }
+
+  /** The same in batches: the handler gets up to `size` messages, and says what becomes of each. */
+  consumeBatch(handler: BatchHandler<Out>, options: BatchOptions = {}): Consumer {
+    return consumeBatch(this.contract, this.#port, handler, { clock: this.#clock, ...options })
   }
 
   count(): Promise<QueueCount> {

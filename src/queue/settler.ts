@@ -48,6 +48,11 @@ export class Settler {
     this.#flushing ??= Promise.resolve().then(() => this.#flush())
   }
 
+  /** Resolves once everything that was added is settled, or given up. */
+  async settled(): Promise<void> {
+    while (this.#flushing) await this.#flushing
+  }
+
   /** Settles what is left. Once `abandon` fires nothing is tried again: the leases end by themselves. */
   async close(abandon: AbortSignal): Promise<void> {
     this.#abandon = abandon

@@ -86,7 +86,12 @@ test('what onReport throws ends nothing', async () => {
   })
   await running.service(shopping).transaction((tx) => tx.send(shop.queues.pack, 'x'))
   await vi.waitFor(async () =>
-    expect(await engine.queue!.count('shop.pack')).toEqual({ ready: 0, delayed: 0, leased: 0, dead: 0 }),
+    expect(await engine.queue!.count('shop.pack')).toMatchObject({
+      ready: 0,
+      delayed: 0,
+      leased: 0,
+      dead: 0,
+    }),
   )
   expect(starts).toEqual([1, 2])
   expect(warn).toHaveBeenCalledTimes(2)
