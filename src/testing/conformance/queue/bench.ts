@@ -1,10 +1,17 @@
 // What every queue case starts from: a fresh queue, seen through two handles, and short ways to fill and to empty it.
 import assert from 'node:assert/strict'
-import type { ClaimedMessage, OutgoingMessage, QueueCount, QueuePort } from '../../../ports/queue.ts'
+import type {
+  ClaimedMessage,
+  OutgoingMessage,
+  QueueCount,
+  QueuePort,
+  Settlement,
+} from '../../../ports/queue.ts'
+import type { QueueRules } from '../../../ports/queue-rules.ts'
 import type { ConformanceCase } from '../case.ts'
 import { fresh, numbers } from '../sample.ts'
 import type { EngineSubject } from '../subject.ts'
-import { eventually, soonMs, within } from '../wait.ts'
+import { eventually, pass, soonMs, within } from '../wait.ts'
 
 export type QueueCase = ConformanceCase<EngineSubject>
 
@@ -19,10 +26,10 @@ export interface QueueBench {
 /** A lease that does not end while a case runs. */
 export const longMs = 120_000
 
-export async function queueBench(subject: EngineSubject): Promise<QueueBench> {
+export async function queueBench(subject: EngineSubject, rules?: QueueRules): Promise<QueueBench> {
   const { one, two } = queuePorts(subject)
   const queue = fresh('queue')
-  await one.declare([queue])
+  await one.declare([queue], rules)
   return { queue, one, two, shortMs: Math.max(one.limits.minLeaseMs, 150) }
 }
 
@@ -35,6 +42,16 @@ export function queuePorts(subject: EngineSubject): { readonly one: QueuePort; r
 /** Messages `m0`, `m1`, … with bodies of their own. */
 export function messages(count: number, prefix = 'm'): OutgoingMessage[] {
   return numbers(count).map((index) => ({ id: `${prefix}${index}`, body: `{"n":${index}}` }))
+}
+
+/** Messages `a0`, `a1`, … with the key `a`. */
+export function keyed(key: string, count: number): OutgoingMessage[] {
+  return messages(count, key).map((message) => ({ ...message, key }))
+}
+
+/** Messages of a group, `a0`, `a1`, … */
+export function grouped(group: string, count: number): OutgoingMessage[] {
+  return messages(count, group).map((message) => ({ ...message, group }))
 }
 
 export function ids(list: readonly { readonly id: string }[]): string[] {
@@ -86,6 +103,60 @@ export async function nothingClaimable(port: QueuePort, queue: string, why: stri
   const found = await port.claim(queue, { limit: 10, leaseMs: longMs, waitMs: 0 })
   assert.deepEqual(ids(found), [], why)
 }
+
+/** What can be claimed now, `limit` at most. */
+export function look(
+  port: QueuePort,
+  queue: string,
+  limit = 10,
+  leaseMs: number = longMs,
+): Promise<ClaimedMessage[]> {
+  return port.claim(queue, { limit, leaseMs, waitMs: 0 })
+}
+
+/** What a long waiting claim resolves with once `trigger` has taken place; fails when that is not soon. */
+export async function wakes(
+  port: QueuePort,
+  queue: string,
+  trigger: () => Promise<unknown>,
+  limit = 10,
+): Promise<ClaimedMessage[]> {
+  const waiting = port.claim(queue, { limit, leaseMs: longMs, waitMs: 4 * soonMs })
+  // Time for the claim to look once and to wait; were it not yet waiting, the case would only be easier to pass.
+  await pass(100)
+  await trigger()
+  return within(soonMs, 'the waiting claim', waiting)
+}
+
+export type Ending =
+  | { readonly kind: 'done' | 'release' }
+  | { readonly kind: 'retry'; readonly delayMs: number; readonly reason?: string }
+  | { readonly kind: 'dead-letter'; readonly reason: string }
+
+/** Ends the leases, all in the same way; fails when one is stale. */
+export async function end(
+  port: QueuePort,
+  queue: string,
+  claimed: readonly { readonly lease: string }[],
+  ending: Ending = { kind: 'done' },
+): Promise<void> {
+  const settlements = claimed.map(({ lease }): Settlement => ({ lease, ...ending }))
+  const results = await port.settle(queue, settlements)
+  assert.deepEqual(
+    results,
+    settlements.map(() => 'settled'),
+    `${ending.kind} of live leases`,
+  )
+}
+
+/** Every way to end a lease that does not take the message from the queue. */
+export const givenBack: readonly Ending[] = [{ kind: 'release' }, { kind: 'retry', delayMs: 0 }]
+/** Every way to end a lease. */
+export const endings: readonly Ending[] = [
+  { kind: 'done' },
+  ...givenBack,
+  { kind: 'dead-letter', reason: 'broken' },
+]
 
 /** Counts may lag behind by a second: asks until they are right. */
 export async function counts(port: QueuePort, queue: string, expected: Partial<QueueCount>): Promise<void> {

@@ -1,6 +1,6 @@
 // Claiming: how many, when it resolves, and what wakes it up.
 import assert from 'node:assert/strict'
-import type { ClaimedMessage, QueuePort } from '../../../ports/queue.ts'
+import type { ClaimedMessage } from '../../../ports/queue.ts'
 import { numbers } from '../sample.ts'
 import { notBefore, pass, soonMs, timed, turns, within } from '../wait.ts'
 import {
@@ -16,22 +16,10 @@ import {
   sorted,
   take,
   takeOne,
+  wakes,
 } from './bench.ts'
 
 const patientMs = 4 * soonMs
-
-/** What a long waiting claim resolves with once `trigger` has taken place; fails when that is not soon. */
-async function wakes(
-  port: QueuePort,
-  queue: string,
-  trigger: () => Promise<unknown>,
-): Promise<ClaimedMessage[]> {
-  const waiting = port.claim(queue, { limit: 10, leaseMs: longMs, waitMs: patientMs })
-  // Time for the claim to look once and to wait; were it not yet waiting, the case would only be easier to pass.
-  await pass(100)
-  await trigger()
-  return within(soonMs, 'the waiting claim', waiting)
-}
 
 async function claimedHere(bench: QueueBench): Promise<ClaimedMessage> {
   await bench.one.send(bench.queue, messages(1))
