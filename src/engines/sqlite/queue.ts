@@ -1,5 +1,5 @@
 // The queue port of the embedded engine. Calls of one turn on one queue are merged into one operation each.
-import { SpillwayError } from '../../core/errors.ts'
+import { isSpillwayError, SpillwayError } from '../../core/errors.ts'
 import type { QueueCapabilities } from '../../ports/capability.ts'
 import type {
   ClaimedMessage,
@@ -97,10 +97,19 @@ export class SqliteQueue implements QueuePort {
   async send(queue: string, messages: readonly OutgoingMessage[]): Promise<readonly Duplicate[]> {
     const channel = this.#channels.get(queue) ?? (await this.#find(queue))
     for (;;) {
-      const answer = await this.#sendAs(channel, messages)
-      if (answer !== 'outdated') return answer
-      // Somebody declared the queue with other rules since we asked.
+      const { version } = channel.facts
+      let answer: readonly Duplicate[] | 'outdated'
+      let refusal: unknown
+      try {
+        answer = await this.#sendAs(channel, messages)
+        if (answer !== 'outdated') return answer
+      } catch (thrown) {
+        if (!isSpillwayError(thrown) || thrown.code !== 'INVALID_OPTION') throw thrown
+        refusal = thrown
+      }
+      // Somebody may have declared the queue with other rules since we asked for them.
       channel.facts = (await this.#factsOf(queue)) ?? channel.facts
+      if (refusal !== undefined && channel.facts.version === version) throw refusal
     }
   }
 

@@ -40,9 +40,9 @@ export class Cancelled {
     return this.#has.get(seq) !== undefined
   }
 
-  remove(queue: number, first: number, last = first): void {
-    this.#remove.run(first, last)
-    this.#known.delete(queue)
+  /** Messages are gone: what was noted of them as well. */
+  gone(queue: number, first: number, last: number): void {
+    if (this.any(queue)) this.take(queue, first, last)
   }
 
   /** Removes what was cancelled among messages; returns how many there were. */

@@ -57,7 +57,7 @@ export class Purges {
       const [first, last] = skipped
       removed += last - first + 1
       if (this.#cancelled.any(state.id)) removed -= this.#cancelled.take(state.id, first, last)
-      this.#log.collect(state, first, last)
+      this.#log.drop(state, first, last)
     }
     return removed
   }
@@ -70,8 +70,7 @@ export class Purges {
         at = last
         if (token > 0 && due > now) continue
         for (let seq = first; seq <= last; seq++) this.#leases.remove(state.id, seq)
-        if (first >= firstSingle) this.#log.deleteSingles(first, last)
-        else this.#log.collect(state, first, last)
+        this.#log.drop(state, first, last)
         removed += last - first + 1
       }
       if (runs.length < atOnce) break

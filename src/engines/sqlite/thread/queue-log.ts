@@ -204,8 +204,10 @@ export class QueueLog {
     return { base: Number(row.base), end: Number(row.end) }
   }
 
-  deleteSingles(first: number, last: number): void {
-    this.#deleteSingles.run(first, last)
+  /** Messages, all of batches or all single ones, are gone: what is stored of them as well, as far as nothing else needs it. */
+  drop(state: QueueState, first: number, last: number): void {
+    if (first >= firstSingle) this.#deleteSingles.run(first, last)
+    else this.#collect(state, first, last)
   }
 
   /** Passes over up to `count` fresh messages, which are gone then; returns the first and the last. */
@@ -219,7 +221,7 @@ export class QueueLog {
   }
 
   /** Deletes the batches of messages from `first` to `last`, whose leases are gone, if nothing else of them is left. */
-  collect(state: QueueState, first: number, last: number): void {
+  #collect(state: QueueState, first: number, last: number): void {
     const head = this.#batchAt(first)
     const tail = this.#batchAt(last)
     // Without a batch: it was deleted with messages that ended in the same call.

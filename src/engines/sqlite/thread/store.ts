@@ -102,14 +102,17 @@ export class Store {
     if (tick || operations.length === 0) return undefined
     const claims = operations.filter((operation) => operation.kind === 'claim')
     const now = Date.now()
-    if (claims.length < operations.length || claims.some(({ queue }) => this.#queues.hasLikely(queue, now)))
+    if (
+      claims.length < operations.length ||
+      claims.some(({ queue }) => this.#queues.claims.hasLikely(queue, now))
+    )
       return undefined
     this.#beginRead.run()
     try {
       this.#noticeOthers()
       const answers: Answer[] = []
       for (const { queue } of claims) {
-        const answer = this.#queues.nothingToClaim(queue, now)
+        const answer = this.#queues.claims.nothingToClaim(queue, now)
         if (answer === undefined) return undefined
         answers.push({ ok: answer })
       }
@@ -205,7 +208,7 @@ export class Store {
       case 'send':
         return this.#queues.send(operation, transaction)
       case 'claim':
-        return this.#queues.claim(operation, transaction)
+        return this.#queues.claims.claim(operation, transaction)
       case 'settle':
         return this.#queues.settle(operation, transaction)
       case 'extend':
@@ -241,6 +244,7 @@ export class Store {
   read(operations: readonly ReadOperation[]): Answer[] {
     try {
       this.#beginRead.run()
+      this.#noticeOthers()
       const answers = operations.map((operation) => {
         try {
           return { ok: this.#look(operation) }

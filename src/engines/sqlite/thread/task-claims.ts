@@ -1,5 +1,6 @@
 // Which tasks a claim gets: the highest priority first, groups in turns, as many as concurrency leaves.
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { maxPriority } from '../../../ports/queue-rules.ts'
 import type { RuleState } from './task-rules.ts'
 
 export interface Candidate {
@@ -8,6 +9,14 @@ export interface Candidate {
   readonly grp: string
   readonly starts: number
   readonly suspect: number
+}
+
+/** What was sent before there were rules: it has no group, no priority, and comes before the tasks without a group. */
+export interface Unruled {
+  any(): boolean
+  leased(): number
+  /** Leases one; returns whether another one is wanted. */
+  takeOne(): boolean
 }
 
 export class TaskClaims {
@@ -42,21 +51,20 @@ export class TaskClaims {
   }
 
   /**
-   * Offers ready tasks of these priorities one after another, each once; `take` leases one, and says whether it wants
-   * another.
+   * Offers ready tasks of these priorities one after another, each once; `take` leases one, and returns whether another one
+   * is wanted.
    */
-  offer(state: RuleState, from: number, to: number, limit: number, take: (task: Candidate) => boolean): void {
-    if (state.rules.groups !== undefined) this.#inTurns(state, from, to, take)
-    else
-      for (const task of this.#inOrder.all(state.queue, from, to, limit) as unknown as Candidate[])
-        if (!take(task)) return
+  inOrder(queue: number, from: number, to: number, limit: number, take: (task: Candidate) => boolean): void {
+    for (const task of this.#inOrder.all(queue, from, to, limit) as unknown as Candidate[])
+      if (!take(task)) return
   }
 
-  #inTurns(state: RuleState, from: number, to: number, take: (task: Candidate) => boolean): void {
+  /** The same for all priorities, with turns between the groups. */
+  inTurns(state: RuleState, take: (task: Candidate) => boolean, unruled: Unruled): void {
     const { queue } = state
     const room = new Map<string, number>()
-    for (let top = to; ; ) {
-      const level = this.#nextLevel.get(queue, from, top)?.priority as number | undefined
+    for (let top = maxPriority; ; ) {
+      const level = this.#level(queue, top, unruled)
       if (level === undefined) return
       // Once round without taking anything: all groups of this level are full, or none has anything left.
       for (let took = true; took; ) {
@@ -65,12 +73,23 @@ export class TaskClaims {
         const stop = state.turn
         for (const half of ['after', 'up to'] as const) {
           let at = half === 'after' ? after(stop) : ''
+          if (half === 'up to' && level === 0 && unruled.any()) {
+            const left = room.get('') ?? this.#roomOf(state, '', unruled)
+            room.set('', Math.max(0, left - 1))
+            at = after('')
+            if (left > 0) {
+              state.turn = ''
+              state.changed = true
+              took = true
+              if (!unruled.takeOne()) return
+            }
+          }
           for (;;) {
             const task = this.#nextGroup.get(queue, level, at) as unknown as Candidate | undefined
             if (task === undefined || (half === 'up to' && task.grp > stop)) break
             const { grp } = task
             at = after(grp)
-            const left = room.get(grp) ?? this.#roomOf(state, grp)
+            const left = room.get(grp) ?? this.#roomOf(state, grp, unruled)
             if (left <= 0) {
               room.set(grp, 0)
               continue
@@ -83,15 +102,21 @@ export class TaskClaims {
           }
         }
       }
-      if (level === from) return
       top = level - 1
     }
   }
 
-  #roomOf({ queue, rules }: RuleState, group: string): number {
+  /** The highest priority up to `top` that has something ready. */
+  #level(queue: number, top: number, unruled: Unruled): number | undefined {
+    const level = this.#nextLevel.get(queue, -maxPriority, top)?.priority as number | undefined
+    return top >= 0 && (level ?? -1) < 0 && unruled.any() ? 0 : level
+  }
+
+  #roomOf({ queue, rules }: RuleState, group: string, unruled: Unruled): number {
     const most = rules.groups?.concurrency
     if (most === undefined) return Number.POSITIVE_INFINITY
-    return most - Number(this.#leasedOfGroup.get(queue, group)!.n)
+    const others = group === '' ? unruled.leased() : 0
+    return most - others - Number(this.#leasedOfGroup.get(queue, group)!.n)
   }
 }
 

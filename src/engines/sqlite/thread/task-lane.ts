@@ -1,10 +1,10 @@
 // What the operations on a queue do to its tasks: the lane of messages that stand under rules.
 import type { DatabaseSync } from 'node:sqlite'
-import type { QueueRules } from '../../../ports/queue-rules.ts'
+import { maxPriority, type QueueRules } from '../../../ports/queue-rules.ts'
 import { keyOf } from '../record.ts'
 import { type Spans, settleKind, spanWidth, type TaskExtras } from '../wire.ts'
 import { type Slabs, spanAt } from './spans.ts'
-import { TaskClaims } from './task-claims.ts'
+import { type Candidate, TaskClaims, type Unruled } from './task-claims.ts'
 import { nextStartAt, type RuleState, startsLeft } from './task-rules.ts'
 import { type Carried, type TaskRow, Tasks, withFailure } from './tasks.ts'
 import type { Transaction } from './transaction.ts'
@@ -73,13 +73,29 @@ export class TaskLane {
     return Math.max(0, Math.min(places, startsLeft(state, now)))
   }
 
-  /** Leases tasks of these priorities until `taking` wants no more. */
-  take(state: RuleState, from: number, to: number, limit: number, taking: TaskTaking): void {
-    this.#claims.offer(state, from, to, limit, ({ seq, starts, suspect }) => {
+  /** Leases messages until `taking` wants no more. `unruledFirst`: leases what it wants of those sent without rules; false when it is full. */
+  take(
+    state: RuleState,
+    limit: number,
+    taking: TaskTaking,
+    unruled: Unruled,
+    unruledFirst: () => boolean,
+  ): void {
+    const take = ({ seq, starts, suspect }: Candidate) => {
       const more = taking.add(seq, starts + 1, suspect === 1, this.tasks.data(seq))
       this.tasks.lease(seq, taking.token, taking.due)
       return more
+    }
+    if (state.rules.groups !== undefined) {
+      this.#claims.inTurns(state, take, unruled)
+      return
+    }
+    let full = false
+    this.#claims.inOrder(state.queue, 1, maxPriority, limit, (task) => {
+      full = !take(task)
+      return !full
     })
+    if (!full && unruledFirst()) this.#claims.inOrder(state.queue, -maxPriority, 0, limit, take)
   }
 
   /** The rate has counted these starts. */
