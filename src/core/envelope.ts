@@ -1,7 +1,7 @@
 // From data to a message on the way out, and back on the way in: validation and upcasting happen here and only here.
 import { type Clock, systemClock } from './clock.ts'
-import type { Contract } from './contract.ts'
-import { asError, SpillwayError } from './errors.ts'
+import type { Contract, EventContract } from './contract.ts'
+import { asError, describe, SpillwayError } from './errors.ts'
 import { newId } from './id.ts'
 import { decode, type Message, maxIdLength, versionOf } from './message.ts'
 import { type Checked, check, invalidData, listProblems } from './schema.ts'
@@ -11,7 +11,6 @@ export interface Attributes {
   /** Must identify the message for ever; sending the same id again is how a sender retries. Default: a new id. */
   readonly id?: string
   readonly source?: string
-  readonly key?: string
   readonly correlationId?: string
   readonly causationId?: string
   readonly traceparent?: string
@@ -52,13 +51,24 @@ function close<In>(
       'INVALID_OPTION',
       `A message id must be a well-formed text of 1 to ${maxIdLength} characters without NUL.`,
     )
-  const { key } = attributes
-  if (key !== undefined && !isName(key))
-    throw new SpillwayError(
-      'INVALID_DATA',
-      `The key of ${contract.type} is ${JSON.stringify(key)?.slice(0, 80)}; a key is a well-formed text of 1 to ${maxIdLength} characters without NUL.`,
-    )
+  const key = keyOf(contract, data)
   return { id, key, body: envelope(contract, id, key, attributes, clock.now(), dataText(contract, data)) }
+}
+
+/** The key of an event, asked for only once its data is known to be sound. Throws INVALID_DATA for what is no key. */
+function keyOf<In>(contract: Contract<In, unknown>, data: In): string | undefined {
+  let key: unknown
+  try {
+    key = (contract as Partial<EventContract<In>>).keyOf?.(data)
+  } catch (thrown) {
+    const what = `The key of ${contract.type} cannot be told: its function threw: ${asError(thrown).message}.`
+    throw new SpillwayError('INVALID_DATA', what, { cause: thrown })
+  }
+  if (key === undefined || isName(key)) return key
+  throw new SpillwayError(
+    'INVALID_DATA',
+    `The key of ${contract.type} is ${describe(key).slice(0, 80)}; a key is a well-formed text of 1 to ${maxIdLength} characters without NUL.`,
+  )
 }
 
 /**
@@ -191,7 +201,7 @@ function accept<Out>(
   const upcasted =
     message.dataschema !== contract.dataschema && versionOf(message.dataschema) !== contract.version
   return new SpillwayError(
-    upcasted ? 'UPCAST_FAILED' : 'INVALID_DATA',
+    upcasted ? 'UPCAST_FAILED' : 'INVALID_MESSAGE',
     `Message ${message.id} of type ${contract.type} does not satisfy its schema${upcasted ? ' after upcasting' : ''}: ${listProblems(checked.problems)}.`,
     { details: { issues: checked.problems } },
   )

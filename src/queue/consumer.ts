@@ -10,7 +10,7 @@ import { unseal } from '../core/envelope.ts'
 import { asError, asSpillwayError, isFinal, SpillwayError } from '../core/errors.ts'
 import { type Background, background } from '../core/lifecycle.ts'
 import type { Message } from '../core/message.ts'
-import { isOutcome } from '../core/outcome.ts'
+import { outcomeOf, reasonText } from '../core/outcome.ts'
 import { guarded, type OnReport } from '../core/report.ts'
 import type { ClaimedMessage, QueuePort } from '../ports/queue.ts'
 import { Delivery } from './delivery.ts'
@@ -179,7 +179,7 @@ class Worker<Out> {
   async #handle(delivery: Delivery, opened: Message<Out> | SpillwayError): Promise<void> {
     if (opened instanceof SpillwayError) {
       this.#report(opened, delivery.id)
-      this.#end(delivery, { kind: 'dead-letter', reason: opened.message })
+      this.#end(delivery, { kind: 'dead-letter', reason: reasonText(opened.message) })
       return
     }
     let result: unknown
@@ -189,10 +189,11 @@ class Worker<Out> {
       this.#failed(delivery, thrown)
       return
     }
-    if (!isOutcome(result)) return this.#end(delivery, { kind: 'done' })
-    if (result.outcome === 'dead-letter')
-      return this.#end(delivery, { kind: 'dead-letter', reason: result.reason })
-    this.#retry(delivery, result.reason ?? 'the handler asked for a retry', result.delayMs)
+    const said = outcomeOf(result)
+    if (!said) return this.#end(delivery, { kind: 'done' })
+    if (said.outcome === 'dead-letter')
+      return this.#end(delivery, { kind: 'dead-letter', reason: said.reason })
+    this.#retry(delivery, said.reason ?? 'the handler asked for a retry', said.delayMs)
   }
 
   #failed(delivery: Delivery, thrown: unknown): void {
@@ -212,7 +213,7 @@ class Worker<Out> {
     if (delivery.attempt >= retry.attempts) {
       this.#end(delivery, {
         kind: 'dead-letter',
-        reason: `attempt ${delivery.attempt} of ${retry.attempts}: ${reason}`,
+        reason: reasonText(`attempt ${delivery.attempt} of ${retry.attempts}: ${reason}`),
       })
       return
     }

@@ -2,7 +2,7 @@
 import { backoff } from '../core/backoff.ts'
 import type { Clock } from '../core/clock.ts'
 import { asError, asSpillwayError, SpillwayError } from '../core/errors.ts'
-import { isOutcome } from '../core/outcome.ts'
+import { outcomeOf } from '../core/outcome.ts'
 import type { CommitOutcome } from '../ports/database.ts'
 import type { StreamPort } from '../ports/stream.ts'
 import type { Assignment, Task } from './assignment.ts'
@@ -136,10 +136,11 @@ export class Runner {
       }
       const result = await task.handled.handler(message, delivery)
       if (delivery.ended) return
-      if (result === 'stale') this.#events.stale(task.assignment)
-      else if (!isOutcome(result)) this.#done(task, result === 'committed')
-      else if (result.outcome === 'dead-letter') await this.#bury(task, delivery, result.reason)
-      else await this.#again(task, delivery, result.reason ?? 'the handler asked for a retry', result.delayMs)
+      const said = outcomeOf(result)
+      if (result === 'stale' && this.#plan.store) this.#events.stale(task.assignment)
+      else if (!said) this.#done(task, result === 'committed')
+      else if (said.outcome === 'dead-letter') await this.#bury(task, delivery, said.reason)
+      else await this.#again(task, delivery, said.reason ?? 'the handler asked for a retry', said.delayMs)
     } catch (thrown) {
       await this.#failed(task, delivery, thrown)
     }

@@ -50,11 +50,11 @@ export class GatheringSender implements Sender {
         'UNKNOWN_EVENT',
         `The context ${this.#origin.context} cannot publish ${event.type}.`,
       )
-    this.#add({ kind: 'stream', name: event.stream }, event, data, options, event.keyOf?.(data))
+    this.#add({ kind: 'stream', name: event.stream }, event, data, options)
   }
 
   send<In>(queue: QueueContract<In, unknown>, data: In, options: OutgoingOptions = {}): void {
-    this.#add({ kind: 'queue', name: queue.queue }, queue, data, options, undefined)
+    this.#add({ kind: 'queue', name: queue.queue }, queue, data, options)
   }
 
   /** From now on it refuses messages: they would come too late. */
@@ -90,7 +90,6 @@ export class GatheringSender implements Sender {
     contract: Contract<In, unknown>,
     data: In,
     options: OutgoingOptions,
-    key: string | undefined,
   ): void {
     if (this.#closed)
       throw new SpillwayError(
@@ -101,7 +100,6 @@ export class GatheringSender implements Sender {
     const attributes: Attributes = {
       source: `/${this.#origin.context}`,
       ...options,
-      ...(key === undefined ? {} : { key }),
       ...(cause === undefined
         ? {}
         : { causationId: cause.id, correlationId: cause.correlationid ?? cause.id }),
@@ -110,7 +108,7 @@ export class GatheringSender implements Sender {
     }
     const sealed = seal(contract, data, attributes, this.#origin.clock ?? systemClock)
     const place = this.#places.push(undefined) - 1
-    const fill = ({ id, body }: Sealed): void => {
+    const fill = ({ id, key, body }: Sealed): void => {
       this.#places[place] = { destination, id, key, body }
     }
     if (sealed instanceof Promise) {
