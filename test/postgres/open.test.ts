@@ -107,6 +107,61 @@ await onServers('opening', { settings: { fsync: 'off' } }, (server) => {
     await Promise.all([...opened.map((database) => database.close()), pool.end()])
   })
 
+  test('setup is all or nothing: a failure that it kept to itself is thrown, its transaction is not its own to end', async () => {
+    const { url } = server()
+    const pool = looking(url)
+    const opening = (end: (db: PgQueryable) => Promise<unknown>) =>
+      postgresDatabase({
+        url,
+        setup: async (db) => {
+          await db.query('create table half (id int)')
+          await end(db).catch(() => {})
+        },
+      }).open('whole')
+    expect(await failure(opening((db) => db.query('select * from nowhere')))).toMatchObject({ code: '42P01' })
+    for (const text of ['commit', 'select 1; commit', 'select 1; rollback'])
+      expect(await failure(opening((db) => db.query(text)))).toMatchObject({ code: 'COMMIT_TWICE' })
+    expect((await pool.query(`select from pg_class where relname = 'half'`)).rowCount).toBe(0)
+    let kept: PgQueryable | undefined
+    const setup = (db: PgQueryable) => {
+      kept = db
+    }
+    const database = await postgresDatabase({ url, setup }).open('whole')
+    await expect(kept!.query('select 1')).rejects.toMatchObject({ code: 'CLOSED' })
+    await Promise.all([database.close(), pool.end()])
+  })
+
+  test('a database that cannot store every message, or nothing at all, is refused', async () => {
+    const { url } = server()
+    const pool = looking(url)
+    await pool.query(`create database latin1 encoding 'LATIN1' template template0`)
+    const latin1 = new URL(url)
+    latin1.pathname = '/latin1'
+    const readOnly = new URL(url)
+    readOnly.searchParams.set('options', '-c default_transaction_read_only=on')
+    for (const [address, code, word] of [
+      [latin1.href, 'CONFIGURATION', 'LATIN1'],
+      [readOnly.href, 'ENGINE_UNAVAILABLE', 'default_transaction_read_only'],
+    ] as const)
+      for (const opening of [
+        () => postgres({ url: address }),
+        () => postgresDatabase({ url: address }).open('shop'),
+      ]) {
+        const error = await failure(opening())
+        expect(error).toMatchObject({ code })
+        expect(error.message).toContain(word)
+      }
+    await pool.end()
+  })
+
+  test('a pool of one connection cannot be listened on', async () => {
+    const { url } = server()
+    const pool = looking(url)
+    expect(await failure(postgres({ url, pool }))).toMatchObject({ code: 'INVALID_OPTION' })
+    await (await postgres({ url, pool, listen: false })).close()
+    await pool.end()
+  })
+
   test('with a pool of one’s own everything works, also while sessions share it, and it stays open', async () => {
     const { url } = server()
     const pool = looking(url, 5)

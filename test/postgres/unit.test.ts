@@ -57,6 +57,30 @@ await onServers('units', {}, (server) => {
     await close()
   })
 
+  test('a commit hidden in the effects stores nothing, and the unit can be tried again; nor does what follows a rollback', async () => {
+    const { commit, insert, rows, close } = await open('hidden')
+    const inbox = { consumer: 'c', id: 'i' }
+    for (const text of [
+      'select 1; commit',
+      'select 1; commit; begin',
+      'select 1; rollback',
+      'select 1; rollback; begin',
+      '-- odd\rcommit',
+      '-- odd\rrollback',
+    ]) {
+      const effects = async (db: PgQueryable) => {
+        await insert(db, 'before')
+        await db.query(text).catch(() => {})
+        await insert(db, 'after').catch(() => {})
+      }
+      await expect(commit({ effects, inbox }), text).rejects.toMatchObject({ code: 'COMMIT_TWICE' })
+      expect(await rows(), text).toEqual([])
+    }
+    expect(await commit({ effects: (db) => insert(db, 'at last'), inbox })).toBe('committed')
+    expect(await rows()).toEqual(['at last'])
+    await close()
+  })
+
   test('savepoints are free: a failure that was rolled back to one does not spoil the unit', async () => {
     const { commit, insert, rows, close } = await open('savepoints')
     const effects = async (db: PgQueryable) => {

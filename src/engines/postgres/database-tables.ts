@@ -144,12 +144,10 @@ begin
   end if;
 end $$;
 
--- Effects run in the transaction that was begun for them, or not at all.
-create function ${schema}.check_unit(p_unit text) returns void language plpgsql as $$
+-- What a unit's guard runs at a commit that is not the unit's own (transaction-guard.ts).
+create function ${schema}.refuse_commit() returns void language plpgsql as $$
 begin
-  if current_setting('spillway.unit', true) is distinct from p_unit then
-    raise exception 'the transaction of the unit was ended by its effects' using errcode = 'SW003';
-  end if;
+  raise exception 'the transaction of the unit was ended by its effects' using errcode = 'SW003';
 end $$;
 
 -- A whole unit without effects.
