@@ -186,6 +186,55 @@ await onServers('opening', { settings: { fsync: 'off' } }, (server) => {
     expect(stdout.trim()).toBe('closed')
   })
 
+  test('a join that is under way when the engine closes leaves no member behind, and calls nobody back', async () => {
+    const { url } = server()
+    const pool = looking(url)
+    const declaring = await postgres({ url, schema: 'joining' })
+    await declaring.stream!.declare({ name: 's', partitions: 2 })
+    for (let round = 0; round < 12; round++) {
+      const engine = await postgres({ url, schema: 'joining' })
+      let closed = false
+      const late: string[] = []
+      const call = (what: string) => closed && late.push(what)
+      const member = {
+        sessionMs: 60_000,
+        assigned: () => call('assigned'),
+        revoked: async () => void call('revoked'),
+        failed: () => call('failed'),
+      }
+      const joining = engine.stream!.join('s', 'g', member)
+      joining.catch(() => {})
+      await new Promise((resolve) => setTimeout(resolve, round))
+      await engine.close()
+      closed = true
+      await joining.catch((error) => expect(error).toMatchObject({ code: 'CLOSED' }))
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      expect(late).toEqual([])
+      expect((await pool.query('select from joining.group_member')).rowCount).toBe(0)
+    }
+    await Promise.all([declaring.close(), pool.end()])
+  }, 20_000)
+
+  test('positions that are none are not committed', async () => {
+    const { url } = server()
+    const engine = await postgres({ url, schema: 'positions' })
+    await engine.stream!.declare({ name: 's', partitions: 1 })
+    const held: number[] = []
+    const membership = await engine.stream!.join('s', 'g', {
+      sessionMs: 5_000,
+      assigned: (partitions) => held.push(partitions.length),
+      revoked: async () => {},
+      failed() {},
+    })
+    await expect.poll(() => held).toEqual([1])
+    for (const position of [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53])
+      expect(await failure(membership.commit([{ partition: 0, position }]))).toMatchObject({
+        code: 'INVALID_OPTION',
+      })
+    expect(await engine.stream!.committed('s', 'g')).toEqual([{ partition: 0, position: null }])
+    await engine.close()
+  })
+
   test('closing leaves no session on the server', async () => {
     const { url } = server()
     const pool = looking(url)
