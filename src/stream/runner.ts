@@ -13,6 +13,8 @@ import type { SubscriptionPlan } from './plan.ts'
 /** How long after its abort an attempt may linger before it no longer counts. */
 const lingerMs = 1_000
 const buryAgainMs = 1_000
+const triedOn =
+  "It is tried again until it succeeds, and later events of its key wait; `onFailure: 'skip'` would set it aside."
 
 export interface RunnerEvents {
   /** A place or room became free. */
@@ -154,7 +156,9 @@ export class Runner {
     }
     const error = asError(thrown)
     const what = `Handling event ${this.nameOf(task)} failed at attempt ${task.attempt}: ${error.message}.`
-    this.#events.report(new SpillwayError('HANDLER_FAILED', what, { cause: thrown }), this.nameOf(task))
+    const remedy = task.policy.onFailure === 'block' ? { remedy: triedOn } : {}
+    const failure = new SpillwayError('HANDLER_FAILED', what, { cause: thrown, ...remedy })
+    this.#events.report(failure, this.nameOf(task))
     await this.#again(task, delivery, error.message)
   }
 
