@@ -113,17 +113,20 @@ class SqliteDatabase implements Database<SqliteHandle> {
   readonly db: SqliteHandle
   readonly outbox: OutboxPort
   readonly #owned: boolean
+  /** How long the handle waits for locks when others use it. */
+  readonly #patienceMs: number
   readonly #statements: UnitStatements
   /** Without one, for a handle that is in no file or not in WAL mode, every commit syncs by itself. */
   readonly #wal: WalSync | undefined
   #waiting: Waiting[] = []
   #flushing: Promise<void> | undefined
-  #closed = false
+  #closing: Promise<void> | undefined
 
   constructor(db: SqliteHandle, prefix: string, name: string, owned: boolean) {
     this.db = db
     this.name = name
     this.#owned = owned
+    this.#patienceMs = (db.prepare('PRAGMA busy_timeout').get() as { timeout: number }).timeout
     this.#statements = prepareUnit(db, prefix)
     const file = fileOf(db)
     this.#wal = file === undefined ? undefined : new WalSync(`${file}-wal`)
@@ -137,7 +140,7 @@ class SqliteDatabase implements Database<SqliteHandle> {
   }
 
   commit(unit: CommitUnit<SqliteHandle>): Promise<CommitOutcome> {
-    if (this.#closed) return Promise.reject(this.#closedError())
+    if (this.#closing) return Promise.reject(this.#closedError())
     if (this.#waiting.length >= maxWaiting) return Promise.reject(this.#backlogFull())
     const inContext = AsyncLocalStorage.snapshot() as Waiting['inContext']
     return new Promise((resolve, reject) => {
@@ -177,9 +180,12 @@ class SqliteDatabase implements Database<SqliteHandle> {
     return this.#write(false, () => Number(this.#statements.prune.run(before).changes))
   }
 
-  async close(): Promise<void> {
-    if (this.#closed) return
-    this.#closed = true
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
     while (this.#flushing) await this.#flushing
     await this.#wal?.close()
     if (this.#owned) this.db.close()
@@ -240,6 +246,14 @@ class SqliteDatabase implements Database<SqliteHandle> {
     )
   }
 
+  #inForeignTransaction(): SpillwayError {
+    return new SpillwayError(
+      'CONFIGURATION',
+      `A transaction of the service's own is open on the handle of ${this.name}; it must end in the turn of the event loop in which it began.`,
+      { engine: 'sqlite' },
+    )
+  }
+
   /** Resolves once everything that was committed is durable. */
   async #synced(): Promise<void> {
     await this.#wal?.sync()
@@ -265,11 +279,13 @@ class SqliteDatabase implements Database<SqliteHandle> {
 
   /** From BEGIN to COMMIT without a turn of the event loop between; undefined when another process has the lock. */
   #transactNow<T>(durable: boolean, work: () => T, last: boolean): { readonly value: T } | undefined {
-    const { impatient, patient, begin, unsynced, synced, commit, rollback } = this.#statements
-    const leaveSync = this.#wal !== undefined || !durable
-    if (leaveSync) unsynced.run()
+    const { begin, commit, rollback } = this.#statements
+    // It would be undone with ours.
+    if (inTransaction(this.db)) throw this.#inForeignTransaction()
+    // Not prepared: a pragma acts when it is compiled, not when it is run.
+    this.db.exec('PRAGMA busy_timeout = 0')
+    if (this.#wal !== undefined || !durable) this.db.exec('PRAGMA synchronous = NORMAL')
     try {
-      impatient.get()
       begin.run()
       const value = work()
       commit.run()
@@ -280,13 +296,12 @@ class SqliteDatabase implements Database<SqliteHandle> {
       if (!began && isBusy(thrown) && !last) return undefined
       throw translate(thrown, this.name)
     } finally {
-      patient.get()
-      if (leaveSync) synced.run()
+      this.db.exec(`PRAGMA busy_timeout = ${this.#patienceMs}; PRAGMA synchronous = FULL`)
     }
   }
 
   #checkOpen(): void {
-    if (this.#closed) throw this.#closedError()
+    if (this.#closing) throw this.#closedError()
   }
 
   #backlogFull(): SpillwayError {
