@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { afterAll, afterEach, beforeEach, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { Engine } from '../../ports/engine.ts'
 import { type SqliteOptions, sqlite } from './engine.ts'
 
@@ -189,4 +189,58 @@ test('what was sent is there after opening anew, in its order, with delays', asy
     ['a', 1],
     ['b', 1],
   ])
+})
+
+const joining = { sessionMs: 1000, assigned() {}, revoked: async () => {}, failed() {} }
+
+test('heartbeats find their moment in an engine that is never idle', async () => {
+  const { queue, stream } = await open({ synchronous: 'off' })
+  await queue!.declare(['jobs'])
+  await stream!.declare({ name: 'events', partitions: 1 })
+  await stream!.join('events', 'readers', joining)
+  let busy = true
+  const batch = Array.from({ length: 50 }, (_, index) => message(`${index}`))
+  const senders = Array.from({ length: 20 }, async () => {
+    while (busy) await queue!.send('jobs', batch)
+  })
+  const db = beside()
+  const leftMs = () =>
+    Number(db.prepare('SELECT max(expires) AS at FROM group_member').get()!.at) - Date.now()
+  let least = Number.POSITIVE_INFINITY
+  for (const end = performance.now() + 2000; performance.now() < end; ) {
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    least = Math.min(least, leftMs())
+  }
+  busy = false
+  await Promise.all(senders)
+  db.close()
+  expect(least).toBeGreaterThan(0)
+})
+
+test('nobody becomes a member while the engine closes', async () => {
+  const engine = await open()
+  await engine.stream!.declare({ name: 'events', partitions: 1 })
+  await engine.stream!.join('events', 'readers', joining)
+  const closing = engine.close()
+  await expect(engine.stream!.join('events', 'readers', joining)).rejects.toMatchObject({ code: 'CLOSED' })
+  await closing
+  const db = beside()
+  expect(db.prepare('SELECT count(*) AS n FROM group_member').get()!.n).toBe(0)
+  db.close()
+})
+
+test('a claim waits no longer because the clock was put back meanwhile', async () => {
+  const { queue } = await open()
+  await queue!.declare(['jobs'])
+  const start = performance.now()
+  const waiting = queue!.claim('jobs', { ...claimOne, waitMs: 800 })
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  const now = Date.now
+  vi.spyOn(Date, 'now').mockImplementation(() => now() - 3_600_000)
+  try {
+    expect(await waiting).toEqual([])
+  } finally {
+    vi.restoreAllMocks()
+  }
+  expect(performance.now() - start).toBeLessThan(5000)
 })

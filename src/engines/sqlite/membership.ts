@@ -2,6 +2,7 @@
 // change after the other.
 import { asError, type SpillwayError } from '../../core/errors.ts'
 import type { CommitResult, JoinOptions, Membership, PartitionPosition } from '../../ports/stream.ts'
+import { longestTimerMs } from './range.ts'
 import type { Storage } from './storage.ts'
 import type { MemberNotice, WriteOperation } from './wire.ts'
 
@@ -132,7 +133,7 @@ export class SqliteMembership implements Membership {
 async function withinMs(promise: Promise<void>, ms: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined
   const over = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms)
+    timer = setTimeout(resolve, Math.min(ms, longestTimerMs))
   })
   await Promise.race([promise, over])
   clearTimeout(timer)

@@ -97,7 +97,7 @@ export class Streams implements Part {
     this.#declare.run(name, partitions, versions ? 1 : 0)
     const facts = this.find(name)!
     if (versions === null || facts.versions === versions) return facts
-    if (this.#any.get(facts.id) !== undefined)
+    if (this.#any.get(facts.id) !== undefined || this.#tails.get(facts.id)?.some(({ held }) => held > 0))
       throw new SpillwayError(
         'CONFIGURATION',
         `The stream '${name}' has records already, stored ${facts.versions ? 'with' : 'without'} versions.`,
