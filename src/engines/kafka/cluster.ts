@@ -61,7 +61,12 @@ export class Cluster {
   }
 
   async topic(name: string): Promise<Topic> {
-    return this.#topics.get(name) ?? (await this.persist(() => this.refresh(name), 3))
+    return this.#topics.get(name) ?? (await this.current(name))
+  }
+
+  /** The topic as it is now: partitions may have been added. */
+  async current(name: string): Promise<Topic> {
+    return await this.persist(() => this.refresh(name), 3)
   }
 
   /** The node that leads the partition, as last seen. */
