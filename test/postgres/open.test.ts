@@ -291,6 +291,6 @@ function pretending(about: { number: number; version: string; standby?: boolean 
     rows: [{ standby: false, isolation: 'read committed', ...about }],
     rowCount: 1,
   })
-  const client = { query, release() {}, on() {}, removeListener() {} }
+  const client = { query, release() {}, on() {} }
   return { query, connect: async () => client }
 }

@@ -16,7 +16,6 @@ function pretending(failing: Readonly<Record<string, Error>> = {}) {
     query,
     release: (destroy) => released.push(destroy),
     on() {},
-    removeListener() {},
   }
   const pool: PgPool = { query, connect: async () => client }
   return { connection: new Connection(pool, { prepare: false }), asked, released }

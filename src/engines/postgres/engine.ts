@@ -108,10 +108,10 @@ async function listenerOf(
   if (!listen) return undefined
   if (options.pool !== undefined) {
     checkOption('max of the pool (with `listen`)', sizeOf(options.pool), 'count', 2)
-    return { connect: () => pool.connect() }
+    return { connect: () => checkOut(pool) }
   }
   const own = await createPool({ url: options.url, size: 1 })
-  return { connect: () => own.connect(), end: () => own.end() }
+  return { connect: () => checkOut(own), end: () => own.end() }
 }
 
 /** What a pool of `pg` says; of others nothing is known. */
