@@ -74,6 +74,11 @@ export class RecordCursor {
     this.advance()
   }
 
+  /** What it keeps in memory: what was fetched, and the batch under way as it was before it was compressed. */
+  get size(): number {
+    return this.#bytes.length + (this.#records === this.#bytes ? 0 : this.#records.length)
+  }
+
   /** Passes over `head` to the next record. Throws for a batch that cannot be read, without passing over it. */
   advance(): void {
     this.head = undefined

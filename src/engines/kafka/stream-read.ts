@@ -218,7 +218,7 @@ export class StreamReader {
       const cursor = wanted ? this.#cursor(slot, part) : undefined
       // Only now: an answer that cannot be read is a failure, and may be one for long.
       slot.answered(part.end)
-      if (cursor?.head !== undefined) this.#ahead.fill(slot, cursor, part.bytes!.length)
+      if (cursor?.head !== undefined) this.#ahead.fill(slot, cursor)
       else if (cursor !== undefined) slot.next = cursor.next
     } catch (thrown) {
       slot.failed(thrown instanceof Fault ? thrown : new Fault('CORRUPT_MESSAGE', String(thrown), thrown))
