@@ -203,3 +203,52 @@ test('whoever closes second waits for the first', async () => {
   await database.close()
   assert.ok(committed)
 })
+
+test('a unit that violates a deferred foreign key takes none of its neighbours along', async () => {
+  const tables = (db: DatabaseSync) =>
+    db.exec(
+      'CREATE TABLE owner (id TEXT PRIMARY KEY); CREATE TABLE effect (id TEXT REFERENCES owner DEFERRABLE INITIALLY DEFERRED)',
+    )
+  const database = await sqliteDatabase(newPath(), { setup: tables }).open('orders')
+  const insert = (sql: string) => database.commit(unit({ effects: (db) => db.exec(sql) }))
+  const outcomes = await Promise.allSettled([
+    insert("INSERT INTO effect VALUES ('a'); INSERT INTO owner VALUES ('a')"),
+    insert("INSERT INTO effect VALUES ('nobody')"),
+    insert("INSERT INTO effect VALUES ('b'); INSERT INTO owner VALUES ('b')"),
+  ])
+  assert.deepEqual(
+    outcomes.map(({ status }) => status),
+    ['fulfilled', 'rejected', 'fulfilled'],
+  )
+  assert.deepEqual(effects(database), ['a', 'b'])
+  await database.close()
+})
+
+const canAuthorize = 'setAuthorizer' in DatabaseSync.prototype
+
+test.skipIf(!canAuthorize)(
+  'effects that try to end the transaction fail alone, and stored nothing',
+  async () => {
+    const database = await open(newPath())
+    for (const end of ['COMMIT', 'ROLLBACK', 'COMMIT; BEGIN', 'BEGIN']) {
+      const rogue = unit({
+        effects(db) {
+          inserting('rogue')(db)
+          db.exec(end)
+        },
+      })
+      const [before, , after] = await Promise.all([
+        database.commit(unit({ effects: inserting(`before ${end}`) })),
+        assert.rejects(database.commit(rogue), {
+          code: 'CONFIGURATION',
+          message: /BEGIN, COMMIT or ROLLBACK/,
+        }),
+        database.commit(unit({ effects: inserting(`after ${end}`) })),
+      ])
+      assert.deepEqual([before, after], ['committed', 'committed'])
+      assert.deepEqual(effects(database).slice(-2), [`before ${end}`, `after ${end}`])
+    }
+    database.db.exec("BEGIN; INSERT INTO effect VALUES ('own'); COMMIT")
+    await database.close()
+  },
+)

@@ -55,23 +55,36 @@ export function sqliteDatabase(
       const prefix = tablePrefix(service)
       const schema = databaseSchema(prefix)
       const setup = options.setup as ((db: SqliteHandle) => void) | undefined
+      const take = (handle: SqliteHandle, name: string, owned: boolean) =>
+        translated(name, () => new SqliteDatabase(handle, prefix, name, owned))
       if (typeof source !== 'string') {
-        source.exec('PRAGMA synchronous = FULL')
-        migrate(withState(source), `the database of ${service}`, schema)
+        const name = `sqlite (handle of ${service})`
+        translated(name, () => {
+          source.exec('PRAGMA synchronous = FULL')
+          migrate(withState(source), name, schema)
+        })
         setup?.(source)
-        return new SqliteDatabase(source, prefix, `sqlite (handle of ${service})`, false)
+        return take(source, name, false)
       }
       makeFolder(resolve(dirname(source)))
       const settings = { synchronous: 'full' as const, openTimeoutMs: 10_000, busyTimeoutMs }
       const handle = openFile(source, schema, settings)
       try {
         setup?.(handle)
-        return new SqliteDatabase(handle, prefix, source, true)
+        return take(handle, source, true)
       } catch (thrown) {
         handle.close()
         throw thrown
       }
     },
+  }
+}
+
+function translated<T>(name: string, work: () => T): T {
+  try {
+    return work()
+  } catch (thrown) {
+    throw translate(thrown, name)
   }
 }
 
@@ -100,6 +113,15 @@ function fileOf(handle: SqliteHandle): string | undefined {
   return files.find(({ name }) => name === 'main')?.file || undefined
 }
 
+/** A violation of such a key shows at COMMIT only: units that share one would fail for each other's. */
+const deferredKeys = `SELECT 1 FROM sqlite_master WHERE sql LIKE '%INITIALLY DEFERRED%' LIMIT 1`
+
+/** What node:sqlite asks before it compiles a statement; older versions of Node do not. */
+interface Authorizing {
+  setAuthorizer?(decide: (action: number) => number): void
+}
+const authorizer = { allow: 0, deny: 1, transaction: 22 } as const
+
 interface Waiting {
   readonly unit: CommitUnit<SqliteHandle>
   /** Its transaction runs in another's turn: what the effects see is the context of their own caller all the same. */
@@ -115,6 +137,10 @@ class SqliteDatabase implements Database<SqliteHandle> {
   readonly #owned: boolean
   /** How long the handle waits for locks when others use it. */
   readonly #patienceMs: number
+  readonly #maxUnits: number
+  /** While effects run; and whether they tried to end the transaction. */
+  #inEffects = false
+  #tampered = false
   readonly #statements: UnitStatements
   /** Without one, for a handle that is in no file or not in WAL mode, every commit syncs by itself. */
   readonly #wal: WalSync | undefined
@@ -126,6 +152,8 @@ class SqliteDatabase implements Database<SqliteHandle> {
     this.db = db
     this.name = name
     this.#owned = owned
+    this.#maxUnits = db.prepare(deferredKeys).get() === undefined ? maxUnits : 1
+    if (owned) this.#guard(db as Authorizing)
     this.#patienceMs = (db.prepare('PRAGMA busy_timeout').get() as { timeout: number }).timeout
     this.#statements = prepareUnit(db, prefix)
     const file = fileOf(db)
@@ -137,6 +165,15 @@ class SqliteDatabase implements Database<SqliteHandle> {
       () => this.#synced(),
       () => this.#checkOpen(),
     )
+  }
+
+  /** Where the driver can, only the unit fails that tries to end the transaction which it shares with others. */
+  #guard(db: Authorizing): void {
+    db.setAuthorizer?.((action) => {
+      if (!this.#inEffects || action !== authorizer.transaction) return authorizer.allow
+      this.#tampered = true
+      return authorizer.deny
+    })
   }
 
   commit(unit: CommitUnit<SqliteHandle>): Promise<CommitOutcome> {
@@ -193,7 +230,7 @@ class SqliteDatabase implements Database<SqliteHandle> {
 
   async #flush(): Promise<void> {
     try {
-      while (this.#waiting.length > 0) await this.#flushSome(this.#waiting.splice(0, maxUnits))
+      while (this.#waiting.length > 0) await this.#flushSome(this.#waiting.splice(0, this.#maxUnits))
     } finally {
       this.#flushing = undefined
     }
@@ -224,6 +261,8 @@ class SqliteDatabase implements Database<SqliteHandle> {
     const { savepoint, release, rollbackTo } = this.#statements
     savepoint.run()
     let ending: () => void
+    this.#inEffects = true
+    this.#tampered = false
     try {
       const outcome = inContext(() => applyUnit(this.db, this.#statements, unit))
       if (outcome !== 'committed') rollbackTo.run()
@@ -231,7 +270,10 @@ class SqliteDatabase implements Database<SqliteHandle> {
     } catch (thrown) {
       if (!inTransaction(this.db)) throw isNative(thrown) ? thrown : this.#endedByEffects(thrown)
       rollbackTo.run()
-      ending = () => reject(thrown)
+      const error = this.#tampered ? this.#endedByEffects(thrown) : thrown
+      ending = () => reject(error)
+    } finally {
+      this.#inEffects = false
     }
     if (!inTransaction(this.db)) throw this.#endedByEffects(undefined)
     release.run()
