@@ -146,12 +146,12 @@ export class Groups implements Part {
     this.#undo.push(() => this.#members.set(member.name, member))
   }
 
-  givenUp({ member: name, partitions }: Of<'givenUp'>, transaction: Transaction): null {
+  givenUp({ member: name, partitions, generations }: Of<'givenUp'>, transaction: Transaction): null {
     const member = this.#members.get(name)
     if (member === undefined) return null
-    for (const partition of partitions) {
+    for (const [index, partition] of partitions.entries()) {
       const told = member.told.get(partition)
-      if (told === undefined || !told.revoking) continue
+      if (told === undefined || told.generation !== generations[index] || !told.revoking) continue
       member.told.delete(partition)
       this.#undo.push(() => member.told.set(partition, told))
       this.#freeOf.run(member.group, partition, member.id, told.generation)
