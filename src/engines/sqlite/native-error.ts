@@ -57,6 +57,11 @@ export function isNative(thrown: unknown): boolean {
   return codeOf(thrown) !== undefined
 }
 
+/** For rows that SQLite reads and that cannot be what was written: the same as its own report of damage. */
+export function damaged(what: string): Error {
+  return Object.assign(new Error(what), { errcode: primary.CORRUPT })
+}
+
 /** Anything thrown, as plain data. */
 export function failureOf(thrown: unknown, path: string): Failure {
   if (thrown instanceof SpillwayError) return dismantle(thrown)

@@ -357,7 +357,7 @@ test('where the clock is put back, members go on, and the dead are found within 
   other.store.write([joins(2)], false)
   store.write([], true)
   store.tell()
-  run({ kind: 'givenUp', member: 1, partitions: [1] })
+  run({ kind: 'givenUp', member: 1, partitions: [1], generations: [1] })
   other.store.write([], true)
   expect(changes(other.store)).toEqual([['assigned', 1]])
   clock.ms -= 3_600_000
@@ -365,4 +365,47 @@ test('where the clock is put back, members go on, and the dead are found within 
   for (let ms = 0; ms <= 1500; ms += 250, clock.ms += 250) other.store.write([], true)
   expect(changes(other.store)).toEqual([['assigned', 1]])
   other.db.close()
+})
+
+test('a late answer to one revocation does not give up what was assigned since', () => {
+  const clock = { ms: Date.now() }
+  vi.spyOn(Date, 'now').mockImplementation(() => clock.ms)
+  const other = openStore()
+  const tick = (of: Store) => {
+    of.write([], true)
+    return changes(of)
+  }
+  run(joins(1))
+  expect(tick(store)).toEqual([['assigned', 2]])
+  other.store.write([joins(2)], false)
+  expect(tick(store)).toEqual([['revoked', 1]])
+  // Its owner takes too long, the other one gets it, and leaves.
+  for (let i = 0; i < 3; i++) {
+    clock.ms += 400
+    tick(other.store)
+    tick(store)
+  }
+  other.store.write([{ kind: 'leave', member: 2 }], false)
+  expect(tick(store)).toEqual([['assigned', 1]])
+  other.store.write([joins(3)], false)
+  expect(tick(store)).toEqual([['revoked', 1]])
+  const givenUp = (generation: number) =>
+    run({ kind: 'givenUp', member: 1, partitions: [1], generations: [generation] })
+  givenUp(1)
+  expect(tick(other.store)).toEqual([])
+  givenUp(3)
+  expect(tick(other.store)).toEqual([['assigned', 1]])
+  other.db.close()
+})
+
+test('a batch whose bytes cannot be, and a lease of no message, are damage, and nothing of them is claimed', () => {
+  run(send(['a', 'b']))
+  db.exec('UPDATE queue_batch SET data = zeroblob(20)')
+  const wants = [1, 1000]
+  const claiming: WriteOperation = { kind: 'claim', queue: 1, wants }
+  expect(run(claiming)).toMatchObject([{ failure: { code: 'STORE_CORRUPT' } }])
+  db.exec('DELETE FROM queue_batch; INSERT INTO lease VALUES (0, 0, 1, 1, 0, 1)')
+  expect(run(claiming)).toMatchObject([{ failure: { code: 'STORE_CORRUPT' } }])
+  expect(pragma(db, 'user_version')).toBe(1)
+  expect(rows('lease')).toBe(1)
 })
