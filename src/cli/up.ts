@@ -47,10 +47,11 @@ async function up(options: UpOptions): Promise<void> {
   for (const { name, url, durability } of running.engines)
     process.stdout.write(`engine ${name} at ${url}: ${durability.statement}\n`)
   for (const warning of running.warnings) process.stderr.write(`warning: ${warning}\n`)
-  process.stdout.write('up; stop with Ctrl-C\n')
+  // Before it is said, for who reads it may answer at once.
   const asked = new Promise<string>((resolve) => {
     for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name))
   })
+  process.stdout.write('up; stop with Ctrl-C\n')
   try {
     const signal = await Promise.race([asked, running.done])
     process.stdout.write(`${signal}: finishing what is under way\n`)
