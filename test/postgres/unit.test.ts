@@ -243,6 +243,24 @@ await onServers('units', {}, (server) => {
     await close()
   })
 
+  test('rows of the outbox are taken as far as a relay can hold them, and at least one', async () => {
+    const { commit, database, close } = await open('large')
+    const destination = { kind: 'queue', name: 'q' } as const
+    const sizes = [15, 15, 15, 1, 1].map((mb) => mb * 1_000_000)
+    for (const [index, size] of sizes.entries())
+      await commit({ outbox: [{ destination, id: `${index}`, key: undefined, body: 'x'.repeat(size) }] })
+    await database.outbox.lock('h', 10_000)
+    const taken: string[] = []
+    for (const expected of [2, 3]) {
+      const rows = await database.outbox.take('h', destination, 500)
+      expect(rows).toHaveLength(expected)
+      taken.push(...rows.map(({ id }) => id))
+      await database.outbox.remove(rows)
+    }
+    expect(taken).toEqual(['0', '1', '2', '3', '4'])
+    await close()
+  })
+
   test('no transaction stays open, whatever became of the units', async () => {
     const { admin, commit, insert, close } = await open('nothing')
     const ends = await Promise.allSettled([

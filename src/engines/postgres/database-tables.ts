@@ -1,6 +1,7 @@
 // The tables that Spillway keeps beside those of a service, and the functions that make its transactions few round trips.
 import type { Migration, Part } from './migrations.ts'
 import { functionSettings } from './session.ts'
+import { maxBodyBytes } from './text.ts'
 
 const hot =
   'autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = false'
@@ -219,6 +220,7 @@ end $$;
 
 -- Numbers are given in the order of insertion among what is visible now. A row that is committed later gets a later one.
 -- They are not below the microseconds of the clock: past what a newer copy of this database could have given.
+-- No row is given beyond the one with which their bodies are as long as a body may be: a relay must hold them all.
 -- p_sequence and p_id: below them no row of the destination is worth a look, numbered or not.
 create function ${schema}.take(
   p_holder text, p_kind text, p_name text, p_limit int, p_sequence bigint, p_id bigint
@@ -246,8 +248,11 @@ begin
   if given > 0 then
     update ${schema}.relay r set next_sequence = base + given;
   end if;
-  return query select o.id, o.sequence, o.message_id, o.key, o.body from ${schema}.outbox o
-    where o.kind = p_kind and o.name = p_name and o.sequence >= p_sequence order by o.sequence limit p_limit;
+  return query select t.id, t.sequence, t.message_id, t.key, t.body from (
+    select o.*, sum(octet_length(o.body)) over (order by o.sequence rows unbounded preceding) as bytes
+    from ${schema}.outbox o
+    where o.kind = p_kind and o.name = p_name and o.sequence >= p_sequence order by o.sequence limit p_limit
+  ) t where t.bytes - octet_length(t.body) < ${maxBodyBytes};
 end $$;
 `
 
