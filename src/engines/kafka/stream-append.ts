@@ -203,7 +203,11 @@ export class Producer {
       }
       if (sent.size > 0) {
         const batches = [...sent].map(([{ stream, partition }, { bytes }]) => ({ stream, partition, bytes }))
-        answer = await this.#produce(link, batches, this.#cluster.options.timeoutMs)
+        const asking = this.#produce(link, batches, this.#cluster.options.timeoutMs)
+        answer = await this.#cluster.fromLeader(node, batches, asking, 0).catch((thrown) => {
+          void this.#cluster.release(link)
+          throw thrown
+        })
       }
     } catch (thrown) {
       fault = thrown instanceof Fault ? thrown : new Fault('NETWORK', String(thrown), thrown)

@@ -186,7 +186,8 @@ export class StreamReader {
       if (node < 0) throw new Fault('LEADER_NOT_AVAILABLE', `a partition of ${stream} has no leader`)
       const link = await this.#acquire(node)
       const asking = this.#fetch(link, stream, asked, { waitMs, maxBytes: maxFetchBytes, maxPartBytes })
-      const answer = await this.#cluster.within(asking, waitMs + timeoutMs).catch(async (thrown) => {
+      const led = this.#cluster.fromLeader(node, slots, asking, waitMs)
+      const answer = await this.#cluster.within(led, waitMs + timeoutMs).catch(async (thrown) => {
         await this.#cluster.release(link)
         throw thrown
       })
