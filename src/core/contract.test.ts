@@ -64,7 +64,6 @@ test('a sealed message is CloudEvents 1.0 and opens to the same data', async () 
   const data = { orderId: '4711', lines: [{ pence: 250 }] }
   const { body } = await seal(orders.events.placed, data, {
     source: '/orders',
-    key: '4711',
     causationId: 'c',
   })
   const message = (await unseal(orders.events.placed, body)) as Message<typeof data>
@@ -122,7 +121,7 @@ test.each([
   ['a schema of somebody else', stored('https://example.org/s', {}), 'UNKNOWN_VERSION'],
   ['an upcaster that yields nonsense', stored('urn:spillway:people.moved:1', { id: '1' }), 'UPCAST_FAILED'],
   ['an upcaster that throws', stored('urn:spillway:people.moved:1', null), 'UPCAST_FAILED'],
-  ['data that its schema refuses', stored('urn:spillway:people.moved:3', { id: 1 }), 'INVALID_DATA'],
+  ['data that its schema refuses', stored('urn:spillway:people.moved:3', { id: 1 }), 'INVALID_MESSAGE'],
   [
     'a message of another type',
     stored('urn:spillway:people.moved:3', {}).replace('people.moved', 'people.born'),
@@ -162,6 +161,30 @@ test('what JSON cannot carry is refused', () => {
 })
 
 test.each(['', 'a\0b', '\ud800', 'k'.repeat(201), 7, null])('%j is no key', (key) => {
-  const { events } = context('any', { events: { e: event({ data: unchecked<number>() }) } })
-  expect(() => seal(events.e, 1, { key: key as string })).toThrow('INVALID_DATA')
+  const { events } = context('any', {
+    events: { e: event({ data: unchecked<number>(), key: () => key as string }) },
+  })
+  expect(() => seal(events.e, 1, {})).toThrow('INVALID_DATA')
+})
+
+test('the key is asked for only once the data is known to be sound', async () => {
+  const data = z.object({ customer: z.object({ id: z.string() }) })
+  const { events } = context('any', { events: { e: event({ data, key: ({ customer }) => customer.id }) } })
+  expect(await seal(events.e, { customer: { id: '7' } }, {})).toMatchObject({ key: '7' })
+  for (const [given, path] of [
+    [undefined, 'the value'],
+    [{}, 'customer'],
+    [{ customer: {} }, 'customer.id'],
+  ] as const)
+    expect(() => seal(events.e, given as never, {})).toThrow(
+      new RegExp(`schema: ${path}: .*INVALID_DATA`, 's'),
+    )
+})
+
+test('a key function that throws is said so', () => {
+  const key = () => {
+    throw 'no key'
+  }
+  const { events } = context('any', { events: { e: event({ data: unchecked<number>(), key }) } })
+  expect(() => seal(events.e, 1, {})).toThrow(/any\.e cannot be told.*"no key".*INVALID_DATA/s)
 })

@@ -12,9 +12,18 @@ test.each([
   expect(milliseconds(duration as Duration, 'lease')).toBe(expected)
 })
 
-test.each(['2 s', '', '-1s', 'soon', Number.NaN, -1, null])(
-  '%s is refused by the name of its option',
-  (duration) => {
-    expect(() => milliseconds(duration as Duration, 'lease')).toThrow(/lease is .*INVALID_OPTION/s)
-  },
-)
+test.each([
+  '2 s',
+  '',
+  '-1s',
+  'soon',
+  Number.NaN,
+  Number.POSITIVE_INFINITY,
+  1e18,
+  '36501d',
+  -1,
+  null,
+  undefined,
+])('%s is refused by the name of its option', (duration) => {
+  expect(() => milliseconds(duration as Duration, 'lease')).toThrow(/lease is .*INVALID_OPTION/s)
+})

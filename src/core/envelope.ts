@@ -1,7 +1,7 @@
 // From data to a message on the way out, and back on the way in: validation and upcasting happen here and only here.
 import { type Clock, systemClock } from './clock.ts'
-import type { Contract } from './contract.ts'
-import { asError, SpillwayError } from './errors.ts'
+import type { Contract, EventContract } from './contract.ts'
+import { asError, describe, isSpillwayError, SpillwayError } from './errors.ts'
 import { newId } from './id.ts'
 import { decode, type Message, maxIdLength, versionOf } from './message.ts'
 import { type Checked, check, invalidData, listProblems } from './schema.ts'
@@ -11,6 +11,7 @@ export interface Attributes {
   /** Must identify the message for ever; sending the same id again is how a sender retries. Default: a new id. */
   readonly id?: string
   readonly source?: string
+  /** In place of what an event's contract says. */
   readonly key?: string
   readonly correlationId?: string
   readonly causationId?: string
@@ -57,25 +58,41 @@ function close<In>(
 ): Sealed {
   if (!checked.ok) throw invalidData(`The data for ${contract.type}`, checked.problems)
   const now = clock.now()
-  const attributes = typeof given === 'function' ? given(now) : given
+  const attributes = typeof given === 'function' ? told(contract, () => given(now)) : given
   const id = attributes.id ?? newId(clock)
   if (!isName(id))
     throw new SpillwayError(
       'INVALID_OPTION',
       `A message id must be a well-formed text of 1 to ${maxIdLength} characters without NUL.`,
     )
-  const { key, group, dedupKey } = attributes
+  const key = attributes.key ?? eventKeyOf(contract, data)
+  const { group, dedupKey } = attributes
   checkText(contract, 'key', key)
   checkText(contract, 'group', group)
   checkText(contract, 'dedup key', dedupKey)
   return { id, key, body: envelope(contract, id, key, attributes, now, dataText(contract, data)) }
 }
 
-function checkText(contract: Contract, what: string, text: string | undefined): void {
+/** What functions of the contract say of the data: asked for only once it is known to be sound. */
+function told<In, Result>(contract: Contract<In, unknown>, ask: () => Result): Result {
+  try {
+    return ask()
+  } catch (thrown) {
+    if (isSpillwayError(thrown)) throw thrown
+    const what = `A key or another attribute of ${contract.type} cannot be told: its function threw: ${asError(thrown).message}.`
+    throw new SpillwayError('INVALID_DATA', what, { cause: thrown })
+  }
+}
+
+function eventKeyOf<In>(contract: Contract<In, unknown>, data: In): string | undefined {
+  return told(contract, () => (contract as Partial<EventContract<In>>).keyOf?.(data))
+}
+
+function checkText(contract: Contract, what: string, text: unknown): void {
   if (text !== undefined && !isName(text))
     throw new SpillwayError(
       'INVALID_DATA',
-      `The ${what} of ${contract.type} is ${JSON.stringify(text)?.slice(0, 80)}; it is a well-formed text of 1 to ${maxIdLength} characters without NUL.`,
+      `The ${what} of ${contract.type} is ${describe(text).slice(0, 80)}; it is a well-formed text of 1 to ${maxIdLength} characters without NUL.`,
     )
 }
 
@@ -232,7 +249,7 @@ function accept<Out>(
   const upcasted =
     message.dataschema !== contract.dataschema && versionOf(message.dataschema) !== contract.version
   return new SpillwayError(
-    upcasted ? 'UPCAST_FAILED' : 'INVALID_DATA',
+    upcasted ? 'UPCAST_FAILED' : 'INVALID_MESSAGE',
     `Message ${message.id} of type ${contract.type} does not satisfy its schema${upcasted ? ' after upcasting' : ''}: ${listProblems(checked.problems)}.`,
     { details: { issues: checked.problems } },
   )

@@ -38,3 +38,23 @@ test.each(['text', undefined, null, 7, { a: 1n }, Symbol('s')])(
     expect(asSpillwayError(thrown)).toMatchObject({ code: 'ENGINE_FAILED' })
   },
 )
+
+test('what refuses to be read becomes an error too', () => {
+  const trap = () => {
+    throw new Error('trap')
+  }
+  const odd = [
+    Object.assign(new Error('x'), { message: Symbol('x') }),
+    Object.defineProperty(new Error('x'), 'message', { get: trap }),
+    new Proxy({}, { get: trap, has: trap, getPrototypeOf: trap }),
+  ]
+  for (const thrown of odd) {
+    expect(asError(thrown).message).toMatch(/no Error was thrown/)
+    expect(isSpillwayError(thrown)).toBe(false)
+  }
+})
+
+test('no message speaks of itself', () => {
+  for (const { remedy } of Object.values(errorCodes))
+    expect(remedy).not.toMatch(/[Tt]he message (names|says)/)
+})

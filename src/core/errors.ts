@@ -19,28 +19,32 @@ export const errorCodes = {
   },
   INVALID_MESSAGE: {
     retryable: false,
-    meaning: 'A stored message is not a CloudEvents 1.0 envelope that can be read.',
-    remedy: 'It was moved to the dead letters with this reason; inspect it there.',
+    meaning: 'A stored message is no CloudEvents 1.0 envelope, or its data does not satisfy the schema.',
+    remedy:
+      'It is kept: a consumer moves it to the dead letters with this reason, a read stops at it. Inspect it there, or correct the schema.',
   },
   UNKNOWN_VERSION: {
     retryable: false,
     meaning: 'A message carries a schema version that this program has no upcaster for.',
-    remedy: 'It was moved to the dead letters. Deploy a consumer that knows the version, then redrive.',
+    remedy:
+      'It is kept: a consumer moves it to the dead letters, a read stops at it. Deploy a program that knows the version, then redrive.',
   },
   UPCAST_FAILED: {
     retryable: false,
     meaning: 'An upcaster threw, or what it returned does not satisfy the current schema.',
-    remedy: 'The message was moved to the dead letters. Correct the upcaster, then redrive.',
+    remedy:
+      'The message is kept: a consumer moves it to the dead letters, a read stops at it. Correct the upcaster, then redrive.',
   },
   INVALID_NAME: {
     retryable: false,
     meaning: 'The name of a context, queue, stream, event or group is not allowed.',
-    remedy: 'Use letters, digits, dot, dash and underscore, starting with a letter; 100 characters at most.',
+    remedy:
+      'Nothing was made. Use letters, digits, dot, dash and underscore, starting with a letter; 100 characters at most.',
   },
   INVALID_OPTION: {
     retryable: false,
     meaning: 'An option has a value that cannot work.',
-    remedy: 'The message names the option, the value and the range.',
+    remedy: 'Nothing was done. Correct the option that is named here.',
   },
   TOO_LARGE: {
     retryable: false,
@@ -50,32 +54,36 @@ export const errorCodes = {
   UNKNOWN_QUEUE: {
     retryable: false,
     meaning: 'The queue has not been declared on this engine.',
-    remedy: 'Declare it first: `spillway.queue(name)`, or list its context in the topology.',
+    remedy:
+      'Nothing was changed. Declare it first: `spillway.queue(name)`, or list its context in the topology.',
   },
   UNKNOWN_STREAM: {
     retryable: false,
     meaning: 'The stream has not been declared on this engine.',
-    remedy: 'Declare it first: `spillway.stream(name)`, or list its context in the topology.',
+    remedy:
+      'Nothing was changed. Declare it first: `spillway.stream(name)`, or list its context in the topology.',
   },
   UNKNOWN_EVENT: {
     retryable: false,
     meaning: 'The event is not one that this context publishes.',
-    remedy: 'Only the owner of a stream may append to it: publish an event of your own context.',
+    remedy:
+      'Nothing was stored. Only the owner of a stream may append to it: publish an event of your own context.',
   },
   CONFIGURATION: {
     retryable: false,
     meaning: 'The topology or a service is put together in a way that cannot work.',
-    remedy: 'The message names the part; `spillway check` finds this before anything starts.',
+    remedy:
+      'Nothing was started. Correct the part that is named here; `spillway check` tells when all is well.',
   },
   CAPABILITY_MISSING: {
     retryable: false,
     meaning: 'The engine does not have a feature that the program asks for.',
-    remedy: 'The message names the feature and the engines that have it. Choose one, or do without.',
+    remedy: 'Nothing was started or stored. Choose an engine that has it, or do without.',
   },
   DURABILITY: {
     retryable: false,
     meaning: 'The engine was found with a setting weaker than the promise, and strict mode refuses that.',
-    remedy: 'Strengthen the setting that the message names, or open without `strict`.',
+    remedy: 'Nothing was opened. Strengthen the setting that is named here, or open without `strict`.',
   },
   ENGINE_UNAVAILABLE: {
     retryable: true,
@@ -86,17 +94,18 @@ export const errorCodes = {
   ENGINE_TOO_OLD: {
     retryable: false,
     meaning: 'The server is older than the oldest version that Spillway works with.',
-    remedy: 'Upgrade the server to the version that the message names.',
+    remedy: 'Nothing was changed. Upgrade the server to the version that is named here.',
   },
   ENGINE_FAILED: {
     retryable: false,
     meaning: 'The engine refused an operation for a reason of its own.',
-    remedy: 'The native error is the `cause`.',
+    remedy:
+      'What had resolved before is kept; whether this took place is unknown. The native error is the `cause`.',
   },
   CLIENT_MISSING: {
     retryable: false,
     meaning: 'The client library of the engine is not installed.',
-    remedy: 'Install the optional peer dependency that the message names.',
+    remedy: 'Nothing was opened. Install the package that is named here.',
   },
   STORE_CORRUPT: {
     retryable: false,
@@ -169,7 +178,7 @@ export const errorCodes = {
   NO_DATABASE: {
     retryable: false,
     meaning: 'A handler asked for its database, but its service has none.',
-    remedy: 'Give the service a `database`.',
+    remedy: 'Nothing was stored. Give the service a `database`.',
   },
   DIRECT_SEND: {
     retryable: false,
@@ -218,6 +227,8 @@ export interface SpillwayErrorOptions {
   readonly cause?: unknown
   /** Overrides the table's answer. */
   readonly retryable?: boolean
+  /** Overrides the table's, where that would not be true. */
+  readonly remedy?: string
 }
 
 const brand = Symbol.for('spillway.error')
@@ -231,7 +242,7 @@ export class SpillwayError extends Error {
 
   constructor(code: ErrorCode, what: string, options: SpillwayErrorOptions = {}) {
     super(
-      `${what} ${errorCodes[code].remedy} [${code}]`,
+      `${what} ${options.remedy ?? errorCodes[code].remedy} [${code}]`,
       'cause' in options ? { cause: options.cause } : undefined,
     )
     this.name = 'SpillwayError'
@@ -246,8 +257,12 @@ Object.defineProperty(SpillwayError.prototype, brand, { value: true })
 
 /** True for errors of any copy of Spillway that is loaded, also of another version. */
 export function isSpillwayError(value: unknown, code?: ErrorCode): value is SpillwayError {
-  if (typeof value !== 'object' || value === null || !(brand in value)) return false
-  return code === undefined || (value as unknown as SpillwayError).code === code
+  if (typeof value !== 'object' || value === null) return false
+  try {
+    return brand in value && (code === undefined || (value as unknown as SpillwayError).code === code)
+  } catch {
+    return false
+  }
 }
 
 const passing: ReadonlySet<ErrorCode> = new Set(['ENGINE_FAILED'])
@@ -260,9 +275,13 @@ export function isFinal(thrown: unknown): thrown is SpillwayError {
   return isSpillwayError(thrown) && !thrown.retryable && !passing.has(thrown.code)
 }
 
-/** Anything that was thrown, as an Error: handlers throw strings, undefined and objects too. */
+/** Anything that was thrown, as an Error with a message: handlers throw strings, undefined, and objects that refuse to be read. */
 export function asError(thrown: unknown): Error {
-  if (thrown instanceof Error) return thrown
+  try {
+    if (thrown instanceof Error && typeof thrown.message === 'string') return thrown
+  } catch {
+    // It has a getter or a trap that throws.
+  }
   return new Error(`a value that is no Error was thrown: ${describe(thrown)}`, { cause: thrown })
 }
 
@@ -272,11 +291,12 @@ export function asSpillwayError(thrown: unknown): SpillwayError {
   return new SpillwayError('ENGINE_FAILED', `${asError(thrown).message}.`, { cause: thrown })
 }
 
-function describe(value: unknown): string {
+/** Any value in a few words; never throws. */
+export function describe(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 200))
   try {
     return (JSON.stringify(value) ?? String(value)).slice(0, 200)
   } catch {
-    return Object.prototype.toString.call(value)
+    return typeof value === 'bigint' ? `${value}n` : `an ${typeof value} that cannot be shown`
   }
 }

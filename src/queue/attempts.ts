@@ -5,7 +5,7 @@ import type { QueueContract } from '../core/contract.ts'
 import { type Opened, unseal } from '../core/envelope.ts'
 import { asError, SpillwayError } from '../core/errors.ts'
 import type { Message } from '../core/message.ts'
-import { isOutcome } from '../core/outcome.ts'
+import { outcomeOf, reasonText } from '../core/outcome.ts'
 import type { ClaimedMessage } from '../ports/queue.ts'
 import { BatchDelivery, type BatchHandler, outcomesOf } from './batch.ts'
 import { Delivery, type Held, type Place } from './delivery.ts'
@@ -158,14 +158,14 @@ export class Attempts<Out> {
   /** A message that no handler can be given. */
   #refuse(delivery: Delivery, why: SpillwayError): void {
     this.#report(why, delivery.id)
-    this.#end(delivery, { kind: 'dead-letter', reason: why.message })
+    this.#end(delivery, { kind: 'dead-letter', reason: reasonText(why.message) })
   }
 
   #conclude(delivery: Delivery, result: unknown): void {
-    if (!isOutcome(result)) this.#end(delivery, { kind: 'done' })
-    else if (result.outcome === 'dead-letter')
-      this.#end(delivery, { kind: 'dead-letter', reason: result.reason })
-    else this.#retry(delivery, result.reason ?? 'the handler asked for a retry', result.delayMs)
+    const said = outcomeOf(result)
+    if (!said) this.#end(delivery, { kind: 'done' })
+    else if (said.outcome === 'dead-letter') this.#end(delivery, { kind: 'dead-letter', reason: said.reason })
+    else this.#retry(delivery, said.reason ?? 'the handler asked for a retry', said.delayMs)
   }
 
   #failed(delivery: Delivery, thrown: unknown): void {
@@ -184,11 +184,11 @@ export class Attempts<Out> {
     const { retry } = this.#settings
     const { attempt } = delivery
     if (attempt >= retry.attempts) {
-      const reason = `attempt ${attempt} of ${retry.attempts}: ${why}`
+      const reason = reasonText(`attempt ${attempt} of ${retry.attempts}: ${why}`)
       this.#end(delivery, { kind: 'dead-letter', reason })
       return
     }
-    const reason = why.slice(0, longestReason).toWellFormed()
+    const reason = reasonText(why).slice(0, longestReason).toWellFormed()
     this.#end(delivery, { kind: 'retry', delayMs: delayMs ?? backoff(retry, attempt), reason })
   }
 

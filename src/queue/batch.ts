@@ -1,7 +1,7 @@
 // Handling several messages at once, each with an outcome of its own.
 import { SpillwayError } from '../core/errors.ts'
 import type { Message } from '../core/message.ts'
-import { isOutcome, type Outcome } from '../core/outcome.ts'
+import { type Outcome, outcomeOf } from '../core/outcome.ts'
 import type { Delivery } from './delivery.ts'
 
 /** Nothing: all are done. One outcome: it is that of all. A list: one for each message, in their order; undefined is done. */
@@ -56,5 +56,5 @@ export function outcomesOf(result: unknown, count: number): readonly unknown[] |
       `The handler of a batch returned ${result.length} outcomes for ${count} messages; it returns nothing, one for all, or a list with one for each.`,
     )
   }
-  return new Array<unknown>(count).fill(isOutcome(result) ? result : undefined)
+  return new Array<unknown>(count).fill(outcomeOf(result))
 }

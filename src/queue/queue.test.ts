@@ -158,7 +158,7 @@ test.each([
       dataschema: 'urn:spillway:mail.out:1',
       data: { to: 1 },
     }),
-    'INVALID_DATA',
+    'INVALID_MESSAGE',
   ],
   [
     'has an unknown version',
@@ -180,6 +180,43 @@ test.each([
   await settled(emails)
   expect(await emails.deadLetters()).toMatchObject([{ body, reason: expect.stringContaining(code) }])
   expect(handler).not.toHaveBeenCalled()
+})
+
+test('what a handler says or throws, however odd, is stored, and harms none of its neighbours', async () => {
+  const trap = () => {
+    throw new Error('trap')
+  }
+  const odd: Readonly<Record<string, () => unknown>> = {
+    'no reason': () => deadLetter(undefined as never),
+    'a reason that is none': () => deadLetter(5 as never),
+    'a reason with NUL': () => deadLetter('a\0b\ud800'),
+    'a long reason': () => deadLetter('x'.repeat(1_000_000)),
+    'no duration': () => retry({ after: 1e18 }),
+    'no number': () => ({ outcome: 'retry', delayMs: Number.NaN }),
+    'an error without text': () => {
+      throw Object.assign(new Error('x'), { message: Symbol('x') })
+    },
+    'an error that throws': () => {
+      throw Object.defineProperty(new Error('x'), 'message', { get: trap })
+    },
+    'a proxy': () => {
+      throw new Proxy({}, { get: trap, has: trap, getPrototypeOf: trap })
+    },
+  }
+  const emails = await open()
+  await emails.sendMany([...Object.keys(odd), 'fine', 'fine', 'fine'].map((to) => ({ to })))
+  const fine = vi.fn()
+  consume(emails, ({ data }) => (odd[data.to] ?? fine)(), { concurrency: 100 })
+  await settled(emails)
+  expect(fine).toHaveBeenCalledTimes(3)
+  const dead = await emails.deadLetters()
+  expect(dead.map(({ body }) => (JSON.parse(body) as { data: Email }).data.to).sort()).toEqual(
+    Object.keys(odd).sort(),
+  )
+  for (const { reason } of dead) {
+    expect(reason).not.toMatch(/never settled|\0/)
+    expect(reason.length).toBeLessThanOrEqual(2_000)
+  }
 })
 
 test('a handler that never returns is aborted at its deadline, and the consumer goes on', async () => {

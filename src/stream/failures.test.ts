@@ -1,5 +1,7 @@
 // What went wrong once: each case shows an event lost, doubled or held up by a failure of something else.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { streamContract } from '../core/contract.ts'
+import { deadLetter } from '../core/outcome.ts'
 import type { Report } from '../core/report.ts'
 import { type Schema, unchecked } from '../core/schema.ts'
 import type { Engine } from '../ports/engine.ts'
@@ -169,6 +171,69 @@ test('a store that refuses for good ends the subscription, with a report, and bl
   await start(() => {}, { plan: { store: database } })
   await expect(subscription!.done).rejects.toMatchObject({ code: 'CLOSED' })
   expect(codes()).toContain('CLOSED')
+})
+
+test('a stream that nobody has made yet is waited for: said once, and read when it is there', async () => {
+  const handled: number[] = []
+  const handler: EventHandler<unknown> = ({ data }) => void handled.push((data as Step).n)
+  const contract = streamContract('later', { data: unchecked<Step>(), key: ({ key }) => key })
+  subscription = subscribe(engine.stream!, {
+    stream: 'later',
+    group: 'g',
+    handlers: new Map([['later', { contract: contract as never, handler, policy: failurePolicy({}) }]]),
+    strictTypes: true,
+    onReport: (report) => reports.push(report),
+  })
+  await vi.waitFor(() => expect(codes()).toEqual(['UNKNOWN_STREAM']))
+  const later = await new Spillway(engine).stream('later', { data: unchecked<Step>() })
+  await later.append({ key: 'k', n: 1 })
+  await vi.waitFor(() => expect(handled).toEqual([1]), { timeout: 5_000 })
+  expect(codes()).toEqual(['UNKNOWN_STREAM'])
+})
+
+test('a policy or a start that is none is refused', async () => {
+  const stream = await open(1)
+  expect(() => stream.subscribe('g', () => {}, { onFailure: 'ignore' as never })).toThrow(
+    /onFailure is "ignore".*INVALID_OPTION/,
+  )
+  for (const from of ['newest', new Date('never'), 7, null] as never[]) {
+    expect(() => stream.subscribe('g', () => {}, { from })).toThrow(/from is .*INVALID_OPTION/)
+    await expect(stream.read({ from: from ?? ('x' as never) }).next()).rejects.toMatchObject({
+      code: 'INVALID_OPTION',
+    })
+  }
+})
+
+test("what a handler without a database returns is its own affair, also 'stale'", async () => {
+  const handled: number[] = []
+  const stream = await start(({ data }) => {
+    handled.push(data.n)
+    return data.n === 1 ? 'stale' : 'committed'
+  })
+  await stream.appendMany([1, 2].map((n) => ({ key: 'k', n })))
+  await vi.waitFor(() => expect(handled).toEqual([1, 2]), { timeout: 5_000 })
+  await vi.waitFor(async () =>
+    expect(await engine.stream!.committed('steps', 'g')).toMatchObject([{ position: 2 }]),
+  )
+  expect(handled).toEqual([1, 2])
+})
+
+test('a failing event says whether it is tried on or set aside', async () => {
+  const stream = await start(() => {
+    throw new Error('no')
+  })
+  await stream.append({ key: 'k', n: 1 })
+  await vi.waitFor(() => expect(reports.length).toBeGreaterThan(0))
+  expect(reports[0]!.error.message).toMatch(/tried again until it succeeds, and later events of its key wait/)
+  expect(reports[0]!.error.message).not.toMatch(/dead-lettered/)
+})
+
+test('a dead letter without a reason is one all the same', async () => {
+  const stream = await start(() => deadLetter(undefined as never))
+  await stream.append({ key: 'k', n: 1 })
+  await vi.waitFor(async () =>
+    expect(await stream.deadLetters('g')).toMatchObject([{ reason: 'the handler gave no reason' }]),
+  )
 })
 
 test('nothing starts after a stop, also when the membership ended by itself', async () => {

@@ -1,6 +1,6 @@
 // What a stream holds now: read once from a start to the end, outside any group.
 import type { StreamPort, StreamRecord } from '../ports/stream.ts'
-import { type Start, startPositions } from './start.ts'
+import { checkStart, type Start, startPositions } from './start.ts'
 
 export interface HistoryOptions {
   /** Default 'earliest'. */
@@ -14,8 +14,9 @@ export async function* readHistory(
   stream: string,
   options: HistoryOptions = {},
 ): AsyncGenerator<StreamRecord> {
+  const start = checkStart(options.from ?? 'earliest')
   const bounds = await port.bounds(stream)
-  const starts = await startPositions(port, stream, options.from ?? 'earliest', bounds)
+  const starts = await startPositions(port, stream, start, bounds)
   const open = new Map(starts.map(({ partition, position }) => [partition, position]))
   const ends = new Map(bounds.map(({ partition, next }) => [partition, next]))
   const drop = () => {

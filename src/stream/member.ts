@@ -2,7 +2,7 @@
 import { pauseAfter } from '../core/backoff.ts'
 import { blockedLoop } from '../core/blocked-loop.ts'
 import { type Clock, sleep } from '../core/clock.ts'
-import { asSpillwayError, isFinal, SpillwayError } from '../core/errors.ts'
+import { asSpillwayError, isFinal, isSpillwayError, SpillwayError } from '../core/errors.ts'
 import { guarded } from '../core/report.ts'
 import type { CommittedPosition, Membership, StreamPort, StreamRecord } from '../ports/stream.ts'
 import { Assignment } from './assignment.ts'
@@ -290,9 +290,16 @@ export class Member {
         await act()
         return
       } catch (thrown) {
-        await this.#recover(thrown, failures, stopping)
+        if (isSpillwayError(thrown, 'UNKNOWN_STREAM')) await this.#waitForStream(thrown, failures, stopping)
+        else await this.#recover(thrown, failures, stopping)
       }
     }
+  }
+
+  /** Its owner may be deployed after those who listen to it: said once, and looked for again. */
+  async #waitForStream(missing: SpillwayError, looks: number, stopping: AbortSignal): Promise<void> {
+    if (looks === 1) this.#report(missing)
+    await sleep(this.#clock, pauseAfter(looks), stopping).catch(() => {})
   }
 
   /** Waits a growing time after a passing failure; throws one that will not pass. */

@@ -3,6 +3,7 @@ import { type RetryOptions, type RetryPolicy, retryPolicy } from '../core/backof
 import type { Clock } from '../core/clock.ts'
 import type { EventContract } from '../core/contract.ts'
 import { type Duration, milliseconds } from '../core/duration.ts'
+import { describe, SpillwayError } from '../core/errors.ts'
 import type { Message } from '../core/message.ts'
 import type { OnReport } from '../core/report.ts'
 import type { Database } from '../ports/database.ts'
@@ -32,8 +33,14 @@ export interface FailurePolicy {
 
 /** Throws INVALID_OPTION for what cannot work. */
 export function failurePolicy(options: FailureOptions): FailurePolicy {
+  const { onFailure = 'block' } = options
+  if (onFailure !== 'block' && onFailure !== 'skip')
+    throw new SpillwayError(
+      'INVALID_OPTION',
+      `onFailure is ${describe(onFailure)}; it takes 'block' or 'skip'.`,
+    )
   return {
-    onFailure: options.onFailure ?? 'block',
+    onFailure,
     retry: retryPolicy(options.retry),
     deadlineMs: milliseconds(options.deadline ?? '5m', 'deadline'),
   }

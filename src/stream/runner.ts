@@ -2,7 +2,7 @@
 import { backoff } from '../core/backoff.ts'
 import type { Clock } from '../core/clock.ts'
 import { asError, asSpillwayError, SpillwayError } from '../core/errors.ts'
-import { isOutcome } from '../core/outcome.ts'
+import { outcomeOf } from '../core/outcome.ts'
 import type { CommitOutcome } from '../ports/database.ts'
 import type { StreamPort } from '../ports/stream.ts'
 import type { Assignment, Task } from './assignment.ts'
@@ -13,6 +13,8 @@ import type { SubscriptionPlan } from './plan.ts'
 /** How long after its abort an attempt may linger before it no longer counts. */
 const lingerMs = 1_000
 const buryAgainMs = 1_000
+const triedOn =
+  "It is tried again until it succeeds, and later events of its key wait; `onFailure: 'skip'` would set it aside."
 
 export interface RunnerEvents {
   /** A place or room became free. */
@@ -136,10 +138,11 @@ export class Runner {
       }
       const result = await task.handled.handler(message, delivery)
       if (delivery.ended) return
-      if (result === 'stale') this.#events.stale(task.assignment)
-      else if (!isOutcome(result)) this.#done(task, result === 'committed')
-      else if (result.outcome === 'dead-letter') await this.#bury(task, delivery, result.reason)
-      else await this.#again(task, delivery, result.reason ?? 'the handler asked for a retry', result.delayMs)
+      const said = outcomeOf(result)
+      if (result === 'stale' && this.#plan.store) this.#events.stale(task.assignment)
+      else if (!said) this.#done(task, result === 'committed')
+      else if (said.outcome === 'dead-letter') await this.#bury(task, delivery, said.reason)
+      else await this.#again(task, delivery, said.reason ?? 'the handler asked for a retry', said.delayMs)
     } catch (thrown) {
       await this.#failed(task, delivery, thrown)
     }
@@ -153,7 +156,9 @@ export class Runner {
     }
     const error = asError(thrown)
     const what = `Handling event ${this.nameOf(task)} failed at attempt ${task.attempt}: ${error.message}.`
-    this.#events.report(new SpillwayError('HANDLER_FAILED', what, { cause: thrown }), this.nameOf(task))
+    const remedy = task.policy.onFailure === 'block' ? { remedy: triedOn } : {}
+    const failure = new SpillwayError('HANDLER_FAILED', what, { cause: thrown, ...remedy })
+    this.#events.report(failure, this.nameOf(task))
     await this.#again(task, delivery, error.message)
   }
 

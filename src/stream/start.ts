@@ -1,8 +1,24 @@
 // Where reading begins, turned into a position for every partition.
+import { describe, SpillwayError } from '../core/errors.ts'
 import type { PartitionBounds, PartitionPosition, StreamPort } from '../ports/stream.ts'
 
 /** Where reading starts: the first event kept, the next one to come, a time, or positions. */
 export type Start = 'earliest' | 'latest' | Date | readonly PartitionPosition[]
+
+/** Throws INVALID_OPTION for what is no start. */
+export function checkStart(start: Start): Start {
+  const isStart =
+    start === 'earliest' ||
+    start === 'latest' ||
+    Array.isArray(start) ||
+    (start instanceof Date && !Number.isNaN(start.getTime()))
+  if (isStart) return start
+  const shown = start instanceof Date ? 'an invalid Date' : describe(start)
+  throw new SpillwayError(
+    'INVALID_OPTION',
+    `from is ${shown}; it takes 'earliest', 'latest', a Date, or a list of { partition, position }.`,
+  )
+}
 
 /** A partition that positions do not name starts at its earliest. */
 export async function startPositions(

@@ -129,7 +129,7 @@ test.each([
       dataschema: 'urn:spillway:steps:1',
       data: {},
     }),
-    'INVALID_DATA',
+    'INVALID_MESSAGE',
   ],
   [
     'has no handler',

@@ -1,7 +1,7 @@
 // The stream as its user sees it: events are appended and kept; every consumer group reads all of them.
 import { type Clock, systemClock } from '../core/clock.ts'
 import type { EventContract } from '../core/contract.ts'
-import { seal, unseal } from '../core/envelope.ts'
+import { type Sealed, seal, unseal } from '../core/envelope.ts'
 import { SpillwayError } from '../core/errors.ts'
 import type { Message } from '../core/message.ts'
 import { partitionOf } from '../core/partition.ts'
@@ -161,14 +161,8 @@ export class Stream<In = unknown, Out = unknown> {
 
   #record(data: In, options: AppendOptions): Keyed | Promise<Keyed> {
     const { expectedVersion, ...attributes } = options
-    const key = this.contract.keyOf?.(data)
-    const sealed = seal(
-      this.contract,
-      data,
-      { source: `/${this.name}`, ...attributes, ...(key === undefined ? {} : { key }) },
-      this.#clock,
-    )
-    const place = ({ id, body }: { readonly id: string; readonly body: string }): Keyed => {
+    const sealed = seal(this.contract, data, { source: `/${this.name}`, ...attributes }, this.#clock)
+    const place = ({ id, key, body }: Sealed): Keyed => {
       const partition = key === undefined ? this.#next++ % this.partitions : partitionOf(key, this.partitions)
       return { id, record: { partition, key, body, expectedVersion } }
     }

@@ -2,7 +2,7 @@
 import type { EventContract, QueueContract } from '../core/contract.ts'
 import { asError, SpillwayError } from '../core/errors.ts'
 import type { Message } from '../core/message.ts'
-import { isOutcome } from '../core/outcome.ts'
+import { outcomeOf } from '../core/outcome.ts'
 import { runInside } from '../core/scope.ts'
 import type { Delivery } from '../queue/delivery.ts'
 import type { EventDelivery } from '../stream/event-delivery.ts'
@@ -106,7 +106,7 @@ async function runUnit<Out, Db>(
   for (const commit of commits) commit.catch(() => {})
   try {
     await unit.committing
-    if (!failure && !unit.outcome && !isOutcome(result)) await unit.commit()
+    if (!failure && !unit.outcome && !outcomeOf(result)) await unit.commit()
   } catch (thrown) {
     failure ??= { thrown }
   }
@@ -119,7 +119,8 @@ async function runUnit<Out, Db>(
   if (failure) {
     const { thrown } = failure
     const what = `The handler of ${type} threw after its commit, for message ${message.id}: ${asError(thrown).message}.`
-    const error = new SpillwayError('HANDLER_FAILED', what, { cause: thrown, retryable: false })
+    const remedy = 'What it committed stays committed, and the message is not handled again.'
+    const error = new SpillwayError('HANDLER_FAILED', what, { cause: thrown, retryable: false, remedy })
     home.onReport?.({ from: `the handler of ${type}`, error, messageId: message.id })
   }
   return { result: undefined, stale: false }

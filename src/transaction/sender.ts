@@ -1,7 +1,7 @@
 // What a handler sends, or a transaction: gathered in the order of the calls, though validators may take their time.
 import { type Clock, systemClock } from '../core/clock.ts'
 import type { Contract, EventContract, QueueContract } from '../core/contract.ts'
-import { type Attributes, type Sealed, seal } from '../core/envelope.ts'
+import { type Sealed, seal } from '../core/envelope.ts'
 import { SpillwayError } from '../core/errors.ts'
 import type { Message } from '../core/message.ts'
 import type { QueueCapabilities } from '../ports/capability.ts'
@@ -61,9 +61,7 @@ export class GatheringSender implements Sender {
         `The context ${this.#origin.context} cannot publish ${event.type}.`,
       )
     this.#refuseClosed(event)
-    const attributes: Attributes = { ...this.#cause, ...options }
-    const key = event.keyOf?.(data)
-    const sealed = seal(event, data, key === undefined ? attributes : { ...attributes, key }, this.#clock)
+    const sealed = seal(event, data, { ...this.#cause, ...options }, this.#clock)
     this.#add({ kind: 'stream', name: event.stream }, sealed)
   }
 
