@@ -18,6 +18,9 @@ export const apiCode = {
   wrongLastSequence: 10071,
   noReplicasOnOneServer: 10074,
   notEnabled: 10076,
+  duplicateUnderWay: 10158,
+  batchIsDuplicate: 10201,
+  tooManyBatches: 10210,
   streamStoreFailed: 10077,
 } as const
 
@@ -43,11 +46,12 @@ export class Fault extends Error {
     this.kind = kind
     this.code = options.code ?? 0
     const busy = options.status === 503 || options.status === 429
-    this.passing = kind !== 'API' || (busy && !lasting.has(this.code))
+    this.passing = kind !== 'API' || passing.has(this.code) || (busy && !lasting.has(this.code))
     this.ambiguous = kind === 'NETWORK' || kind === 'SILENT'
   }
 }
 
+const passing: ReadonlySet<number> = new Set([apiCode.duplicateUnderWay, apiCode.tooManyBatches])
 const lasting: ReadonlySet<number> = new Set([
   apiCode.notEnabled,
   apiCode.notEnabledForAccount,

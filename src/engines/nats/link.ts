@@ -23,6 +23,8 @@ export class Link {
   readonly inbox: Inbox
   readonly #connection: NatsConnection
   readonly #listeners = new Set<LinkListener>()
+  /** The client library forgets it when the connection breaks. */
+  #info: ServerInfo
   #up = true
   #closed = false
   #ended: Error | undefined
@@ -30,6 +32,7 @@ export class Link {
   private constructor(client: Client, connection: NatsConnection) {
     this.client = client
     this.#connection = connection
+    this.#info = connection.info!
     this.inbox = new Inbox(connection, client.createInbox())
     void this.#watch()
     void connection.closed().then((error) => {
@@ -58,7 +61,8 @@ export class Link {
 
   /** Of the server that we are, or were last, connected to. */
   get info(): ServerInfo {
-    return this.#connection.info!
+    this.#info = this.#connection.info ?? this.#info
+    return this.#info
   }
 
   get up(): boolean {

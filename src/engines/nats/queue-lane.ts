@@ -4,8 +4,9 @@ import type { Msg } from '@nats-io/transport-node'
 import { sleep, systemClock } from '../../core/clock.ts'
 import { newId } from '../../core/id.ts'
 import { type Api, readPubAck } from './api.ts'
-import { Fault, translate } from './errors.ts'
+import { apiCode, Fault, isFault, translate } from './errors.ts'
 import { isAbsent } from './link.ts'
+import { Pace, type Way } from './pace.ts'
 import type { KnownQueue } from './queues.ts'
 import type { WriteCall } from './write-call.ts'
 
@@ -15,26 +16,29 @@ export interface QueuedMessage {
   readonly call: WriteCall
 }
 
-interface Failed {
-  readonly failure: unknown
-  readonly stored: 'it is not stored' | 'some of it is stored' | 'whether it is stored is unknown'
-}
-
 /** The most that a server takes as one. */
 const maxMessages = 1_000
 const maxBytes = 4 * 1024 * 1024
-/** While one is being stored the next is on its way. */
-const maxUnderWay = 2
+const attemptMs = 5_000
+const eachOfAny: ReturnType<Pace['next']> = { way: 'each', limit: maxMessages }
+
+interface Part {
+  readonly messages: readonly QueuedMessage[]
+  readonly way: Way
+  /** By which the server knows what it has already. */
+  readonly id: string
+}
 
 export class QueueLane {
   readonly #api: Api
   readonly #queue: KnownQueue
   /** Rejects when the queue is gone from the server. */
   readonly #check: () => Promise<void>
+  readonly #pace = new Pace()
   #waiting: QueuedMessage[] = []
+  /** How many at the beginning are taken already. */
   #taken = 0
-  #underWay = 0
-  #scheduled = false
+  #active = false
 
   constructor(api: Api, queue: KnownQueue, check: () => Promise<void>) {
     this.#api = api
@@ -44,75 +48,59 @@ export class QueueLane {
 
   push(message: QueuedMessage): void {
     this.#waiting.push(message)
-    if (this.#scheduled || this.#underWay >= maxUnderWay) return
-    this.#scheduled = true
+    if (this.#active) return
+    this.#active = true
     // When the promises of this turn have run, so that the calls that they make go together.
-    process.nextTick(() => {
-      this.#scheduled = false
-      this.#pump()
-    })
+    process.nextTick(() => void this.#run())
   }
 
-  #pump(): void {
-    while (this.#underWay < maxUnderWay) {
-      const part = this.#next()
-      if (part.length === 0) return
-      this.#underWay += 1
-      void this.#send(part).finally(() => {
-        this.#underWay -= 1
-        this.#pump()
-      })
-    }
+  /** One part after the other: were a later one stored before an earlier one is tried again, the order would be lost. */
+  async #run(): Promise<void> {
+    for (let part = this.#next(); part.messages.length > 0; part = this.#next()) await this.#store(part)
+    this.#active = false
   }
 
-  #next(): QueuedMessage[] {
-    const part: QueuedMessage[] = []
+  #next(): Part {
+    const { way, limit } = this.#queue.atomic ? this.#pace.next() : eachOfAny
+    const messages: QueuedMessage[] = []
     let bytes = 0
     let at = this.#taken
-    for (; at < this.#waiting.length && part.length < maxMessages; at++) {
+    for (; at < this.#waiting.length && messages.length < Math.min(limit, maxMessages); at++) {
       const message = this.#waiting[at]!
       // Some of the call failed: the rest of it is not stored.
       if (message.call.settled) continue
       bytes += message.bytes
-      if (bytes > maxBytes && part.length > 0) break
-      part.push(message)
+      if (bytes > maxBytes && messages.length > 0) break
+      messages.push(message)
     }
     this.#taken = at
     if (at === this.#waiting.length || at > 20_000) {
       this.#waiting = this.#waiting.slice(at)
       this.#taken = 0
     }
-    return part
+    return { messages, way: messages.length > 1 ? way : 'each', id: newId() }
   }
 
-  /** Tries again only what is certainly not stored: there is no id by which the server would know it. */
-  async #send(part: readonly QueuedMessage[]): Promise<void> {
+  async #store(part: Part): Promise<void> {
+    const { messages } = part
     for (let pauseMs = 20; ; pauseMs = Math.min(2 * pauseMs, 500)) {
-      const failed = await this.#try(part)
-      if (failed === undefined) {
-        for (const { call } of part) call.storedPart()
+      const startedAt = performance.now()
+      try {
+        await this.#try(part, Math.max(1, Math.min(attemptMs, messages[0]!.call.failAt - startedAt)))
+        this.#pace.note(part.way, messages.length, performance.now() - startedAt)
+        for (const { call } of messages) call.storedPart()
         return
+      } catch (thrown) {
+        const failure = await this.#judge(thrown)
+        const passing = failure instanceof Fault && failure.passing
+        const now = performance.now()
+        for (const { call } of messages)
+          if (!passing || call.failAt <= now + pauseMs)
+            call.fail(translate(failure, `sending to '${this.#queue.name}' (${unsure(failure)})`))
+        if (messages.every(({ call }) => call.settled)) return
+        await sleep(systemClock, pauseMs)
       }
-      const failure = await this.#judge(failed.failure)
-      const again = failure instanceof Fault && failure.passing && failed.stored === 'it is not stored'
-      if (!again || part[0]!.call.failAt <= performance.now() + pauseMs) {
-        const error = translate(failure, `sending to '${this.#queue.name}' (${failed.stored})`)
-        for (const { call } of part) call.fail(error)
-        return
-      }
-      await sleep(systemClock, pauseMs)
     }
-  }
-
-  async #try(part: readonly QueuedMessage[]): Promise<Failed | undefined> {
-    const ms = Math.max(1, part[0]!.call.failAt - performance.now())
-    try {
-      await this.#api.link.ready(ms)
-    } catch (failure) {
-      return { failure, stored: 'it is not stored' }
-    }
-    const inBatch = part.length > 1 && this.#queue.atomic
-    return await (inBatch ? this.#sendBatch(part, ms) : this.#sendEach(part, ms))
   }
 
   async #judge(thrown: unknown): Promise<unknown> {
@@ -123,50 +111,63 @@ export class QueueLane {
     )
   }
 
-  async #sendBatch(part: readonly QueuedMessage[], ms: number): Promise<Failed | undefined> {
-    const id = newId()
-    const { work } = this.#queue.names
-    const answer = this.#await(1, ms)
-    for (const [at, { payload }] of part.entries()) {
-      const headers = { 'Nats-Batch-Id': id, 'Nats-Batch-Sequence': String(at + 1) }
-      if (at < part.length - 1) this.#api.link.publish(work, payload, undefined, headers)
-      else this.#api.link.publish(work, payload, answer.subject, { ...headers, 'Nats-Batch-Commit': '1' })
+  async #try(part: Part, ms: number): Promise<void> {
+    await this.#api.link.ready(ms)
+    if (part.way === 'each') return await this.#sendEach(part, ms)
+    try {
+      await this.#sendBatch(part, ms)
+    } catch (thrown) {
+      // An answer was lost, and it is stored.
+      if (!isFault(thrown, apiCode.batchIsDuplicate)) throw thrown
     }
-    return await answer.outcome
   }
 
-  async #sendEach(part: readonly QueuedMessage[], ms: number): Promise<Failed | undefined> {
-    const answers = this.#await(part.length, ms)
-    for (const { payload } of part) this.#api.link.publish(this.#queue.names.work, payload, answers.subject)
-    return await answers.outcome
+  async #sendBatch({ messages, id }: Part, ms: number): Promise<void> {
+    const { work } = this.#queue.names
+    const batch = newId()
+    const answer = this.#await(1, ms)
+    for (const [at, { payload }] of messages.entries()) {
+      const headers: Record<string, string> = {
+        'Nats-Batch-Id': batch,
+        'Nats-Batch-Sequence': String(at + 1),
+      }
+      if (at === 0) headers['Nats-Msg-Id'] = id
+      if (at === messages.length - 1) headers['Nats-Batch-Commit'] = '1'
+      const last = at === messages.length - 1
+      this.#api.link.publish(work, payload, last ? answer.subject : undefined, headers)
+    }
+    await answer.outcome
   }
 
-  /** Resolves when so many answers came, or none comes any more: with what failed. */
-  #await(
-    count: number,
-    ms: number,
-  ): { readonly subject: string; readonly outcome: Promise<Failed | undefined> } {
-    const { promise, resolve } = Promise.withResolvers<Failed | undefined>()
+  async #sendEach({ messages, id }: Part, ms: number): Promise<void> {
+    const answers = this.#await(messages.length, ms)
+    for (const [at, { payload }] of messages.entries())
+      this.#api.link.publish(this.#queue.names.work, payload, answers.subject, {
+        'Nats-Msg-Id': `${id}${at}`,
+      })
+    await answers.outcome
+  }
+
+  /** Resolves when so many answers came, rejects when one of them says no, or when none comes any more. */
+  #await(count: number, ms: number): { readonly subject: string; readonly outcome: Promise<void> } {
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
     let left = count
     let failure: unknown
-    let stored = 0
-    const end = (fault?: Fault) => {
+    const end = (fault: unknown) => {
       cancel()
       forget()
       place.close()
-      if (fault !== undefined) resolve({ failure: fault, stored: 'whether it is stored is unknown' })
-      else if (failure === undefined) resolve(undefined)
-      else resolve({ failure, stored: stored > 0 ? 'some of it is stored' : 'it is not stored' })
+      if (fault === undefined) resolve()
+      else reject(fault)
     }
     const place = this.#api.link.inbox.open((answer: Msg) => {
       try {
         if (isAbsent(answer)) throw new Fault('ABSENT', `nothing answers to ${this.#queue.names.work}`)
         readPubAck(answer)
-        stored += 1
       } catch (thrown) {
         failure ??= thrown
       }
-      if (--left === 0) end()
+      if (--left === 0) end(failure)
     })
     const forget = this.#api.link.listen({ broken: () => end(new Fault('NETWORK', 'the connection broke')) })
     const cancel = systemClock.after(ms, () =>
@@ -174,4 +175,9 @@ export class QueueLane {
     )
     return { subject: place.subject, outcome: promise }
   }
+}
+
+function unsure(failure: unknown): string {
+  const ambiguous = failure instanceof Fault && failure.ambiguous
+  return ambiguous ? 'whether it is stored is unknown' : 'not all of it is stored'
 }
