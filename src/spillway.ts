@@ -7,6 +7,7 @@ import {
   queueContract,
   streamContract,
 } from './core/contract.ts'
+import { SpillwayError } from './core/errors.ts'
 import { defaultPartitions } from './core/partition.ts'
 import { openEngine } from './engine-of.ts'
 import { missing } from './ports/capability.ts'
@@ -29,7 +30,8 @@ export interface StreamOptions<In, Out> extends EventOptions<In, Out> {
 /** Opens an engine by its URL, or takes one that is open. See `openEngine` for the URLs and the errors. */
 export async function open(engine: string | Engine, options: OpenOptions = {}): Promise<Spillway> {
   const { clock = systemClock, ...engineOptions } = options
-  return new Spillway(typeof engine === 'string' ? await openEngine(engine, engineOptions) : engine, clock)
+  const given = typeof engine === 'object' && engine !== null
+  return new Spillway(given ? engine : await openEngine(engine, engineOptions), clock)
 }
 
 /** An open engine. Close it when done; consumers and subscriptions should be stopped before. */
@@ -59,6 +61,11 @@ export class Spillway implements AsyncDisposable {
     const port = this.engine.queue
     if (!port) throw missing(this.engine.name, 'queue')
     const contract = typeof of === 'string' ? queueContract(of, options!) : of
+    if (contract?.kind !== 'queue')
+      throw new SpillwayError(
+        'INVALID_OPTION',
+        `queue() takes a name with options, or the contract of a queue.`,
+      )
     await declareQueues(this.engine.name, port, [contract])
     return new Queue(contract, port, this.engine.name, this.#clock)
   }
@@ -67,9 +74,9 @@ export class Spillway implements AsyncDisposable {
   async stream<In, Out>(name: string, options: StreamOptions<In, Out>): Promise<Stream<In, Out>> {
     const port = this.engine.stream
     if (!port) throw missing(this.engine.name, 'stream')
+    const contract = streamContract(name, options)
     const { partitions = defaultPartitions, versions = false } = options
     if (versions && !port.capabilities.versions) throw missing(this.engine.name, 'stream', 'versions')
-    const contract = streamContract(name, options)
     const declared = await port.declare({ name, partitions, versions })
     return new Stream(contract, declared.partitions, port, this.engine.name, this.#clock)
   }

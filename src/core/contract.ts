@@ -145,6 +145,7 @@ function eventOf<In, Out>(
   type: string,
   options: EventOptions<In, Out>,
 ): EventContract<In, Out> {
+  requireSchema(type, options)
   const contract = { kind: 'event' as const, name, stream, ...payload(type, options) }
   return options.key === undefined ? contract : { ...contract, keyOf: options.key }
 }
@@ -155,10 +156,20 @@ export function queueContract<In, Out>(
   owner?: string,
 ): QueueContract<In, Out> {
   checkName(name, 'queue')
+  requireSchema(name, options)
   const { data: _, version: __, upcast: ___, ...behaviour } = options
   if (behaviour.groupConcurrency !== undefined && behaviour.group === undefined)
     throw new SpillwayError('CONFIGURATION', `${name} has a \`groupConcurrency\` and no \`group\`.`)
   return { ...behaviour, kind: 'queue', queue: name, context: owner, ...payload(name, options) }
+}
+
+/** Callers without types: said before anything of the options is looked at. */
+function requireSchema<In, Out>(type: string, options: PayloadOptions<In, Out> | undefined): void {
+  if (typeof options?.data?.['~standard']?.validate !== 'function')
+    throw new SpillwayError(
+      'CONFIGURATION',
+      `${type} has no schema: \`data\` must be a Standard Schema validator (zod, valibot, arktype), or \`unchecked<T>()\`.`,
+    )
 }
 
 function payload<In, Out>(type: string, options: PayloadOptions<In, Out>): Contract<In, Out> {
@@ -175,10 +186,5 @@ function payload<In, Out>(type: string, options: PayloadOptions<In, Out>): Contr
         'CONFIGURATION',
         `${type} has an upcaster from version ${from}, but its own version is ${version}; a step starts at a version below it.`,
       )
-  if (typeof options.data?.['~standard']?.validate !== 'function')
-    throw new SpillwayError(
-      'CONFIGURATION',
-      `${type} has no schema: \`data\` must be a Standard Schema validator (zod, valibot, arktype), or \`unchecked<T>()\`.`,
-    )
   return { type, schema: options.data, version, upcast, dataschema: schemaUri(type, version) }
 }

@@ -55,7 +55,7 @@ function close<In>(
   checked: Checked<unknown>,
   given: AttributesOf,
   clock: Clock,
-): Sealed {
+): Sealed | Promise<Sealed> {
   if (!checked.ok) throw invalidData(`The data for ${contract.type}`, checked.problems)
   const now = clock.now()
   const attributes = typeof given === 'function' ? told(contract, () => given(now)) : given
@@ -70,7 +70,25 @@ function close<In>(
   checkText(contract, 'key', key)
   checkText(contract, 'group', group)
   checkText(contract, 'dedup key', dedupKey)
-  return { id, key, body: envelope(contract, id, key, attributes, now, dataText(contract, data)) }
+  const text = dataText(contract, data)
+  const sealed = { id, key, body: envelope(contract, id, key, attributes, now, text) }
+  if (carried.has(contract)) return sealed
+  const read = check(contract.schema as Contract['schema'], JSON.parse(text))
+  if (read instanceof Promise) return read.then((checked) => accepted(contract, checked, sealed))
+  return accepted(contract, read, sealed)
+}
+
+/** Contracts of which a message was seen to survive JSON. */
+const carried = new WeakSet<object>()
+
+/**
+ * Looked at with the first message of a contract only: a schema that asks for what JSON cannot carry, like a Date, would
+ * accept every message here and refuse it where it is read.
+ */
+function accepted<In>(contract: Contract<In, unknown>, read: Checked<unknown>, sealed: Sealed): Sealed {
+  if (!read.ok) throw invalidData(`The data for ${contract.type}, as JSON carries it,`, read.problems)
+  carried.add(contract)
+  return sealed
 }
 
 /** What functions of the contract say of the data: asked for only once it is known to be sound. */
