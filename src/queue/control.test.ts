@@ -233,3 +233,24 @@ test('what an engine cannot do is refused by its name', async () => {
   })
   await expect(limited.send({ name: 'a' }, { at: new Date() })).rejects.toThrow('a later time')
 })
+
+test('slow handlers keep nothing from other consumers: what does not begin within a third of the lease is given back', async () => {
+  const seen: string[] = []
+  const quick = ({ data }: { readonly data: Job }) => void seen.push(data.name)
+  consume(({ data }) => (data.name.startsWith('slow') ? new Promise(() => {}) : quick({ data })), {
+    concurrency: 2,
+    lease: '9s',
+  })
+  // Quick ones let it hold a lot; then come slow ones that take all places.
+  await jobs.sendMany(Array.from({ length: 50 }, (_, n) => ({ name: `${n}` })))
+  await clock.advance(10)
+  await jobs.sendMany(['slow1', 'slow2', 'held1', 'held2', 'held3'].map((name) => ({ name })))
+  await clock.advance(10)
+  expect(await jobs.count()).toMatchObject({ ready: 0, leased: 5 })
+  await clock.advance(4_000)
+  expect(await jobs.count()).toMatchObject({ ready: 3, leased: 2 })
+  consume(quick)
+  await clock.advance(10)
+  expect(seen.slice(50)).toEqual(['held1', 'held2', 'held3'])
+  expect(await jobs.count()).toMatchObject({ ready: 0, leased: 2 })
+})
