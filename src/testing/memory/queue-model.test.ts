@@ -252,6 +252,6 @@ test('a random history is the same as that of the model', { timeout: 60_000 }, a
       await engine.close()
       assert.equal(clock.timers, 0)
     }),
-    { numRuns: 1_500 },
+    { numRuns: 2_000 },
   )
 })
