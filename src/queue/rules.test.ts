@@ -156,6 +156,11 @@ test('what cannot work is refused when the contract is made, or the queue opened
     { rate: { count: 1.5, per: '1s' } },
     { rate: { count: 1, per: 0 } },
     { rate: { count: 1, per: 'soon' } },
+    { ttl: 0 },
+    { ttl: 'soon' },
+    { dedup: { key: () => 'x', for: '400d' } },
+    { deadline: 0 },
+    { retry: { attempts: 0 } },
   ])
     await expect(spillway.queue('work', { data, ...options } as never)).rejects.toMatchObject({
       code: 'INVALID_OPTION',

@@ -27,7 +27,11 @@ export class Activity {
   }
 }
 
-export async function untilDrained(look: () => Promise<boolean>, channels: Channels, signal?: AbortSignal) {
+export async function untilDrained(
+  look: () => Promise<boolean>,
+  channels: Channels,
+  signal?: AbortSignal,
+): Promise<void> {
   while (!(await look())) await sleep(channels.clock, lookEveryMs, signal)
 }
 
