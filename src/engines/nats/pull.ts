@@ -14,6 +14,7 @@ export interface Arrival extends Delivered {
 export type PullEnd = 'done' | 'refused' | 'absent' | 'broken'
 
 const nanoseconds = 1_000_000
+const lookMs = 100
 
 export class Pull {
   readonly queue: KnownQueue
@@ -38,8 +39,10 @@ export class Pull {
     this.mailbox = mailbox
     mailbox.handle = (message) => this.#take(message)
     this.#forget = api.link.listen({ broken: () => this.#finish('broken') })
-    // Older servers keep a request for good that came when others were about to take all there was.
-    const expiresMs = waitMs === 0 && !api.link.atLeast(2, 10) ? 50 : waitMs
+    // Old servers keep a request for good that came when others were about to take all there was; in a cluster the one that
+    // has the consumer may hear of a message a moment after the one that has the stream.
+    const patient = api.link.info.cluster !== undefined || !api.link.atLeast(2, 10)
+    const expiresMs = waitMs === 0 && patient ? lookMs : waitMs
     const expires = expiresMs === 0 ? {} : { expires: Math.ceil(expiresMs) * nanoseconds }
     const subject = api.subject(`CONSUMER.MSG.NEXT.${queue.names.stream}.${consumerName}`)
     api.link.publish(subject, JSON.stringify({ batch: limit, no_wait: true, ...expires }), mailbox.subject)
