@@ -70,10 +70,38 @@ function consume(from: Queue<string, string>, { handler }: Diary, concurrency = 
   consumers.push(from.consume(handler, { concurrency, lease: leaseMs }))
 }
 
-test('suspects run one after the other, and nothing else is in hand when one begins', async () => {
+test('suspects begin one after the other, each when those before have lived through a second', async () => {
   const work = await open()
   await work.sendMany(['a', 'b', 'c'])
   await vanish('work')
+  const seen = diary()
+  consume(work, seen)
+  await clock.advance(900)
+  expect(seen.beside).toEqual([['a']])
+  await clock.advance(1_000)
+  expect(seen.beside).toEqual([['a'], ['a', 'b']])
+  await clock.advance(1_000)
+  expect(seen.beside).toEqual([['a'], ['a', 'b'], ['a', 'b', 'c']])
+  await clock.advance(handlingMs)
+  expect(await work.count()).toMatchObject({ ready: 0, leased: 0, dead: 0 })
+})
+
+test('there are never more of them than places', async () => {
+  const work = await open()
+  await work.sendMany(['a', 'b', 'c'])
+  await vanish('work')
+  const seen = diary()
+  consume(work, seen, 2)
+  await clock.advance(handlingMs - 1)
+  expect([...seen.now]).toEqual(['a', 'b'])
+  await clock.advance(2_000)
+  expect([...seen.now]).toContain('c')
+})
+
+test('from their third start on they run one after the other, and nothing else is in hand', async () => {
+  const work = await open()
+  await work.sendMany(['a', 'b', 'c'])
+  await vanish('work', 2)
   const seen = diary()
   const leased: number[] = []
   consumers.push(
@@ -142,7 +170,7 @@ test('at its last permitted start a suspect is alone to its end', async () => {
   expect([...seen.now]).toEqual(['other'])
 })
 
-test('two suspects never run in one process, though their queues are others', async () => {
+test('two suspects never begin at once in one process, though their queues are others', async () => {
   const [one, two] = [await open(contract('one')), await open(contract('two'))]
   await one.send('1')
   await two.send('2')
@@ -151,9 +179,23 @@ test('two suspects never run in one process, though their queues are others', as
   const seen = diary()
   consume(one, seen)
   consume(two, seen)
+  await clock.advance(900)
+  expect(seen.now.size).toBe(1)
+  await clock.advance(2_000)
+  expect(seen.now.size).toBe(2)
+})
+
+test('two that must be alone never run in one process; what is no suspect goes on meanwhile', async () => {
+  const [one, two] = [await open(contract('one')), await open(contract('two'))]
+  await one.send('1')
+  await two.send('2')
+  await vanish('one', 2)
+  await vanish('two', 2)
+  const seen = diary()
+  consume(one, seen)
+  consume(two, seen)
   await clock.advance(0)
   expect(seen.now.size).toBe(1)
-  // What is no suspect goes on meanwhile.
   await two.send('fresh')
   await clock.advance(2_000)
   expect(seen.now.has('fresh')).toBe(true)

@@ -1,9 +1,11 @@
-// Messages that may have killed the process that held them are handled one at a time in this process, whatever their
-// queues: so the one to blame takes no other suspect with it. See docs/decisions/0006-rules-of-a-queue.md.
+// Messages that may have killed the process that held them begin one at a time in this process, whatever their queues: so
+// the one to blame takes hardly another one with it. See docs/decisions/0006-rules-of-a-queue.md.
 import type { Clock } from '../core/clock.ts'
 
 /** For so long nothing begins beside a suspect; at its last permitted start, until it has ended. */
 export const aloneMs = 1_000
+/** From this start on a suspect runs beside nothing. Then it was in hand twice when a process died. */
+export const aloneFrom = 3
 
 /** Lets one in at a time, in the order of asking. */
 export class Gate {

@@ -10,7 +10,7 @@ import { type AttemptSettings, Attempts, type Handling } from './attempts.ts'
 import type { Delivery, Held } from './delivery.ts'
 import { Reserve } from './reserve.ts'
 import { Settler } from './settler.ts'
-import { aloneMs, suspectGate } from './suspects.ts'
+import { aloneFrom, aloneMs, suspectGate } from './suspects.ts'
 import { keepUp } from './upkeep.ts'
 
 export interface WorkerSettings extends AttemptSettings {
@@ -38,6 +38,8 @@ export class Worker<Out> {
   readonly #reserves: boolean
   /** Claimed, waiting for a free place. No suspect is ever among them. */
   readonly #waiting: Held[] = []
+  /** Suspects that have lived through their first second. */
+  readonly #proved = new Set<Delivery>()
   #starting = false
   #cancelBatchTimer: (() => void) | undefined
   #changed: (() => void) | undefined
@@ -181,9 +183,9 @@ export class Worker<Out> {
   }
 
   /**
-   * Works off suspects, one after the other. No other message is in hand when one begins: whatever it may do to this process,
-   * it costs nobody else a start. While a suspect runs, here or in another consumer of the process, others are claimed
-   * and begin as usual, but for its first second, or at its last start, to its end.
+   * Works off suspects, one after the other. When one begins nothing is in hand but suspects that have lived through their first
+   * second: whatever it may do to this process, it costs no other message a start, and these a second one at most. At
+   * its third start, and at its last, it is alone. While there are suspects nothing else is claimed.
    */
   async #handleSuspects(found: readonly Held[], stopping: AbortSignal): Promise<void> {
     let suspect = found.length === 1 && this.#isIdle ? found[0] : undefined
@@ -205,25 +207,47 @@ export class Worker<Out> {
       if (!delivery) return leave()
       delivery.onEnd(leave)
       await this.#alone(delivery, stopping)
-      if (!delivery.ended) return
+      if (!this.#mustBeAlone(delivery.attempt)) {
+        leave()
+        this.#proved.add(delivery)
+        delivery.onEnd(() => this.#proved.delete(delivery))
+      }
       leave = undefined
     }
   }
 
-  /** Waits until nothing is in hand, and claims one message; undefined when that is none, or no suspect. */
+  /** Waits until the next one may begin, and claims one message; undefined when that is none, or no suspect. */
   async #nextSuspect(stopping: AbortSignal): Promise<Held | undefined> {
-    while (!this.#isIdle && !stopping.aborted) await this.#untilChanged()
-    if (stopping.aborted) return undefined
-    await this.#settler.settled()
-    const [held] = await this.#claim(1, 0, stopping)
-    if (!held || held.message.suspect) return held
-    this.#waiting.push(held)
-    this.#startWaiting()
-    return undefined
+    for (let isReady = () => this.#isQuiet; ; isReady = () => this.#isIdle) {
+      while (!isReady() && !stopping.aborted) await this.#untilChanged()
+      if (stopping.aborted) return undefined
+      await this.#settler.settled()
+      const [held] = await this.#claim(1, 0, stopping)
+      if (!held) return undefined
+      if (!held.message.suspect) {
+        this.#waiting.push(held)
+        this.#startWaiting()
+        return undefined
+      }
+      if (this.#isIdle || !this.#mustBeAlone(held.message.starts)) return held
+      this.#giveBack([held])
+    }
+  }
+
+  #mustBeAlone(start: number): boolean {
+    return start >= Math.min(aloneFrom, this.#settings.retry.attempts)
   }
 
   get #isIdle(): boolean {
     return this.#attempts.running.size === 0 && this.#waiting.length === 0
+  }
+
+  /** Nothing is in hand but suspects that have lived through their first second, and there is a place. */
+  get #isQuiet(): boolean {
+    const { running, places } = this.#attempts
+    return (
+      running.size === this.#proved.size && this.#waiting.length === 0 && places < this.#settings.concurrency
+    )
   }
 
   async #alone(delivery: Delivery, stopping: AbortSignal): Promise<void> {
