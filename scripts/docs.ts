@@ -5,6 +5,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { program } from '../src/cli/program.ts'
 import { errorCodes } from '../src/core/errors.ts'
+import { capabilityTable, fencedByEffects, portTable } from '../src/ports/capability.ts'
 
 /** A page names the file of a code block in a comment on the line before it. */
 const snippet = /<!-- from: (\S+) -->\n+```ts\n(?:[^\n]*\n)*?```$/gm
@@ -14,6 +15,7 @@ export function pages(): Map<string, string> {
   for (const page of markdown()) wanted.set(page, withSnippets(readFileSync(page, 'utf8')))
   wanted.set('docs/reference/errors.md', errorPage())
   wanted.set('docs/reference/cli.md', cliPage())
+  wanted.set('docs/reference/capabilities.md', capabilityPage())
   return wanted
 }
 
@@ -52,6 +54,42 @@ function errorPage(): string {
     '| --- | --- | --- | --- |',
     ...rows,
     '',
+  ].join('\n')
+}
+
+const engines = ['sqlite', 'postgres', 'nats', 'kafka', 'memory']
+
+function capabilityPage(): string {
+  const row = (name: string, cells: readonly string[]) => `| ${name} | ${cells.join(' | ')} |`
+  const sections = (['queue', 'stream'] as const).flatMap((port) => {
+    const carriers = engines.filter((engine) => (portTable[port] as readonly string[]).includes(engine))
+    const byEffects: readonly string[] = fencedByEffects[port]
+    const rows = Object.entries(capabilityTable[port]).map(([flag, { title, engines: owners }]) => {
+      const cells = carriers.map((engine) => ((owners as readonly string[]).includes(engine) ? 'yes' : '–'))
+      return row(`${title} (\`${flag}\`)`, cells)
+    })
+    return [
+      `## ${port === 'queue' ? 'Queues' : 'Streams'}`,
+      '',
+      row('', carriers),
+      row(
+        '---',
+        carriers.map(() => '---'),
+      ),
+      row(
+        'a stale holder is refused by',
+        carriers.map((engine) => (byEffects.includes(engine) ? "the service's transaction" : 'the engine')),
+      ),
+      ...rows,
+      '',
+    ]
+  })
+  return [
+    '# Capabilities',
+    '',
+    'What is not in these tables every engine has that carries the port. What an engine does not have is refused when the program starts, with the engine, the feature and those that have it; nothing is imitated. The conformance suite holds each line both ways.',
+    '',
+    ...sections,
   ].join('\n')
 }
 

@@ -72,6 +72,9 @@ export const portTable = {
   stream: ['sqlite', 'postgres', 'nats', 'kafka', 'memory'],
 } as const
 
+/** The engines that leave fencing to the service's own transaction; all others fence themselves. */
+export const fencedByEffects = { queue: ['nats'], stream: [] } as const
+
 export type QueueFeature = keyof (typeof capabilityTable)['queue']
 export type StreamFeature = keyof (typeof capabilityTable)['stream']
 

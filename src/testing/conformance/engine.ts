@@ -1,6 +1,6 @@
 // The conformance suite of the engine itself: what it says about itself, and closing it.
 import assert from 'node:assert/strict'
-import { capabilityTable, portTable } from '../../ports/capability.ts'
+import { capabilityTable, fencedByEffects, portTable } from '../../ports/capability.ts'
 import type { Engine } from '../../ports/engine.ts'
 import type { ConformanceCase } from './case.ts'
 import { refused } from './refusal.ts'
@@ -36,6 +36,13 @@ export const engineSuite: readonly EngineCase[] = [
           assert.equal(port !== undefined, listed.includes(one.name), `portTable.${name}`)
         if (port === undefined) continue
         assert.ok(['engine', 'effects'].includes(port.capabilities.fencing))
+        const byEffects: readonly string[] = fencedByEffects[name]
+        if (listed.includes(one.name))
+          assert.equal(
+            port.capabilities.fencing === 'effects',
+            byEffects.includes(one.name),
+            `${name}.fencing`,
+          )
         const flags = port.capabilities as unknown as Readonly<Record<string, unknown>>
         for (const [flag, { engines }] of Object.entries(capabilityTable[name])) {
           assert.equal(typeof flags[flag], 'boolean', `${name}.${flag}`)
