@@ -239,6 +239,43 @@ for (const launcher of [current, packagedNats]) {
       expect(await other.queue!.claim(name, { ...claim, waitMs: 0 })).toEqual([])
     })
 
+    test('what was settled stays settled when the server is killed, or it is told that it does not', {
+      timeout: 60_000,
+    }, async () => {
+      const name = fresh()
+      await engine.queue!.declare([name])
+      await engine.queue!.send(
+        name,
+        numbers(90).map((index) => ({ id: `${index}`, body: '1' })),
+      )
+      const claimed = await engine.queue!.claim(name, claim)
+      expect(claimed.length).toBe(90)
+      const settlements = claimed.map(({ lease }, index) => {
+        if (index < 50) return { lease, kind: 'done' as const }
+        return index < 70
+          ? { lease, kind: 'retry' as const, delayMs: 600_000 }
+          : { lease, kind: 'release' as const }
+      })
+      await engine.queue!.settle(name, settlements)
+      await server.kill()
+      await server.restart()
+      const again = await other.queue!.claim(name, { ...claim, waitMs: 1_000 })
+      const handled = again.filter(({ id }) => Number(id) < 50)
+      if (server.version.startsWith('2.9.')) {
+        const { weaknesses } = other.durability
+        expect(weaknesses.join()).toMatch(/come again that were handled/)
+      } else {
+        expect(handled).toEqual([])
+        expect(again.map(({ id }) => Number(id)).sort((a, b) => a - b)).toEqual(
+          numbers(20).map((n) => 70 + n),
+        )
+        for (const { starts } of again) expect(starts).toBe(1)
+        await expect
+          .poll(() => other.queue!.count(name))
+          .toEqual({ ready: 0, delayed: 20, leased: 20, dead: 0 })
+      }
+    })
+
     test('what was acknowledged is there after the server was killed, again and again', {
       timeout: 90_000,
     }, async () => {
