@@ -4,11 +4,12 @@ import type { StreamSpec } from '../../ports/stream.ts'
 import { batchOverhead, recordOverhead } from './batch-writer.ts'
 import type { Cluster, Topic } from './cluster.ts'
 import { Fault } from './errors.ts'
+import { mark } from './names.ts'
 
 export interface TopicOptions {
   /** Copies of every partition. Default: three, or one for each broker when there are fewer. */
   readonly replicas?: number | undefined
-  /** Settings for the topics that are created, by Kafka's names. */
+  /** Settings for the topics that are created, by Kafka's names; `min.compaction.lag.ms` is ours, see names.ts. */
   readonly topicConfig?: Readonly<Record<string, string>> | undefined
 }
 
@@ -113,6 +114,7 @@ export class Topics {
       // The time of a record is the broker's, so that times rise with positions.
       'message.timestamp.type': 'LogAppendTime',
       ...this.#options.topicConfig,
+      [mark.name]: mark.value,
     }
     const answer = await link.call(
       client.createTopicsV7.api,
@@ -155,6 +157,28 @@ export class Topics {
       return fault === undefined ? results : []
     })
     return readSettings(answer)
+  }
+
+  /** One setting of several topics; without those that the cluster does not let us see. */
+  async settingsOf(names: readonly string[], setting: string): Promise<Map<string, string | undefined>> {
+    const resources = names.map((resourceName) => ({
+      resourceType: kinds.topic,
+      resourceName,
+      configurationKeys: [setting],
+    }))
+    return await this.#cluster.persist(async () => {
+      const link = await this.#cluster.any()
+      const { client } = this.#cluster
+      const { results } = await link.call(client.describeConfigsV4.api, resources, false, false)
+      const found = new Map<string, string | undefined>()
+      for (const result of results) {
+        const fault = result.errorCode === 0 ? undefined : this.#cluster.fault(result.errorCode)
+        // One that was deleted meanwhile is missing for good.
+        if (fault?.passing && fault.id !== 'UNKNOWN_TOPIC_OR_PARTITION') throw fault
+        if (fault === undefined) found.set(result.resourceName, readSettings([result]).get(setting))
+      }
+      return found
+    })
   }
 }
 
