@@ -1,15 +1,9 @@
 // What streams and groups a cluster has that are ours. Kafka has no labels for topics: those that we create carry a mark.
 import type { Cluster } from './cluster.ts'
-import type { Topics } from './topics.ts'
+import { mark, type Topics } from './topics.ts'
 
 /** Asked for at once: the cluster answers each of them with many settings. */
 const topicsAtOnce = 100
-
-/**
- * A setting that only speaks of compaction, which a stream never has, with a value that nobody else chooses: so no
- * topic of another program is taken for a stream.
- */
-export const mark = { name: 'min.compaction.lag.ms', value: '57717' } as const
 
 /** The topics that were created for streams. */
 export async function streamNames(cluster: Cluster, topics: Topics): Promise<string[]> {

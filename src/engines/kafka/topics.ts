@@ -4,17 +4,22 @@ import type { StreamSpec } from '../../ports/stream.ts'
 import { batchOverhead, recordOverhead } from './batch-writer.ts'
 import type { Cluster, Topic } from './cluster.ts'
 import { Fault } from './errors.ts'
-import { mark } from './names.ts'
 
 export interface TopicOptions {
   /** Copies of every partition. Default: three, or one for each broker when there are fewer. */
   readonly replicas?: number | undefined
-  /** Settings for the topics that are created, by Kafka's names; `min.compaction.lag.ms` is ours, see names.ts. */
+  /** Settings for the topics that are created, by Kafka's names; `min.compaction.lag.ms` is ours. */
   readonly topicConfig?: Readonly<Record<string, string>> | undefined
 }
 
 /** Settings by name; empty when the cluster does not let us read them. */
 export type Settings = ReadonlyMap<string, string>
+
+/**
+ * A setting that only speaks of compaction, which a stream never has, with a value that nobody else chooses: so no
+ * topic of another program is taken for a stream.
+ */
+export const mark = { name: 'min.compaction.lag.ms', value: '57717' } as const
 
 /** How long the controller may take; if it takes longer we ask again. */
 const createMs = 4000
