@@ -3,6 +3,7 @@
 //   docs.ts --write  brings it up to date
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Command } from 'commander'
 import { program } from '../src/cli/program.ts'
 import { errorCodes } from '../src/core/errors.ts'
 import { capabilityTable, fencedByEffects, portTable } from '../src/ports/capability.ts'
@@ -94,13 +95,28 @@ function capabilityPage(): string {
 }
 
 function cliPage(): string {
-  const root = program()
-  const sections = root.commands.map(
-    (command) => `## spillway ${command.name()}\n\n${fence(command.helpInformation())}`,
-  )
-  return ['# The command `spillway`', '', fence(root.helpInformation()), '', sections.join('\n\n'), ''].join(
-    '\n',
-  )
+  const sections = cliSections(program(), 'spillway', 1)
+  return `${sections.join('\n\n').replace('# spillway', '# The command `spillway`')}\n`
+}
+
+function cliSections(command: Command, path: string, depth: number): string[] {
+  const heading = `${'#'.repeat(depth)} ${path}\n\n${fence(helpOf(command))}`
+  const deeper = command.commands.flatMap((each) => cliSections(each, `${path} ${each.name()}`, depth + 1))
+  return [heading, ...deeper]
+}
+
+/** With the examples below it, and as wide on every terminal. */
+function helpOf(command: Command): string {
+  let help = ''
+  command.configureOutput({
+    writeOut: (text) => {
+      help += text
+    },
+    getOutHelpWidth: () => 80,
+    getOutHasColors: () => false,
+  })
+  command.outputHelp()
+  return help
 }
 
 function fence(text: string): string {

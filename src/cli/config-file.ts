@@ -20,6 +20,11 @@ export async function loadTopology(path?: string): Promise<Topology> {
   )
 }
 
+/** Whether this folder has a topology. */
+export function hasConfig(): boolean {
+  return names.some(isFile)
+}
+
 /** What the file's own code throws, or what is wrong with its text, is the cause. */
 async function load(file: string): Promise<{ readonly default?: unknown }> {
   try {

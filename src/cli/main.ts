@@ -9,4 +9,11 @@ if (major < 22 || (major === 22 && minor < 18)) {
   process.exit(1)
 }
 const { program } = await import('./program.ts')
-await program().parseAsync()
+const { CommanderError } = await import('commander')
+try {
+  await program().parseAsync()
+} catch (thrown) {
+  if (!(thrown instanceof CommanderError)) throw thrown
+  // What was wrong has been said. Help and the version end this way too.
+  process.exitCode = thrown.exitCode === 0 ? 0 : 2
+}

@@ -2,15 +2,20 @@
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { checkCommand } from './check.ts'
+import { doctorCommand } from './doctor/doctor.ts'
+import { queueCommand } from './queue/queue.ts'
+import { streamCommand } from './stream/stream.ts'
 import { upCommand } from './up.ts'
 
 export function program(): Command {
-  return new Command('spillway')
+  const root = new Command('spillway')
     .description('The event backbone for TypeScript services: runs a business topology and looks after it.')
     .version(version(), '-v, --version', 'print the version of Spillway')
-    .showHelpAfterError()
     .addCommand(upCommand())
     .addCommand(checkCommand())
+    .addCommand(queueCommand())
+    .addCommand(streamCommand())
+    .addCommand(doctorCommand())
     .addHelpText(
       'after',
       `
@@ -23,8 +28,21 @@ A topology is declared in spillway.config.ts:
 
   $ spillway check              is it wired together soundly?
   $ spillway up                 run every service
-  $ spillway up --only billing  run one service, so that it can be deployed alone`,
+  $ spillway up --only billing  run one service, so that it can be deployed alone
+  $ spillway queue ls           what waits, what failed?
+  $ spillway stream tail orders --follow
+  $ spillway doctor             does the engine keep what it promises?
+
+Exit codes: 0 done, 1 failed, 2 wrong usage.`,
     )
+  settle(root, 'spillway')
+  return root
+}
+
+/** Wrong usage is thrown, so that its exit code can be told from that of a failure; commander does not hand this on. */
+function settle(command: Command, path: string): void {
+  command.exitOverride().showHelpAfterError(`(${path} --help says more)`)
+  for (const each of command.commands) settle(each, `${path} ${each.name()}`)
 }
 
 function version(): string {

@@ -1,17 +1,19 @@
 // How a command ends when it fails: words that tell what to do, no stack for what we foresaw.
 import { asError, isSpillwayError } from '../core/errors.ts'
+import { Declined, UsageError } from './usage.ts'
 
-/** Runs a command's work; what it throws becomes lines for people and exit code 1. */
+/** Runs a command's work; what it throws becomes lines for people and exit code 1, or 2 for wrong usage. */
 export async function reporting(work: () => Promise<void>): Promise<void> {
   try {
     await work()
   } catch (thrown) {
     process.stderr.write(`${inWords(thrown)}\n`)
-    process.exitCode = 1
+    process.exitCode = thrown instanceof UsageError ? 2 : 1
   }
 }
 
 function inWords(thrown: unknown): string {
+  if (thrown instanceof UsageError || thrown instanceof Declined) return thrown.message
   if (!isSpillwayError(thrown)) return asError(thrown).stack ?? String(thrown)
   const { code, message, cause } = thrown
   if (code === 'CONFIGURATION' && cause instanceof Error) return [message, ...usersLines(cause)].join('\n')

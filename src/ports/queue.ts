@@ -68,6 +68,12 @@ export interface QueuePort extends QueueControl {
    * none are passed over; one that dies again gets a new handle. Durable.
    */
   redrive(queue: string, handles: readonly string[]): Promise<number>
+
+  /**
+   * The names of all queues that were declared, each once, sorted as texts. May lag behind by a second. What other programs
+   * keep on the same server is no queue, whatever its name.
+   */
+  names(): Promise<string[]>
 }
 
 export interface OutgoingMessage {

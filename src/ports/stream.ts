@@ -65,6 +65,19 @@ export interface StreamPort {
 
   /** The committed positions of a group; null for partitions without one, and for a group that never was. */
   committed(stream: string, group: string): Promise<CommittedPosition[]>
+
+  /**
+   * The names of all streams that were declared, each once, sorted as texts. May lag behind by a second. What other programs
+   * keep on the same server is no stream, whatever its name; one that another program made there and that was declared
+   * afterwards may be missing.
+   */
+  names(): Promise<string[]>
+
+  /**
+   * The names of the stream's groups that have a member or a committed position, each once, sorted as texts; one that
+   * had a member once may be among them. May lag behind by a second.
+   */
+  groups(stream: string): Promise<string[]>
 }
 
 export interface StreamSpec {

@@ -62,6 +62,8 @@ async function start(
     positionsAt: (...given) => whole.positionsAt(...given),
     join: (...given) => whole.join(...given),
     committed: (...given) => whole.committed(...given),
+    names: () => whole.names(),
+    groups: (...given) => whole.groups(...given),
     ...change.port,
   }
   subscription = subscribe(port, {

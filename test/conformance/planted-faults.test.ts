@@ -20,6 +20,7 @@ import { engineFaults } from './faults/engine.ts'
 import { type Fault, faultySubject, override } from './faults/fault.ts'
 import { groupFaults } from './faults/groups.ts'
 import * as leases from './faults/leases.ts'
+import { nameFaults } from './faults/names.ts'
 import * as outbox from './faults/outbox.ts'
 import * as queue from './faults/queue.ts'
 import * as rules from './faults/rules.ts'
@@ -121,6 +122,7 @@ const engines: Readonly<Record<string, readonly Fault<Engine>[]>> = {
   versions: stream.versionFaults,
   bounds: stream.boundsFaults,
   groups: groupFaults,
+  listing: nameFaults,
 }
 
 for (const [subject, faults] of Object.entries(engines))

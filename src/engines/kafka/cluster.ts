@@ -117,7 +117,14 @@ export class Cluster {
     await this.#metadata([])
   }
 
-  async #metadata(topics: string[]) {
+  /** All topics that the cluster lets us see, but its own. One attempt. */
+  async names(): Promise<string[]> {
+    const topics = await this.#metadata(null)
+    return topics.filter(({ isInternal }) => !isInternal).flatMap(({ name }) => name ?? [])
+  }
+
+  /** Null: all topics. */
+  async #metadata(topics: string[] | null) {
     const link = await this.any()
     const answer = await link
       .call(this.client.metadataV10.api, topics, false, false, false)

@@ -108,5 +108,10 @@ export class Coordinator {
  * one stream's group never waits for a member of another's. No name of either contains an '@'.
  */
 function groupIdOf(stream: string, group: string): string {
-  return `${group}@${stream}`
+  return group + groupSuffix(stream)
+}
+
+/** What the names of a stream's groups end with. */
+export function groupSuffix(stream: string): string {
+  return `@${stream}`
 }

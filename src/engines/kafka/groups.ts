@@ -1,9 +1,10 @@
 // The consumer groups that this process is a member of, and where groups are.
 import type { CommittedPosition, JoinOptions, Membership } from '../../ports/stream.ts'
 import type { Cluster } from './cluster.ts'
-import { Coordinator } from './coordinator.ts'
+import { Coordinator, groupSuffix } from './coordinator.ts'
 import { closedError } from './errors.ts'
 import { Member } from './membership.ts'
+import { groupNames } from './names.ts'
 
 export class Groups {
   readonly #cluster: Cluster
@@ -29,6 +30,11 @@ export class Groups {
   async committed(stream: string, group: string): Promise<CommittedPosition[]> {
     const topic = await this.#cluster.current(stream)
     return await new Coordinator(this.#cluster, stream, group).committed([...topic.leaders.keys()])
+  }
+
+  async names(stream: string): Promise<string[]> {
+    await this.#cluster.current(stream)
+    return await groupNames(this.#cluster, groupSuffix(stream))
   }
 
   /** Ends all memberships, without a further callback; their partitions are free at once. */

@@ -41,6 +41,7 @@ const spoken: readonly (readonly [key: number, version: number])[] = [
   [12, 4], // Heartbeat
   [13, 4], // LeaveGroup
   [14, 5], // SyncGroup
+  [16, 4], // ListGroups
   [19, 7], // CreateTopics
   [22, 4], // InitProducerId
   [32, 4], // DescribeConfigs

@@ -16,6 +16,7 @@ import type {
 import type { Cluster } from './cluster.ts'
 import { closedError, translate } from './errors.ts'
 import { Groups } from './groups.ts'
+import { streamNames } from './names.ts'
 import { Offsets } from './offsets.ts'
 import { requireAtLeast, requireWhole } from './options.ts'
 import { Producer } from './stream-append.ts'
@@ -108,6 +109,14 @@ export class KafkaStream implements StreamPort {
     return this.#edge(`asking for the positions of the group '${group}' of '${stream}'`, () =>
       this.#groups.committed(stream, group),
     )
+  }
+
+  names(): Promise<string[]> {
+    return this.#edge('listing the streams', () => streamNames(this.#context.cluster, this.#context.topics))
+  }
+
+  groups(stream: string): Promise<string[]> {
+    return this.#edge(`listing the groups of '${stream}'`, () => this.#groups.names(stream))
   }
 
   /** Ends the reads, leaves the groups, sends what was accepted. */

@@ -8,12 +8,18 @@ import { Fault } from './errors.ts'
 export interface TopicOptions {
   /** Copies of every partition. Default: three, or one for each broker when there are fewer. */
   readonly replicas?: number | undefined
-  /** Settings for the topics that are created, by Kafka's names. */
+  /** Settings for the topics that are created, by Kafka's names; `min.compaction.lag.ms` is ours. */
   readonly topicConfig?: Readonly<Record<string, string>> | undefined
 }
 
 /** Settings by name; empty when the cluster does not let us read them. */
 export type Settings = ReadonlyMap<string, string>
+
+/**
+ * A setting that only speaks of compaction, which a stream never has, with a value that nobody else chooses: so no
+ * topic of another program is taken for a stream.
+ */
+export const mark = { name: 'min.compaction.lag.ms', value: '57717' } as const
 
 /** How long the controller may take; if it takes longer we ask again. */
 const createMs = 4000
@@ -116,6 +122,7 @@ export class Topics {
       'retention.ms': '-1',
       'retention.bytes': '-1',
       ...this.#options.topicConfig,
+      [mark.name]: mark.value,
     }
     const answer = await link.call(
       client.createTopicsV7.api,
@@ -158,6 +165,28 @@ export class Topics {
       return fault === undefined ? results : []
     })
     return readSettings(answer)
+  }
+
+  /** One setting of several topics; without those that the cluster does not let us see. */
+  async settingsOf(names: readonly string[], setting: string): Promise<Map<string, string | undefined>> {
+    const resources = names.map((resourceName) => ({
+      resourceType: kinds.topic,
+      resourceName,
+      configurationKeys: [setting],
+    }))
+    return await this.#cluster.persist(async () => {
+      const link = await this.#cluster.any()
+      const { client } = this.#cluster
+      const { results } = await link.call(client.describeConfigsV4.api, resources, false, false)
+      const found = new Map<string, string | undefined>()
+      for (const result of results) {
+        const fault = result.errorCode === 0 ? undefined : this.#cluster.fault(result.errorCode)
+        // One that was deleted meanwhile is missing for good.
+        if (fault?.passing && fault.id !== 'UNKNOWN_TOPIC_OR_PARTITION') throw fault
+        if (fault === undefined) found.set(result.resourceName, readSettings([result]).get(setting))
+      }
+      return found
+    })
   }
 }
 

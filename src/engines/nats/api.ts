@@ -4,6 +4,7 @@ import type { Msg } from '@nats-io/transport-node'
 import { sleep, systemClock } from '../../core/clock.ts'
 import { apiCode, Fault, isFault } from './errors.ts'
 import type { Headers, Link } from './link.ts'
+import { type AllNames, nameOf } from './names.ts'
 
 export type Config = Readonly<Record<string, unknown>>
 
@@ -86,6 +87,21 @@ export class Api {
 
   async deleteStream(stream: string): Promise<void> {
     await this.#orNothing(this.call(`STREAM.DELETE.${stream}`), apiCode.streamNotFound)
+  }
+
+  /** The names that stand for what NATS streams with such a beginning and subject keep, sorted. */
+  async names({ begin, subject }: AllNames): Promise<string[]> {
+    const found = new Set<string>()
+    for (let offset = 0; ; ) {
+      const { streams, total } = await this.call<{
+        readonly streams: string[] | null
+        readonly total: number
+      }>('STREAM.NAMES', { subject, offset })
+      for (const name of streams ?? [])
+        if (name.startsWith(begin)) found.add(nameOf(name.slice(begin.length)))
+      offset += streams?.length ?? 0
+      if (!streams?.length || offset >= total) return [...found].sort()
+    }
   }
 
   createConsumer(stream: string, config: Config & { readonly name: string }): Promise<ConsumerInfo> {

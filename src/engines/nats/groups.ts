@@ -2,7 +2,7 @@
 import type { CommittedPosition, JoinOptions, Membership } from '../../ports/stream.ts'
 import type { Api } from './api.ts'
 import { NatsMembership } from './membership.ts'
-import type { Names } from './names.ts'
+import { type Names, nameOf } from './names.ts'
 import { RosterStore } from './roster-store.ts'
 import type { KnownStream } from './streams.ts'
 
@@ -30,6 +30,14 @@ export class Groups {
 
   committed(stream: KnownStream, group: string): Promise<CommittedPosition[]> {
     return new RosterStore(this.#api, stream, group).committed()
+  }
+
+  /** Every group that ever had a member has a roster. */
+  async names({ names }: KnownStream): Promise<string[]> {
+    const begin = `${names.groupsBase}.roster.`
+    const info = await this.#api.streamInfo(names.groups, `${begin}*`)
+    const subjects = Object.keys(info?.state.subjects ?? {})
+    return subjects.map((subject) => nameOf(subject.slice(begin.length))).sort()
   }
 
   /** Ends the memberships without a further callback. */

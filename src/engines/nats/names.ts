@@ -7,6 +7,11 @@ export function token(name: string): string {
   return Array.from(name, (letter) => (plain.test(letter) ? letter : escaped(letter))).join('')
 }
 
+/** The name that a token stands for. */
+export function nameOf(token: string): string {
+  return decodeURIComponent(token.replaceAll('=', '%'))
+}
+
 function escaped(letter: string): string {
   const bytes = [...Buffer.from(letter, 'utf8')]
   return bytes.map((byte) => `=${byte.toString(16).toUpperCase().padStart(2, '0')}`).join('')
@@ -26,6 +31,11 @@ export interface StreamNames {
   readonly base: string
   readonly groups: string
   readonly groupsBase: string
+}
+
+export interface AllNames {
+  readonly begin: string
+  readonly subject: string
 }
 
 export class Names {
@@ -48,6 +58,16 @@ export class Names {
       groups: `${this.#prefix}_g_${token(name)}`,
       groupsBase: `${this.#prefix}.g.${token(name)}`,
     }
+  }
+
+  /** What all queues have: how their NATS streams begin, and a subject that no other stream has. */
+  get queues(): AllNames {
+    return { begin: `${this.#prefix}_q_`, subject: `${this.#prefix}.q.*.work` }
+  }
+
+  /** The same of all streams. */
+  get streams(): AllNames {
+    return { begin: `${this.#prefix}_s_`, subject: `${this.#prefix}.s.*.0` }
   }
 
   /** Where the members of a group tell each other that they live. No stream keeps it. */

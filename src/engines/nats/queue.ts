@@ -49,6 +49,7 @@ export class NatsQueue implements QueuePort {
   readonly limits: { readonly maxBodyBytes: number; readonly minLeaseMs: number }
   readonly #api: Api
   readonly #queues: Queues
+  readonly #names: Names
   readonly #marks: Marks
   readonly #send: QueueSend
   readonly #claim: QueueClaim
@@ -68,6 +69,7 @@ export class NatsQueue implements QueuePort {
     this.limits = { maxBodyBytes, minLeaseMs }
     this.#api = api
     this.#queues = new Queues(api, declaring, names, seen)
+    this.#names = names
     this.#marks = new Marks(api)
     const leases = new Leases()
     this.#send = new QueueSend(api, this.#queues, backlog, maxBodyBytes)
@@ -150,6 +152,10 @@ export class NatsQueue implements QueuePort {
     return this.#call(`redriving in '${queue}'`, queue, async () =>
       this.#dead.redrive(await this.#queues.get(queue), handles),
     )
+  }
+
+  names(): Promise<string[]> {
+    return this.#call('listing the queues', undefined, () => this.#api.names(this.#names.queues))
   }
 
   pause(): Promise<void> {

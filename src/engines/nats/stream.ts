@@ -33,6 +33,7 @@ export class NatsStream implements StreamPort {
   readonly limits: { readonly maxBodyBytes: number; readonly minSessionMs: number }
   readonly #api: Api
   readonly #streams: Streams
+  readonly #names: Names
   readonly #append: StreamAppend
   readonly #read: StreamRead
   readonly #groups: Groups
@@ -43,6 +44,7 @@ export class NatsStream implements StreamPort {
     this.limits = { maxBodyBytes, minSessionMs }
     this.#api = api
     this.#streams = streams
+    this.#names = names
     this.#append = new StreamAppend(api, streams, backlog, maxBodyBytes)
     this.#read = new StreamRead(api, streams)
     this.#groups = new Groups(api, names)
@@ -114,6 +116,16 @@ export class NatsStream implements StreamPort {
   committed(name: string, group: string): Promise<CommittedPosition[]> {
     return this.#call(`asking for the positions of '${group}'`, name, async () =>
       this.#groups.committed(await this.#streams.get(name), group),
+    )
+  }
+
+  names(): Promise<string[]> {
+    return this.#call('listing the streams', undefined, () => this.#api.names(this.#names.streams))
+  }
+
+  groups(name: string): Promise<string[]> {
+    return this.#call(`listing the groups of '${name}'`, name, async () =>
+      this.#groups.names(await this.#streams.get(name)),
     )
   }
 

@@ -39,7 +39,7 @@ interface DeadRow {
   readonly died_at: number
 }
 
-type StatementName = 'declare' | 'find' | 'send' | 'count' | 'dead' | 'redrive'
+type StatementName = 'declare' | 'find' | 'send' | 'count' | 'dead' | 'redrive' | 'names'
 
 function statements(schema: string): Record<StatementName, Statement> {
   return {
@@ -48,6 +48,7 @@ function statements(schema: string): Record<StatementName, Statement> {
       text: `insert into ${schema}.queue (name) select unnest($1::text[]) on conflict do nothing`,
     },
     find: { name: 'spillway_find_queue', text: `select id from ${schema}.queue where name = $1` },
+    names: { name: 'spillway_queue_names', text: `select name from ${schema}.queue order by name` },
     // The ids are given in the order of the rows: the order in which they become claimable.
     send: {
       name: 'spillway_send',
@@ -215,6 +216,12 @@ export class PostgresQueue implements QueuePort {
     const rows = await this.#connection.run<{ count: number }>(this.#sql.redrive, [id, int8Array(known)])
     this.#wake.changed(topic(id))
     return rows[0]!.count
+  }
+
+  async names(): Promise<string[]> {
+    if (this.#closed) throw closed()
+    const rows = await this.#connection.run<{ name: string }>(this.#sql.names, [])
+    return rows.map(({ name }) => name)
   }
 
   pause(): Promise<void> {

@@ -43,6 +43,8 @@ interface StreamInfo {
 
 type StatementName =
   | 'find'
+  | 'names'
+  | 'groups'
   | 'create'
   | 'heads'
   | 'lock'
@@ -59,6 +61,11 @@ function statements(schema: string): Record<StatementName, Statement> {
     find: {
       name: 'spillway_find_stream',
       text: `select id, partitions, versions from ${schema}.stream where name = $1`,
+    },
+    names: { name: 'spillway_stream_names', text: `select name from ${schema}.stream order by name` },
+    groups: {
+      name: 'spillway_group_names',
+      text: `select name from ${schema}.consumer_group where stream = $1 order by name`,
     },
     create: {
       name: 'spillway_create_stream',
@@ -209,6 +216,21 @@ export class PostgresStream implements StreamPort {
   async committed(stream: string, group: string): Promise<CommittedPosition[]> {
     const { id, partitions } = await this.#info(stream)
     return await this.#groups.committed({ id, partitions }, group)
+  }
+
+  names(): Promise<string[]> {
+    return this.#names(this.#sql.names, [])
+  }
+
+  async groups(stream: string): Promise<string[]> {
+    const { id } = await this.#info(stream)
+    return await this.#names(this.#sql.groups, [id])
+  }
+
+  async #names(statement: Statement, values: readonly number[]): Promise<string[]> {
+    if (this.#closed) throw closed()
+    const rows = await this.#connection.run<{ name: string }>(statement, values)
+    return rows.map(({ name }) => name)
   }
 
   /** Leaves all groups, finishes what was accepted. Waiting reads end with the wake-ups. */

@@ -340,6 +340,10 @@ export class SqliteQueue implements QueuePort {
     return this.#storage.ask({ kind: 'redrive', queue: channel.id, handles: handles.map(handleNumber) })
   }
 
+  async names(): Promise<string[]> {
+    return [...(await this.#storage.ask({ kind: 'queueNames' }))]
+  }
+
   pause(queue: string): Promise<void> {
     return this.#setPaused(queue, true)
   }

@@ -252,15 +252,18 @@ export class Storage {
 
 const readKinds = new Set<Operation['kind']>([
   'findQueue',
+  'queueNames',
   'peek',
   'count',
   'deadLetters',
   'findStream',
+  'streamNames',
   'read',
   'readKey',
   'bounds',
   'positionsAt',
   'committed',
+  'groupNames',
 ] satisfies ReadOperation['kind'][])
 
 function isRead(operation: Operation): operation is ReadOperation {

@@ -269,6 +269,15 @@ export class SqliteStream implements StreamPort {
     return positions.map((position, partition) => ({ partition, position }))
   }
 
+  async names(): Promise<string[]> {
+    return [...(await this.#storage.ask({ kind: 'streamNames' }))]
+  }
+
+  async groups(stream: string): Promise<string[]> {
+    const channel = this.#channels.get(stream) ?? (await this.#find(stream))
+    return [...(await this.#storage.ask({ kind: 'groupNames', stream: channel.id }))]
+  }
+
   /** Look again: in these streams, or in all. */
   wake(ids: readonly number[] | undefined): void {
     if (ids === undefined) for (const channel of this.#byId.values()) channel.room.wake()

@@ -113,10 +113,12 @@ export type WriteOperation =
 /** Operations that only look: they are answered without waiting for a commit or a lock. */
 export type ReadOperation =
   | { readonly kind: 'findQueue'; readonly name: string }
+  | { readonly kind: 'queueNames' }
   | { readonly kind: 'peek'; readonly queue: number; readonly after: number; readonly limit: number }
   | { readonly kind: 'count'; readonly queue: number }
   | { readonly kind: 'deadLetters'; readonly queue: number; readonly limit: number; readonly after: number }
   | { readonly kind: 'findStream'; readonly name: string }
+  | { readonly kind: 'streamNames' }
   | {
       readonly kind: 'read'
       readonly stream: number
@@ -135,6 +137,7 @@ export type ReadOperation =
   | { readonly kind: 'bounds'; readonly stream: number }
   | { readonly kind: 'positionsAt'; readonly stream: number; readonly time: number }
   | { readonly kind: 'committed'; readonly stream: number; readonly group: string }
+  | { readonly kind: 'groupNames'; readonly stream: number }
 
 export type Operation = WriteOperation | ReadOperation
 
@@ -227,16 +230,19 @@ export interface Answers {
   /** 1 for committed, 0 for stale. */
   commit: readonly number[]
   findQueue: QueueFacts | null
+  queueNames: readonly string[]
   peek: readonly PeekedBytes[]
   count: QueueCount
   deadLetters: readonly DeadBytes[]
   findStream: StreamFacts | null
+  streamNames: readonly string[]
   read: readonly StreamPart[]
   readKey: readonly StreamPart[]
   /** Pairs of earliest and next, in the order of the partitions. */
   bounds: readonly number[]
   positionsAt: readonly number[]
   committed: readonly (number | null)[]
+  groupNames: readonly string[]
 }
 
 export interface StreamFacts {

@@ -115,6 +115,7 @@ export const engineSuite: readonly EngineCase[] = [
       await refused('CLOSED', () => port.count(queue), 'count')
       await refused('CLOSED', () => port.deadLetters(queue, { limit: 1 }), 'deadLetters')
       await refused('CLOSED', () => port.redrive(queue, ['1']), 'redrive')
+      await refused('CLOSED', () => port.names(), 'names')
     },
   },
   {
@@ -140,6 +141,8 @@ export const engineSuite: readonly EngineCase[] = [
       await refused('CLOSED', () => port.positionsAt(stream, 0), 'positionsAt')
       await refused('CLOSED', () => port.join(stream, 'late', member), 'join')
       await refused('CLOSED', () => port.committed(stream, 'late'), 'committed')
+      await refused('CLOSED', () => port.names(), 'names')
+      await refused('CLOSED', () => port.groups(stream), 'groups')
     },
   },
   {

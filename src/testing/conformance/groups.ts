@@ -2,6 +2,7 @@
 import { assignmentCases } from './groups/assignment.ts'
 import type { GroupCase } from './groups/bench.ts'
 import { commitCases } from './groups/commit.ts'
+import { nameCases } from './groups/names.ts'
 import { revocationCases } from './groups/revocation.ts'
 import { workCases } from './groups/work.ts'
 
@@ -10,4 +11,5 @@ export const groupSuite: readonly GroupCase[] = [
   ...commitCases,
   ...revocationCases,
   ...workCases,
+  ...nameCases,
 ]

@@ -13,6 +13,7 @@ import { deadCases } from './queue/dead.ts'
 import { declareCases } from './queue/declare.ts'
 import { delayCases } from './queue/delay.ts'
 import { leaseCases } from './queue/lease.ts'
+import { nameCases } from './queue/names.ts'
 import { concurrencyRuleCases } from './queue/rules-concurrency.ts'
 import { ruleDeclareCases } from './queue/rules-declare.ts'
 import { dedupCases } from './queue/rules-dedup.ts'
@@ -31,6 +32,7 @@ import { historyCases, suspectCases } from './queue/suspect.ts'
 
 export const queueSuite: readonly QueueCase[] = [
   ...declareCases,
+  ...nameCases,
   ...sendCases,
   ...delayCases,
   ...claimCases,

@@ -3,6 +3,7 @@ import { appendCases } from './stream/append.ts'
 import type { StreamCase } from './stream/bench.ts'
 import { boundsCases } from './stream/bounds.ts'
 import { declareCases } from './stream/declare.ts'
+import { nameCases } from './stream/names.ts'
 import { readCases } from './stream/read.ts'
 import { versionCases } from './stream/versions.ts'
 
@@ -12,4 +13,5 @@ export const streamSuite: readonly StreamCase[] = [
   ...readCases,
   ...versionCases,
   ...boundsCases,
+  ...nameCases,
 ]

@@ -110,6 +110,10 @@ export class Log {
     return this.#partitions.map((_, partition) => ({ partition, position: committed[partition] ?? null }))
   }
 
+  groups(): string[] {
+    return [...this.#groups.keys()].sort()
+  }
+
   join(name: string, options: JoinOptions): GroupMember {
     let group = this.#groups.get(name)
     if (group === undefined) {

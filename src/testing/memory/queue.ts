@@ -127,6 +127,11 @@ export class MemoryQueue implements QueuePort {
     return this.#find(queue).purge(what)
   }
 
+  async names(): Promise<string[]> {
+    if (this.#closed) throw closedError()
+    return [...this.#store.backlogs.keys()].sort()
+  }
+
   close(): void {
     this.#closed = true
     for (const call of this.#calls) call.end([])

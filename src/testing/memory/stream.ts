@@ -118,6 +118,15 @@ export class MemoryStream implements StreamPort {
     return this.#find(stream).committed(group)
   }
 
+  async names(): Promise<string[]> {
+    if (this.#closed) throw closedError()
+    return [...this.#store.logs.keys()].sort()
+  }
+
+  async groups(stream: string): Promise<string[]> {
+    return this.#find(stream).groups()
+  }
+
   close(): void {
     this.#closed = true
     for (const call of this.#calls) call.end([])

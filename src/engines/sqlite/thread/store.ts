@@ -58,6 +58,7 @@ export class Store {
   readonly #commit: StatementSync
   readonly #dataVersion: StatementSync
   readonly #partitionsOf: StatementSync
+  readonly #namesOf: Readonly<Record<'queue' | 'stream' | 'group', StatementSync>>
   #knownVersion: unknown
   #synced = true
   /** Set once a sync has failed: what is written from then on could never be called durable. */
@@ -75,6 +76,11 @@ export class Store {
     this.#commit = db.prepare('COMMIT')
     this.#dataVersion = db.prepare('PRAGMA data_version')
     this.#partitionsOf = db.prepare('SELECT partitions FROM stream WHERE id = ?')
+    this.#namesOf = {
+      queue: db.prepare('SELECT name FROM queue ORDER BY name'),
+      stream: db.prepare('SELECT name FROM stream ORDER BY name'),
+      group: db.prepare('SELECT name FROM stream_group WHERE stream = ? ORDER BY name'),
+    }
   }
 
   /** All operations in one transaction; if it fails for one of them, each in its own. */
@@ -290,6 +296,8 @@ export class Store {
     switch (operation.kind) {
       case 'findQueue':
         return this.#queues.find(operation.name)
+      case 'queueNames':
+        return this.#namesOf.queue.all().map(({ name }) => name)
       case 'peek':
         return this.#queues.peek(operation, Date.now())
       case 'count':
@@ -298,6 +306,8 @@ export class Store {
         return this.#queues.deadLetters(operation.queue, operation.limit, operation.after)
       case 'findStream':
         return this.#streams.find(operation.name)
+      case 'streamNames':
+        return this.#namesOf.stream.all().map(({ name }) => name)
       case 'read':
         return this.#streams.read(operation.stream, operation.from, operation.maxRecords, operation.maxBytes)
       case 'readKey':
@@ -310,6 +320,8 @@ export class Store {
         )
       case 'committed':
         return this.groups.committed(operation.stream, operation.group, this.#partitions(operation.stream))
+      case 'groupNames':
+        return this.#namesOf.group.all(operation.stream).map(({ name }) => name)
     }
   }
 

@@ -70,6 +70,7 @@ export const declareCases: readonly StreamCase[] = [
       await refused('UNKNOWN_STREAM', () => one.bounds(stream), 'bounds')
       await refused('UNKNOWN_STREAM', () => one.positionsAt(stream, Date.now()), 'positionsAt')
       await refused('UNKNOWN_STREAM', () => one.committed(stream, 'nobody'), 'committed')
+      await refused('UNKNOWN_STREAM', () => one.groups(stream), 'groups')
       await refused('UNKNOWN_STREAM', () => one.join(stream, 'nobody', member), 'join')
       if (one.capabilities.versions)
         await refused(

@@ -1,0 +1,90 @@
+// Running the conformance suites against a live engine, in names of their own, beside whatever it does otherwise.
+import { openEngine } from '../../engine-of.ts'
+import type { Durability } from '../../ports/engine.ts'
+import type { CaseResult, ConformanceCase, EngineSubject } from '../../testing/conformance/index.ts'
+import { cleanUp, type LeftBehind } from './cleanup.ts'
+import { Ledger } from './ledger.ts'
+
+export interface ExamineOptions {
+  /** Beginnings of the ids of cases; all when there is none. */
+  readonly only: readonly string[]
+  /** How many cases run at the same time. */
+  readonly concurrency: number
+  /** The bound of one case. */
+  readonly caseMs: number
+  /** Ends it early: what was run by then is told. */
+  readonly signal: AbortSignal
+  onOpened(facts: {
+    readonly name: string
+    readonly url: string
+    readonly durability: Durability
+  }): Promise<void>
+  /** After each case, and while it cleans up. */
+  onProgress(phase: 'cases' | 'cleaning up', done: number, of: number, note: string): void
+}
+
+export interface Examination {
+  readonly results: readonly Examined[]
+  readonly leftBehind: LeftBehind
+  readonly lacks: EngineSubject['lacks']
+}
+
+export type Examined = CaseResult & { readonly requires: readonly string[] }
+
+export async function examine(url: string, options: ExamineOptions): Promise<Examination> {
+  // Only now, so that no other command carries their weight.
+  const { engineSubject, engineSuite, groupSuite, queueSuite, runCases, streamSuite } = await import(
+    '../../testing/conformance/index.ts'
+  )
+  const ledger = new Ledger()
+  const subject = await engineSubject({
+    openEngine: async (engineOptions) => ledger.watch(await openEngine(url, engineOptions)),
+  })
+  const suites = [...engineSuite, ...queueSuite, ...streamSuite, ...groupSuite]
+  const chosen = suites.filter(({ id }) => fits(id, options.only))
+  const results: Examined[] = []
+  const requires = new Map(chosen.map((item) => [item.id, item.requires]))
+  try {
+    await options.onOpened(subject.one)
+    const stopped = new Promise<void>((resolve) => {
+      if (options.signal.aborted) resolve()
+      options.signal.addEventListener('abort', () => resolve(), { once: true })
+    })
+    const run = runCases(
+      chosen.map((item) => unless(options.signal, item)),
+      subject,
+      {
+        ...options,
+        onResult(result) {
+          if (options.signal.aborted) return
+          results.push({ ...result, requires: requires.get(result.id) ?? [] })
+          options.onProgress('cases', results.length, chosen.length, result.id)
+        },
+      },
+    )
+    await Promise.race([run, stopped])
+  } finally {
+    await subject.close()
+  }
+  return { results, lacks: subject.lacks, leftBehind: await cleaned(url, ledger, options) }
+}
+
+/** Whether an id begins so: `queue.dead` means `queue.dead` and `queue.dead.reason`, not `queue.deadline`. */
+export function fits(id: string, only: readonly string[]): boolean {
+  return only.length === 0 || only.some((begin) => id === begin || id.startsWith(`${begin}.`))
+}
+
+/** Once it is to end no further case begins. */
+function unless<S extends EngineSubject>(signal: AbortSignal, item: ConformanceCase<S>): ConformanceCase<S> {
+  return { ...item, run: (subject) => (signal.aborted ? Promise.resolve() : item.run(subject)) }
+}
+
+/** On a handle of its own: cases may have left the others in any state. */
+async function cleaned(url: string, ledger: Ledger, { onProgress }: ExamineOptions): Promise<LeftBehind> {
+  const engine = await openEngine(url)
+  try {
+    return await cleanUp(engine, ledger, (done) => onProgress('cleaning up', done, ledger.queues.size, ''))
+  } finally {
+    await engine.close()
+  }
+}

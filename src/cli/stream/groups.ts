@@ -1,0 +1,87 @@
+// spillway stream groups: how far the consumer groups of a stream are.
+import { Command } from 'commander'
+import type { PartitionBounds, StreamPort } from '../../ports/stream.ts'
+import { eachOf } from '../at-once.ts'
+import { type EngineChoice, onEngine, withStreams } from '../on-engine.ts'
+import { print, printJson, printTable } from '../output/print.ts'
+import { distance } from './distance.ts'
+
+interface Place {
+  readonly group: string
+  readonly partition: number
+  readonly committed: number | null
+  readonly next: number
+  readonly lag: number
+}
+
+interface Options extends EngineChoice {
+  readonly group?: readonly string[]
+}
+
+const examples = `
+  $ spillway stream groups orders                     every group, partition by partition
+  $ spillway stream groups orders --group billing     one of them
+  $ spillway stream groups orders --json | jq '.groups[] | {name, lag}'
+
+The lag is what lies between the committed position and the end. A service that keeps its progress in its own
+database commits here now and then only: its true lag is smaller.`
+
+export function groupsCommand(): Command {
+  return onEngine(
+    new Command('groups')
+      .description('Show how far each consumer group of a stream is: committed position, end, lag.')
+      .argument('<stream>', 'the name of the stream')
+      .option('--group <names...>', 'only these groups'),
+    examples,
+  ).action((stream: string, options: Options) =>
+    withStreams(options, async ({ engine, port }) => {
+      const bounds = await port.bounds(stream)
+      const names = options.group ?? (await port.groups(stream))
+      const groups = await eachOf(names, async (name) => {
+        const partitions = await placesOf(port, stream, name, bounds)
+        return { name, lag: partitions.reduce((sum, { lag }) => sum + lag, 0), partitions }
+      })
+      if (options.json) return printJson({ stream, groups: groups.map(asJson) })
+      if (groups.length === 0) return print(`No group reads ${stream}.`)
+      await printTable(
+        [
+          { title: 'GROUP', value: ({ group }) => group },
+          { title: 'PARTITION', right: true, value: ({ partition }) => String(partition) },
+          { title: 'COMMITTED', right: true, value: ({ committed }) => String(committed ?? '–') },
+          { title: 'END', right: true, value: ({ next }) => String(next) },
+          { title: 'LAG', right: true, value: ({ lag }) => distance(engine.name, lag) },
+        ],
+        groups.flatMap(({ partitions }) => partitions),
+      )
+      for (const { name, lag } of groups) await print(`${name}: ${distance(engine.name, lag)} behind`)
+    }),
+  )
+}
+
+async function placesOf(
+  port: StreamPort,
+  stream: string,
+  group: string,
+  bounds: readonly PartitionBounds[],
+): Promise<Place[]> {
+  const positions = new Map(
+    (await port.committed(stream, group)).map(({ partition, position }) => [partition, position]),
+  )
+  return bounds.map(({ partition, earliest, next }) => {
+    const committed = positions.get(partition) ?? null
+    return { group, partition, committed, next, lag: Math.max(0, next - Math.max(committed ?? 0, earliest)) }
+  })
+}
+
+function asJson({ name, lag, partitions }: { name: string; lag: number; partitions: readonly Place[] }) {
+  return {
+    name,
+    lag,
+    partitions: partitions.map(({ partition, committed, next, lag }) => ({
+      partition,
+      committed,
+      next,
+      lag,
+    })),
+  }
+}

@@ -1,0 +1,22 @@
+// spillway stream: looking after streams.
+import { Command } from 'commander'
+import { groupsCommand } from './groups.ts'
+import { lsCommand } from './ls.ts'
+import { tailCommand } from './tail.ts'
+
+export function streamCommand(): Command {
+  return new Command('stream')
+    .description('Look after streams: list them, read their events, see how far their groups are.')
+    .addCommand(lsCommand())
+    .addCommand(tailCommand())
+    .addCommand(groupsCommand())
+    .addHelpText(
+      'after',
+      `
+The engine is that of spillway.config.ts in this folder (its streams, where they are apart), or what --engine names.
+
+  $ spillway stream ls                        what is where?
+  $ spillway stream tail orders --follow      what is happening?
+  $ spillway stream groups orders             who is behind?`,
+    )
+}
