@@ -1,6 +1,10 @@
 // The engine's tables: queues, streams, consumer groups.
+import { controlFunctions } from './control-functions.ts'
 import type { Migration, Part } from './migrations.ts'
 import { functionSettings } from './session.ts'
+import { claimFunctions } from './task-claim-functions.ts'
+import { taskFunctions } from './task-functions.ts'
+import { taskTables } from './task-tables.ts'
 
 /** A table whose rows come and go at the pace of the messages: vacuumed by count, not by share, and without pauses. */
 const hot =
@@ -10,8 +14,15 @@ const hot =
 const queues: Migration = (schema) => `
 create table ${schema}.queue (
   id int generated always as identity primary key,
-  name text collate "C" not null unique
+  name text collate "C" not null unique,
+  rules jsonb,
+  version int not null default 0,
+  legacy boolean not null default false,
+  paused boolean not null default false
 );
+comment on column ${schema}.queue.rules is 'null: its messages are in the table message; else they come into the table task';
+comment on column ${schema}.queue.version is 'rises with every change of the rules';
+comment on column ${schema}.queue.legacy is 'it has rules, and there may still be messages that were sent before it had';
 
 create table ${schema}.message (
   id bigint generated always as identity primary key,
@@ -20,9 +31,12 @@ create table ${schema}.message (
   queue int not null,
   starts int not null default 0,
   leased boolean not null default false,
+  suspect boolean not null default false,
+  cancelled boolean not null default false,
   message_id text not null,
   key text,
-  body text not null
+  body text not null,
+  history jsonb
 ) with (fillfactor = 85, ${hot});
 comment on column ${schema}.message.due_at is 'null: was never claimed and waits for nothing; else claimable from then on';
 comment on column ${schema}.message.token is 'the fencing token of the last claim; raised when its lease ends by settling';
@@ -39,6 +53,9 @@ create table ${schema}.dead_letter (
   key text,
   body text not null,
   reason text not null,
+  history jsonb,
+  priority smallint not null default 0,
+  grp text collate "C" not null default '',
   primary key (queue, handle)
 );
 `
@@ -244,4 +261,7 @@ comment on column ${schema}.group_partition.generation is 'raised whenever the p
 comment on column ${schema}.group_partition.revoke_by is 'when the member must have given the partition back; null while it may keep it';
 `
 
-export const engineTables: Part = { name: 'engine', migrations: [queues, streams, groups] }
+export const engineTables: Part = {
+  name: 'engine',
+  migrations: [queues, streams, groups, taskTables(hot), taskFunctions, claimFunctions, controlFunctions],
+}

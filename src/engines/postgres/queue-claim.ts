@@ -1,9 +1,16 @@
 // Claiming from one queue. Concurrent claims of this process go together as one statement; who finds nothing waits
 // for a wake-up, the next due time, or the poll, and one look serves all.
 import type { ClaimedMessage, ClaimOptions } from '../../ports/queue.ts'
-import type { Connection, Statement } from './connection.ts'
-import { ScanBound } from './scan-bound.ts'
 import type { Wake } from './wake.ts'
+
+/** What one statement found. */
+export interface Look {
+  readonly messages: ClaimedMessage[]
+  /** When there was nothing: the milliseconds until there may be something; undefined when only somebody's act can help. */
+  readonly dueMs: number | undefined
+  /** There was nothing for a reason that is gone: it is worth to look at once. */
+  readonly again?: boolean
+}
 
 interface Request {
   readonly limit: number
@@ -16,65 +23,15 @@ interface Request {
   over: boolean
 }
 
-interface Row {
-  /** null: nothing was claimed, and `due` is the time in milliseconds until something may be. */
-  readonly id: string | null
-  readonly message_id: string
-  readonly key: string | null
-  readonly body: string
-  readonly starts: number
-  readonly token: string
-  /** Of a message that was due again or later: when. Those come first. */
-  readonly due: number | null
-}
-
 /** What one statement claims at most, whoever asks. */
 const maxClaim = 2_000
 /** A message that is due but being claimed by another process would else be asked for without a pause. */
 const minSleepMs = 10
 
-/** For a look at all that is due, however long. */
-const foreverMs = 1e12
-
-/**
- * `now()` throughout: the database's clock. Not flushed: a claim that is forgotten in a power failure is made again. $4 and
- * $5 bound the scans (`scan-bound.ts`), $6 is how far ahead it is worth to look.
- */
-export function claimStatement(schema: string): Statement {
-  return {
-    name: 'spillway_claim',
-    text: `with due as materialized (
-  select m.id, m.due_at from ${schema}.message m where m.queue = $1 and m.due_at <= now()
-    and m.due_at >= now() - $5::float8 * interval '1 millisecond'
-  order by m.due_at limit $2 for update skip locked
-), ready as materialized (
-  select m.id from ${schema}.message m where m.queue = $1 and m.due_at is null and m.id >= $4::bigint
-  order by m.id limit $2::int - (select count(*) from due) for update skip locked
-), claimed as (
-  update ${schema}.message m
-  set due_at = now() + $3::float8 * interval '1 millisecond', leased = true, starts = m.starts + 1,
-    token = greatest(m.token + 1, (extract(epoch from now()) * 1000000)::bigint)
-  from (select id, due_at from due union all select id, null from ready) c
-  where m.id = c.id and (select set_config('synchronous_commit', 'off', true)) is not null
-  returning m.id, m.message_id, m.key, m.body, m.starts, m.token, extract(epoch from c.due_at)::float8 as due
-)
-select * from claimed
-union all
-select null, null, null, null, null, null, (
-  select extract(epoch from m.due_at - now())::float8 * 1000 from ${schema}.message m
-  where m.queue = $1 and m.due_at >= now() - $5::float8 * interval '1 millisecond'
-    and m.due_at < now() + $6::float8 * interval '1 millisecond'
-  order by m.due_at limit 1
-) where not exists (select from claimed)`,
-  }
-}
-
 export interface ClaimsOptions {
-  readonly connection: Connection
-  readonly statement: Statement
+  readonly look: (limit: number, leaseMs: number) => Promise<Look>
   readonly wake: Wake
   readonly topic: string
-  readonly queue: number
   /** Gives back what was leased for nobody. */
   readonly release: (leases: readonly string[]) => Promise<void>
 }
@@ -84,9 +41,6 @@ export class Claims {
   #requests: Request[] = []
   #working: Promise<void> | undefined
   #sleep: AbortController | undefined
-  readonly #fresh = new ScanBound()
-  /** When the last look began that left nothing behind that was due. */
-  #dueSeenAt = 0
   #closed = false
 
   constructor(options: ClaimsOptions) {
@@ -153,11 +107,12 @@ export class Claims {
       const wanted = asking.reduce((sum, request) => sum + request.limit, 0)
       if (wanted === 0 || this.#closed) continue
       try {
-        const rows = await this.#claim(Math.min(wanted, maxClaim), leaseMs)
-        const idle = rows[0]?.id === null ? rows[0] : undefined
-        if (idle !== undefined)
-          dueMs = Math.min(dueMs ?? Number.POSITIVE_INFINITY, idle.due ?? Number.POSITIVE_INFINITY)
-        await this.#deliver(asking, idle === undefined ? rows : [])
+        let look = await this.#options.look(Math.min(wanted, maxClaim), leaseMs)
+        while (look.again && !this.#closed)
+          look = await this.#options.look(Math.min(wanted, maxClaim), leaseMs)
+        if (look.messages.length === 0)
+          dueMs = Math.min(dueMs ?? Number.POSITIVE_INFINITY, look.dueMs ?? Number.POSITIVE_INFINITY)
+        await this.#deliver(asking, look.messages)
       } catch (thrown) {
         for (const request of asking) request.reject(thrown)
       }
@@ -165,20 +120,7 @@ export class Claims {
     return dueMs
   }
 
-  async #claim(limit: number, leaseMs: number): Promise<Row[]> {
-    const { connection, statement, queue, wake } = this.#options
-    const from = this.#fresh.begin()
-    const startedAt = performance.now()
-    const lookBackMs = from === 0 ? foreverMs : ScanBound.lookBack(startedAt - this.#dueSeenAt)
-    const rows = await connection.run<Row>(statement, [queue, limit, leaseMs, from, lookBackMs, wake.pollMs])
-    const fresh = rows.filter((row) => row.id !== null && row.due === null)
-    this.#fresh.done(from, performance.now() - startedAt, Math.max(0, ...fresh.map((row) => Number(row.id))))
-    if (rows.length - fresh.length < limit) this.#dueSeenAt = startedAt
-    return rows
-  }
-
-  async #deliver(asking: readonly Request[], rows: Row[]): Promise<void> {
-    const messages = rows.sort(byAge).map((row) => toMessage(this.#options.queue, row))
+  async #deliver(asking: readonly Request[], messages: readonly ClaimedMessage[]): Promise<void> {
     let at = 0
     for (const request of asking) {
       request.looked = true
@@ -205,33 +147,4 @@ export class Claims {
     await this.#options.wake.wait(this.#options.topic, turn, ms, this.#sleep.signal)
     this.#sleep = undefined
   }
-}
-
-function byAge(a: Row, b: Row): number {
-  const never = Number.POSITIVE_INFINITY
-  const [first, second] = [a.due ?? never, b.due ?? never]
-  return first === second ? Number(a.id) - Number(b.id) : first - second
-}
-
-function toMessage(queue: number, row: Row): ClaimedMessage {
-  const fencingToken = Number(row.token)
-  return {
-    id: row.message_id,
-    key: row.key ?? undefined,
-    body: row.body,
-    starts: row.starts,
-    suspect: row.starts > 1,
-    lease: `${queue}.${row.id}.${fencingToken}`,
-    fencingToken,
-  }
-}
-
-/** What a lease of the queue stands for; undefined for what is none. */
-export function readLease(
-  queue: number,
-  lease: string,
-): { readonly id: number; readonly token: number } | undefined {
-  const parts = /^(\d{1,10})\.(\d{1,15})\.(\d{1,16})$/.exec(lease)
-  if (parts === null || Number(parts[1]) !== queue) return undefined
-  return { id: Number(parts[2]), token: Number(parts[3]) }
 }

@@ -1,9 +1,9 @@
 // Ending and extending leases, for all callers of the process together, the fencing token checked in the statement.
 import type { ExtendResult, Settlement, SettleResult } from '../../ports/queue.ts'
-import { float8Array, int8Array, textArray } from './arrays.ts'
+import { float8Array, textArray } from './arrays.ts'
 import type { Connection, Statement } from './connection.ts'
 import { GroupCommit } from './group-commit.ts'
-import { readLease } from './queue-claim.ts'
+import { Known } from './leases.ts'
 import { legible } from './text.ts'
 
 interface Ending {
@@ -21,9 +21,8 @@ interface Id {
   readonly id: string
 }
 
-interface Held {
-  readonly id: number
-  readonly token: number
+interface Extended extends Id {
+  readonly cancelled: boolean
 }
 
 function doneStatement(schema: string): Statement {
@@ -34,37 +33,41 @@ where m.id = s.id and m.token = s.token returning m.id`,
   }
 }
 
-/** A lease that ends with its message staying raises the token: whoever held it is stale from then on. */
+/** What was cancelled is gone, whatever it ends with. A lease that ends with its message staying raises the token: whoever held it is stale from then on. */
 function settleStatement(schema: string): Statement {
   return {
     name: 'spillway_settle',
     text: `with s as materialized (
   select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::float8[], $5::text[]) s(id, token, kind, delay, reason)
 ), done as (
-  delete from ${schema}.message m using s where s.kind = 'done' and m.id = s.id and m.token = s.token returning m.id
+  delete from ${schema}.message m using s
+  where (s.kind = 'done' or m.cancelled) and m.id = s.id and m.token = s.token returning m.id
 ), dead as (
   delete from ${schema}.message m using s
-  where s.kind = 'dead-letter' and m.id = s.id and m.token = s.token returning m.*, s.reason
+  where s.kind = 'dead-letter' and not m.cancelled and m.id = s.id and m.token = s.token returning m.*, s.reason
 ), buried as (
-  insert into ${schema}.dead_letter (queue, token, starts, message_id, key, body, reason)
-  select queue, token, starts, message_id, key, body, reason from dead order by id
+  insert into ${schema}.dead_letter (queue, token, starts, message_id, key, body, reason, history)
+  select queue, token, starts, message_id, key, body, reason, history from dead order by id
 ), back as (
   update ${schema}.message m
   set due_at = now() + s.delay * interval '1 millisecond', leased = false, token = m.token + 1,
-    starts = m.starts - case s.kind when 'release' then 1 else 0 end
-  from s where s.kind in ('retry', 'release') and m.id = s.id and m.token = s.token returning m.id
+    suspect = m.suspect and s.kind = 'release', starts = m.starts - case s.kind when 'release' then 1 else 0 end,
+    history = case when s.reason is null then m.history else ${schema}.with_failure(m.history, m.starts, s.reason) end
+  from s where s.kind in ('retry', 'release') and not m.cancelled and m.id = s.id and m.token = s.token returning m.id
 )
 select id from done union all select id from dead union all select id from back`,
   }
 }
 
+/** One that has ended is live again, if nobody claimed it since; but under rules its place may be somebody else's. */
 function extendStatement(schema: string): Statement {
   return {
     name: 'spillway_extend',
     text: `update ${schema}.message m set due_at = now() + s.lease * interval '1 millisecond'
 from unnest($1::bigint[], $2::bigint[], $3::float8[]) s(id, token, lease)
 where m.id = s.id and m.token = s.token and m.leased
-  and (select set_config('synchronous_commit', 'off', true)) is not null returning m.id`,
+  and (m.due_at > now() or (not m.cancelled and (select q.rules is null from ${schema}.queue q where q.id = m.queue)))
+  and (select set_config('synchronous_commit', 'off', true)) is not null returning m.id, m.cancelled`,
   }
 }
 
@@ -112,71 +115,37 @@ export class Leases {
     const onlyDone = chosen.every((settlement) => settlement.kind === 'done')
     const extra = onlyDone
       ? []
-      : [
-          textArray(chosen.map((settlement) => settlement.kind)),
-          float8Array(chosen.map((settlement) => (settlement.kind === 'retry' ? settlement.delayMs : 0))),
-          textArray(
-            chosen.map((settlement) =>
-              settlement.kind === 'dead-letter' ? legible(settlement.reason) : undefined,
-            ),
-          ),
-        ]
+      : [textArray(chosen.map((settlement) => settlement.kind)), ...delaysAndReasons(chosen)]
     const rows = await this.#connection.run<Id>(onlyDone ? this.#done : this.#settle, [
       ...known.parameters(),
       ...extra,
     ])
-    return known.results(rows, 'settled')
+    return known.results(rows, () => 'settled')
   }
 
   async #runExtends(calls: readonly Extension[]): Promise<ExtendResult[][]> {
     const known = new Known(calls)
     const leases = calls.flatMap((call) => call.leases.map(() => call.leaseMs))
-    const rows = await this.#connection.run<Id>(this.#extend, [
+    const rows = await this.#connection.run<Extended>(this.#extend, [
       ...known.parameters(),
       float8Array(known.chosen.map((index) => leases[index]!)),
     ])
-    return known.results(rows, 'extended')
+    return known.results(rows, extended)
   }
 }
 
-/** The leases of several calls, each once: a lease that is named again is stale by then. */
-class Known {
-  /** Which of the leases, counted over all calls, go into the statement. */
-  readonly chosen: number[] = []
-  readonly #held: Held[] = []
-  readonly #sizes: number[]
+/** The last two parameters of a settling statement. */
+export function delaysAndReasons(settlements: readonly Settlement[]): Buffer[] {
+  return [
+    float8Array(settlements.map((settlement) => (settlement.kind === 'retry' ? settlement.delayMs : 0))),
+    textArray(
+      settlements.map((settlement) =>
+        'reason' in settlement && settlement.reason !== undefined ? legible(settlement.reason) : undefined,
+      ),
+    ),
+  ]
+}
 
-  constructor(calls: readonly { readonly queue: number; readonly leases: readonly string[] }[]) {
-    this.#sizes = calls.map((call) => call.leases.length)
-    const known = new Map<number, { readonly index: number; readonly held: Held }>()
-    let index = 0
-    for (const { queue, leases } of calls)
-      for (const lease of leases) {
-        const held = readLease(queue, lease)
-        if (held !== undefined && !known.has(held.id)) known.set(held.id, { index, held })
-        index += 1
-      }
-    // Everyone locks them in the same order.
-    for (const { index, held } of [...known.values()].sort((a, b) => a.held.id - b.held.id)) {
-      this.chosen.push(index)
-      this.#held.push(held)
-    }
-  }
-
-  parameters(): Buffer[] {
-    return [int8Array(this.#held.map((held) => held.id)), int8Array(this.#held.map((held) => held.token))]
-  }
-
-  results<Good>(rows: readonly Id[], good: Good): (Good | 'stale')[][] {
-    const found = new Set(rows.map((row) => Number(row.id)))
-    const flat: (Good | 'stale')[] = Array(this.#sizes.reduce((sum, size) => sum + size, 0)).fill('stale')
-    this.chosen.forEach((index, place) => {
-      if (found.has(this.#held[place]!.id)) flat[index] = good
-    })
-    let at = 0
-    return this.#sizes.map((size) => {
-      at += size
-      return flat.slice(at - size, at)
-    })
-  }
+export function extended({ cancelled }: { readonly cancelled: boolean }): ExtendResult {
+  return cancelled ? 'cancelled' : 'extended'
 }

@@ -1,6 +1,7 @@
-// The queue port on PostgreSQL: one row per message, claimed and marked with SKIP LOCKED, by the database's clock.
-import { SpillwayError } from '../../core/errors.ts'
-import { missing, type QueueCapabilities } from '../../ports/capability.ts'
+// The queue port on PostgreSQL: one row per message, by the database's clock. Messages of queues without rules are claimed and
+// marked with SKIP LOCKED; those of queues with rules are tasks, with statements of their own.
+import { isSpillwayError } from '../../core/errors.ts'
+import type { QueueCapabilities } from '../../ports/capability.ts'
 import type {
   ClaimedMessage,
   ClaimOptions,
@@ -12,149 +13,105 @@ import type {
   Settlement,
   SettleResult,
 } from '../../ports/queue.ts'
-import type { CancelResult, PeekedMessage } from '../../ports/queue-control.ts'
+import type { CancelResult, PeekedMessage, PeekOptions } from '../../ports/queue-control.ts'
 import { checkCarried, checkRules, type Duplicate, type QueueRules } from '../../ports/queue-rules.ts'
-import { float8Array, int4Array, int8Array, textArray } from './arrays.ts'
 import type { Connection, Statement } from './connection.ts'
 import { closed } from './errors.ts'
-import { GroupCommit } from './group-commit.ts'
+import { isTaskLease } from './leases.ts'
 import { checkOption } from './options.ts'
-import { Claims, claimStatement } from './queue-claim.ts'
+import { Claims, type Look } from './queue-claim.ts'
+import { checkPeek, QueueControls } from './queue-control.ts'
+import { DeadLetters, placeAfter } from './queue-dead.ts'
+import { FactsOfQueues, type QueueFacts } from './queue-facts.ts'
+import { claimStatement, PlainLook } from './queue-look.ts'
+import { Sends } from './queue-send.ts'
 import { Leases } from './queue-settle.ts'
-import { checkRow, maxBodyBytes } from './text.ts'
+import { type TaskStatements, Tasks, taskStatements } from './tasks.ts'
+import { checkRow, checkText, maxBodyBytes } from './text.ts'
 import type { Wake } from './wake.ts'
-
-interface Send {
-  readonly queue: number
-  readonly messages: readonly OutgoingMessage[]
-}
-
-interface DeadRow {
-  readonly handle: string
-  readonly message_id: string
-  readonly key: string | null
-  readonly body: string
-  readonly reason: string
-  readonly starts: number
-  readonly died_at: number
-}
-
-type StatementName = 'declare' | 'find' | 'send' | 'count' | 'dead' | 'redrive' | 'names'
-
-function statements(schema: string): Record<StatementName, Statement> {
-  return {
-    declare: {
-      name: 'spillway_declare_queues',
-      text: `insert into ${schema}.queue (name) select unnest($1::text[]) on conflict do nothing`,
-    },
-    find: { name: 'spillway_find_queue', text: `select id from ${schema}.queue where name = $1` },
-    names: { name: 'spillway_queue_names', text: `select name from ${schema}.queue order by name` },
-    // The ids are given in the order of the rows: the order in which they become claimable.
-    send: {
-      name: 'spillway_send',
-      text: `insert into ${schema}.message (queue, message_id, key, body, due_at)
-select m.queue, m.message_id, m.key, m.body, now() + m.delay * interval '1 millisecond'
-from unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::float8[]) with ordinality m(queue, message_id, key, body, delay, place)
-order by m.place`,
-    },
-    count: {
-      name: 'spillway_count',
-      text: `select
-  (select count(*) from ${schema}.message where queue = $1 and due_at is null)::float8 as fresh,
-  (select count(*) from ${schema}.message where queue = $1 and due_at <= now())::float8 as due,
-  (select count(*) from ${schema}.message where queue = $1 and due_at > now() and not leased)::float8 as delayed,
-  (select count(*) from ${schema}.message where queue = $1 and due_at > now() and leased)::float8 as leased,
-  (select count(*) from ${schema}.dead_letter where queue = $1)::float8 as dead`,
-    },
-    dead: {
-      name: 'spillway_dead_letters',
-      text: `select handle::text, message_id, key, body, reason, starts, floor(extract(epoch from died_at) * 1000)::float8 as died_at
-from ${schema}.dead_letter d where queue = $1 and d.handle > $2 order by d.handle limit $3`,
-    },
-    // Keeps the token, so that fencing tokens go on rising.
-    redrive: {
-      name: 'spillway_redrive',
-      text: `with back as (
-  delete from ${schema}.dead_letter where queue = $1 and handle = any($2::bigint[])
-  returning handle, token, message_id, key, body
-), ready as (
-  insert into ${schema}.message (queue, token, message_id, key, body)
-  select $1, token, message_id, key, body from back order by handle returning 1
-)
-select count(*)::float8 as count from ready`,
-    },
-  }
-}
 
 export class PostgresQueue implements QueuePort {
   readonly capabilities: QueueCapabilities = {
     fencing: 'engine',
     delay: true,
     atomicSend: true,
-    keyOrder: false,
-    priority: false,
-    dedup: false,
-    groups: false,
-    concurrency: false,
-    rate: false,
-    history: false,
-    pause: false,
-    peek: false,
-    cancel: false,
-    purge: false,
+    keyOrder: true,
+    priority: true,
+    dedup: true,
+    groups: true,
+    concurrency: true,
+    rate: true,
+    history: true,
+    pause: true,
+    peek: true,
+    cancel: true,
+    purge: true,
   }
   readonly limits: QueuePort['limits'] = { maxBodyBytes: maxBodyBytes, minLeaseMs: 100 }
   readonly #connection: Connection
   readonly #wake: Wake
-  readonly #sql: Record<StatementName, Statement>
   readonly #claim: Statement
-  readonly #ids = new Map<string, number>()
+  readonly #taskSql: TaskStatements
+  readonly #facts: FactsOfQueues
   readonly #claims = new Map<number, Claims>()
+  readonly #tasks = new Map<number, Tasks>()
   readonly #leases: Leases
-  readonly #sends: GroupCommit<Send, undefined>
+  readonly #sends: Sends
+  readonly #dead: DeadLetters
+  readonly #controls: QueueControls
   #closed = false
 
   constructor(connection: Connection, wake: Wake, schema: string) {
     this.#connection = connection
     this.#wake = wake
-    this.#sql = statements(schema)
     this.#claim = claimStatement(schema)
+    this.#taskSql = taskStatements(schema)
+    this.#facts = new FactsOfQueues(connection, schema)
     this.#leases = new Leases(connection, schema)
-    this.#sends = new GroupCommit({ run: (calls) => this.#runSends(calls), weigh: weight })
+    this.#sends = new Sends(connection, schema, (id) => wake.changed(topic(id)))
+    this.#dead = new DeadLetters(connection, schema)
+    this.#controls = new QueueControls(connection, schema)
   }
 
-  async declare(queues: readonly string[], rules: QueueRules = {}): Promise<void> {
-    checkRules('postgres', this.capabilities, rules)
+  async declare(queues: readonly string[], rules?: QueueRules): Promise<void> {
+    if (rules !== undefined) checkRules('postgres', this.capabilities, rules)
     if (this.#closed) throw closed()
-    const unknown = queues.filter((queue) => !this.#ids.has(queue))
-    if (unknown.length > 0) await this.#connection.run(this.#sql.declare, [textArray(unknown)])
+    const wanted = rules === undefined ? queues.filter((queue) => !this.#facts.has(queue)) : queues
+    if (wanted.length === 0) return
+    for (const id of await this.#facts.declare(wanted, rules)) this.#wake.changed(topic(id))
   }
 
   async send(queue: string, messages: readonly OutgoingMessage[]): Promise<readonly Duplicate[]> {
-    for (const message of messages) {
-      checkCarried(message, {})
-      checkRow(message, message.id)
-      if (message.delayMs !== undefined) checkOption('delayMs', message.delayMs, 'time', 0)
+    for (const message of messages) checkMessage(message)
+    for (;;) {
+      const facts = await this.#checked(queue, messages)
+      const { id, version } = facts
+      if (messages.length === 0) return []
+      const sent =
+        version === undefined
+          ? await this.#sends.send(id, messages)
+          : await this.#tasksOf(id).send(version, messages)
+      if (sent === 'outdated') {
+        this.#facts.forget(queue, facts)
+        continue
+      }
+      return sent === 'sent' ? [] : sent
     }
-    const id = await this.#id(queue)
-    if (messages.length > 0) await this.#sends.submit({ queue: id, messages })
-    return []
   }
 
   async claim(queue: string, options: ClaimOptions): Promise<ClaimedMessage[]> {
     checkOption('limit', options.limit, 'count', 1)
     checkOption('leaseMs', options.leaseMs, 'time', this.limits.minLeaseMs)
     checkOption('waitMs', options.waitMs, 'time', 0, Number.POSITIVE_INFINITY)
-    const id = await this.#id(queue)
+    const { id } = await this.#of(queue)
     if (this.#closed) return []
     let claims = this.#claims.get(id)
     if (claims === undefined) {
+      const plain = new PlainLook(this.#connection, this.#claim, id, this.#wake.pollMs)
       claims = new Claims({
-        connection: this.#connection,
-        statement: this.#claim,
+        look: (limit, leaseMs) => this.#look(queue, plain, limit, leaseMs),
         wake: this.#wake,
         topic: topic(id),
-        queue: id,
         release: (leases) => this.#release(id, leases),
       })
       this.#claims.set(id, claims)
@@ -164,28 +121,34 @@ export class PostgresQueue implements QueuePort {
 
   async settle(queue: string, settlements: readonly Settlement[]): Promise<SettleResult[]> {
     for (const one of settlements) if (one.kind === 'retry') checkOption('delayMs', one.delayMs, 'time', 0)
-    const id = await this.#id(queue)
+    const { id, version } = await this.#of(queue)
     if (settlements.length === 0) return []
-    const results = await this.#leases.settle(id, settlements)
-    // Someone may wait for it, at once or for its new due time.
-    if (settlements.some(({ kind }) => kind === 'retry' || kind === 'release')) this.#wake.changed(topic(id))
+    const results = await byKind(
+      settlements,
+      ({ lease }) => isTaskLease(lease),
+      (plain) => this.#leases.settle(id, plain),
+      (tasks) => this.#tasksOf(id).settle(tasks),
+    )
+    // Someone may wait for it, at once or for its new due time; under rules every ending may let others pass (`tasks.ts`).
+    const kept = settlements.some(({ kind }) => kind === 'retry' || kind === 'release')
+    if (kept || version !== undefined) this.#wake.changed(topic(id))
     return results
   }
 
   async extend(queue: string, leases: readonly string[], leaseMs: number): Promise<ExtendResult[]> {
     checkOption('leaseMs', leaseMs, 'time', this.limits.minLeaseMs)
-    const id = await this.#id(queue)
-    return leases.length === 0 ? [] : await this.#leases.extend(id, leases, leaseMs)
+    const { id } = await this.#of(queue)
+    if (leases.length === 0) return []
+    return await byKind(
+      leases,
+      isTaskLease,
+      (plain) => this.#leases.extend(id, plain, leaseMs),
+      (tasks) => this.#tasksOf(id).extend(tasks, leaseMs),
+    )
   }
 
   async count(queue: string): Promise<QueueCount> {
-    const id = await this.#id(queue)
-    const rows = await this.#connection.run<Record<'fresh' | 'due' | 'delayed' | 'leased' | 'dead', number>>(
-      this.#sql.count,
-      [id],
-    )
-    const { fresh, due, delayed, leased, dead } = rows[0]!
-    return { ready: fresh + due, delayed, leased, dead, paused: false }
+    return await this.#dead.count((await this.#of(queue)).id)
   }
 
   async deadLetters(
@@ -193,111 +156,139 @@ export class PostgresQueue implements QueuePort {
     options: { readonly limit: number; readonly after?: string },
   ): Promise<DeadMessage[]> {
     checkOption('limit', options.limit, 'count', 1)
-    const id = await this.#id(queue)
-    const after = options.after === undefined ? 0 : readHandle(options.after)
-    if (after === undefined)
-      throw new SpillwayError('INVALID_OPTION', `after is ${JSON.stringify(options.after)}.`)
-    const rows = await this.#connection.run<DeadRow>(this.#sql.dead, [id, after, options.limit])
-    return rows.map((row) => ({
-      handle: row.handle,
-      id: row.message_id,
-      key: row.key ?? undefined,
-      body: row.body,
-      reason: row.reason,
-      starts: row.starts,
-      diedAt: row.died_at,
-      history: [],
-    }))
+    const { id } = await this.#of(queue)
+    return await this.#dead.list(id, options.limit, placeAfter(options.after))
   }
 
   async redrive(queue: string, handles: readonly string[]): Promise<number> {
-    const id = await this.#id(queue)
-    const known = handles.map(readHandle).filter((handle) => handle !== undefined)
-    const rows = await this.#connection.run<{ count: number }>(this.#sql.redrive, [id, int8Array(known)])
+    const { id } = await this.#of(queue)
+    const count = await this.#dead.redrive(id, handles)
     this.#wake.changed(topic(id))
-    return rows[0]!.count
+    return count
   }
 
-  async names(): Promise<string[]> {
-    if (this.#closed) throw closed()
-    const rows = await this.#connection.run<{ name: string }>(this.#sql.names, [])
-    return rows.map(({ name }) => name)
+  async pause(queue: string): Promise<void> {
+    await this.#controls.pause((await this.#of(queue)).id, true)
   }
 
-  pause(): Promise<void> {
-    return Promise.reject(missing('postgres', 'queue', 'pause'))
+  async resume(queue: string): Promise<void> {
+    const { id } = await this.#of(queue)
+    await this.#controls.pause(id, false)
+    this.#wake.changed(topic(id))
   }
 
-  resume(): Promise<void> {
-    return Promise.reject(missing('postgres', 'queue', 'pause'))
+  async peek(queue: string, options: PeekOptions): Promise<PeekedMessage[]> {
+    checkPeek(options)
+    return await this.#controls.peek((await this.#of(queue)).id, options)
   }
 
-  peek(): Promise<PeekedMessage[]> {
-    return Promise.reject(missing('postgres', 'queue', 'peek'))
+  async cancel(queue: string, ids: readonly string[]): Promise<CancelResult[]> {
+    const { id } = await this.#of(queue)
+    const results = await this.#controls.cancel(id, ids)
+    // One may have been ahead of others of its key.
+    if (results.includes('removed')) this.#wake.changed(topic(id))
+    return results
   }
 
-  cancel(): Promise<CancelResult[]> {
-    return Promise.reject(missing('postgres', 'queue', 'cancel'))
-  }
-
-  purge(): Promise<number> {
-    return Promise.reject(missing('postgres', 'queue', 'purge'))
+  async purge(queue: string, what: 'waiting' | 'dead'): Promise<number> {
+    const { id } = await this.#of(queue)
+    const count = await this.#controls.purge(id, what)
+    this.#wake.changed(topic(id))
+    return count
   }
 
   /** Ends the waiting claims, finishes what was accepted. */
   async close(): Promise<void> {
     this.#closed = true
     await Promise.all([...this.#claims.values()].map((claims) => claims.close()))
-    await Promise.all([this.#sends.close(), this.#leases.close()])
+    const tasks = [...this.#tasks.values()].map((one) => one.close())
+    await Promise.all([this.#sends.close(), this.#leases.close(), ...tasks])
   }
 
-  async #id(queue: string): Promise<number> {
+  async #of(queue: string): Promise<QueueFacts> {
     if (this.#closed) throw closed()
-    const known = this.#ids.get(queue)
-    if (known !== undefined) return known
-    const rows = await this.#connection.run<{ id: number }>(this.#sql.find, [queue])
-    const found = rows[0]
-    if (found === undefined)
-      throw new SpillwayError('UNKNOWN_QUEUE', `The queue ${JSON.stringify(queue)} was not declared.`, {
-        engine: 'postgres',
-      })
-    this.#ids.set(queue, found.id)
-    return found.id
+    return await this.#facts.of(queue)
   }
 
-  async #runSends(calls: readonly Send[]): Promise<undefined[]> {
-    const rows = calls.flatMap((call) => call.messages.map((message) => ({ queue: call.queue, message })))
-    await this.#connection.run(this.#sql.send, [
-      int4Array(rows.map((row) => row.queue)),
-      textArray(rows.map((row) => row.message.id)),
-      textArray(rows.map((row) => row.message.key)),
-      textArray(rows.map((row) => row.message.body)),
-      float8Array(rows.map(({ message }) => (message.delayMs ? message.delayMs : undefined))),
-    ])
-    for (const queue of new Set(calls.map((call) => call.queue))) this.#wake.changed(topic(queue))
-    return calls.map(() => undefined)
+  /** The facts of a queue whose rules speak of what these messages carry; what is refused is not refused for rules of yesterday. */
+  async #checked(queue: string, messages: readonly OutgoingMessage[]): Promise<QueueFacts> {
+    const known = this.#facts.has(queue)
+    const facts = await this.#of(queue)
+    try {
+      for (const message of messages) checkCarried(message, facts.rules)
+      return facts
+    } catch (thrown) {
+      if (!known || !isSpillwayError(thrown)) throw thrown
+    }
+    this.#facts.forget(queue, facts)
+    const newer = await this.#of(queue)
+    for (const message of messages) checkCarried(message, newer.rules)
+    return newer
   }
 
-  async #release(queue: number, leases: readonly string[]): Promise<void> {
-    // If this fails the messages come back when their leases end.
-    await this.#leases
-      .settle(
-        queue,
-        leases.map((lease) => ({ lease, kind: 'release' })),
-      )
-      .catch(() => {})
-    this.#wake.changed(topic(queue))
+  #tasksOf(id: number): Tasks {
+    let tasks = this.#tasks.get(id)
+    if (tasks === undefined) {
+      tasks = new Tasks(this.#connection, this.#taskSql, id, () => this.#wake.changed(topic(id)))
+      this.#tasks.set(id, tasks)
+    }
+    return tasks
   }
+
+  async #look(queue: string, plain: PlainLook, limit: number, leaseMs: number): Promise<Look> {
+    for (;;) {
+      const facts = await this.#facts.of(queue)
+      const { id, version } = facts
+      const found =
+        version === undefined
+          ? await plain.claim(limit, leaseMs)
+          : await this.#tasksOf(id).claim(version, limit, leaseMs)
+      if (found !== 'outdated') return found
+      this.#facts.forget(queue, facts)
+    }
+  }
+
+  async #release(id: number, leases: readonly string[]): Promise<void> {
+    const releases = leases.map((lease): Settlement => ({ lease, kind: 'release' }))
+    // If this fails the messages come back when their leases end. Also while the queue is being closed.
+    await byKind(
+      releases,
+      ({ lease }) => isTaskLease(lease),
+      (messages) => this.#leases.settle(id, messages),
+      (tasks) => this.#tasksOf(id).settle(tasks),
+    ).catch(() => {})
+    this.#wake.changed(topic(id))
+  }
+}
+
+/** Two kinds of things each in their own way; the results in the order of all. */
+async function byKind<In, Out>(
+  all: readonly In[],
+  second: (one: In) => boolean,
+  runFirst: (some: readonly In[]) => Promise<Out[]>,
+  runSecond: (some: readonly In[]) => Promise<Out[]>,
+): Promise<Out[]> {
+  const kinds = all.map(second)
+  if (!kinds.includes(true)) return await runFirst(all)
+  if (!kinds.includes(false)) return await runSecond(all)
+  const parts = await Promise.all([
+    runFirst(all.filter((_, at) => !kinds[at])),
+    runSecond(all.filter((_, at) => kinds[at])),
+  ])
+  const next = [0, 0]
+  return kinds.map((kind) => {
+    const part = kind ? 1 : 0
+    return parts[part]![next[part]!++]!
+  })
 }
 
 function topic(queue: number): string {
   return `q${queue}`
 }
 
-function weight(send: Send): number {
-  return send.messages.reduce((sum, message) => sum + message.body.length + 100, 0)
-}
-
-function readHandle(handle: string): number | undefined {
-  return /^\d{1,15}$/.test(handle) ? Number(handle) : undefined
+function checkMessage(message: OutgoingMessage): void {
+  checkRow(message, message.id)
+  if (message.group !== undefined) checkText(message.group, 'A group')
+  if (message.dedup !== undefined) checkText(message.dedup.key, 'A deduplication key')
+  if (message.delayMs !== undefined) checkOption('delayMs', message.delayMs, 'time', 0)
 }

@@ -1,0 +1,194 @@
+// A queue with rules, as this process uses it: sends, settlements and extensions of concurrent callers go together, each as one
+// call of a function of the database.
+import type {
+  ClaimedMessage,
+  ExtendResult,
+  OutgoingMessage,
+  Settlement,
+  SettleResult,
+} from '../../ports/queue.ts'
+import type { Duplicate } from '../../ports/queue-rules.ts'
+import { float8Array, int4Array, textArray } from './arrays.ts'
+import type { Connection, Statement } from './connection.ts'
+import { GroupCommit } from './group-commit.ts'
+import { Known, readTaskLease, taskLeaseOf } from './leases.ts'
+import type { Look } from './queue-claim.ts'
+import { delaysAndReasons, extended } from './queue-settle.ts'
+
+interface Send {
+  readonly version: number
+  readonly messages: readonly OutgoingMessage[]
+}
+
+interface Extension {
+  readonly leases: readonly string[]
+  readonly leaseMs: number
+}
+
+interface Row {
+  /** null: nothing was claimed. */
+  readonly id: string | null
+  readonly message_id: string
+  readonly key: string | null
+  readonly body: string
+  /** -1 in the row without an id: the queue has other rules by now. */
+  readonly starts: number
+  readonly token: string
+  readonly suspect: boolean
+  readonly wait_ms: number | null
+}
+
+export type TaskStatements = Record<'send' | 'claim' | 'settle' | 'extend', Statement>
+
+export function taskStatements(schema: string): TaskStatements {
+  return {
+    send: {
+      name: 'spillway_send_tasks',
+      text: `select place, holder from ${schema}.send_tasks($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+    },
+    claim: {
+      name: 'spillway_claim_tasks',
+      text: `select * from ${schema}.claim_tasks($1, $2, $3, $4)`,
+    },
+    settle: {
+      name: 'spillway_settle_tasks',
+      text: `select settle_tasks as id from ${schema}.settle_tasks($1, $2, $3, $4, $5, $6)`,
+    },
+    extend: {
+      name: 'spillway_extend_tasks',
+      text: `select id, cancelled from ${schema}.extend_tasks($1, $2, $3, $4)`,
+    },
+  }
+}
+
+export class Tasks {
+  readonly #connection: Connection
+  readonly #sql: TaskStatements
+  readonly #queue: number
+  readonly #changed: () => void
+  readonly #sends: GroupCommit<Send, readonly Duplicate[] | 'outdated'>
+  readonly #settles: GroupCommit<readonly Settlement[], SettleResult[]>
+  readonly #extends: GroupCommit<Extension, ExtendResult[]>
+
+  /** `changed` hears of what may let a claim find something, once for all that went together. */
+  constructor(connection: Connection, sql: TaskStatements, queue: number, changed: () => void) {
+    this.#connection = connection
+    this.#sql = sql
+    this.#queue = queue
+    this.#changed = changed
+    this.#sends = new GroupCommit({ run: (calls) => this.#runSends(calls), weigh: weight })
+    this.#settles = new GroupCommit({
+      run: (calls) => this.#runSettles(calls),
+      weigh: (settlements) => settlements.length * 100,
+    })
+    this.#extends = new GroupCommit({
+      run: (calls) => this.#runExtends(calls),
+      weigh: ({ leases }) => leases.length * 100,
+    })
+  }
+
+  /** 'outdated', and nothing stored, when the queue has rules of another version. */
+  send(version: number, messages: readonly OutgoingMessage[]): Promise<readonly Duplicate[] | 'outdated'> {
+    return this.#sends.submit({ version, messages })
+  }
+
+  settle(settlements: readonly Settlement[]): Promise<SettleResult[]> {
+    return this.#settles.submit(settlements)
+  }
+
+  extend(leases: readonly string[], leaseMs: number): Promise<ExtendResult[]> {
+    return this.#extends.submit({ leases, leaseMs })
+  }
+
+  /** 'outdated' when the queue has rules of another version, or none. */
+  async claim(version: number, limit: number, leaseMs: number): Promise<Look | 'outdated'> {
+    const rows = await this.#connection.run<Row>(this.#sql.claim, [this.#queue, version, limit, leaseMs])
+    const idle = rows[0]?.id === null ? rows[0] : undefined
+    if (idle?.starts === -1) return 'outdated'
+    if (idle !== undefined) return { messages: [], dueMs: idle.wait_ms ?? undefined }
+    return { messages: rows.map((row) => toMessage(this.#queue, row)), dueMs: undefined }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#sends.close(), this.#settles.close(), this.#extends.close()])
+  }
+
+  /** All those of the newest version go together; who knows an older one is told so. */
+  async #runSends(calls: readonly Send[]): Promise<(readonly Duplicate[] | 'outdated')[]> {
+    const version = Math.max(...calls.map((call) => call.version))
+    const results: (Duplicate[] | 'outdated')[] = calls.map((call) =>
+      call.version === version ? [] : 'outdated',
+    )
+    const places = calls.flatMap((call, place) =>
+      call.version === version ? call.messages.map((message, index) => ({ place, index, message })) : [],
+    )
+    const messages = places.map(({ message }) => message)
+    const duplicates = await this.#connection.run<{ place: number; holder: string }>(this.#sql.send, [
+      this.#queue,
+      version,
+      textArray(messages.map(({ id }) => id)),
+      textArray(messages.map(({ key }) => key)),
+      textArray(messages.map(({ body }) => body)),
+      float8Array(messages.map(({ delayMs }) => delayMs)),
+      int4Array(messages.map(({ priority = 0 }) => priority)),
+      textArray(messages.map(({ group = '' }) => group)),
+      textArray(messages.map(({ dedup }) => dedup?.key)),
+      float8Array(messages.map(({ dedup }) => dedup?.forMs)),
+    ])
+    if (duplicates[0]?.place === -1) return calls.map(() => 'outdated')
+    this.#changed()
+    for (const { place, holder } of duplicates) {
+      const { place: call, index } = places[place]!
+      ;(results[call] as Duplicate[]).push({ index, id: holder })
+    }
+    return results
+  }
+
+  async #runSettles(calls: readonly (readonly Settlement[])[]): Promise<SettleResult[][]> {
+    const known = new Known(
+      calls.map((settlements) => ({ queue: this.#queue, leases: settlements.map(({ lease }) => lease) })),
+      readTaskLease,
+    )
+    const settlements = calls.flat()
+    const chosen = known.chosen.map((index) => settlements[index]!)
+    const rows = await this.#connection.run<{ id: string }>(this.#sql.settle, [
+      this.#queue,
+      ...known.parameters(),
+      textArray(chosen.map(({ kind }) => kind)),
+      ...delaysAndReasons(chosen),
+    ])
+    // Every ending may let others pass.
+    if (rows.length > 0) this.#changed()
+    return known.results(rows, () => 'settled')
+  }
+
+  async #runExtends(calls: readonly Extension[]): Promise<ExtendResult[][]> {
+    const known = new Known(
+      calls.map(({ leases }) => ({ queue: this.#queue, leases })),
+      readTaskLease,
+    )
+    const leases = calls.flatMap((call) => call.leases.map(() => call.leaseMs))
+    const rows = await this.#connection.run<{ id: string; cancelled: boolean }>(this.#sql.extend, [
+      this.#queue,
+      ...known.parameters(),
+      float8Array(known.chosen.map((index) => leases[index]!)),
+    ])
+    return known.results(rows, extended)
+  }
+}
+
+function toMessage(queue: number, row: Row): ClaimedMessage {
+  return {
+    id: row.message_id,
+    key: row.key ?? undefined,
+    body: row.body,
+    starts: row.starts,
+    suspect: row.suspect,
+    lease: taskLeaseOf(queue, row.id!, row.token),
+    fencingToken: Number(row.token),
+  }
+}
+
+function weight({ messages }: Send): number {
+  return messages.reduce((sum, message) => sum + message.body.length + 100, 0)
+}
