@@ -1,8 +1,11 @@
 // Where reading begins, turned into a position for every partition.
+import { SpillwayError } from '../core/errors.ts'
 import type { PartitionBounds, PartitionPosition, StreamPort } from '../ports/stream.ts'
 
-/** Where reading starts: the first event kept, the next one to come, a time, or positions. */
-export type Start = 'earliest' | 'latest' | Date | readonly PartitionPosition[]
+/** Where reading starts: the first event kept, the next one to come, a time, the last so many of each partition, or positions. */
+export type Start = 'earliest' | 'latest' | Date | { readonly last: number } | readonly PartitionPosition[]
+
+const mostLast = 10_000
 
 /** A partition that positions do not name starts at its earliest. */
 export async function startPositions(
@@ -15,6 +18,19 @@ export async function startPositions(
   if (start === 'latest') return bounds.map(({ partition, next }) => ({ partition, position: next }))
   if (start === 'earliest')
     return bounds.map(({ partition, earliest }) => ({ partition, position: earliest }))
+  if ('last' in start)
+    return bounds.map(({ partition, earliest, next }) => {
+      return { partition, position: Math.max(earliest, next - checkLast(start.last)) }
+    })
   const named = new Map(start.map(({ partition, position }) => [partition, position]))
   return bounds.map(({ partition, earliest }) => ({ partition, position: named.get(partition) ?? earliest }))
+}
+
+/** Throws INVALID_OPTION for a number of last events that nobody could hold. */
+export function checkLast(count: number): number {
+  if (Number.isInteger(count) && count >= 0 && count <= mostLast) return count
+  throw new SpillwayError(
+    'INVALID_OPTION',
+    `The number of last events is ${count}; it takes a whole number from 0 to ${mostLast}.`,
+  )
 }
