@@ -42,6 +42,15 @@ export interface Database<Db> {
   /** Raises the generation of a partition and returns what is stored: from now on older generations are stale. Durable. */
   acquire(stream: string, group: string, partition: number): Promise<HeldPartition>
 
+  /**
+   * In one transaction: the partition goes back to a position, and `order`, the progress of whoever asked for it, is stored
+   * as a unit's would be. Every record at or after `position` counts as not finished from then on: `low` falls to it (never
+   * rises), finished positions from it on are forgotten, and the sequences of producers too when `low` fell. The
+   * generation is raised, so that units under way are stale. 'stale' when the generation of either is not the stored
+   * one, 'duplicate' when `order` is finished already; then nothing changes. Durable.
+   */
+  rewind?(order: Progress, to: Rewind): Promise<CommitOutcome>
+
   readonly outbox: OutboxPort
 
   /** Removes inbox entries older than the time (epoch ms), a bounded number a call; resolves with how many. */
@@ -83,6 +92,21 @@ export interface Progress {
   readonly low: number
   /** The highest sequence seen from each producer below `low`; stored with it. */
   readonly sequences: Readonly<Record<string, number>>
+}
+
+/** Where a partition of a group is to go on from. */
+export interface Rewind extends PartitionOfGroup {
+  readonly generation: number
+  readonly position: number
+  /** The `low` of a partition that has none stored. */
+  readonly low: number
+}
+
+/** Names a partition of a stream for one group. */
+export interface PartitionOfGroup {
+  readonly stream: string
+  readonly group: string
+  readonly partition: number
 }
 
 export interface HeldPartition {

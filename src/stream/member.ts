@@ -5,12 +5,17 @@ import { type Clock, sleep } from '../core/clock.ts'
 import { asSpillwayError, isFinal, isSpillwayError, SpillwayError } from '../core/errors.ts'
 import { guarded } from '../core/report.ts'
 import type { CommittedPosition, Membership, StreamPort, StreamRecord } from '../ports/stream.ts'
-import { Assignment } from './assignment.ts'
+import { Assignment, type Task } from './assignment.ts'
 import { deadStream } from './dead-events.ts'
+import { type Found, GroupLog, type Handover } from './group-log.ts'
+import { Ledger } from './ledger.ts'
+import { Orders, untilAborted } from './orders.ts'
+import { noPast, Past } from './past.ts'
 import type { SubscriptionPlan } from './plan.ts'
 import { ProgressKeeper } from './progress-keeper.ts'
 import { Runner } from './runner.ts'
 import { startPositions } from './start.ts'
+import type { Window, WindowEntry } from './window.ts'
 
 /** Events that are ready to run, over all partitions; and records from the first unfinished one on, for each. */
 const readAhead = 2_000
@@ -30,6 +35,8 @@ export class Member {
   readonly #settings: MemberSettings
   readonly #runner: Runner
   readonly #keeper: ProgressKeeper
+  readonly #log: GroupLog
+  readonly #orders: Orders
   readonly #report: (error: SpillwayError, messageId?: string) => void
   /** The partitions that the engine says are ours; those being acquired; those being worked on. */
   readonly #ours = new Set<number>()
@@ -57,19 +64,37 @@ export class Member {
       stale,
       report,
       freed: () => this.#readMore(),
+      mark: ({ assignment, ledger, entry }, attempt) => {
+        const log = ledger === assignment.orders ? 'group' : 'stream'
+        const { partition } = assignment
+        return this.#log.append({ kind: 'began', partition, log, position: entry.position, attempt })
+      },
     })
     this.#keeper = new ProgressKeeper(plan.store, () => this.#membership, {
       stale,
       report,
       lost: (assignment) => this.#drop(assignment, 'another member took its partition'),
+      done: ({ partition, orders }) => this.#log.append({ kind: 'done', partition, done: orders.done }),
+    })
+    this.#log = new GroupLog(port, plan, clock)
+    this.#orders = new Orders(port, plan, this.#log, {
+      report,
+      readable: () => this.#readable(readAhead, ({ orders }) => orders.window),
+      run: (tasks) => this.#run(tasks),
+      replay: (assignment, position, at) => void this.#goBack(assignment, position, at),
+      unpark: (assignment, _order, at) => assignment.orders.window.finish(at),
+      recover: (thrown, failures) => this.#recover(thrown, failures),
     })
   }
 
   async run(stopping: AbortSignal, abandon: AbortSignal): Promise<void> {
+    const over = new AbortController()
+    let ordered = Promise.resolve()
     const stop = () => {
       this.#stopping = true
       this.#runner.stopStarting()
       this.#interrupt()
+      over.abort()
     }
     const abort = () => this.#runner.abortAll(new SpillwayError('ABORTED', 'The subscription is stopping.'))
     stopping.addEventListener('abort', stop, { once: true })
@@ -77,7 +102,9 @@ export class Member {
     const cancelTick = this.#everyTick()
     try {
       await this.#persist(stopping, () => this.#port.declare({ name: deadStream(this.#plan), partitions: 1 }))
+      await this.#persist(stopping, () => this.#log.declare())
       await this.#persist(stopping, () => this.#join())
+      ordered = this.#orders.run(over.signal).catch((thrown) => this.#fail(thrown))
       await this.#readUntil(stopping)
     } catch (thrown) {
       this.#report(asSpillwayError(thrown))
@@ -88,6 +115,7 @@ export class Member {
       // A membership that ended by itself revoked nothing.
       for (const assignment of this.#assignments.values()) assignment.draining = true
       await this.#runner.idle()
+      await ordered
       cancelTick()
       abandon.removeEventListener('abort', abort)
     }
@@ -106,7 +134,7 @@ export class Member {
     let failures = 0
     while (!stopping.aborted) {
       if (this.#failure) throw this.#failure
-      const readable = this.#readable(readAhead)
+      const readable = this.#readable(readAhead, ({ window }) => window)
       this.#reads = readable.length
       this.#leftOut = readable.length < this.#assignments.size
       this.#reading = new AbortController()
@@ -144,14 +172,20 @@ export class Member {
   }
 
   /** The partitions with room; none while `most` events are ready to run. */
-  #readable(most: number): Assignment[] {
+  #readable(most: number, windowOf: (assignment: Assignment) => Window): Assignment[] {
     if (this.#runner.load >= most) return []
-    return [...this.#assignments.values()].filter(({ draining, window }) => !draining && window.size < heldUp)
+    return [...this.#assignments.values()].filter((of) => !of.draining && windowOf(of).size < heldUp)
+  }
+
+  #run(tasks: readonly Task[]): void {
+    for (const task of tasks) this.#runner.add(task)
+    this.#runner.runReady()
   }
 
   /** Reading passed over partitions without room: it begins anew as soon as one of them has some again. */
   #readMore(): void {
-    if (!this.#leftOut || this.#readable(readAhead / 2).length <= this.#reads) return
+    this.#orders.freed()
+    if (!this.#leftOut || this.#readable(readAhead / 2, ({ window }) => window).length <= this.#reads) return
     this.#leftOut = false
     this.#interrupt()
   }
@@ -181,26 +215,92 @@ export class Member {
     }
   }
 
-  /** Raises the generation where a database keeps it, and starts from the stored position. Never rejects. */
-  async #take(partition: number, committed: number | null): Promise<void> {
+  /**
+   * Raises the generation where a database keeps it, and starts from the stored position; `before` is what was ours until now.
+   * Never rejects.
+   */
+  async #take(partition: number, committed: number | null, before?: Assignment): Promise<void> {
     const token = {}
     this.#taking.set(partition, token)
+    await this.#untilTaken(partition, token, async (stillOurs) => {
+      const { store, stream, group } = this.#plan
+      const held = await store?.acquire(stream, group, partition)
+      const position = (store ? held?.position : committed) ?? (await this.#firstPosition(partition))
+      const heldOrders = await store?.acquire(this.#log.name, group, partition)
+      const found = await this.#log.lookBack(partition)
+      const past = before?.past ?? (await this.#pastOf(found, partition))
+      const { below, above } = found.done
+      const told = heldOrders ?? { finished: above }
+      const orders = { stream: this.#log.name, group, partition }
+      const assignment = new Assignment(
+        this.#plan,
+        partition,
+        new Ledger({ stream, group, partition }, position, held),
+        new Ledger(orders, heldOrders?.position ?? below, told),
+        past,
+      )
+      if (!stillOurs()) return
+      if (!before) await this.#log.append(handover('taken', assignment))
+      if (!stillOurs()) {
+        // Nothing was begun.
+        if (!before) await this.#log.append(handover('left', assignment))
+        return
+      }
+      this.#taking.delete(partition)
+      this.#assignments.set(partition, assignment)
+      this.#interrupt()
+    })
+  }
+
+  /** Acts until it succeeds, or until the partition is no longer to be taken. Never rejects. */
+  async #untilTaken(
+    partition: number,
+    token: object,
+    act: (stillOurs: () => boolean) => Promise<void>,
+  ): Promise<void> {
     const stillOurs = () => this.#taking.get(partition) === token && !this.#stopping
     for (let failures = 1; stillOurs(); failures++) {
       try {
-        const { store, stream, group } = this.#plan
-        const held = store ? await store.acquire(stream, group, partition) : undefined
-        const position = (store ? held?.position : committed) ?? (await this.#firstPosition(partition))
-        if (!stillOurs()) return
-        this.#taking.delete(partition)
-        this.#assignments.set(partition, new Assignment(this.#plan, partition, position, held))
-        this.#interrupt()
-        return
+        return await act(stillOurs)
       } catch (thrown) {
         if (isFinal(thrown)) return this.#fail(thrown)
         await this.#recover(thrown, failures)
       }
     }
+  }
+
+  async #pastOf(found: Found, partition: number): Promise<Past> {
+    if (found.deaths === 0) return noPast
+    const bounds = await this.#port.bounds(this.#plan.stream)
+    const stream = bounds.find((of) => of.partition === partition)?.next ?? 0
+    return new Past(found, { stream, group: await this.#log.end() })
+  }
+
+  /** Carries out an order to go back: what runs may end first, then the position is lowered and taken up anew. Never rejects. */
+  async #goBack(assignment: Assignment, position: number, at: WindowEntry): Promise<void> {
+    const { partition, main, orders } = assignment
+    await this.#drain([assignment], 'its group was told to go back')
+    if (this.#assignments.get(partition) !== assignment) return
+    this.#drop(assignment, 'its group was told to go back')
+    this.#assignments.delete(partition)
+    const low = Math.min(main.window.low, position)
+    const token = {}
+    this.#taking.set(partition, token)
+    await this.#untilTaken(partition, token, async () => {
+      const { store, stream, group } = this.#plan
+      if (store) {
+        const to = { stream, group, partition, generation: main.generation, position, low: main.window.low }
+        if (!store.rewind) throw new SpillwayError('CONFIGURATION', 'This database cannot go back.')
+        await store.rewind(orders.progress(at), to)
+      } else {
+        await this.#keeper.idle()
+        const [result] = (await this.#membership?.commit([{ partition, position: low }])) ?? []
+        if (result !== 'committed') return
+        orders.window.finish(at)
+        await this.#log.append({ kind: 'done', partition, done: orders.done })
+      }
+      void this.#take(partition, low, assignment)
+    })
   }
 
   async #firstPosition(partition: number): Promise<number> {
@@ -221,18 +321,39 @@ export class Member {
       assignment.draining = true
       if (lost) this.#drop(assignment, 'its session expired')
     }
-    // A stop has a deadline of its own, and the partitions are in no hurry.
-    const dropAll = () => {
-      for (const assignment of leaving) this.#drop(assignment, 'its partition was given to another member')
+    await this.#drain(leaving, 'its partition was given to another member')
+    if (!lost) {
+      await this.#keeper.store(leaving)
+      const left = leaving.map((assignment) => handover('left', assignment))
+      await this.#log.append(...left).catch((thrown) => this.#report(asSpillwayError(thrown)))
     }
-    const cancel = this.#stopping ? () => {} : this.#clock.after(this.#settings.sessionMs / 2, dropAll)
-    await this.#runner.drained(leaving)
-    cancel()
-    if (!lost) await this.#keeper.store(leaving)
     for (const assignment of leaving)
       if (this.#assignments.get(assignment.partition) === assignment)
         this.#assignments.delete(assignment.partition)
     this.#interrupt()
+  }
+
+  /** Nothing of these partitions starts any more; resolves when nothing of them runs, or no longer counts. */
+  async #drain(leaving: readonly Assignment[], why: string): Promise<void> {
+    for (const assignment of leaving) assignment.draining = true
+    // A stop has a deadline of its own, and the partitions are in no hurry.
+    const dropAll = () => {
+      for (const assignment of leaving) this.#drop(assignment, why)
+    }
+    const cancel = this.#stopping ? () => {} : this.#clock.after(this.#settings.sessionMs / 2, dropAll)
+    await this.#runner.drained(leaving)
+    cancel()
+  }
+
+  /** What the one before left begun is all finished: nobody is suspect any more. */
+  #clearPast(assignment: Assignment): void {
+    const { main, orders, past } = assignment
+    if (assignment.gone || !past.isOver({ stream: main.window.low, group: orders.window.low })) return
+    assignment.past = noPast
+    this.#log.append(handover('passed', assignment)).catch((thrown) => {
+      assignment.past = past
+      this.#report(asSpillwayError(thrown))
+    })
   }
 
   /** The partition is no longer ours: nothing under way in it counts. */
@@ -252,7 +373,7 @@ export class Member {
     this.#interrupt()
     this.#clock.after(100 + Math.random() * 400, () => {
       const free = !this.#assignments.has(partition) && !this.#taking.has(partition)
-      if (!this.#stopping && this.#ours.has(partition) && free) void this.#take(partition, null)
+      if (!this.#stopping && this.#ours.has(partition) && free) void this.#take(partition, null, assignment)
     })
   }
 
@@ -268,6 +389,7 @@ export class Member {
       last = now
       this.#runner.checkDeadlines()
       this.#keeper.tick(this.#assignments.values())
+      for (const assignment of this.#assignments.values()) this.#clearPast(assignment)
       cancel = this.#clock.after(tickMs, tick)
     }
     cancel = this.#clock.after(tickMs, tick)
@@ -282,6 +404,7 @@ export class Member {
 
   #interrupt(): void {
     this.#reading.abort()
+    this.#orders.interrupt()
   }
 
   async #persist(stopping: AbortSignal, act: () => Promise<unknown>): Promise<void> {
@@ -310,6 +433,6 @@ export class Member {
   }
 }
 
-function untilAborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+function handover(kind: Handover['kind'], { partition, orders, past }: Assignment): Handover {
+  return { kind, partition, deaths: past.deaths, done: orders.done, began: past.began }
 }

@@ -59,7 +59,7 @@ export interface Handled {
 }
 
 /** A database that keeps the progress: its handlers commit it themselves and return 'committed' or 'stale'. */
-export type ProgressStore = Pick<Database<unknown>, 'acquire' | 'commit'>
+export type ProgressStore = Pick<Database<unknown>, 'acquire' | 'commit' | 'rewind'>
 
 export interface SubscriptionPlan extends GroupOptions {
   readonly stream: string

@@ -17,6 +17,8 @@ const buryAgainMs = 1_000
 export interface RunnerEvents {
   /** A place or room became free. */
   freed(): void
+  /** A suspect is about to run for the n-th time, or (one less) its attempt has ended: to be written down first. */
+  mark(task: Task, attempt: number): Promise<void>
   /** Another member raised the generation of this partition. */
   stale(assignment: Assignment): void
   report(error: SpillwayError, messageId?: string): void
@@ -30,6 +32,9 @@ export class Runner {
   readonly #events: RunnerEvents
   readonly #running = new Set<Task>()
   #ready: Task[] = []
+  /** The one suspect that runs, and those that wait for it. */
+  #suspect: Task | undefined
+  #suspects: Task[] = []
   /** Cancels the timers of tasks that wait for another attempt. */
   readonly #resting = new Map<Task, () => void>()
   #waiters: (() => void)[] = []
@@ -51,7 +56,7 @@ export class Runner {
 
   /** Tasks that run, or that only wait for a place. */
   get load(): number {
-    return this.#ready.length + this.#running.size
+    return this.#ready.length + this.#suspects.length + this.#running.size
   }
 
   add(task: Task): void {
@@ -61,10 +66,20 @@ export class Runner {
   runReady(): void {
     while (!this.#stopping && this.#running.size < this.#concurrency && this.#ready.length > 0) {
       const task = this.#ready.shift()!
-      if (task.assignment.draining) continue
+      if (task.assignment.draining) {
+        if (task.suspect) this.#nextSuspect()
+        continue
+      }
+      if (task.suspect) {
+        if (this.#suspect) {
+          this.#suspects.push(task)
+          continue
+        }
+        this.#suspect = task
+      }
       task.attempt += 1
       const deadlineAt = this.#clock.elapsed() + task.policy.deadlineMs
-      const progress = () => (this.#plan.store ? task.assignment.progress(task.entry) : undefined)
+      const progress = () => (this.#plan.store ? task.ledger.progress(task.entry) : undefined)
       task.delivery = new EventDelivery(task.record, task.attempt, deadlineAt, progress)
       this.#running.add(task)
       void this.#run(task, task.delivery)
@@ -75,6 +90,7 @@ export class Runner {
   stopStarting(): void {
     this.#stopping = true
     this.#ready = []
+    this.#suspects = []
     for (const cancel of this.#resting.values()) cancel()
     this.#resting.clear()
   }
@@ -89,7 +105,7 @@ export class Runner {
 
   /** Nothing of these partitions starts any more; resolves when nothing of them runs. */
   async drained(of: readonly Assignment[]): Promise<void> {
-    this.#ready = this.#ready.filter((task) => !of.includes(task.assignment))
+    this.#withdraw((task) => of.includes(task.assignment))
     for (const [task, cancel] of this.#resting) if (of.includes(task.assignment)) this.#forget(task, cancel)
     while ([...this.#running].some((task) => of.includes(task.assignment))) await this.#untilEnded()
   }
@@ -106,7 +122,7 @@ export class Runner {
       this.#end(task)
       task.delivery?.abort(new SpillwayError('LEASE_LOST', what))
     }
-    this.#ready = this.#ready.filter((task) => task.assignment !== assignment)
+    this.#withdraw((task) => task.assignment === assignment)
     for (const [task, cancel] of this.#resting) if (task.assignment === assignment) this.#forget(task, cancel)
   }
 
@@ -134,6 +150,12 @@ export class Runner {
         await this.#bury(task, delivery, error.message)
         return
       }
+      if (task.killed >= task.policy.retry.attempts) {
+        task.attempt = task.killed
+        await this.#bury(task, delivery, `its process ended ${task.killed} times while it was handled`)
+        return
+      }
+      if (task.suspect && !(await this.#marked(task, delivery, task.killed + 1))) return
       const result = await task.handled.handler(message, delivery)
       if (delivery.ended) return
       const said = outcomeOf(result)
@@ -143,6 +165,20 @@ export class Runner {
       else await this.#again(task, delivery, said.reason ?? 'the handler asked for a retry', said.delayMs)
     } catch (thrown) {
       await this.#failed(task, delivery, thrown)
+    }
+  }
+
+  /** Writes down that a suspect begins; without that it does not. */
+  async #marked(task: Task, delivery: EventDelivery, attempt: number): Promise<boolean> {
+    try {
+      await this.#events.mark(task, attempt)
+      return !delivery.ended
+    } catch (thrown) {
+      this.#events.report(asSpillwayError(thrown), this.nameOf(task))
+      if (delivery.ended) return false
+      this.#end(task)
+      this.#rest(task, buryAgainMs)
+      return false
     }
   }
 
@@ -172,7 +208,7 @@ export class Runner {
     const { assignment } = task
     if (assignment.gone) return
     const next = assignment.finish(task)
-    if (stored) assignment.storedLow = Math.max(assignment.storedLow, task.delivery?.markedLow ?? -1)
+    if (stored) task.ledger.storedLow = Math.max(task.ledger.storedLow, task.delivery?.markedLow ?? -1)
     if (next && !assignment.draining) this.#ready.push(next)
     this.runReady()
     this.#events.freed()
@@ -182,6 +218,10 @@ export class Runner {
   #end(task: Task): void {
     task.delivery?.end()
     if (!this.#running.delete(task)) return
+    if (this.#suspect === task) {
+      this.#suspect = undefined
+      this.#nextSuspect()
+    }
     for (const wake of this.#waiters.splice(0)) wake()
     this.runReady()
     this.#events.freed()
@@ -194,6 +234,8 @@ export class Runner {
       return
     }
     this.#end(task)
+    // It failed, but killed nobody.
+    if (task.suspect) void this.#events.mark(task, task.killed).catch(() => {})
     this.#rest(task, delayMs ?? backoff(retry, task.attempt))
   }
 
@@ -241,6 +283,18 @@ export class Runner {
     }
     await this.#port.append(name, [{ partition: 0, body }])
     return 'committed'
+  }
+
+  #nextSuspect(): void {
+    if (this.#suspect) return
+    const next = this.#suspects.shift()
+    if (next) this.#ready.unshift(next)
+  }
+
+  /** Takes tasks back that only wait for a place. */
+  #withdraw(which: (task: Task) => boolean): void {
+    this.#ready = this.#ready.filter((task) => !which(task))
+    this.#suspects = this.#suspects.filter((task) => !which(task))
   }
 
   #untilEnded(): Promise<void> {

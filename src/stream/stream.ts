@@ -7,12 +7,12 @@ import { partitionOf } from '../core/partition.ts'
 import { refuseInside } from '../core/scope.ts'
 import { missing } from '../ports/capability.ts'
 import type { AppendRecord, PartitionPosition, StreamPort } from '../ports/stream.ts'
-import { type DeadEvent, deadStream, openDeadEvent } from './dead-events.ts'
 import { type HistoryOptions, readHistory, readKeyHistory, readTail } from './history.ts'
 import { type EventHandler, failurePolicy, type Handled, type SubscribeOptions } from './plan.ts'
 import { openPages, type ReadEvent } from './read-event.ts'
 import { Reading } from './reading.ts'
 import { checkLast } from './start.ts'
+import { type DeadLetterOfStream, StreamGroup } from './stream-group.ts'
 import { type Subscription, subscribe } from './subscription.ts'
 
 export interface AppendOptions {
@@ -126,20 +126,17 @@ export class Stream<In = unknown, Out = unknown> {
     return new Reading(() => openPages(this.contract, readTail(this.#port, this.name, count, options.signal)))
   }
 
-  /** The events that a group could not handle, oldest first, with their reasons: at most `limit` (default 100) from position `from`. */
-  async deadLetters(
+  /** A consumer group of this stream: its lag, its dead letters, redriving and replaying. It need not run here. */
+  group(name: string): StreamGroup {
+    return new StreamGroup(this.#port, this.name, name, this.#clock)
+  }
+
+  /** The events that a group could not handle, oldest first, with their reasons: as `group(name).deadLetters()`. */
+  deadLetters(
     group: string,
     options: { readonly from?: number; readonly limit?: number } = {},
-  ): Promise<(DeadEvent & { readonly deadPosition: number })[]> {
-    const name = deadStream({ stream: this.name, group })
-    await this.#port.declare({ name, partitions: 1 })
-    const { from: position = 0, limit: maxRecords = 100 } = options
-    const records = await this.#port.read(name, [{ partition: 0, position }], {
-      maxRecords,
-      maxBytes: 16 << 20,
-      waitMs: 0,
-    })
-    return records.map((record) => ({ deadPosition: record.position, ...openDeadEvent(record.body) }))
+  ): Promise<DeadLetterOfStream[]> {
+    return this.group(group).deadLetters(options)
   }
 
   /**

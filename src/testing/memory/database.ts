@@ -10,6 +10,8 @@ import type {
   HeldPartition,
   InboxEntry,
   OutboxPort,
+  Progress,
+  Rewind,
 } from '../../ports/database.ts'
 import { Capacity, checkOption, closedError, engineName } from './limits.ts'
 import { Outbox, type SetAsideRow } from './outbox.ts'
@@ -136,6 +138,16 @@ class MemoryDatabase<Db> implements Database<Db> {
   async acquire(stream: string, group: string, partition: number): Promise<HeldPartition> {
     this.#check()
     return this.#state.progress.acquire(stream, group, partition)
+  }
+
+  async rewind(order: Progress, to: Rewind): Promise<CommitOutcome> {
+    this.#check()
+    const { progress } = this.#state
+    if (progress.isStale(order) || progress.isStale(to)) return 'stale'
+    if (progress.isFinished(order)) return 'duplicate'
+    progress.rewind(to)
+    progress.store(order)
+    return 'committed'
   }
 
   async prune(before: number): Promise<number> {
