@@ -37,9 +37,10 @@ export interface Done {
   readonly above: readonly number[]
 }
 
-/** An event that runs while its like are suspected of having killed a process. The last entry for a position counts. */
+/** An event that runs while its like are suspected of having killed a process: one at a time in each process. */
 export interface Began {
   readonly kind: 'began'
+  readonly member: string
   readonly partition: number
   /** Whether the position is one of the stream, or one of this log: a redriven event. */
   readonly log: 'stream' | 'group'
@@ -50,11 +51,12 @@ export interface Began {
 
 export interface Handover {
   readonly kind: 'taken' | 'left' | 'passed'
+  readonly member: string
   readonly partition: number
   /** How many holders in a row ended without leaving. */
   readonly deaths: number
   readonly done: Done
-  /** What is known of the attempts at suspects. */
+  /** What was known of the attempts at suspects before. */
   readonly began: readonly Began[]
 }
 
@@ -141,21 +143,21 @@ export class GroupLog {
       const from = Math.max(earliest, next - look)
       let handover: Handover | undefined
       let done: Done = { below: earliest, above: [] }
-      let began = new Map<string, Began>()
+      // A member runs one suspect at a time: only the last that it began can have killed it.
+      const last = new Map<string, Began>()
       for await (const { entry } of this.entries(from)) {
+        if (entry?.kind === 'began') last.set(entry.member, entry)
         if (!entry || !('partition' in entry) || entry.partition !== partition) continue
-        if (entry.kind === 'done') done = later(done, entry.done)
-        else if (entry.kind === 'began') remember(began, entry)
-        else if (entry.kind !== 'redrive') {
-          handover = entry
-          done = later(done, entry.done)
-          began = new Map()
-          for (const mark of entry.began) remember(began, mark)
-        }
+        if ('done' in entry) done = later(done, entry.done)
+        if (entry.kind !== 'taken' && entry.kind !== 'left' && entry.kind !== 'passed') continue
+        handover = entry
+        last.delete(entry.member)
       }
       if (!handover && from > earliest) continue
-      const deaths = handover?.kind === 'taken' ? handover.deaths + 1 : 0
-      return { deaths, done, began: deaths > 0 ? [...began.values()].slice(-mostBegan) : [] }
+      if (!handover || handover.kind === 'left') return { deaths: 0, done, began: [] }
+      const killer = last.get(handover.member)
+      const began = killer?.partition === partition ? withMark(handover.began, killer) : handover.began
+      return { deaths: handover.deaths + 1, done, began }
     }
   }
 
@@ -169,10 +171,9 @@ export class GroupLog {
   }
 }
 
-function remember(began: Map<string, Began>, mark: Began): void {
-  const address = `${mark.log} ${mark.position}`
-  began.delete(address)
-  if (mark.attempt > 0) began.set(address, mark)
+function withMark(began: readonly Began[], mark: Began): readonly Began[] {
+  const others = began.filter(({ log, position }) => log !== mark.log || position !== mark.position)
+  return mark.attempt > 0 ? [...others, mark].slice(-mostBegan) : others
 }
 
 function later(one: Done, other: Done): Done {

@@ -3,6 +3,7 @@ import { pauseAfter } from '../core/backoff.ts'
 import { blockedLoop } from '../core/blocked-loop.ts'
 import { type Clock, sleep } from '../core/clock.ts'
 import { asSpillwayError, isFinal, isSpillwayError, SpillwayError } from '../core/errors.ts'
+import { newId } from '../core/id.ts'
 import { guarded } from '../core/report.ts'
 import type { CommittedPosition, Membership, StreamPort, StreamRecord } from '../ports/stream.ts'
 import { Assignment, type Task } from './assignment.ts'
@@ -35,6 +36,7 @@ export class Member {
   readonly #settings: MemberSettings
   readonly #runner: Runner
   readonly #keeper: ProgressKeeper
+  readonly #id: string
   readonly #log: GroupLog
   readonly #orders: Orders
   readonly #report: (error: SpillwayError, messageId?: string) => void
@@ -60,6 +62,7 @@ export class Member {
     const report = (error: SpillwayError, messageId?: string) => onReport({ from, error, messageId })
     const stale = (assignment: Assignment) => this.#retake(assignment)
     this.#report = report
+    this.#id = newId(clock)
     this.#runner = new Runner(port, plan, clock, settings.concurrency, {
       stale,
       report,
@@ -67,7 +70,8 @@ export class Member {
       mark: ({ assignment, ledger, entry }, attempt) => {
         const log = ledger === assignment.orders ? 'group' : 'stream'
         const { partition } = assignment
-        return this.#log.append({ kind: 'began', partition, log, position: entry.position, attempt })
+        const { position } = entry
+        return this.#log.append({ kind: 'began', member: this.#id, partition, log, position, attempt })
       },
     })
     this.#keeper = new ProgressKeeper(plan.store, () => this.#membership, {
@@ -240,10 +244,10 @@ export class Member {
         past,
       )
       if (!stillOurs()) return
-      if (!before) await this.#log.append(handover('taken', assignment))
+      if (!before) await this.#log.append(this.#handover('taken', assignment))
       if (!stillOurs()) {
         // Nothing was begun.
-        if (!before) await this.#log.append(handover('left', assignment))
+        if (!before) await this.#log.append(this.#handover('left', assignment))
         return
       }
       this.#taking.delete(partition)
@@ -324,7 +328,7 @@ export class Member {
     await this.#drain(leaving, 'its partition was given to another member')
     if (!lost) {
       await this.#keeper.store(leaving)
-      const left = leaving.map((assignment) => handover('left', assignment))
+      const left = leaving.map((assignment) => this.#handover('left', assignment))
       await this.#log.append(...left).catch((thrown) => this.#report(asSpillwayError(thrown)))
     }
     for (const assignment of leaving)
@@ -350,7 +354,7 @@ export class Member {
     const { main, orders, past } = assignment
     if (assignment.gone || !past.isOver({ stream: main.window.low, group: orders.window.low })) return
     assignment.past = noPast
-    this.#log.append(handover('passed', assignment)).catch((thrown) => {
+    this.#log.append(this.#handover('passed', assignment)).catch((thrown) => {
       assignment.past = past
       this.#report(asSpillwayError(thrown))
     })
@@ -431,8 +435,8 @@ export class Member {
     this.#report(asSpillwayError(thrown))
     await sleep(this.#clock, pauseAfter(failures), signal).catch(() => {})
   }
-}
 
-function handover(kind: Handover['kind'], { partition, orders, past }: Assignment): Handover {
-  return { kind, partition, deaths: past.deaths, done: orders.done, began: past.began }
+  #handover(kind: Handover['kind'], { partition, orders, past }: Assignment): Handover {
+    return { kind, member: this.#id, partition, deaths: past.deaths, done: orders.done, began: past.began }
+  }
 }

@@ -220,6 +220,9 @@ export class Runner {
     if (!this.#running.delete(task)) return
     if (this.#suspect === task) {
       this.#suspect = undefined
+      // Whoever comes next is written down as the only one that runs; where nobody comes, that must be said.
+      if (this.#suspects.length === 0 && !task.assignment.gone)
+        void this.#events.mark(task, task.killed).catch(() => {})
       this.#nextSuspect()
     }
     for (const wake of this.#waiters.splice(0)) wake()
@@ -234,8 +237,6 @@ export class Runner {
       return
     }
     this.#end(task)
-    // It failed, but killed nobody.
-    if (task.suspect) void this.#events.mark(task, task.killed).catch(() => {})
     this.#rest(task, delayMs ?? backoff(retry, task.attempt))
   }
 
