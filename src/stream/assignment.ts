@@ -4,6 +4,7 @@ import { SpillwayError } from '../core/errors.ts'
 import { decode, type Message } from '../core/message.ts'
 import type { StreamRecord } from '../ports/stream.ts'
 import type { EventDelivery } from './event-delivery.ts'
+import type { Whence } from './group-log.ts'
 import type { Ledger } from './ledger.ts'
 import type { Past } from './past.ts'
 import { type FailurePolicy, failurePolicy, type Handled, type SubscriptionPlan } from './plan.ts'
@@ -29,6 +30,15 @@ export interface Task {
   /** How many processes it killed for certain. */
   readonly killed: number
   delivery: EventDelivery | undefined
+  readonly whence: Whence
+  /** For an event that was parked and runs again: to be called when it is parked no longer, or for good. */
+  readonly unparked?: (outcome: 'handled' | 'failed') => void
+}
+
+/** What is parked of a partition. */
+export interface Parked {
+  count: number
+  readonly keys: Set<string>
 }
 
 export class Assignment {
@@ -39,22 +49,49 @@ export class Assignment {
   past: Past
   /** Set when the partition is to be given away: nothing new starts. */
   draining = false
-  /** Set when the partition is no longer ours: nothing of it counts any more. */
-  gone = false
+  #gone = false
+  readonly #ended = Promise.withResolvers<void>()
   /** What the engine is known to have stored as our position. */
   advisedLow = -1
   /** Orders that were finished and are not yet known to be stored. */
   ordersToStore = false
   readonly #plan: SubscriptionPlan
   /** Per key: the tasks that wait for the one under way. A key without an entry is idle. */
-  readonly #lanes = new Map<string, Task[]>()
+  readonly #lanes = new Map<string, (Task | (() => void))[]>()
 
-  constructor(plan: SubscriptionPlan, partition: number, main: Ledger, orders: Ledger, past: Past) {
+  /** Undefined where there is nowhere to park. */
+  readonly parked: Parked | undefined
+
+  constructor(
+    plan: SubscriptionPlan,
+    partition: number,
+    main: Ledger,
+    orders: Ledger,
+    past: Past,
+    parked?: Parked,
+  ) {
+    this.parked = parked
     this.#plan = plan
     this.partition = partition
     this.main = main
     this.orders = orders
     this.past = past
+  }
+
+  /** True once the partition is no longer ours: nothing of it counts any more. */
+  get gone(): boolean {
+    return this.#gone
+  }
+
+  /** Resolves when nothing of it counts any more. */
+  get ended(): Promise<void> {
+    return this.#ended.promise
+  }
+
+  end(): void {
+    this.draining = true
+    this.#gone = true
+    this.#ended.resolve()
   }
 
   get window(): Window {
@@ -74,20 +111,49 @@ export class Assignment {
       this.window.finish(entry)
       return undefined
     }
-    return this.#task(this.main, 'stream', record, entry, decoded)
+    return this.#entered(this.#task(this.main, 'stream', record, entry, decoded))
   }
 
   /** Takes an event in that is to be handled again; `at` is its place in the log of the group. */
   acceptRedriven(record: StreamRecord, at: WindowEntry): Task | undefined {
-    return this.#task(this.orders, 'group', record, at, decode(record.body))
+    return this.#entered(this.#task(this.orders, 'group', record, at, decode(record.body)))
+  }
+
+  /** An event that was parked, to run again while the lane of its key is held. */
+  parkedTask(record: StreamRecord, unparked: NonNullable<Task['unparked']>): Task | undefined {
+    const entry = { position: record.position, producer: undefined, sequence: 0, finished: true }
+    return this.#task(this.main, 'parked', record, entry, decode(record.body), unparked)
+  }
+
+  /** Calls `start` once nothing of the key is under way; until `release` nothing else of it is. */
+  hold(key: string | undefined, start: () => void): void {
+    const lane = key === undefined ? undefined : this.#lanes.get(key)
+    if (lane) {
+      lane.push(start)
+      return
+    }
+    if (key !== undefined) this.#lanes.set(key, [])
+    start()
+  }
+
+  /** What is under way of a key has ended. Returns the task that comes next, if one waits. */
+  release(key: string | undefined): Task | undefined {
+    if (key === undefined) return undefined
+    const lane = this.#lanes.get(key)
+    const next = lane?.shift()
+    if (typeof next === 'object') return next
+    if (next) next()
+    else this.#lanes.delete(key)
+    return undefined
   }
 
   #task(
     ledger: Ledger,
-    log: 'stream' | 'group',
+    log: Whence,
     record: StreamRecord,
     entry: WindowEntry,
     decoded: Message | SpillwayError,
+    unparked?: Task['unparked'],
   ): Task | undefined {
     const unreadable = decoded instanceof SpillwayError
     const handled = unreadable ? undefined : this.#plan.handlers.get(decoded.type)
@@ -116,20 +182,21 @@ export class Assignment {
       suspect: this.past.isSuspect(log, entry.position),
       killed,
       delivery: undefined,
+      whence: log,
+      ...(unparked ? { unparked } : {}),
     }
-    return this.#enterLane(task) ? task : undefined
+    return task
+  }
+
+  #entered(task: Task | undefined): Task | undefined {
+    return task && this.#enterLane(task) ? task : undefined
   }
 
   /** The event is settled for good. Returns the next task of its key, if one waits. */
   finish(task: Task): Task | undefined {
     task.ledger.window.finish(task.entry)
     if (task.ledger === this.orders) this.ordersToStore = true
-    const { key } = task.record
-    if (key === undefined) return undefined
-    const lane = this.#lanes.get(key)
-    const next = lane?.shift()
-    if (!next) this.#lanes.delete(key)
-    return next
+    return this.release(task.record.key)
   }
 
   #enterLane(task: Task): boolean {

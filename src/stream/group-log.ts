@@ -37,13 +37,15 @@ export interface Done {
   readonly above: readonly number[]
 }
 
+/** Whether an event comes from the stream, from this log (redriven), or from what is parked. */
+export type Whence = 'stream' | 'group' | 'parked'
+
 /** An event that runs while its like are suspected of having killed a process: one at a time in each process. */
 export interface Began {
   readonly kind: 'began'
   readonly member: string
   readonly partition: number
-  /** Whether the position is one of the stream, or one of this log: a redriven event. */
-  readonly log: 'stream' | 'group'
+  readonly log: Whence
   readonly position: number
   /** How often its process will have died of it, should it die now; one less once the attempt has ended. */
   readonly attempt: number

@@ -6,7 +6,7 @@ import { asSpillwayError, isFinal, isSpillwayError, SpillwayError } from '../cor
 import { newId } from '../core/id.ts'
 import { guarded } from '../core/report.ts'
 import type { CommittedPosition, Membership, StreamPort, StreamRecord } from '../ports/stream.ts'
-import { Assignment, type Task } from './assignment.ts'
+import { Assignment, type Parked, type Task } from './assignment.ts'
 import { deadStream } from './dead-events.ts'
 import { type Found, GroupLog, type Handover } from './group-log.ts'
 import { Ledger } from './ledger.ts'
@@ -16,6 +16,7 @@ import type { SubscriptionPlan } from './plan.ts'
 import { ProgressKeeper } from './progress-keeper.ts'
 import { Runner } from './runner.ts'
 import { startPositions } from './start.ts'
+import { unpark } from './unparking.ts'
 import type { Window, WindowEntry } from './window.ts'
 
 /** Events that are ready to run, over all partitions; and records from the first unfinished one on, for each. */
@@ -44,6 +45,8 @@ export class Member {
   readonly #ours = new Set<number>()
   readonly #taking = new Map<number, object>()
   readonly #assignments = new Map<number, Assignment>()
+  /** Of these it was said that no more can be parked. */
+  readonly #full = new WeakSet<Assignment>()
   #membership: Membership | undefined
   #reading = new AbortController()
   /** How many partitions are being read, and whether others were passed over because they had no room. */
@@ -66,9 +69,9 @@ export class Member {
     this.#runner = new Runner(port, plan, clock, settings.concurrency, {
       stale,
       report,
+      full: (assignment) => this.#reportFull(assignment),
       freed: () => this.#readMore(),
-      mark: ({ assignment, ledger, entry }, attempt) => {
-        const log = ledger === assignment.orders ? 'group' : 'stream'
+      mark: ({ assignment, whence: log, entry }, attempt) => {
         const { partition } = assignment
         const { position } = entry
         return this.#log.append({ kind: 'began', member: this.#id, partition, log, position, attempt })
@@ -86,7 +89,7 @@ export class Member {
       readable: () => this.#readable(readAhead, ({ orders }) => orders.window),
       run: (tasks) => this.#run(tasks),
       replay: (assignment, position, at) => void this.#goBack(assignment, position, at),
-      unpark: (assignment, _order, at) => assignment.orders.window.finish(at),
+      unpark: (assignment, { key }, at) => void this.#unpark(assignment, key, at),
       recover: (thrown, failures) => this.#recover(thrown, failures),
     })
   }
@@ -212,6 +215,13 @@ export class Member {
     this.#report(new SpillwayError('HELD_UP', what))
   }
 
+  #reportFull(assignment: Assignment): void {
+    if (this.#full.has(assignment)) return
+    this.#full.add(assignment)
+    const what = `Partition ${assignment.partition} of ${this.#plan.stream} has ${assignment.parked?.count ?? 0} parked events, and no more can be parked: what fails there blocks its key.`
+    this.#report(new SpillwayError('HELD_UP', what))
+  }
+
   #assigned(partitions: readonly CommittedPosition[]): void {
     for (const { partition, position } of partitions) {
       this.#ours.add(partition)
@@ -242,6 +252,7 @@ export class Member {
         new Ledger({ stream, group, partition }, position, held),
         new Ledger(orders, heldOrders?.position ?? below, told),
         past,
+        await this.#parkedOf(partition),
       )
       if (!stillOurs()) return
       if (!before) await this.#log.append(this.#handover('taken', assignment))
@@ -278,6 +289,31 @@ export class Member {
     const bounds = await this.#port.bounds(this.#plan.stream)
     const stream = bounds.find((of) => of.partition === partition)?.next ?? 0
     return new Past(found, { stream, group: await this.#log.end() })
+  }
+
+  /** What is parked since before; asked once the generation was raised, so that nothing is added behind our back. */
+  async #parkedOf(partition: number): Promise<Parked | undefined> {
+    const { store, stream, group } = this.#plan
+    const summary = await store?.parking?.summary({ stream, group, partition })
+    return summary && { count: summary.count, keys: new Set(summary.keys) }
+  }
+
+  /** Carries out an order to let go of what is parked. Never rejects. */
+  async #unpark(assignment: Assignment, key: string | undefined, at: WindowEntry): Promise<void> {
+    const run = (tasks: readonly Task[]) => this.#run(tasks)
+    const stale = (of: Assignment) => this.#retake(of)
+    for (let failures = 1; !assignment.gone && !this.#stopping; failures++) {
+      try {
+        if (!(await unpark(this.#plan, assignment, key, { run, stale }))) return
+        assignment.orders.window.finish(at)
+        assignment.ordersToStore = true
+        return
+      } catch (thrown) {
+        if (assignment.gone) return
+        if (isFinal(thrown)) return this.#fail(thrown)
+        await this.#recover(thrown, failures)
+      }
+    }
   }
 
   /** Carries out an order to go back: what runs may end first, then the position is lowered and taken up anew. Never rejects. */
@@ -362,8 +398,7 @@ export class Member {
 
   /** The partition is no longer ours: nothing under way in it counts. */
   #drop(assignment: Assignment, why: string): void {
-    assignment.gone = true
-    assignment.draining = true
+    assignment.end()
     this.#runner.drop(assignment, why)
   }
 

@@ -1,5 +1,5 @@
 // What is known of those who held a partition before: whether they died, and of which events.
-import type { Began, Found } from './group-log.ts'
+import type { Began, Found, Whence } from './group-log.ts'
 
 /** One death may be chance; from the second in a row on, what the dead one can have begun is suspect. */
 const deathsToSuspect = 2
@@ -27,12 +27,14 @@ export class Past {
   }
 
   /** How often a process died while this event ran alone. */
-  killed(log: 'stream' | 'group', position: number): number {
+  killed(log: Whence, position: number): number {
     return this.deaths > 0 ? (this.#began.get(`${log} ${position}`)?.attempt ?? 0) : 0
   }
 
-  isSuspect(log: 'stream' | 'group', position: number): boolean {
-    if (this.deaths < deathsToSuspect || position >= this.#ends[log]) return false
+  isSuspect(log: Whence, position: number): boolean {
+    if (this.deaths < deathsToSuspect) return false
+    if (log === 'parked') return true
+    if (position >= this.#ends[log]) return false
     this.#suspects += 1
     if (this.#suspects === mostSuspects) this.#ends[log] = position + 1
     return true

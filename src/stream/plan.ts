@@ -3,6 +3,7 @@ import { type RetryOptions, type RetryPolicy, retryPolicy } from '../core/backof
 import type { Clock } from '../core/clock.ts'
 import type { EventContract } from '../core/contract.ts'
 import { type Duration, milliseconds } from '../core/duration.ts'
+import { SpillwayError } from '../core/errors.ts'
 import type { Message } from '../core/message.ts'
 import type { OnReport } from '../core/report.ts'
 import type { Database } from '../ports/database.ts'
@@ -16,24 +17,34 @@ export type EventHandler<Out> = (message: Message<Out>, delivery: EventDelivery)
 export interface FailureOptions {
   /**
    * What becomes of an event that fails `retry.attempts` times. `block` (the default): it is tried on, and later
-   * events of its key wait; other keys go on. `skip`: it goes to the dead letters, and its key goes on.
+   * events of its key wait; other keys go on. `skip`: it goes to the dead letters, and its key goes on. `park`: it is put
+   * aside in the service's database, later events of its key behind it, until the key is let go (`unpark`); other keys go
+   * on. An event that ends its process so often goes to the dead letters with `block` too.
    */
-  readonly onFailure?: 'block' | 'skip'
+  readonly onFailure?: OnFailure
   readonly retry?: RetryOptions
   /** How long a handler may take before its signal is aborted and the attempt fails. Default 5 min. */
   readonly deadline?: Duration
 }
 
+export type OnFailure = 'block' | 'skip' | 'park'
+
 export interface FailurePolicy {
-  readonly onFailure: 'block' | 'skip'
+  readonly onFailure: OnFailure
   readonly retry: RetryPolicy
   readonly deadlineMs: number
 }
 
 /** Throws INVALID_OPTION for what cannot work. */
 export function failurePolicy(options: FailureOptions): FailurePolicy {
+  const onFailure = options.onFailure ?? 'block'
+  if (!['block', 'skip', 'park'].includes(onFailure))
+    throw new SpillwayError(
+      'INVALID_OPTION',
+      `onFailure is '${onFailure}'; it takes 'block', 'skip' or 'park'.`,
+    )
   return {
-    onFailure: options.onFailure ?? 'block',
+    onFailure,
     retry: retryPolicy(options.retry),
     deadlineMs: milliseconds(options.deadline ?? '5m', 'deadline'),
   }
@@ -59,7 +70,7 @@ export interface Handled {
 }
 
 /** A database that keeps the progress: its handlers commit it themselves and return 'committed' or 'stale'. */
-export type ProgressStore = Pick<Database<unknown>, 'acquire' | 'commit' | 'rewind'>
+export type ProgressStore = Pick<Database<unknown>, 'acquire' | 'commit' | 'rewind' | 'parking'>
 
 export interface SubscriptionPlan extends GroupOptions {
   readonly stream: string

@@ -2,23 +2,29 @@
 import { backoff } from '../core/backoff.ts'
 import type { Clock } from '../core/clock.ts'
 import { asError, asSpillwayError, SpillwayError } from '../core/errors.ts'
-import { outcomeOf } from '../core/outcome.ts'
+import { outcomeOf, reasonText } from '../core/outcome.ts'
 import type { CommitOutcome } from '../ports/database.ts'
 import type { StreamPort } from '../ports/stream.ts'
 import type { Assignment, Task } from './assignment.ts'
 import { deadEvent, deadStream } from './dead-events.ts'
-import { EventDelivery } from './event-delivery.ts'
+import { EventDelivery, type EventMark } from './event-delivery.ts'
 import type { SubscriptionPlan } from './plan.ts'
 
 /** How long after its abort an attempt may linger before it no longer counts. */
 const lingerMs = 1_000
 const buryAgainMs = 1_000
+/** What is parked of one partition at most; how long an event waits for room. */
+const mostParked = 10_000
+const parkAgainMs = 1_000
+const waits = 'an event of its key was parked before it'
 
 export interface RunnerEvents {
   /** A place or room became free. */
   freed(): void
   /** A suspect is about to run for the n-th time, or (one less) its attempt has ended: to be written down first. */
   mark(task: Task, attempt: number): Promise<void>
+  /** No more can be parked of this partition. */
+  full(assignment: Assignment): void
   /** Another member raised the generation of this partition. */
   stale(assignment: Assignment): void
   report(error: SpillwayError, messageId?: string): void
@@ -79,8 +85,7 @@ export class Runner {
       }
       task.attempt += 1
       const deadlineAt = this.#clock.elapsed() + task.policy.deadlineMs
-      const progress = () => (this.#plan.store ? task.ledger.progress(task.entry) : undefined)
-      task.delivery = new EventDelivery(task.record, task.attempt, deadlineAt, progress)
+      task.delivery = new EventDelivery(task.record, task.attempt, deadlineAt, () => this.#markOf(task))
       this.#running.add(task)
       void this.#run(task, task.delivery)
     }
@@ -140,6 +145,7 @@ export class Runner {
 
   async #run(task: Task, delivery: EventDelivery): Promise<void> {
     try {
+      if (task.whence === 'stream' && isParked(task)) return await this.#park(task, delivery, waits, 0)
       const message = task.message instanceof Promise ? await task.message : task.message
       if (message instanceof SpillwayError || !task.handled) {
         const error =
@@ -152,7 +158,11 @@ export class Runner {
       }
       if (task.killed >= task.policy.retry.attempts) {
         task.attempt = task.killed
-        await this.#bury(task, delivery, `its process ended ${task.killed} times while it was handled`)
+        await this.#giveUp(task, delivery, `its process ended ${task.killed} times while it was handled`)
+        return
+      }
+      if (task.whence === 'group' && isParked(task)) {
+        await this.#bury(task, delivery, 'its key is parked: let go of it first, then redrive')
         return
       }
       if (task.suspect && !(await this.#marked(task, delivery, task.killed + 1))) return
@@ -207,6 +217,11 @@ export class Runner {
     this.#end(task)
     const { assignment } = task
     if (assignment.gone) return
+    if (task.unparked) {
+      task.unparked('handled')
+      this.runReady()
+      return
+    }
     const next = assignment.finish(task)
     if (stored) task.ledger.storedLow = Math.max(task.ledger.storedLow, task.delivery?.markedLow ?? -1)
     if (next && !assignment.draining) this.#ready.push(next)
@@ -232,8 +247,8 @@ export class Runner {
 
   async #again(task: Task, delivery: EventDelivery, reason: string, delayMs?: number): Promise<void> {
     const { retry, onFailure } = task.policy
-    if (task.attempt >= retry.attempts && onFailure === 'skip') {
-      await this.#bury(task, delivery, `attempt ${task.attempt} of ${retry.attempts}: ${reason}`)
+    if (task.attempt >= retry.attempts && onFailure !== 'block') {
+      await this.#giveUp(task, delivery, `attempt ${task.attempt} of ${retry.attempts}: ${reason}`)
       return
     }
     this.#end(task)
@@ -253,6 +268,52 @@ export class Runner {
   #forget(task: Task, cancel: () => void): void {
     cancel()
     this.#resting.delete(task)
+  }
+
+  /** By its policy: put aside, or to the dead letters. What was redriven cannot be put aside: its place is not in the stream. */
+  #giveUp(task: Task, delivery: EventDelivery, reason: string): Promise<void> {
+    const parks = task.policy.onFailure === 'park' && task.whence !== 'group'
+    return parks ? this.#park(task, delivery, reason, task.attempt) : this.#bury(task, delivery, reason)
+  }
+
+  /** Puts an event aside in the transaction that finishes it; says anew why, of one that was parked before. */
+  async #park(task: Task, delivery: EventDelivery, why: string, attempts: number): Promise<void> {
+    delivery.end()
+    const { assignment, record } = task
+    const { parked } = assignment
+    const { store } = this.#plan
+    if (!parked || !store || (parked.count >= mostParked && !task.unparked)) {
+      this.#events.full(assignment)
+      this.#end(task)
+      this.#rest(task, parkAgainMs)
+      return
+    }
+    const { position, key, body, appendedAt } = record
+    const park = { position, key, body, appendedAt, reason: reasonText(why), attempts }
+    const progress = task.unparked ? task.ledger.progressSoFar() : delivery.progress()
+    try {
+      const outcome = await store.commit({ outbox: [], progress, park, timeoutMs: 5_000 })
+      if (assignment.gone) this.#end(task)
+      else if (outcome === 'stale') this.#events.stale(assignment)
+      else if (task.unparked) {
+        this.#end(task)
+        task.unparked('failed')
+      } else {
+        if (outcome === 'committed') parked.count += 1
+        if (key !== undefined) parked.keys.add(key)
+        this.#done(task, true)
+      }
+    } catch (thrown) {
+      this.#events.report(asSpillwayError(thrown), this.nameOf(task))
+      this.#end(task)
+      this.#rest(task, buryAgainMs)
+    }
+  }
+
+  #markOf({ ledger, entry, unparked }: Task): EventMark {
+    if (!this.#plan.store) return {}
+    if (unparked) return { progress: ledger.progressSoFar(), unpark: entry.position }
+    return { progress: ledger.progress(entry) }
   }
 
   /**
@@ -280,7 +341,7 @@ export class Runner {
     const name = deadStream(this.#plan)
     if (this.#plan.store) {
       const outbox = [{ destination: { kind: 'stream' as const, name }, id, key: undefined, body }]
-      return this.#plan.store.commit({ outbox, progress: delivery.progress(), timeoutMs: 5_000 })
+      return this.#plan.store.commit({ outbox, ...delivery.mark(), timeoutMs: 5_000 })
     }
     await this.#port.append(name, [{ partition: 0, body }])
     return 'committed'
@@ -301,4 +362,8 @@ export class Runner {
   #untilEnded(): Promise<void> {
     return new Promise((resolve) => this.#waiters.push(resolve))
   }
+}
+
+function isParked({ assignment, record: { key } }: Task): boolean {
+  return key !== undefined && assignment.parked?.keys.has(key) === true
 }

@@ -3,6 +3,7 @@ import { type Clock, systemClock } from '../core/clock.ts'
 import { SpillwayError } from '../core/errors.ts'
 import { decode } from '../core/message.ts'
 import { checkName } from '../core/name.ts'
+import type { ParkedEvent, ParkingPort } from '../ports/parking.ts'
 import type { StreamPort } from '../ports/stream.ts'
 import { type DeadEvent, deadStream, openDeadEvent } from './dead-events.ts'
 import { GroupLog, type RedriveOrder } from './group-log.ts'
@@ -12,6 +13,11 @@ import { type Start, startPositions } from './start.ts'
 export interface DeadLetterOfStream extends DeadEvent {
   /** Names it among the dead letters of its group. */
   readonly deadPosition: number
+}
+
+/** An event that a group has parked: with why it failed, or that it waits behind one that did. */
+export interface ParkedLetter extends ParkedEvent {
+  readonly partition: number
 }
 
 export interface PartitionLag {
@@ -38,7 +44,16 @@ export class StreamGroup {
   readonly #maxBodyBytes: number
   readonly #log: GroupLog
 
-  constructor(port: StreamPort, stream: string, name: string, clock: Clock = systemClock) {
+  readonly #parking: ParkingPort | undefined
+
+  constructor(
+    port: StreamPort,
+    stream: string,
+    name: string,
+    clock: Clock = systemClock,
+    parking?: ParkingPort,
+  ) {
+    this.#parking = parking
     this.stream = stream
     this.name = checkName(name, 'consumer group')
     this.#port = port
@@ -114,6 +129,36 @@ export class StreamGroup {
     const positions = await startPositions(this.#port, this.stream, from, bounds)
     await this.#log.declare()
     await this.#log.append({ kind: 'replay', positions })
+  }
+
+  /**
+   * Has the group let go of what it parked: of one key, or of everything. Resolves once that is durable. Members handle the events in
+   * the order of their key, then the key goes on. One that fails again stays parked, with those behind it.
+   */
+  async unpark(key?: string): Promise<void> {
+    await this.#log.declare()
+    await this.#log.append({ kind: 'unpark', ...(key === undefined ? {} : { key }) })
+  }
+
+  /**
+   * What the group has parked, by partition and position: at most `limit` (default 100). Only where the database of the service is
+   * open: `running.service(billing).group(orders).parked()`.
+   */
+  async parked(options: { readonly key?: string; readonly limit?: number } = {}): Promise<ParkedLetter[]> {
+    if (!this.#parking)
+      throw new SpillwayError(
+        'CONFIGURATION',
+        `What ${this.name} has parked stands in the database of its service.`,
+      )
+    const { limit = 100, key } = options
+    const found: ParkedLetter[] = []
+    for (const { partition } of await this.#port.bounds(this.stream)) {
+      if (found.length >= limit) break
+      const of = { stream: this.stream, group: this.name, partition }
+      const events = await this.#parking.list(of, { limit: limit - found.length, key })
+      for (const event of events) found.push({ partition, ...event })
+    }
+    return found
   }
 
   /** Dead letters as they are now, without those that were redriven. */

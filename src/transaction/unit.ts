@@ -30,6 +30,7 @@ export interface UnitHome<Db> {
 export interface UnitMark {
   readonly inbox?: CommitUnit<unknown>['inbox']
   readonly progress?: CommitUnit<unknown>['progress']
+  readonly unpark?: CommitUnit<unknown>['unpark']
 }
 
 export class Unit<Db> {
