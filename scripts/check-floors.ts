@@ -21,6 +21,7 @@ const openers = ['engine-of.ts']
 const clients: Readonly<Record<string, string>> = {
   pg: 'engines/postgres',
   '@platformatic/kafka': 'engines/kafka',
+  '@nats-io/transport-node': 'engines/nats',
   'node:sqlite': 'engines/sqlite',
 }
 

@@ -21,7 +21,14 @@ const KAFKA = '4.2.2'
 const SLF4J = '1.7.36'
 const NATS = 'github.com/nats-io/nats-server/v2@latest'
 
-const parts: Readonly<Record<string, () => Promise<string>>> = { postgres, redis, nats, kafka, gcc }
+const parts: Readonly<Record<string, () => Promise<string>>> = {
+  postgres,
+  redis,
+  nats,
+  'nats-packaged': natsPackaged,
+  kafka,
+  gcc,
+}
 
 async function postgres(): Promise<string> {
   if (findSystem() === undefined) await installOneOf('postgresql-15', 'postgresql')
@@ -47,6 +54,12 @@ async function nats(): Promise<string> {
   say('building nats-server with go')
   await runIn(tmpdir(), go, ['install', NATS], { GOBIN: cacheFolder, CGO_ENABLED: '0' })
   return `nats-server built into ${cacheFolder}`
+}
+
+/** The oldest one that the engine takes, for the tests beside the current one. */
+async function natsPackaged(): Promise<string> {
+  const program = await programOrPackage('nats-server', 'nats-server')
+  return `${(await run(program, ['--version'])).trim()} in ${program}`
 }
 
 async function kafka(): Promise<string> {

@@ -18,18 +18,27 @@ const openers: Readonly<Record<string, Opener>> = {
     const { kafka } = await import('./engines/kafka/engine.ts')
     return kafka({ ...options, url })
   },
+  nats: async (url, options) => {
+    const { nats } = await import('./engines/nats/engine.ts')
+    return nats({ ...options, url })
+  },
 }
 const aliases: Readonly<Record<string, string>> = { postgresql: 'postgres' }
 
 /**
- * Opens the engine that a URL names: `sqlite:./folder`, `postgres://…`, `kafka://…`. Throws INVALID_OPTION for a URL
+ * Opens the engine that a URL names: `sqlite:./folder`, `postgres://…`, `kafka://…`, `nats://…`. Throws INVALID_OPTION for a URL
  * that names none, CLIENT_MISSING, ENGINE_UNAVAILABLE, ENGINE_TOO_OLD, STORE_CORRUPT, STORE_FROM_FUTURE, DURABILITY.
  */
 export async function openEngine(url: string, options: EngineOptions = {}): Promise<Engine> {
   const scheme = /^([a-z]+):./.exec(url)?.[1] ?? ''
   const opener = openers[aliases[scheme] ?? scheme]
   if (opener) return opener(url, options)
-  const known = ['sqlite:./folder', 'postgres://user@host/database', 'kafka://host:9092'].join(', ')
+  const known = [
+    'sqlite:./folder',
+    'postgres://user@host/database',
+    'kafka://host:9092',
+    'nats://host:4222',
+  ].join(', ')
   throw new SpillwayError(
     'INVALID_OPTION',
     `The engine URL begins with ${JSON.stringify(scheme)}, which names no engine; write ${known}.`,

@@ -23,6 +23,7 @@ async function main(options: Options): Promise<void> {
   if (options.help) return say(help)
   const stopping = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopping.abort())
+  process.stdout.on('error', () => stopping.abort()) // nobody reads any more: `npm start | head`
 
   const file = await readInvoices(options.file)
   const office = await openPostOffice()
@@ -59,8 +60,9 @@ async function serve(
   try {
     await running.drained({ signal: stopping })
   } catch (thrown) {
-    if (stopping.aborted) return
-    throw thrown
+    if (!stopping.aborted) throw thrown
+    const what = 'Stopped before everything was handled.'
+    return options.once ? fail(what) : note(what)
   } finally {
     clearInterval(showing)
     line.end()

@@ -24,9 +24,14 @@ export function checkCommand(): Command {
         const contexts = contextsOf(topology)
         const events = contexts.flatMap(eventsOf).length
         const queues = contexts.flatMap(queuesOf).length
+        const found = problems.length === 0 ? 'sound' : counted(problems.length, 'problem')
         process.stdout.write(
-          `${contexts.length} contexts, ${events} events, ${queues} queues: ${problems.length === 0 ? 'sound' : `${problems.length} problems`}\n`,
+          `${counted(contexts.length, 'context')}, ${counted(events, 'event')}, ${counted(queues, 'queue')}: ${found}\n`,
         )
       }),
     )
+}
+
+function counted(count: number, of: string): string {
+  return `${count} ${of}${count === 1 ? '' : 's'}`
 }

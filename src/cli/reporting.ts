@@ -1,14 +1,30 @@
 // How a command ends when it fails: words that tell what to do, no stack for what we foresaw.
-import { isSpillwayError } from '../core/errors.ts'
+import { asError, isSpillwayError } from '../core/errors.ts'
 
-/** Runs a command's work; what it throws becomes a line for people and exit code 1. */
+/** Runs a command's work; what it throws becomes lines for people and exit code 1. */
 export async function reporting(work: () => Promise<void>): Promise<void> {
   try {
     await work()
   } catch (thrown) {
-    process.stderr.write(
-      `${isSpillwayError(thrown) ? thrown.message : ((thrown as Error)?.stack ?? String(thrown))}\n`,
-    )
+    process.stderr.write(`${inWords(thrown)}\n`)
     process.exitCode = 1
   }
+}
+
+function inWords(thrown: unknown): string {
+  if (!isSpillwayError(thrown)) return asError(thrown).stack ?? String(thrown)
+  const { code, message, cause } = thrown
+  if (code === 'CONFIGURATION' && cause instanceof Error) return [message, ...usersLines(cause)].join('\n')
+  return [message, ...usersLines(thrown).filter(isFrame)].join('\n')
+}
+
+/** A stack without the calls inside Node, Spillway and its command line: what is left lies in the user's own files. */
+function usersLines({ stack = '' }: Error): string[] {
+  const ours = new URL('..', import.meta.url).href
+  const others = [ours, 'node:', '/node_modules/commander/']
+  return stack.split('\n').filter((line) => !isFrame(line) || !others.some((other) => line.includes(other)))
+}
+
+function isFrame(line: string): boolean {
+  return /^ {4}at /.test(line)
 }

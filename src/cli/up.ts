@@ -1,7 +1,9 @@
 // spillway up: runs the services of a topology until SIGTERM or SIGINT.
-import { Command } from 'commander'
+import { Command, InvalidArgumentError } from 'commander'
+import { SpillwayError } from '../core/errors.ts'
 import type { Report } from '../core/report.ts'
 import { run } from '../topology/run.ts'
+import { servicesOf } from '../topology/topology.ts'
 import { loadTopology } from './config-file.ts'
 import { reporting } from './reporting.ts'
 
@@ -11,7 +13,8 @@ interface UpOptions {
   readonly engine?: string
   readonly streams?: string
   readonly strict?: boolean
-  readonly grace: string
+  /** Seconds. */
+  readonly grace: number
 }
 
 export function upCommand(): Command {
@@ -22,33 +25,45 @@ export function upCommand(): Command {
     .option('--engine <url>', 'another engine than the topology names')
     .option('--streams <url>', 'another engine for the streams')
     .option('--strict', 'refuse an engine that is less durable than the promise')
-    .option('--grace <seconds>', 'how long handlers may finish after SIGTERM', '10')
+    .option('--grace <seconds>', 'how long handlers may finish after SIGTERM', seconds, 10)
     .action((options: UpOptions) => reporting(() => up(options)))
 }
 
 async function up(options: UpOptions): Promise<void> {
   const topology = await loadTopology(options.config)
   const { only, engine, streams, strict } = options
+  if (servicesOf(topology).length === 0)
+    throw new SpillwayError('CONFIGURATION', 'This topology has no service to run, only contexts.')
+  // Whoever read the output may have gone; the services have not.
+  for (const output of [process.stdout, process.stderr]) output.on('error', () => {})
   const running = await run(topology, {
     ...(only && { only }),
-    ...(engine && { engine }),
-    ...(streams && { streams }),
+    // An empty one, from a variable that is not set, names no engine: it must not mean the default.
+    ...(engine !== undefined && { engine }),
+    ...(streams !== undefined && { streams }),
     ...(strict && { strict }),
     onReport: (report) => process.stderr.write(`${line(report)}\n`),
   })
   for (const { name, url, durability } of running.engines)
     process.stdout.write(`engine ${name} at ${url}: ${durability.statement}\n`)
   for (const warning of running.warnings) process.stderr.write(`warning: ${warning}\n`)
-  process.stdout.write('up; stop with Ctrl-C\n')
+  // Before it is said, for who reads it may answer at once.
   const asked = new Promise<string>((resolve) => {
     for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name))
   })
+  process.stdout.write('up; stop with Ctrl-C\n')
   try {
     const signal = await Promise.race([asked, running.done])
     process.stdout.write(`${signal}: finishing what is under way\n`)
   } finally {
-    await running.stop({ deadlineMs: Number(options.grace) * 1000 })
+    await running.stop({ deadlineMs: options.grace * 1000 })
   }
+}
+
+function seconds(text: string): number {
+  const value = Number(text)
+  if (text.trim() !== '' && value >= 0 && value <= 86_400) return value
+  throw new InvalidArgumentError('It takes seconds, from 0 to 86400.')
 }
 
 function line({ from, error }: Report): string {

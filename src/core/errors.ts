@@ -217,6 +217,8 @@ export interface SpillwayErrorOptions {
   readonly cause?: unknown
   /** Overrides the table's answer. */
   readonly retryable?: boolean
+  /** Overrides the table's, where that would not be true. */
+  readonly remedy?: string
 }
 
 const brand = Symbol.for('spillway.error')
@@ -230,7 +232,7 @@ export class SpillwayError extends Error {
 
   constructor(code: ErrorCode, what: string, options: SpillwayErrorOptions = {}) {
     super(
-      `${what} ${errorCodes[code].remedy} [${code}]`,
+      `${what} ${options.remedy ?? errorCodes[code].remedy} [${code}]`,
       'cause' in options ? { cause: options.cause } : undefined,
     )
     this.name = 'SpillwayError'

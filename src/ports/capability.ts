@@ -43,8 +43,8 @@ export const capabilityTable = {
 
 /** The engines that carry a port at all. */
 export const portTable = {
-  queue: ['sqlite', 'postgres', 'memory'],
-  stream: ['sqlite', 'postgres', 'kafka', 'memory'],
+  queue: ['sqlite', 'postgres', 'nats', 'memory'],
+  stream: ['sqlite', 'postgres', 'nats', 'kafka', 'memory'],
 } as const
 
 export type QueueFeature = keyof (typeof capabilityTable)['queue']

@@ -191,6 +191,19 @@ test('a stream that nobody has made yet is waited for: said once, and read when 
   expect(codes()).toEqual(['UNKNOWN_STREAM'])
 })
 
+test('a policy or a start that is none is refused', async () => {
+  const stream = await open(1)
+  expect(() => stream.subscribe('g', () => {}, { onFailure: 'ignore' as never })).toThrow(
+    /onFailure is "ignore".*INVALID_OPTION/,
+  )
+  for (const from of ['newest', new Date('never'), 7, null] as never[]) {
+    expect(() => stream.subscribe('g', () => {}, { from })).toThrow(/from is .*INVALID_OPTION/)
+    await expect(stream.read({ from: from ?? ('x' as never) }).toArray()).rejects.toMatchObject({
+      code: 'INVALID_OPTION',
+    })
+  }
+})
+
 test("what a handler without a database returns is its own affair, also 'stale'", async () => {
   const handled: number[] = []
   const stream = await start(({ data }) => {
@@ -203,6 +216,16 @@ test("what a handler without a database returns is its own affair, also 'stale'"
     expect(await engine.stream!.committed('steps', 'g')).toMatchObject([{ position: 2 }]),
   )
   expect(handled).toEqual([1, 2])
+})
+
+test('a failing event says whether it is tried on or set aside', async () => {
+  const stream = await start(() => {
+    throw new Error('no')
+  })
+  await stream.append({ key: 'k', n: 1 })
+  await vi.waitFor(() => expect(reports.length).toBeGreaterThan(0))
+  expect(reports[0]!.error.message).toMatch(/tried again until it succeeds, and later events of its key wait/)
+  expect(reports[0]!.error.message).not.toMatch(/dead-lettered/)
 })
 
 test('a dead letter without a reason is one all the same', async () => {

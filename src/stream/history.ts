@@ -1,6 +1,6 @@
 // What a stream holds, read page by page outside any group: up to the end as it is now, or on and on.
 import type { PartitionBounds, PartitionPosition, StreamPort, StreamRecord } from '../ports/stream.ts'
-import { type Start, startPositions } from './start.ts'
+import { checkStart, type Start, startPositions } from './start.ts'
 
 export interface HistoryOptions {
   /** Default 'earliest'. */
@@ -24,8 +24,9 @@ export async function* readHistory(
   stream: string,
   options: HistoryOptions = {},
 ): AsyncGenerator<readonly StreamRecord[]> {
+  const start = checkStart(options.from ?? 'earliest')
   const bounds = await port.bounds(stream)
-  const starts = await startPositions(port, stream, options.from ?? 'earliest', bounds)
+  const starts = await startPositions(port, stream, start, bounds)
   yield* readOn(port, stream, starts, options.follow ? undefined : bounds, options.signal)
 }
 

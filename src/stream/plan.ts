@@ -3,7 +3,7 @@ import { type RetryOptions, type RetryPolicy, retryPolicy } from '../core/backof
 import type { Clock } from '../core/clock.ts'
 import type { EventContract } from '../core/contract.ts'
 import { type Duration, milliseconds } from '../core/duration.ts'
-import { SpillwayError } from '../core/errors.ts'
+import { describe, SpillwayError } from '../core/errors.ts'
 import type { Message } from '../core/message.ts'
 import type { OnReport } from '../core/report.ts'
 import type { Database } from '../ports/database.ts'
@@ -37,11 +37,11 @@ export interface FailurePolicy {
 
 /** Throws INVALID_OPTION for what cannot work. */
 export function failurePolicy(options: FailureOptions): FailurePolicy {
-  const onFailure = options.onFailure ?? 'block'
+  const { onFailure = 'block' } = options
   if (!['block', 'skip', 'park'].includes(onFailure))
     throw new SpillwayError(
       'INVALID_OPTION',
-      `onFailure is '${onFailure}'; it takes 'block', 'skip' or 'park'.`,
+      `onFailure is ${describe(onFailure)}; it takes 'block', 'skip' or 'park'.`,
     )
   return {
     onFailure,

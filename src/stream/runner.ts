@@ -17,6 +17,8 @@ const buryAgainMs = 1_000
 const mostParked = 10_000
 const parkAgainMs = 1_000
 const waits = 'an event of its key was parked before it'
+const triedOn =
+  "It is tried again until it succeeds, and later events of its key wait; `onFailure: 'skip'` would set it aside."
 
 export interface RunnerEvents {
   /** A place or room became free. */
@@ -200,7 +202,9 @@ export class Runner {
     }
     const error = asError(thrown)
     const what = `Handling event ${this.nameOf(task)} failed at attempt ${task.attempt}: ${error.message}.`
-    this.#events.report(new SpillwayError('HANDLER_FAILED', what, { cause: thrown }), this.nameOf(task))
+    const remedy = task.policy.onFailure === 'block' ? { remedy: triedOn } : {}
+    const failure = new SpillwayError('HANDLER_FAILED', what, { cause: thrown, ...remedy })
+    this.#events.report(failure, this.nameOf(task))
     await this.#again(task, delivery, error.message)
   }
 

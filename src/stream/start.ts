@@ -1,11 +1,31 @@
 // Where reading begins, turned into a position for every partition.
-import { SpillwayError } from '../core/errors.ts'
+import { describe, SpillwayError } from '../core/errors.ts'
 import type { PartitionBounds, PartitionPosition, StreamPort } from '../ports/stream.ts'
 
 /** Where reading starts: the first event kept, the next one to come, a time, the last so many of each partition, or positions. */
 export type Start = 'earliest' | 'latest' | Date | { readonly last: number } | readonly PartitionPosition[]
 
 const mostLast = 10_000
+
+function isLast(start: Start): boolean {
+  return typeof start === 'object' && start !== null && 'last' in start && checkLast(start.last) >= 0
+}
+
+/** Throws INVALID_OPTION for what is no start. */
+export function checkStart(start: Start): Start {
+  const isStart =
+    start === 'earliest' ||
+    start === 'latest' ||
+    Array.isArray(start) ||
+    isLast(start) ||
+    (start instanceof Date && !Number.isNaN(start.getTime()))
+  if (isStart) return start
+  const shown = start instanceof Date ? 'an invalid Date' : describe(start)
+  throw new SpillwayError(
+    'INVALID_OPTION',
+    `from is ${shown}; it takes 'earliest', 'latest', a Date, { last: number }, or a list of { partition, position }.`,
+  )
+}
 
 /** A partition that positions do not name starts at its earliest. */
 export async function startPositions(

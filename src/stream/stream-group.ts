@@ -7,7 +7,7 @@ import type { ParkedEvent, ParkingPort } from '../ports/parking.ts'
 import type { StreamPort } from '../ports/stream.ts'
 import { type DeadEvent, deadStream, openDeadEvent } from './dead-events.ts'
 import { GroupLog, type RedriveOrder } from './group-log.ts'
-import { type Start, startPositions } from './start.ts'
+import { checkStart, type Start, startPositions } from './start.ts'
 
 /** An event that a group could not handle, in its dead letters. */
 export interface DeadLetterOfStream extends DeadEvent {
@@ -125,6 +125,7 @@ export class StreamGroup {
    * out as soon as they hear of it, or when they start. A partition that has not come to the place yet goes on as it was.
    */
   async replay(from: Start): Promise<void> {
+    checkStart(from)
     const bounds = await this.#port.bounds(this.stream)
     const positions = await startPositions(this.#port, this.stream, from, bounds)
     await this.#log.declare()

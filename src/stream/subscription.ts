@@ -8,12 +8,14 @@ import { checkName } from '../core/name.ts'
 import type { StreamPort } from '../ports/stream.ts'
 import { Member } from './member.ts'
 import type { SubscriptionPlan } from './plan.ts'
+import { checkStart } from './start.ts'
 
 export type Subscription = Background
 
 export function subscribe(port: StreamPort, plan: SubscriptionPlan): Subscription {
   const clock = plan.clock ?? systemClock
   checkName(plan.group, 'consumer group')
+  if (plan.from !== undefined) checkStart(plan.from)
   const concurrency = checkConcurrency(plan.concurrency)
   const sessionMs = milliseconds(plan.session ?? '30s', 'session')
   if (sessionMs < port.limits.minSessionMs)

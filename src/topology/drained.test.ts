@@ -2,8 +2,10 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, expect, test, vi } from 'vitest'
 import { context, event, queue } from '../core/contract.ts'
+import { SpillwayError } from '../core/errors.ts'
 import { deadLetter } from '../core/outcome.ts'
 import { unchecked } from '../core/schema.ts'
+import type { Engine } from '../ports/engine.ts'
 import { memoryDatabase } from '../testing/memory/database.ts'
 import { memory } from '../testing/memory/engine.ts'
 import { MemoryTable } from '../testing/memory/table.ts'
@@ -22,6 +24,17 @@ const listener = context('listener', {})
 
 let running: Running | undefined
 afterEach(() => running?.stop())
+
+/** An engine to change a part of. */
+const parts = (engine: Engine) => ({
+  name: engine.name,
+  url: engine.url,
+  durability: engine.durability,
+  queue: engine.queue,
+  stream: engine.stream,
+  close: () => engine.close(),
+  [Symbol.asyncDispose]: () => engine.close(),
+})
 
 const database = () => memoryDatabase({ db: new MemoryTable<number>() })
 const start = async (contexts: Parameters<typeof topology>[0]['contexts']) => {
@@ -85,13 +98,7 @@ test('what moves behind the back of a look is seen by the next', async () => {
     },
   })
   running = await run(topology({ contexts: [here, there], engine: 'memory:', partitions: 1 }), {
-    engine: {
-      ...engine,
-      durability: engine.durability,
-      queue: engine.queue,
-      stream,
-      close: () => engine.close(),
-    },
+    engine: { ...parts(engine), stream },
   })
   await running.service(here).transaction((tx) => tx.publish(hops.events.hopped, 1))
   await taken!.promise
@@ -115,6 +122,30 @@ test('a retry is waited for; a dead letter and a queue that nobody works off are
   await drained()
   expect(attempts).toEqual([1, 1, 2])
   expect(await queueOf(hops.queues.hop).deadLetters()).toHaveLength(2)
+})
+
+test('an engine that is away is asked again; one that was closed ends the wait', async () => {
+  const engine = memory()
+  let failures = 3
+  const count = async (queueName: string) => {
+    if (failures-- > 0) throw new SpillwayError('ENGINE_UNAVAILABLE', 'It is away.')
+    return engine.queue!.count(queueName)
+  }
+  const queueOf = new Proxy(engine.queue!, {
+    get(port, key) {
+      if (key === 'count') return count
+      const value: unknown = Reflect.get(port, key)
+      return typeof value === 'function' ? value.bind(port) : value
+    },
+  })
+  const contexts = [service(hops).work(hops.queues.hop, () => {})]
+  running = await run(topology({ contexts, engine: 'memory:' }), {
+    engine: { ...parts(engine), queue: queueOf },
+  })
+  await running.drained()
+  expect(failures).toBe(-1)
+  await engine.close()
+  await expect(running.drained()).rejects.toMatchObject({ code: 'CLOSED' })
 })
 
 test('a wait ends with its signal', async () => {

@@ -1,7 +1,8 @@
 // Whether a running topology has nothing left to do: for programs that end when their work is done, and for tests.
 import { sleep } from '../core/clock.ts'
+import { isSpillwayError } from '../core/errors.ts'
+import type { Database } from '../ports/database.ts'
 import type { Channels } from './channels.ts'
-import type { RunningService } from './running-service.ts'
 import { contextsOf, servicesOf, type Topology } from './topology.ts'
 
 const lookEveryMs = 50
@@ -27,8 +28,21 @@ export class Activity {
   }
 }
 
-export async function untilDrained(look: () => Promise<boolean>, channels: Channels, signal?: AbortSignal) {
-  while (!(await look())) await sleep(channels.clock, lookEveryMs, signal)
+/** Looks until there is nothing left. An engine that is away for a while may still have something: it is asked again. */
+export async function untilDrained(
+  look: () => Promise<boolean>,
+  channels: Channels,
+  signal?: AbortSignal,
+): Promise<void> {
+  const isDrained = async () => {
+    try {
+      return await look()
+    } catch (thrown) {
+      if (isSpillwayError(thrown) && thrown.retryable) return false
+      throw thrown
+    }
+  }
+  while (!(await isDrained())) await sleep(channels.clock, lookEveryMs, signal)
 }
 
 /**
@@ -39,7 +53,7 @@ export async function untilDrained(look: () => Promise<boolean>, channels: Chann
 export async function isDrained(
   topology: Topology,
   channels: Channels,
-  services: readonly RunningService<unknown>[],
+  services: readonly { readonly database: Pick<Database<unknown>, 'outbox'> | undefined }[],
   activity: Activity,
 ): Promise<boolean> {
   const { ended } = activity

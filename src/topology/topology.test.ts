@@ -263,6 +263,37 @@ test('check finds what is wired wrongly', () => {
   ).toEqual([])
 })
 
+test('check finds names that only a dot tells apart, and a context on the place of dead letters', () => {
+  const data = unchecked<number>()
+  const short = context('a', { queues: { 'b.c': queue({ data }) }, events: { 'b.x': event({ data }) } })
+  const long = context('a.b', { queues: { c: queue({ data }) }, events: { x: event({ data }) } })
+  const dead = context('a.dead.a.b', { events: { x: event({ data }) } })
+  const contexts = [
+    short,
+    service(long)
+      .on(short.events['b.x'], () => {})
+      .work(long.queues.c, () => {}),
+    dead,
+  ]
+  expect(check(topology({ contexts, engine: 'memory:' }))).toEqual([
+    'the queue a.b.c would be shared by a and a.b: rename one of them',
+    'the event a.b.x would be shared by a and a.b: rename one of them',
+    'the stream a.dead.a.b would be shared by a.dead.a.b and the dead letters of a.b: rename one of them',
+  ])
+})
+
+test('what is no topology is refused when it is made', () => {
+  expect(() => topology({ engine: 'memory:' } as never)).toThrow(
+    /contexts of a topology is undefined.*CONFIGURATION/,
+  )
+  expect(() => topology({ contexts: [undefined as never], engine: 'memory:' })).toThrow(
+    /contexts\[0\].*CONFIGURATION/,
+  )
+  expect(() => topology({ contexts: [] } as never)).toThrow(
+    /engine of a topology is undefined.*CONFIGURATION/,
+  )
+})
+
 test('only the services asked for run; an unknown one is refused', async () => {
   const whole = topology({
     contexts: [ordersService(), service(billing).work(billing.queues.receipt, () => {})],

@@ -1,5 +1,7 @@
 // The business topology: all contexts wired together, and what is wrong with the wiring.
 import type { Context, EventContract, QueueContract } from '../core/contract.ts'
+import { describe, SpillwayError } from '../core/errors.ts'
+import { deadStream } from '../stream/dead-events.ts'
 import type { AnyService } from './service.ts'
 
 export interface TopologyOptions {
@@ -17,8 +19,22 @@ export interface Topology extends TopologyOptions {
   readonly kind: 'topology'
 }
 
+/** Throws CONFIGURATION for what is no topology: a configuration file is run as it is, without its types being checked. */
 export function topology(options: TopologyOptions): Topology {
+  const { contexts, engine } = options
+  if (!Array.isArray(contexts)) throw misused('contexts', contexts, 'a list of services and contexts')
+  for (const [index, member] of contexts.entries())
+    if (member?.kind !== 'service' && member?.kind !== 'context')
+      throw misused(`contexts[${index}]`, member, 'a service or a context')
+  if (typeof engine !== 'string') throw misused('engine', engine, "the URL of an engine, as 'sqlite:./data'")
   return { kind: 'topology', ...options }
+}
+
+function misused(option: string, given: unknown, takes: string): SpillwayError {
+  return new SpillwayError(
+    'CONFIGURATION',
+    `${option} of a topology is ${describe(given)}; it takes ${takes}.`,
+  )
 }
 
 export function servicesOf(of: Topology): AnyService[] {
@@ -39,7 +55,7 @@ export function queuesOf(context: Context): QueueContract[] {
 
 /** What is wrong, in words, with where to look. Empty when the topology is sound. */
 export function check(of: Topology): string[] {
-  return [...doubled(of), ...servicesOf(of).flatMap((service) => checkService(of, service))]
+  return [...doubled(of), ...clashes(of), ...servicesOf(of).flatMap((service) => checkService(of, service))]
 }
 
 function doubled(of: Topology): string[] {
@@ -47,6 +63,26 @@ function doubled(of: Topology): string[] {
   return [...new Set(names.filter((name, index) => names.indexOf(name) !== index))].map(
     (name) => `the context ${name} stands in the topology more than once`,
   )
+}
+
+/** A dot is allowed in a name, and stands between the names of a context and of what it owns. */
+function clashes(of: Topology): string[] {
+  const contexts = contextsOf(of)
+  const owners = new Map<string, Set<string>>()
+  const own = (what: string, owner: string) => owners.set(what, (owners.get(what) ?? new Set()).add(owner))
+  for (const context of contexts) {
+    own(`the stream ${context.name}`, context.name)
+    for (const { queue } of queuesOf(context)) own(`the queue ${queue}`, context.name)
+    for (const { type } of eventsOf(context)) own(`the event ${type}`, context.name)
+  }
+  for (const { context, reactions } of servicesOf(of))
+    for (const { event } of reactions) {
+      const dead = deadStream({ stream: event.stream, group: context.name })
+      own(`the stream ${dead}`, `the dead letters of ${context.name}`)
+    }
+  return [...owners]
+    .filter(([, names]) => names.size > 1)
+    .map(([what, names]) => `${what} would be shared by ${[...names].join(' and ')}: rename one of them`)
 }
 
 function checkService(of: Topology, service: AnyService): string[] {

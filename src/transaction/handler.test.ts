@@ -128,6 +128,7 @@ test('two commits at once: one happens, the handler is not run again, the other 
   )
   expect(home.database!.db.entries()).toEqual([['a', 1]])
   expect(reports.map(({ error }) => error.message)).toEqual([expect.stringContaining('COMMIT_TWICE')])
+  expect(reports[0]!.error.message).toMatch(/not handled again\. \[HANDLER_FAILED\]$/)
 })
 
 test('messages keep the order of their calls, however long they are validated', async () => {

@@ -122,7 +122,8 @@ async function runUnit<Out, Db>(
   if (failure) {
     const { thrown } = failure
     const what = `The handler of ${type} threw after its commit, for message ${message.id}: ${asError(thrown).message}.`
-    const error = new SpillwayError('HANDLER_FAILED', what, { cause: thrown, retryable: false })
+    const remedy = 'What it committed stays committed, and the message is not handled again.'
+    const error = new SpillwayError('HANDLER_FAILED', what, { cause: thrown, retryable: false, remedy })
     home.onReport?.({ from: `the handler of ${type}`, error, messageId: message.id })
   }
   return { result: undefined, stale: false }

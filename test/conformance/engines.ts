@@ -5,6 +5,7 @@ export type EngineAddress =
   | { readonly engine: 'sqlite'; readonly path: string }
   | { readonly engine: 'postgres'; readonly url: string; readonly listen?: boolean }
   | { readonly engine: 'kafka'; readonly url: string }
+  | { readonly engine: 'nats'; readonly url: string }
 
 /** Loads only the engine that is asked for: the other's client need not be there. */
 export async function openAt(address: EngineAddress, options: EngineOptions = {}): Promise<Engine> {
@@ -21,6 +22,10 @@ export async function openAt(address: EngineAddress, options: EngineOptions = {}
     case 'kafka': {
       const { kafka } = await import('../../src/engines/kafka/engine.ts')
       return kafka({ url: address.url, ...options })
+    }
+    case 'nats': {
+      const { nats } = await import('../../src/engines/nats/engine.ts')
+      return nats({ url: address.url, ...options })
     }
   }
 }

@@ -7,16 +7,7 @@ import { table } from './report.ts'
 import { crash } from './run.ts'
 import { faults, isFault } from './worker/faults.ts'
 
-const { values } = parseArgs({
-  options: {
-    kills: { type: 'string', default: '20' },
-    engine: { type: 'string' },
-    database: { type: 'string' },
-    json: { type: 'boolean', default: false },
-    seed: { type: 'string' },
-    plant: { type: 'string' },
-  },
-})
+const values = readOptions()
 const kills = Number(values.kills)
 const seed = Number(values.seed ?? Date.now() % 1_000_000)
 const { json, engine, database, plant } = values
@@ -41,6 +32,23 @@ if (json)
 else console.log(`\n${table(result)}`)
 if (json && result.surprises.length > 0) console.error(result.surprises.join('\n'))
 process.exitCode = isClean(result.verdict) && result.surprises.length === 0 ? 0 : 1
+
+function readOptions() {
+  try {
+    return parseArgs({
+      options: {
+        kills: { type: 'string', default: '20' },
+        engine: { type: 'string' },
+        database: { type: 'string' },
+        json: { type: 'boolean', default: false },
+        seed: { type: 'string' },
+        plant: { type: 'string' },
+      },
+    }).values
+  } catch (thrown) {
+    return fail((thrown as Error).message)
+  }
+}
 
 function fail(why: string): never {
   console.error(why)

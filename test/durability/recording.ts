@@ -20,8 +20,9 @@ const here = (file: string) => fileURLToPath(new URL(file, import.meta.url))
 
 /** Why nothing can be recorded on this machine; undefined where it can. */
 export function whyNot(): string | undefined {
-  if (process.platform !== 'linux') return 'LD_PRELOAD is a matter of Linux'
-  if (spawnSync('cc', ['--version']).status !== 0) return 'there is no C compiler (cc)'
+  if (process.platform !== 'linux') return 'it needs LD_PRELOAD, which is a matter of Linux'
+  if (spawnSync('cc', ['--version']).status !== 0)
+    return 'there is no C compiler (cc): `node scripts/get-servers.ts --only gcc` gets it'
   return undefined
 }
 

@@ -16,6 +16,8 @@ export interface Program {
   /** Resolves when the program has written this text, to either of its outputs; rejects when it ends without. */
   wrote(text: string): Promise<void>
   kill(signal: NodeJS.Signals): void
+  /** Nobody reads its standard output from now on. */
+  deafen(): void
   readonly ended: Promise<Ended>
 }
 
@@ -51,6 +53,7 @@ function start(args: readonly string[], env: Readonly<Record<string, string>> = 
   return {
     ended,
     kill: (signal) => void child.kill(signal),
+    deafen: () => child.stdout.destroy(),
     wrote: (text) =>
       new Promise((resolve, reject) => {
         const look = () => {

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { readInvoices } from '../../examples/shop/driver/invoices.ts'
 import { openPostOffice, type PostOffice } from '../../examples/shop/driver/post-office.ts'
+import { progressLine } from '../../examples/shop/driver/progress-line.ts'
 import { sendInvoices } from '../../examples/shop/driver/send.ts'
 import { orders } from '../../examples/shop/orders/contract.ts'
 import { open } from '../../src/index.ts'
@@ -170,6 +171,32 @@ test('stays up until Ctrl-C, and shows how far it is', { timeout: 2 * minutes },
   expect(code).toBe(0)
   expect(stdout).toMatch(/^invoices: \d+ of 2093 sent, \d+ taken in; receipts mailed: \d+$/m)
   expect(stdout).toMatch(/^2,093 invoices with 4,792 lines in [\d.]+ s$/m)
+})
+
+test.each(['SIGINT', 'SIGTERM'] as const)(
+  'ended by %s in the middle it stops, says so, and keeps what it has',
+  { timeout: 2 * minutes },
+  async (signal) => {
+    const shop = startShop('--once', '--data', folder)
+    await shop.wrote('sent,')
+    shop.kill(signal)
+    expect(await shop.ended).toMatchObject({ code: 1, stderr: 'Stopped before everything was handled.\n' })
+    expect(totalsOf(await once('--data', folder))).toEqual(expected)
+  },
+)
+
+test('stops when nobody reads what it prints', { timeout: minutes }, async () => {
+  const shop = startShop('--once', '--data', folder)
+  await shop.wrote('sent,')
+  shop.deafen()
+  expect(await shop.ended).toMatchObject({ code: 1, stderr: 'Stopped before everything was handled.\n' })
+})
+
+test('on a narrow terminal the progress stays on its line', () => {
+  const written: string[] = []
+  const out = { isTTY: true, columns: 20, write: (text: string) => written.push(text) }
+  progressLine(out as never).show('invoices: 500 of 2093 sent, 0 taken in')
+  expect(written).toEqual(['\r\x1b[2Kinvoices: 500 of 20'])
 })
 
 test('spillway check finds the topology sound, and ends', { timeout: minutes }, async () => {

@@ -107,6 +107,34 @@ await onServers('cost', { settings: { autovacuum: 'off' } }, (server) => {
     await Promise.all([other.end(), pool.end()])
   }, 60_000)
 
+  test('while a transaction elsewhere stays open, units do not get dearer with what was finished', async () => {
+    const { pool, pages } = await session()
+    const database = await postgresDatabase({ pool, schema: 'long' }).open('shop')
+    const { generation } = await database.acquire('s', 'g', 0)
+    const finish = async (from: number, count: number) => {
+      const place = { stream: 's', group: 'g', partition: 0, generation, sequences: {} }
+      for (let finished = from; finished < from + count; finished++)
+        await database.commit({
+          outbox: [],
+          timeoutMs: 10_000,
+          progress: { ...place, finished, low: finished + 1 },
+        })
+    }
+    const other = new pg.Client(server().url)
+    other.on('error', () => {})
+    await other.connect()
+    await other.query('begin isolation level repeatable read; select pg_current_xact_id()')
+    await finish(0, 2_500)
+    let low = 0
+    const locked = await pages('long_shop', 'progress', async () => {
+      low = await pages('long_shop', 'low', () => finish(2_500, 50))
+    })
+    expect(low).toBeGreaterThan(50)
+    expect((locked + low) / 50).toBeLessThan(40)
+    await Promise.all([other.end(), database.close()])
+    await pool.end()
+  }, 60_000)
+
   test('the relay finds a destination and its rows however many rows wait for another one', async () => {
     const { pool, pages } = await session()
     const database = await postgresDatabase({ pool, schema: 'outbox' }).open('shop')

@@ -107,6 +107,61 @@ await onServers('opening', { settings: { fsync: 'off' } }, (server) => {
     await Promise.all([...opened.map((database) => database.close()), pool.end()])
   })
 
+  test('setup is all or nothing: a failure that it kept to itself is thrown, its transaction is not its own to end', async () => {
+    const { url } = server()
+    const pool = looking(url)
+    const opening = (end: (db: PgQueryable) => Promise<unknown>) =>
+      postgresDatabase({
+        url,
+        setup: async (db) => {
+          await db.query('create table half (id int)')
+          await end(db).catch(() => {})
+        },
+      }).open('whole')
+    expect(await failure(opening((db) => db.query('select * from nowhere')))).toMatchObject({ code: '42P01' })
+    for (const text of ['commit', 'select 1; commit', 'select 1; rollback'])
+      expect(await failure(opening((db) => db.query(text)))).toMatchObject({ code: 'COMMIT_TWICE' })
+    expect((await pool.query(`select from pg_class where relname = 'half'`)).rowCount).toBe(0)
+    let kept: PgQueryable | undefined
+    const setup = (db: PgQueryable) => {
+      kept = db
+    }
+    const database = await postgresDatabase({ url, setup }).open('whole')
+    await expect(kept!.query('select 1')).rejects.toMatchObject({ code: 'CLOSED' })
+    await Promise.all([database.close(), pool.end()])
+  })
+
+  test('a database that cannot store every message, or nothing at all, is refused', async () => {
+    const { url } = server()
+    const pool = looking(url)
+    await pool.query(`create database latin1 encoding 'LATIN1' template template0`)
+    const latin1 = new URL(url)
+    latin1.pathname = '/latin1'
+    const readOnly = new URL(url)
+    readOnly.searchParams.set('options', '-c default_transaction_read_only=on')
+    for (const [address, code, word] of [
+      [latin1.href, 'CONFIGURATION', 'LATIN1'],
+      [readOnly.href, 'ENGINE_UNAVAILABLE', 'default_transaction_read_only'],
+    ] as const)
+      for (const opening of [
+        () => postgres({ url: address }),
+        () => postgresDatabase({ url: address }).open('shop'),
+      ]) {
+        const error = await failure(opening())
+        expect(error).toMatchObject({ code })
+        expect(error.message).toContain(word)
+      }
+    await pool.end()
+  })
+
+  test('a pool of one connection cannot be listened on', async () => {
+    const { url } = server()
+    const pool = looking(url)
+    expect(await failure(postgres({ url, pool }))).toMatchObject({ code: 'INVALID_OPTION' })
+    await (await postgres({ url, pool, listen: false })).close()
+    await pool.end()
+  })
+
   test('with a pool of one’s own everything works, also while sessions share it, and it stays open', async () => {
     const { url } = server()
     const pool = looking(url, 5)
@@ -129,6 +184,55 @@ await onServers('opening', { settings: { fsync: 'off' } }, (server) => {
       timeout: 20_000,
     })
     expect(stdout.trim()).toBe('closed')
+  })
+
+  test('a join that is under way when the engine closes leaves no member behind, and calls nobody back', async () => {
+    const { url } = server()
+    const pool = looking(url)
+    const declaring = await postgres({ url, schema: 'joining' })
+    await declaring.stream!.declare({ name: 's', partitions: 2 })
+    for (let round = 0; round < 12; round++) {
+      const engine = await postgres({ url, schema: 'joining' })
+      let closed = false
+      const late: string[] = []
+      const call = (what: string) => closed && late.push(what)
+      const member = {
+        sessionMs: 60_000,
+        assigned: () => call('assigned'),
+        revoked: async () => void call('revoked'),
+        failed: () => call('failed'),
+      }
+      const joining = engine.stream!.join('s', 'g', member)
+      joining.catch(() => {})
+      await new Promise((resolve) => setTimeout(resolve, round))
+      await engine.close()
+      closed = true
+      await joining.catch((error) => expect(error).toMatchObject({ code: 'CLOSED' }))
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      expect(late).toEqual([])
+      expect((await pool.query('select from joining.group_member')).rowCount).toBe(0)
+    }
+    await Promise.all([declaring.close(), pool.end()])
+  }, 20_000)
+
+  test('positions that are none are not committed', async () => {
+    const { url } = server()
+    const engine = await postgres({ url, schema: 'positions' })
+    await engine.stream!.declare({ name: 's', partitions: 1 })
+    const held: number[] = []
+    const membership = await engine.stream!.join('s', 'g', {
+      sessionMs: 5_000,
+      assigned: (partitions) => held.push(partitions.length),
+      revoked: async () => {},
+      failed() {},
+    })
+    await expect.poll(() => held).toEqual([1])
+    for (const position of [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53])
+      expect(await failure(membership.commit([{ partition: 0, position }]))).toMatchObject({
+        code: 'INVALID_OPTION',
+      })
+    expect(await engine.stream!.committed('s', 'g')).toEqual([{ partition: 0, position: null }])
+    await engine.close()
   })
 
   test('closing leaves no session on the server', async () => {
@@ -187,6 +291,6 @@ function pretending(about: { number: number; version: string; standby?: boolean 
     rows: [{ standby: false, isolation: 'read committed', ...about }],
     rowCount: 1,
   })
-  const client = { query, release() {}, on() {}, removeListener() {} }
+  const client = { query, release() {}, on() {} }
   return { query, connect: async () => client }
 }

@@ -93,6 +93,34 @@ await onServers('outages', {}, (server) => {
     await Promise.all([one.close(), two.close(), pool.end()])
   }, 30_000)
 
+  test('a server that takes its time with a lock, by settings of the role, ends no membership', async () => {
+    const url = new URL(server().url)
+    url.searchParams.set('options', '-c lock_timeout=100')
+    const engine = await postgres({ url: url.href, schema: 'slow_lock' })
+    const pool = looking(server().url)
+    await engine.stream!.declare({ name: 's', partitions: 1 })
+    const failures: Error[] = []
+    const member = {
+      sessionMs: 900,
+      assigned() {},
+      async revoked() {},
+      failed: (e: Error) => failures.push(e),
+    }
+    const membership = await engine.stream!.join('s', 'g', member)
+    await pool.query('begin')
+    await pool.query('select from slow_lock.group_member for update')
+    await pool.query('select from slow_lock.stream_head for update')
+    const error = await engine.stream!.append('s', [{ partition: 0, body: '{}' }]).catch((thrown) => thrown)
+    expect(error).toMatchObject({ code: 'ENGINE_UNAVAILABLE', retryable: true })
+    // A few heartbeats.
+    await new Promise((resolve) => setTimeout(resolve, 1_000))
+    await pool.query('rollback')
+    const committed = () => membership.commit([{ partition: 0, position: 1 }])
+    await expect.poll(committed, patience).toEqual(['committed'])
+    expect(failures).toEqual([])
+    await Promise.all([engine.close(), pool.end()])
+  }, 30_000)
+
   test('connections that are cut in the middle of a transaction leave nothing behind', async () => {
     const { url } = server()
     const database = await postgresDatabase({ url }).open('cut')

@@ -30,6 +30,24 @@ await onServers('trimming', {}, (server) => {
     await Promise.all([engine.close(), pool.end()])
   })
 
+  test('nobody waits for a trim that leaves a record; what does not exist is not trimmed', async () => {
+    const { url } = server()
+    const engine = await postgres({ url })
+    const pool = looking(url)
+    await engine.stream!.declare({ name: 'busy', partitions: 1 })
+    const records = Array.from({ length: 10 }, () => ({ partition: 0, body: '{}' }))
+    await engine.stream!.append('busy', records)
+    await pool.query('begin')
+    await pool.query(`select spillway.trim_stream('busy', 0, 9)`)
+    const appended = { status: 'appended', positions: [10] }
+    expect(await engine.stream!.append('busy', records.slice(9))).toEqual(appended)
+    await pool.query('commit')
+    expect(await engine.stream!.bounds('busy')).toEqual([{ partition: 0, earliest: 9, next: 11 }])
+    await expect(pool.query(`select spillway.trim_stream('nobody', 0, 1)`)).rejects.toThrow(/no partition 0/)
+    await expect(pool.query(`select spillway.trim_stream('busy', 1, 1)`)).rejects.toThrow(/no partition 1/)
+    await Promise.all([engine.close(), pool.end()])
+  })
+
   test('a stream that keeps versions is not trimmed', async () => {
     const { url } = server()
     const engine = await postgres({ url })

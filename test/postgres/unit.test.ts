@@ -57,6 +57,30 @@ await onServers('units', {}, (server) => {
     await close()
   })
 
+  test('a commit hidden in the effects stores nothing, and the unit can be tried again; nor does what follows a rollback', async () => {
+    const { commit, insert, rows, close } = await open('hidden')
+    const inbox = { consumer: 'c', id: 'i' }
+    for (const text of [
+      'select 1; commit',
+      'select 1; commit; begin',
+      'select 1; rollback',
+      'select 1; rollback; begin',
+      '-- odd\rcommit',
+      '-- odd\rrollback',
+    ]) {
+      const effects = async (db: PgQueryable) => {
+        await insert(db, 'before')
+        await db.query(text).catch(() => {})
+        await insert(db, 'after').catch(() => {})
+      }
+      await expect(commit({ effects, inbox }), text).rejects.toMatchObject({ code: 'COMMIT_TWICE' })
+      expect(await rows(), text).toEqual([])
+    }
+    expect(await commit({ effects: (db) => insert(db, 'at last'), inbox })).toBe('committed')
+    expect(await rows()).toEqual(['at last'])
+    await close()
+  })
+
   test('savepoints are free: a failure that was rolled back to one does not spoil the unit', async () => {
     const { commit, insert, rows, close } = await open('savepoints')
     const effects = async (db: PgQueryable) => {
@@ -216,6 +240,24 @@ await onServers('units', {}, (server) => {
       [odd, odd, odd],
       [odd, odd, odd],
     ])
+    await close()
+  })
+
+  test('rows of the outbox are taken as far as a relay can hold them, and at least one', async () => {
+    const { commit, database, close } = await open('large')
+    const destination = { kind: 'queue', name: 'q' } as const
+    const sizes = [15, 15, 15, 1, 1].map((mb) => mb * 1_000_000)
+    for (const [index, size] of sizes.entries())
+      await commit({ outbox: [{ destination, id: `${index}`, key: undefined, body: 'x'.repeat(size) }] })
+    await database.outbox.lock('h', 10_000)
+    const taken: string[] = []
+    for (const expected of [2, 3]) {
+      const rows = await database.outbox.take('h', destination, 500)
+      expect(rows).toHaveLength(expected)
+      taken.push(...rows.map(({ id }) => id))
+      await database.outbox.remove(rows)
+    }
+    expect(taken).toEqual(['0', '1', '2', '3', '4'])
     await close()
   })
 

@@ -51,6 +51,28 @@ await onServers('concurrent writers', {}, (server) => {
   })
 })
 
+await onServers('readers', {}, (server) => {
+  test('partitions take turns for each of two readers that happen to take turns themselves', async () => {
+    const engine = await postgres({ url: server().url })
+    const stream = engine.stream!
+    await stream.declare({ name: 'read', partitions: 2 })
+    const busy = Array.from({ length: 200 }, () => ({ partition: 0, body: '"busy"' }))
+    await stream.append('read', [...busy, { partition: 1, body: '"quiet"' }])
+    const options = { maxRecords: 1, maxBytes: 1_000, waitMs: 0 }
+    const readers = [1, 2].map(() => ({ next: [0, 0], seen: new Set<string>() }))
+    for (let round = 0; round < 30; round++)
+      for (const { next, seen } of readers) {
+        const from = next.map((position, partition) => ({ partition, position }))
+        for (const { partition, position, body } of await stream.read('read', from, options)) {
+          next[partition] = position + 1
+          seen.add(body)
+        }
+      }
+    for (const { seen } of readers) expect([...seen].sort()).toEqual(['"busy"', '"quiet"'])
+    await engine.close()
+  })
+})
+
 /** Follows the stream until it has seen `total` records with a key; fails when nothing comes any more. */
 async function subscribe(
   engine: Awaited<ReturnType<typeof postgres>>,

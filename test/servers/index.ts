@@ -1,14 +1,21 @@
 /** The real servers tests can start, on Linux and macOS. Each says itself whether it can run on this machine. */
 import { kafka } from './kafka.ts'
 import type { Launcher } from './launcher.ts'
-import { nats } from './nats.ts'
+import { nats, packagedNats } from './nats.ts'
 import { embeddedPostgres, systemPostgres } from './postgres.ts'
 import { redis } from './redis.ts'
 
 export { type KafkaOptions, kafka } from './kafka.ts'
 export type { Launcher, RunningServer, StartOptions } from './launcher.ts'
-export { type NatsOptions, nats } from './nats.ts'
+export { type NatsOptions, nats, packagedNats } from './nats.ts'
 export { embeddedPostgres, type PostgresOptions, systemPostgres } from './postgres.ts'
 export { type RedisOptions, redis } from './redis.ts'
 
-export const launchers: readonly Launcher[] = [systemPostgres, embeddedPostgres, kafka, redis, nats]
+export const launchers: readonly Launcher[] = [
+  systemPostgres,
+  embeddedPostgres,
+  kafka,
+  redis,
+  nats,
+  packagedNats,
+]

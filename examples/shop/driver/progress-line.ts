@@ -11,7 +11,8 @@ const everyMs = 1_000
 export function progressLine(out: NodeJS.WriteStream): ProgressLine {
   if (out.isTTY) {
     return {
-      show: (text) => void out.write(`\r\x1b[2K${text}`),
+      // A line that wraps could not be cleared.
+      show: (text) => void out.write(`\r\x1b[2K${text.slice(0, (out.columns || 80) - 1)}`),
       end: () => void out.write('\r\x1b[2K'),
     }
   }

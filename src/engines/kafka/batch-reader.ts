@@ -2,12 +2,28 @@
 // record when it is asked for, so that what is read ahead costs its bytes and no more.
 import type { Buffer } from 'node:buffer'
 import type { StreamRecord } from '../../ports/stream.ts'
+import type { Client } from './client.ts'
 import { Fault } from './errors.ts'
 
 /** What the library gives for reading: checksum, and the decompression of an algorithm by its number in a batch. */
 export interface Codecs {
   crc32c(bytes: Uint8Array): number
   decompress(algorithm: number, bytes: Buffer): Buffer
+}
+
+export function codecsOf(client: Client): Codecs {
+  return {
+    crc32c: client.crc32c,
+    decompress: (algorithm, bytes) => {
+      const known = client.compressionsAlgorithmsByBitmask[algorithm]
+      if (known === undefined)
+        throw new Fault(
+          'UNSUPPORTED_COMPRESSION_TYPE',
+          `a batch is compressed in an unknown way (${algorithm})`,
+        )
+      return known.decompressSync(bytes)
+    },
+  }
 }
 
 export interface AbortedTransaction {
@@ -58,7 +74,12 @@ export class RecordCursor {
     this.advance()
   }
 
-  /** Passes over `head` to the next record. */
+  /** What it keeps in memory: what was fetched, and the batch under way as it was before it was compressed. */
+  get size(): number {
+    return this.#bytes.length + (this.#records === this.#bytes ? 0 : this.#records.length)
+  }
+
+  /** Passes over `head` to the next record. Throws for a batch that cannot be read, without passing over it. */
   advance(): void {
     this.head = undefined
     for (;;) {
@@ -82,30 +103,42 @@ export class RecordCursor {
     if (this.#codecs.crc32c(bytes.subarray(start + 21, end)) !== bytes.readUInt32BE(start + 17))
       throw new Fault('CORRUPT_MESSAGE', `the batch at ${base} does not match its checksum`)
     const attributes = bytes.readInt16BE(start + 21)
-    this.#at = end
-    this.next = base + bytes.readInt32BE(start + 23) + 1
+    const next = base + bytes.readInt32BE(start + 23) + 1
     const control = (attributes & 0x20) !== 0
     const transactional = (attributes & 0x10) !== 0
-    if (transactional && this.#isAborted(bytes.readBigInt64BE(start + 43), control)) return true
-    if (control) return true
+    const aborted = transactional && this.#isAborted(bytes.readBigInt64BE(start + 43), control, next)
+    const algorithm = attributes & 0x07
+    const skipped = aborted || control
+    if (!skipped && algorithm !== 0) {
+      this.#records = this.#decompress(algorithm, bytes.subarray(start + batchHead, end), base)
+      this.#recordAt = 0
+    } else {
+      this.#records = bytes
+      this.#recordAt = start + batchHead
+    }
+    // Only now: a batch that could not be read is not passed.
+    this.#at = end
+    this.next = next
+    if (skipped) return true
     this.#base = base
     this.#timeIsOfBatch = (attributes & 0x08) !== 0
     this.#time = readPosition(bytes, start + (this.#timeIsOfBatch ? 35 : 27))
     this.#left = bytes.readInt32BE(start + 57)
-    const algorithm = attributes & 0x07
-    if (algorithm === 0) {
-      this.#records = bytes
-      this.#recordAt = start + batchHead
-    } else {
-      this.#records = this.#codecs.decompress(algorithm, bytes.subarray(start + batchHead, end))
-      this.#recordAt = 0
-    }
     return true
   }
 
+  #decompress(algorithm: number, bytes: Buffer, base: number): Buffer {
+    try {
+      return this.#codecs.decompress(algorithm, bytes)
+    } catch (thrown) {
+      if (thrown instanceof Fault) throw thrown
+      throw new Fault('CORRUPT_MESSAGE', `the batch at ${base} cannot be decompressed: ${thrown}`, thrown)
+    }
+  }
+
   /** Keeps account of the aborted transactions around this batch; a control batch ends that of its producer. */
-  #isAborted(producerId: bigint, control: boolean): boolean {
-    for (let first = this.#aborted[0]; first && first.firstOffset < this.next; first = this.#aborted[0]) {
+  #isAborted(producerId: bigint, control: boolean, next: number): boolean {
+    for (let first = this.#aborted[0]; first && first.firstOffset < next; first = this.#aborted[0]) {
       this.#abortedNow.add(first.producerId)
       this.#aborted.shift()
     }

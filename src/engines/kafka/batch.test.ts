@@ -3,14 +3,10 @@ import { Buffer } from 'node:buffer'
 import * as client from '@platformatic/kafka'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type AbortedTransaction, RecordCursor } from './batch-reader.ts'
+import { type AbortedTransaction, codecsOf, RecordCursor } from './batch-reader.ts'
 import { batchOverhead, outRecord, recordOverhead, writeBatch } from './batch-writer.ts'
 
-const codecs = {
-  crc32c: client.crc32c,
-  decompress: (algorithm: number, bytes: Buffer) =>
-    client.compressionsAlgorithmsByBitmask[algorithm]!.decompressSync(bytes),
-}
+const codecs = codecsOf(client)
 const sequence = { producerId: 7n, epoch: 0, first: 12 }
 const text = fc.string({ unit: 'binary', maxLength: 300 })
 const pair = fc.record({ key: fc.option(text, { nil: undefined }), body: text })
@@ -172,6 +168,22 @@ describe('batches that we read', () => {
     const bytes = ours([{ key: 'a', body: 'b' }])
     bytes[bytes.length - 1]! ^= 1
     expect(() => cursor(bytes)).toThrow(/checksum/)
+  })
+
+  test('that cannot be decompressed are not passed over: reading goes on at them, and reports them', () => {
+    const broken = ours([{ key: undefined, body: 'compressed, it says' }])
+    for (const algorithm of [1, 2, 3, 4, 7]) {
+      broken.writeInt16BE(algorithm, 21)
+      broken.writeUInt32BE(client.crc32c(broken.subarray(21)), 17)
+      const good = placed(ours([{ key: undefined, body: 'good' }]), 4)
+      const reader = cursor(Buffer.concat([good, placed(broken, 5), placed(good, 6)]), 4)
+      expect(reader.head?.body).toBe('good')
+      expect(() => reader.advance()).toThrow(
+        algorithm === 7 ? 'compressed in an unknown way (7)' : 'the batch at 5',
+      )
+      expect(reader.next).toBe(5)
+      expect(() => cursor(placed(broken, 5), 5)).toThrow()
+    }
   })
 
   test('take the time of the batch when the broker set it', () => {

@@ -1,7 +1,9 @@
 // What is particular to Kafka, on a real broker: what others see of our records, and we of theirs.
+import { closeSync, openSync, readSync, writeSync } from 'node:fs'
 import {
   Admin,
   Consumer,
+  crc32c,
   ProduceAcks,
   Producer,
   stringDeserializers,
@@ -11,6 +13,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type RunningServer, kafka as server } from '../../../test/servers/index.ts'
 import type { Engine } from '../../ports/engine.ts'
 import type { StreamPort } from '../../ports/stream.ts'
+import { readHistory } from '../../stream/history.ts'
 import { kafka } from './engine.ts'
 
 const missing = await server.missing()
@@ -122,6 +125,146 @@ describe.skipIf(missing)('a real broker', () => {
       found.push(...(await stream.read(name, [{ partition: 0, position: found.at(-1)!.position + 1 }], read)))
     expect(found.map(({ body }) => body)).toEqual(['open', 'behind it'])
     await other.close()
+  })
+
+  test('positions that no reader is given count for nothing at the end: markers, and what was aborted', async () => {
+    const [name, none] = [fresh(), fresh()]
+    for (const each of [name, none]) await stream.declare({ name: each, partitions: 2 })
+    await stream.append(name, [{ partition: 0, body: 'first' }])
+    const other = producer(`t-${name}`)
+    const transact = async (topic: string, count: number, end: 'commit' | 'abort') => {
+      const transaction = await other.beginTransaction()
+      for (let index = 0; index < count; index++)
+        await transaction.send({ messages: [{ topic, partition: 0, value: `${end} ${index}` }] })
+      await transaction[end]()
+    }
+    const settled = (topic: string, next: number) =>
+      // The markers are written after the answer.
+      expect
+        .poll(async () => {
+          const [found] = await admin.listOffsets({
+            topics: [{ name: topic, partitions: [{ partitionIndex: 0, timestamp: -1n }] }],
+            isolationLevel: 1,
+          })
+          return found!.partitions[0]!.offset
+        })
+        .toBe(BigInt(next))
+    await transact(name, 2, 'commit')
+    await settled(name, 4)
+    expect(await stream.bounds(name)).toEqual([
+      { partition: 0, earliest: 0, next: 3 },
+      { partition: 1, earliest: 0, next: 0 },
+    ])
+    await transact(name, 30, 'abort')
+    await transact(none, 3, 'abort')
+    await settled(name, 35)
+    await settled(none, 4)
+    for (const [topic, next] of [
+      [name, 3],
+      [none, 0],
+    ] as const) {
+      const [bounds] = await stream.bounds(topic)
+      expect(bounds).toEqual({ partition: 0, earliest: 0, next })
+      const [position] = await stream.positionsAt(topic, Date.now() + 60_000)
+      expect(position).toEqual({ partition: 0, position: next })
+    }
+    const whole: string[] = []
+    for await (const page of readHistory(stream, name)) whole.push(...page.map(({ body }) => body))
+    expect(whole).toEqual(['first', 'commit 0', 'commit 1'])
+    for await (const page of readHistory(stream, none)) expect(page).toBeUndefined()
+    await admin.deleteRecords({ topics: [{ name, partitions: [{ partition: 0, offset: 33n }] }] })
+    expect((await stream.bounds(name))[0]).toEqual({ partition: 0, earliest: 33, next: 33 })
+    await other.close()
+  })
+
+  test('partitions that were added are there for who knew the stream before', async () => {
+    const name = fresh()
+    await stream.declare({ name, partitions: 2 })
+    await stream.bounds(name)
+    await admin.createPartitions({ topics: [{ name, count: 4, assignments: null }] })
+    const other = await kafka({ url: broker.url })
+    await expect.poll(() => other.stream!.declare({ name, partitions: 1 })).toEqual({ partitions: 4 })
+    await other.stream!.append(name, [{ partition: 3, body: 'new' }])
+    await other.close()
+    const [record] = await stream.read(name, [{ partition: 3, position: 0 }], read)
+    expect(record?.body).toBe('new')
+    expect(await stream.append(name, [{ partition: 2, body: 'ours' }])).toMatchObject({ positions: [0] })
+    expect(await stream.bounds(name)).toHaveLength(4)
+    expect(await stream.positionsAt(name, 0)).toHaveLength(4)
+    expect(await stream.committed(name, 'g')).toHaveLength(4)
+    await expect(stream.append(name, [{ partition: 4, body: 'x' }])).rejects.toMatchObject({
+      code: 'INVALID_OPTION',
+    })
+  })
+
+  test('a partition asked for from two positions mixes up nobody', async () => {
+    const name = fresh()
+    await stream.declare({ name, partitions: 1 })
+    await stream.append(
+      name,
+      Array.from({ length: 100 }, (_, index) => ({ partition: 0, body: `${index}` })),
+    )
+    const look = (...positions: number[]) =>
+      stream.read(
+        name,
+        positions.map((position) => ({ partition: 0, position })),
+        { ...read, maxRecords: 20, waitMs: 0 },
+      )
+    for (let round = 0; round < 5; round++) {
+      await look(0, 50)
+      for (const position of [10, 60]) expect((await look(position))[0]?.position).toBe(position)
+    }
+  })
+
+  test.each([
+    ['does not match its checksum', (bytes: Buffer) => bytes.writeUInt8(1, bytes.length - 1)],
+    [
+      'cannot be decompressed',
+      (bytes: Buffer) => {
+        bytes.writeInt16BE(bytes.readInt16BE(21) | 1, 21)
+        bytes.writeUInt32BE(crc32c(bytes.subarray(21)), 17)
+      },
+    ],
+  ])('a stored batch that %s: reported in time, never passed over', async (what, damage) => {
+    const name = fresh()
+    const hasty = await kafka({ url: broker.url, timeoutMs: 1500 })
+    const port = hasty.stream!
+    await port.declare({ name, partitions: 2 })
+    for (const body of ['0', '1', '2']) await port.append(name, [{ partition: 0, body }])
+    const file = openSync(`${broker.folder}/data/${name}-0/${'0'.repeat(20)}.log`, 'r+')
+    const head = Buffer.alloc(12)
+    readSync(file, head, 0, 12, 0)
+    const start = 12 + head.readInt32BE(8)
+    // All three batches have the same size.
+    const bytes = Buffer.alloc(start)
+    readSync(file, bytes, 0, start, start)
+    damage(bytes)
+    writeSync(file, bytes, 0, start, start)
+    closeSync(file)
+    const from = (position: number) => [
+      { partition: 0, position },
+      { partition: 1, position: 0 },
+    ]
+    expect((await port.read(name, from(0), read)).map(({ body }) => body)).toEqual(['0'])
+    for (const waitMs of [0, 20_000]) {
+      const reading = port.read(name, from(1).slice(0, 1), { ...read, waitMs })
+      await expect(reading).rejects.toMatchObject({
+        code: 'ENGINE_UNAVAILABLE',
+        message: expect.stringContaining(`the batch at 1 ${what}`),
+      })
+    }
+    // Also when a healthy partition is waited for, in short reads.
+    await expect
+      .poll(() => port.read(name, from(1), { ...read, waitMs: 100 }).catch(({ code }) => code), {
+        timeout: 10_000,
+      })
+      .toBe('ENGINE_UNAVAILABLE')
+    await port.append(name, [{ partition: 1, body: 'healthy' }])
+    await expect
+      .poll(() => port.read(name, from(1), { ...read, waitMs: 100 }).catch(() => []), { timeout: 10_000 })
+      .toMatchObject([{ body: 'healthy' }])
+    expect((await port.bounds(name))[0]).toEqual({ partition: 0, earliest: 0, next: 3 })
+    await hasty.close()
   })
 
   test('a look finds the earliest record that is kept, also inside a batch, and none beyond the end', async () => {

@@ -16,6 +16,14 @@ export interface Topic {
   readonly replicas: readonly (readonly number[])[]
 }
 
+export interface TopicPartition {
+  readonly stream: string
+  readonly partition: number
+}
+
+/** How long the leader of partitions may be silent before we ask whether it still is. */
+const leaderMs = 2000
+
 /** Links with the same purpose to the same broker are shared: what one of them asks may delay the others. */
 export type Purpose = 'control' | 'produce' | 'group' | 'commit'
 
@@ -61,7 +69,12 @@ export class Cluster {
   }
 
   async topic(name: string): Promise<Topic> {
-    return this.#topics.get(name) ?? (await this.persist(() => this.refresh(name), 3))
+    return this.#topics.get(name) ?? (await this.current(name))
+  }
+
+  /** The topic as it is now: partitions may have been added. */
+  async current(name: string): Promise<Topic> {
+    return await this.persist(() => this.refresh(name), 3)
   }
 
   /** The node that leads the partition, as last seen. */
@@ -235,6 +248,36 @@ export class Cluster {
     } finally {
       cancel()
       promise.catch(() => {})
+    }
+  }
+
+  /**
+   * What the leader of these partitions answers, due after `dueMs`. NETWORK when it is late and leads none of them any
+   * more: the cluster noticed that it hangs, and others can be asked.
+   */
+  async fromLeader<T>(
+    node: number,
+    parts: readonly TopicPartition[],
+    answer: Promise<T>,
+    dueMs: number,
+  ): Promise<T> {
+    const gone = Promise.withResolvers<never>()
+    const streams = [...new Set(parts.map(({ stream }) => stream))]
+    let over = false
+    const look = async () => {
+      await Promise.allSettled(streams.map((stream) => this.refresh(stream)))
+      if (over) return
+      if (parts.some(({ stream, partition }) => this.known(stream)?.leaders[partition] === node))
+        cancel = systemClock.after(leaderMs, look)
+      else gone.reject(new Fault('NETWORK', `broker ${node} did not answer, and leads no more`))
+    }
+    let cancel = systemClock.after(dueMs + leaderMs, look)
+    try {
+      return await Promise.race([answer, gone.promise])
+    } finally {
+      over = true
+      cancel()
+      answer.catch(() => {})
     }
   }
 

@@ -250,7 +250,7 @@ describe.skipIf(missing)('faults', () => {
         )
       }
     })()
-    await expect.poll(() => stored.size).toBeGreaterThan(20)
+    await expect.poll(() => stored.size, { timeout: 10_000 }).toBeGreaterThan(20)
     await broker.kill()
     await broker.restart()
     const before = stored.size

@@ -17,6 +17,7 @@ export class Groups {
   async join(stream: string, group: string, options: JoinOptions): Promise<Membership> {
     if (this.#closed) throw closedError()
     await this.#cluster.topic(stream)
+    if (this.#closed) throw closedError()
     const coordinator = new Coordinator(this.#cluster, stream, group)
     const member = new Member(this.#cluster, coordinator, stream, options)
     this.#members.add(member)
@@ -26,7 +27,7 @@ export class Groups {
   }
 
   async committed(stream: string, group: string): Promise<CommittedPosition[]> {
-    const topic = await this.#cluster.topic(stream)
+    const topic = await this.#cluster.current(stream)
     return await new Coordinator(this.#cluster, stream, group).committed([...topic.leaders.keys()])
   }
 

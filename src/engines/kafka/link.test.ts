@@ -48,6 +48,23 @@ test('so is one that does not even know how we ask', async () => {
   await expect(kafka({ url })).rejects.toMatchObject({ code: 'ENGINE_TOO_OLD' })
 })
 
+test('over TLS the broker is told which host was meant, as proxies before brokers need it', async () => {
+  const hello = Promise.withResolvers<Buffer>()
+  server = createServer((socket) => {
+    socket.on('error', () => {})
+    socket.once('data', (bytes) => {
+      hello.resolve(bytes)
+      socket.destroy()
+    })
+  })
+  await new Promise<void>((resolve) => server!.listen(0, 'localhost', resolve))
+  const { port } = server.address() as { port: number }
+  const opening = kafka({ url: `kafka://localhost:${port}`, tls: true, timeoutMs: 500 })
+  await expect(opening).rejects.toMatchObject({ code: 'ENGINE_UNAVAILABLE' })
+  // The name stands in the client's first message in clear.
+  expect((await hello.promise).includes('localhost')).toBe(true)
+})
+
 test('a broker that gave up our versions is not called too old', async () => {
   const url = await listen(versions(20, 30))
   await expect(kafka({ url })).rejects.toMatchObject({

@@ -1,5 +1,6 @@
 // One connection to one broker. A broker answers the requests of a connection one after the other, so whatever
 // may wait long (a long poll, a join) gets a link of its own.
+import { isIP } from 'node:net'
 import type { Connection, ConnectionOptions } from '@platformatic/kafka'
 import { systemClock } from '../../core/clock.ts'
 import { asError } from '../../core/errors.ts'
@@ -62,6 +63,8 @@ export class Link {
       requestTimeout: requestTimeoutMs,
       maxInflights: 64,
       ...(tls === undefined ? {} : { tls }),
+      // Not set by itself: a broker behind a proxy that chooses by it would not be reached.
+      ...(isIP(address.host) === 0 && tls?.servername === undefined ? { tlsServerName: address.host } : {}),
       ...(sasl === undefined ? {} : { sasl }),
     })
     // Without a listener an 'error' would be thrown out of the event loop; whoever waits learns of it by rejection.

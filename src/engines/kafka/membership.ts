@@ -81,7 +81,11 @@ export class Member implements Membership {
       },
     })
     this.joined.catch(() => {})
-    this.over = this.#run().finally(() => this.#joining?.resolve())
+    this.over = this.#run().finally(() => {
+      this.#joining?.resolve()
+      // Unless it has joined: who waits for that must not wait for ever.
+      this.#firstJoin.reject(closedError())
+    })
   }
 
   commit(positions: readonly PartitionPosition[]): Promise<CommitResult[]> {

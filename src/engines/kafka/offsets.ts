@@ -1,6 +1,8 @@
 // Where partitions begin and end, and which position a time has: from the leaders.
 import type { PartitionBounds, PartitionPosition } from '../../ports/stream.ts'
 import type { Cluster } from './cluster.ts'
+import { LastRecord } from './last-record.ts'
+import { requireAtLeast } from './options.ts'
 
 const earliest = -2n
 const latest = -1n
@@ -9,12 +11,22 @@ const committedOnly = 1
 
 export class Offsets {
   readonly #cluster: Cluster
+  readonly #lastRecord: LastRecord
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster
+    this.#lastRecord = new LastRecord(cluster)
   }
 
-  async bounds(stream: string, only?: readonly number[]): Promise<PartitionBounds[]> {
+  /** Of all partitions that there are now; `next` is right behind the last record. */
+  async bounds(stream: string): Promise<PartitionBounds[]> {
+    const ranges = await this.range(stream, await this.#partitions(stream))
+    const ends = ranges.map((range) => this.#lastRecord.end(stream, range))
+    return (await Promise.all(ends)).map((next, index) => ({ ...ranges[index]!, next }))
+  }
+
+  /** What the broker says that can be read: at the end there may be positions without a record. */
+  async range(stream: string, only: readonly number[]): Promise<PartitionBounds[]> {
     const [first, next] = await Promise.all([
       this.#list(stream, earliest, only),
       this.#list(stream, latest, only),
@@ -25,17 +37,24 @@ export class Offsets {
   }
 
   async positionsAt(stream: string, time: number): Promise<PartitionPosition[]> {
-    const found = await this.#list(stream, BigInt(Math.max(0, Math.ceil(time))))
+    requireAtLeast('time', time, Number.NEGATIVE_INFINITY)
+    const exact = BigInt(Math.min(Math.max(0, Math.ceil(time)), Number.MAX_SAFE_INTEGER))
+    const found = await this.#list(stream, exact, await this.#partitions(stream))
     if (found.every(({ position }) => position >= 0)) return found
-    const next = await this.#list(stream, latest)
-    return found.map((it, index) => (it.position >= 0 ? it : next[index]!))
+    const next = new Map((await this.bounds(stream)).map((bounds) => [bounds.partition, bounds.next]))
+    return found.map(({ partition, position }) => ({
+      partition,
+      position: position >= 0 ? position : next.get(partition)!,
+    }))
+  }
+
+  async #partitions(stream: string): Promise<number[]> {
+    return [...(await this.#cluster.current(stream)).leaders.keys()]
   }
 
   /** In the order of partitions; -1 where no record has the time. */
-  async #list(stream: string, time: bigint, only?: readonly number[]): Promise<PartitionPosition[]> {
-    const topic = await this.#cluster.topic(stream)
+  async #list(stream: string, time: bigint, wanted: readonly number[]): Promise<PartitionPosition[]> {
     const found = new Map<number, number>()
-    const wanted = only ?? [...topic.leaders.keys()]
     await this.#cluster.persist(async (last) => {
       if (last !== undefined) await this.#cluster.refresh(stream)
       const open = wanted.filter((partition) => !found.has(partition))

@@ -1,5 +1,6 @@
 // Numbers that callers give, checked before anything is done.
 import { SpillwayError } from '../../core/errors.ts'
+import type { Cluster } from './cluster.ts'
 
 /** Throws INVALID_OPTION unless the value is a whole number from `least` up. */
 export function requireWhole(name: string, value: number, least: number): void {
@@ -17,12 +18,21 @@ export function requireAtLeast(name: string, value: number, least: number): void
   })
 }
 
-/** Throws INVALID_OPTION unless the partition is one of so many. */
-export function requirePartition(stream: string, partition: number, partitions: number): void {
-  if (Number.isInteger(partition) && partition >= 0 && partition < partitions) return
+/** Throws INVALID_OPTION unless the stream has all these partitions: as known, or, since some can be added, as asked. */
+export async function requirePartitions(
+  cluster: Cluster,
+  stream: string,
+  wanted: readonly { readonly partition: number }[],
+): Promise<void> {
+  const strange = ({ leaders }: { readonly leaders: readonly number[] }) =>
+    wanted.find(({ partition }) => leaders[partition] === undefined)?.partition
+  if (strange(cluster.known(stream) ?? (await cluster.topic(stream))) === undefined) return
+  const topic = await cluster.current(stream)
+  const partition = strange(topic)
+  if (partition === undefined) return
   throw new SpillwayError(
     'INVALID_OPTION',
-    `The stream '${stream}' has the partitions 0 to ${partitions - 1}; ${partition} is none of them.`,
+    `The stream '${stream}' has the partitions 0 to ${topic.leaders.length - 1}; ${partition} is none of them.`,
     { engine: 'kafka' },
   )
 }

@@ -1,5 +1,5 @@
 // What was fetched and not yet asked for, by stream, partition and position: a reader asks next for exactly the
-// position after what it got. Bounded: the slots least recently asked for go first.
+// position after what it got. Bounded, but for the slot filled last, however large: those least recently asked for go first.
 import type { RecordCursor } from './batch-reader.ts'
 import type { Fault } from './errors.ts'
 
@@ -76,11 +76,11 @@ export class ReadAhead {
     return this.#slots.get(slotKey(slot.stream, slot.partition, slot.position)) === slot
   }
 
-  fill(slot: Slot, cursor: RecordCursor, bytes: number): void {
+  fill(slot: Slot, cursor: RecordCursor): void {
     slot.cursor = cursor
-    slot.bytes = bytes
-    this.#bytes += bytes
-    this.#makeRoom()
+    slot.bytes = cursor.size
+    this.#bytes += slot.bytes
+    this.#makeRoom(slot)
   }
 
   /** After records were taken: what is left belongs to `position` now. */
@@ -90,7 +90,7 @@ export class ReadAhead {
     if (moved.cursor !== undefined || moved.fetching) return moved
     moved.next = Math.max(position, slot.next)
     moved.end = slot.end
-    if (slot.cursor?.head !== undefined) this.fill(moved, slot.cursor, slot.bytes)
+    if (slot.cursor?.head !== undefined) this.fill(moved, slot.cursor)
     return moved
   }
 
@@ -106,11 +106,11 @@ export class ReadAhead {
     if (slot.cursor !== undefined) this.#bytes -= slot.bytes
   }
 
-  #makeRoom(): void {
+  #makeRoom(filled: Slot): void {
     if (this.#bytes <= this.#maxBytes && this.#slots.size <= this.#maxSlots) return
     for (const slot of [...this.#slots.values()]) {
       if (this.#bytes <= this.#maxBytes && this.#slots.size <= this.#maxSlots) return
-      if (slot.waiters.size === 0) this.remove(slot)
+      if (slot.waiters.size === 0 && slot !== filled) this.remove(slot)
     }
   }
 }

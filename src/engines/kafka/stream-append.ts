@@ -10,7 +10,7 @@ import { type OutRecord, outRecord, recordOverhead, writeBatch } from './batch-w
 import type { Cluster } from './cluster.ts'
 import { closedError, Fault, translate } from './errors.ts'
 import { Lane, type LaneBatch } from './lane.ts'
-import { requirePartition } from './options.ts'
+import { requirePartitions } from './options.ts'
 import { type Produce, type ProduceAnswer, partKey, produceRequest } from './produce-request.ts'
 import type { Topics } from './topics.ts'
 
@@ -48,13 +48,13 @@ export class Producer {
   async append(stream: string, records: readonly AppendRecord[]): Promise<number[]> {
     if (this.#closed) throw closedError()
     if (records.length === 0) return []
-    const topic = this.#cluster.known(stream) ?? (await this.#cluster.topic(stream))
+    if (!this.#cluster.known(stream)) await this.#cluster.topic(stream)
     const call = new AppendCall(records.length)
     const queued = records.map(({ key, body }, index): QueuedRecord => {
       return { ...outRecord(key, body), call, index }
     })
     const bytes = this.#checkSizes(stream, queued)
-    for (const { partition } of records) requirePartition(stream, partition, topic.leaders.length)
+    await requirePartitions(this.#cluster, stream, records)
     const end = Date.now() + this.#cluster.options.timeoutMs
     if (
       this.#admissions.length > 0 ||
@@ -203,7 +203,11 @@ export class Producer {
       }
       if (sent.size > 0) {
         const batches = [...sent].map(([{ stream, partition }, { bytes }]) => ({ stream, partition, bytes }))
-        answer = await this.#produce(link, batches, this.#cluster.options.timeoutMs)
+        const asking = this.#produce(link, batches, this.#cluster.options.timeoutMs)
+        answer = await this.#cluster.fromLeader(node, batches, asking, 0).catch((thrown) => {
+          void this.#cluster.release(link)
+          throw thrown
+        })
       }
     } catch (thrown) {
       fault = thrown instanceof Fault ? thrown : new Fault('NETWORK', String(thrown), thrown)

@@ -2,13 +2,13 @@
 // answers nothing else on a connection that polls. A poll that outlives its reader fills the read-ahead.
 import { systemClock } from '../../core/clock.ts'
 import type { PartitionPosition, ReadOptions, StreamRecord } from '../../ports/stream.ts'
-import { type Codecs, RecordCursor } from './batch-reader.ts'
+import { type Codecs, codecsOf, RecordCursor } from './batch-reader.ts'
 import type { Cluster } from './cluster.ts'
 import { closedError, Fault } from './errors.ts'
 import { type Fetch, type FetchedPart, fetchRequest } from './fetch-request.ts'
 import type { Link } from './link.ts'
 import type { Offsets } from './offsets.ts'
-import { requirePartition } from './options.ts'
+import { requirePartitions } from './options.ts'
 import { ReadAhead, type Slot } from './read-ahead.ts'
 
 const maxReadAheadBytes = 32 * 1024 * 1024
@@ -36,14 +36,7 @@ export class StreamReader {
     this.#cluster = cluster
     this.#offsets = offsets
     this.#fetch = fetchRequest(client)
-    this.#codecs = {
-      crc32c: client.crc32c,
-      decompress: (algorithm, bytes) => {
-        const known = client.compressionsAlgorithmsByBitmask[algorithm]
-        if (known === undefined) throw new Fault('UNSUPPORTED_COMPRESSION_TYPE', `compression ${algorithm}`)
-        return known.decompressSync(bytes)
-      },
-    }
+    this.#codecs = codecsOf(client)
   }
 
   async read(
@@ -53,7 +46,7 @@ export class StreamReader {
   ): Promise<StreamRecord[]> {
     if (this.#closing.signal.aborted) throw closedError()
     const deadline = Date.now() + options.waitMs
-    await this.#checkPartitions(stream, from)
+    await requirePartitions(this.#cluster, stream, from)
     if (from.length === 0) await this.#change([], deadline, options.signal)
     if (options.signal?.aborted || from.length === 0) return []
     for (;;) {
@@ -89,14 +82,10 @@ export class StreamReader {
     this.#closing.abort()
   }
 
-  async #checkPartitions(stream: string, from: readonly PartitionPosition[]): Promise<void> {
-    const topic = this.#cluster.known(stream) ?? (await this.#cluster.topic(stream))
-    for (const { partition } of from) requirePartition(stream, partition, topic.leaders.length)
-  }
-
   /** Takes turns from a random start, each partition an even share as long as the others have records too. */
   #take(slots: readonly Slot[], { maxRecords, maxBytes }: ReadOptions): StreamRecord[] {
-    const full = slots.filter((slot) => slot.cursor !== undefined)
+    const full = [...new Set(slots)].filter((slot) => slot.cursor !== undefined)
+    const last = new Map<Slot, number>()
     const records: StreamRecord[] = []
     if (full.length === 0) return records
     const share = Math.ceil(maxRecords / full.length)
@@ -112,6 +101,7 @@ export class StreamReader {
           else {
             bytes += cursor.headBytes
             records.push(cursor.head)
+            last.set(slot, cursor.head.position)
             advance(cursor)
           }
         }
@@ -119,10 +109,7 @@ export class StreamReader {
       }
       turn = open
     }
-    const last = new Map(records.map(({ partition, position }) => [partition, position]))
-    for (const slot of full) {
-      const position = last.get(slot.partition)
-      if (position === undefined) continue
+    for (const [slot, position] of last) {
       slot.next = slot.cursor!.next
       this.#ahead.move(slot, position + 1)
       slot.wake()
@@ -199,7 +186,8 @@ export class StreamReader {
       if (node < 0) throw new Fault('LEADER_NOT_AVAILABLE', `a partition of ${stream} has no leader`)
       const link = await this.#acquire(node)
       const asking = this.#fetch(link, stream, asked, { waitMs, maxBytes: maxFetchBytes, maxPartBytes })
-      const answer = await this.#cluster.within(asking, waitMs + timeoutMs).catch(async (thrown) => {
+      const led = this.#cluster.fromLeader(node, slots, asking, waitMs)
+      const answer = await this.#cluster.within(led, waitMs + timeoutMs).catch(async (thrown) => {
         await this.#cluster.release(link)
         throw thrown
       })
@@ -227,30 +215,27 @@ export class StreamReader {
       if (part === undefined) throw new Fault('NETWORK', 'no answer for this partition')
       if (part.errorCode === 1) return await this.#backIntoRange(slot)
       this.#cluster.check(part.errorCode)
+      const wanted = slot.cursor === undefined && slot.next === asked && this.#ahead.holds(slot)
+      const cursor = wanted ? this.#cursor(slot, part) : undefined
+      // Only now: an answer that cannot be read is a failure, and may be one for long.
       slot.answered(part.end)
-      if (part.bytes === undefined || slot.cursor !== undefined || slot.next !== asked) return
-      if (!this.#ahead.holds(slot)) return
-      const { partition, position, next } = slot
-      const cursor = new RecordCursor(
-        part.bytes,
-        partition,
-        Math.max(position, next),
-        next,
-        part.aborted,
-        this.#codecs,
-      )
-      if (cursor.head === undefined) slot.next = cursor.next
-      else this.#ahead.fill(slot, cursor, part.bytes.length)
+      if (cursor?.head !== undefined) this.#ahead.fill(slot, cursor)
+      else if (cursor !== undefined) slot.next = cursor.next
     } catch (thrown) {
       slot.failed(thrown instanceof Fault ? thrown : new Fault('CORRUPT_MESSAGE', String(thrown), thrown))
     }
   }
 
+  #cursor({ partition, position, next }: Slot, { bytes, aborted }: FetchedPart): RecordCursor | undefined {
+    if (bytes === undefined) return undefined
+    return new RecordCursor(bytes, partition, Math.max(position, next), next, aborted, this.#codecs)
+  }
+
   /** Trimmed away: on from the earliest. Beyond the end: wait there, and pass over what is below the position. */
   async #backIntoRange(slot: Slot): Promise<void> {
-    const [bounds] = await this.#offsets.bounds(slot.stream, [slot.partition])
-    slot.next = Math.min(Math.max(slot.position, bounds!.earliest), bounds!.next)
-    slot.answered(bounds!.next)
+    const [range] = await this.#offsets.range(slot.stream, [slot.partition])
+    slot.next = Math.min(Math.max(slot.position, range!.earliest), range!.next)
+    slot.answered(range!.next)
   }
 
   async #giveBack(node: number, link: Link): Promise<void> {

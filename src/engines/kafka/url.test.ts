@@ -17,8 +17,14 @@ test('credentials are taken out, and are not shown', () => {
   })
 })
 
+test('a password may have colons', () => {
+  expect(parseUrl('kafka://me:a:b%3Ac@h').credentials).toMatchObject({ username: 'me', password: 'a:b:c' })
+})
+
 test.each([
   'kafka://',
+  'kafka://me%:secret@a',
+  'kafka://me:secr%zzet@a',
   'kafka://a:0',
   'kafka://a:99999',
   'kafka://a,,b',

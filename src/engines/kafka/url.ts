@@ -16,17 +16,29 @@ const defaultPort = 9092
 export function parseUrl(url: string): KafkaUrl {
   const parts = /^kafka:\/\/(?:([^@/]*)@)?([^@/?#]+)\/?$/.exec(url)
   const seeds = parts?.[2]?.split(',').map(parseAddress) ?? []
-  if (parts === null || seeds.length === 0 || seeds.includes(undefined))
+  const login = /^([^:]*):?(.*)$/
+    .exec(parts?.[1] ?? '')!
+    .slice(1)
+    .map(decoded)
+  if (parts === null || seeds.length === 0 || seeds.includes(undefined) || login.includes(undefined))
     throw new SpillwayError(
       'INVALID_OPTION',
-      'A Kafka URL is written kafka://host:port or kafka://host:port,host:port.',
+      'A Kafka URL is written kafka://host:port or kafka://host:port,host:port, with user:password@ in front for SASL (percent-encoded).',
       { engine: 'kafka' },
     )
-  const [username, password] = (parts[1] ?? '').split(':').map(decodeURIComponent)
+  const [username, password] = login
   return {
     seeds: seeds as Address[],
     shown: `kafka://${parts[2]}`,
     credentials: username ? { mechanism: 'PLAIN', username, password: password ?? '' } : undefined,
+  }
+}
+
+function decoded(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return undefined
   }
 }
 

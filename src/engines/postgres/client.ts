@@ -33,7 +33,6 @@ export interface PgSession extends PgLink {
 export interface PgClient extends PgSession {
   on(event: 'notification', listener: (message: PgNotification) => void): unknown
   on(event: 'error', listener: (error: Error) => void): unknown
-  removeListener(event: 'error', listener: () => void): unknown
 }
 
 export interface PgNotification {
@@ -44,6 +43,7 @@ export interface PgNotification {
 /** A pool of connections, as `pg.Pool` is one. It must take a Buffer as a parameter in binary format, as `pg` does. */
 export interface PgPool extends PgLink {
   connect(): Promise<PgClient>
+  on?(event: 'connect', listener: (client: PgClient) => void): unknown
 }
 
 /** A pool that Spillway made for itself, and ends itself. */
@@ -103,18 +103,25 @@ function withSession(url: string, session: Readonly<Record<string, string>> = {}
 }
 
 /** A client out of the pool. A connection that breaks between two queries is told of by the next one. */
-export async function checkOut(pool: PgPool): Promise<PgSession> {
+export async function checkOut(pool: PgPool): Promise<PgClient> {
+  // From its first moment: a pool hands a client over some turns before who awaits it can listen.
+  if (firstTime(pool)) pool.on?.('connect', hear)
   const client = await pool.connect()
-  // Unheard, the event would end the process.
-  const ignore = (): void => {}
-  client.on('error', ignore)
-  return {
-    query: (query, values) => client.query(query, values),
-    release(destroy) {
-      client.removeListener('error', ignore)
-      client.release(destroy)
-    },
-  }
+  hear(client)
+  return client
+}
+
+const known = new WeakSet<object>()
+
+function firstTime(thing: object): boolean {
+  if (known.has(thing)) return false
+  known.add(thing)
+  return true
+}
+
+/** For good, once: unheard, an 'error' would end the process. */
+function hear(client: PgClient): void {
+  if (firstTime(client)) client.on('error', () => {})
 }
 
 /** The address without password and parameters; throws INVALID_OPTION, without repeating it, for what is none. */

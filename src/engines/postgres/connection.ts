@@ -50,7 +50,7 @@ export class Connection {
       try {
         await client.query({ text: begin, query_timeout: queryTimeoutMs })
         const result = await body((statement, values) => this.#send(client, statement, values))
-        await client.query('commit')
+        await client.query({ text: 'commit', query_timeout: queryTimeoutMs })
         return result
       } catch (thrown) {
         // Without an answer from the server nothing more can be said on this connection.
@@ -99,7 +99,7 @@ export class Connection {
 }
 
 async function rolledBack(link: PgLink): Promise<boolean> {
-  return await link.query('rollback').then(
+  return await link.query({ text: 'rollback', query_timeout: queryTimeoutMs }).then(
     () => true,
     () => false,
   )

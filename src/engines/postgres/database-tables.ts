@@ -1,6 +1,7 @@
 // The tables that Spillway keeps beside those of a service, and the functions that make its transactions few round trips.
 import type { Migration, Part } from './migrations.ts'
 import { functionSettings } from './session.ts'
+import { maxBodyBytes } from './text.ts'
 
 const hot =
   'autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = false'
@@ -52,10 +53,21 @@ create table ${schema}.progress (
   consumer_group text collate "C" not null,
   partition int not null,
   generation bigint not null,
-  low bigint,
-  sequences jsonb not null default '{}',
   primary key (stream, consumer_group, partition)
-) with (fillfactor = 50, ${hot});
+) with (fillfactor = 50);
+comment on table ${schema}.progress is 'one row per partition that was ever acquired: who finishes a record holds its lock';
+
+-- How far partitions are: the highest row tells. Every step is a row of its own, and the one before goes: a row that is
+-- updated with every unit leaves its dead versions behind for as long as any transaction anywhere is open, and who looks
+-- for it walks over all of them.
+create table ${schema}.low (
+  stream text collate "C" not null,
+  consumer_group text collate "C" not null,
+  partition int not null,
+  low bigint not null,
+  sequences jsonb not null,
+  primary key (stream, consumer_group, partition, low)
+) with (${hot});
 
 create table ${schema}.finished (
   stream text collate "C" not null,
@@ -97,7 +109,10 @@ declare
 begin
   if p_stream is not null then
     perform ${schema}.alone(p_stream, p_group, p_partition, p_finished);
-    select p.low into stored from ${schema}.progress p where p.stream = p_stream and p.consumer_group = p_group
+    select (
+      select l.low from ${schema}.low l
+      where l.stream = p_stream and l.consumer_group = p_group and l.partition = p_partition order by l.low desc limit 1
+    ) into stored from ${schema}.progress p where p.stream = p_stream and p.consumer_group = p_group
       and p.partition = p_partition and p.generation = p_generation;
     if not found then return 'stale'; end if;
     if ${schema}.is_finished(p_stream, p_group, p_partition, p_finished, stored) then return 'duplicate'; end if;
@@ -117,14 +132,19 @@ create function ${schema}.finish(
 declare
   stored bigint;
 begin
-  select p.low into stored from ${schema}.progress p where p.stream = p_stream and p.consumer_group = p_group
+  perform from ${schema}.progress p where p.stream = p_stream and p.consumer_group = p_group
     and p.partition = p_partition and p.generation = p_generation for update;
   if not found then return false; end if;
+  -- A statement of its own: it sees what was committed while the lock was waited for.
+  select l.low into stored from ${schema}.low l
+    where l.stream = p_stream and l.consumer_group = p_group and l.partition = p_partition order by l.low desc limit 1;
   if stored is null or p_low > stored then
-    update ${schema}.progress p set low = p_low, sequences = p_sequences
-      where p.stream = p_stream and p.consumer_group = p_group and p.partition = p_partition;
+    delete from ${schema}.low l
+      where l.stream = p_stream and l.consumer_group = p_group and l.partition = p_partition and l.low = stored;
+    insert into ${schema}.low (stream, consumer_group, partition, low, sequences)
+      values (p_stream, p_group, p_partition, p_low, p_sequences);
     delete from ${schema}.finished f where f.stream = p_stream and f.consumer_group = p_group
-      and f.partition = p_partition and f.position < p_low;
+      and f.partition = p_partition and f.position >= coalesce(stored, 0) and f.position < p_low;
     stored := p_low;
   end if;
   if p_finished >= stored then
@@ -144,12 +164,10 @@ begin
   end if;
 end $$;
 
--- Effects run in the transaction that was begun for them, or not at all.
-create function ${schema}.check_unit(p_unit text) returns void language plpgsql as $$
+-- What a unit's guard runs at a commit that is not the unit's own (transaction-guard.ts).
+create function ${schema}.refuse_commit() returns void language plpgsql as $$
 begin
-  if current_setting('spillway.unit', true) is distinct from p_unit then
-    raise exception 'the transaction of the unit was ended by its effects' using errcode = 'SW003';
-  end if;
+  raise exception 'the transaction of the unit was ended by its effects' using errcode = 'SW003';
 end $$;
 
 -- A whole unit without effects.
@@ -163,9 +181,11 @@ declare
 begin
   if p_stream is not null then
     perform ${schema}.alone(p_stream, p_group, p_partition, p_finished);
-    select p.low into stored from ${schema}.progress p where p.stream = p_stream and p.consumer_group = p_group
+    perform from ${schema}.progress p where p.stream = p_stream and p.consumer_group = p_group
       and p.partition = p_partition and p.generation = p_generation for update;
     if not found then return 'stale'; end if;
+    select l.low into stored from ${schema}.low l
+      where l.stream = p_stream and l.consumer_group = p_group and l.partition = p_partition order by l.low desc limit 1;
     if ${schema}.is_finished(p_stream, p_group, p_partition, p_finished, stored) then return 'duplicate'; end if;
   end if;
   if p_consumer is not null then
@@ -189,7 +209,10 @@ begin
   insert into ${schema}.progress as p (stream, consumer_group, partition, generation)
     values (p_stream, p_group, p_partition, 1)
     on conflict (stream, consumer_group, partition) do update set generation = p.generation + 1
-    returning p.generation, p.low, p.sequences::text into generation, low, sequences;
+    returning p.generation into generation;
+  select l.low, l.sequences::text into low, sequences from ${schema}.low l
+    where l.stream = p_stream and l.consumer_group = p_group and l.partition = p_partition order by l.low desc limit 1;
+  sequences := coalesce(sequences, '{}');
   select coalesce(array_agg(f.position order by f.position), '{}') into finished
     from ${schema}.finished f
     where f.stream = p_stream and f.consumer_group = p_group and f.partition = p_partition and f.position >= coalesce(acquire.low, 0);
@@ -197,6 +220,7 @@ end $$;
 
 -- Numbers are given in the order of insertion among what is visible now. A row that is committed later gets a later one.
 -- They are not below the microseconds of the clock: past what a newer copy of this database could have given.
+-- No row is given beyond the one with which their bodies are as long as a body may be: a relay must hold them all.
 -- p_sequence and p_id: below them no row of the destination is worth a look, numbered or not.
 create function ${schema}.take(
   p_holder text, p_kind text, p_name text, p_limit int, p_sequence bigint, p_id bigint
@@ -224,8 +248,11 @@ begin
   if given > 0 then
     update ${schema}.relay r set next_sequence = base + given;
   end if;
-  return query select o.id, o.sequence, o.message_id, o.key, o.body from ${schema}.outbox o
-    where o.kind = p_kind and o.name = p_name and o.sequence >= p_sequence order by o.sequence limit p_limit;
+  return query select t.id, t.sequence, t.message_id, t.key, t.body from (
+    select o.*, sum(octet_length(o.body)) over (order by o.sequence rows unbounded preceding) as bytes
+    from ${schema}.outbox o
+    where o.kind = p_kind and o.name = p_name and o.sequence >= p_sequence order by o.sequence limit p_limit
+  ) t where t.bytes - octet_length(t.body) < ${maxBodyBytes};
 end $$;
 `
 

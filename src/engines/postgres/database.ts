@@ -18,18 +18,21 @@ import {
   type PgQuery,
   type PgQueryable,
   type PgResult,
+  type PgSession,
   redact,
 } from './client.ts'
 import { Connection, type Statement } from './connection.ts'
 import { serviceTables } from './database-tables.ts'
-import { closed, translate } from './errors.ts'
+import { aborted, closed, sqlState, translate } from './errors.ts'
 import { migrate } from './migrations.ts'
 import { checkOption } from './options.ts'
 import { PostgresOutbox } from './outbox.ts'
 import { checkSchema, quote, shorten } from './schema.ts'
 import { checkServer } from './server.ts'
 import { checkRow, checkText } from './text.ts'
+import { closeGuard, raiseGuard } from './transaction-guard.ts'
 import { commitWithEffects } from './unit.ts'
+import { UnitHandle } from './unit-handle.ts'
 
 interface CommonOptions {
   /**
@@ -98,14 +101,20 @@ async function prepare(pool: PgPool, schema: string): Promise<string> {
 
 /** Rejects with what `setup` threw, as it is. */
 async function setUp(pool: PgPool, schema: string, setup: (db: PgQueryable) => unknown): Promise<void> {
-  const client = await checkOut(pool)
+  const client = await checkOut(pool).catch((thrown: unknown) => {
+    throw translate(thrown)
+  })
+  const handle = new UnitHandle(client)
   let broken = false
   try {
-    await client.query('begin')
-    await client.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [`spillway ${schema}`])
-    await setup({
-      query: async <Row>(query: string | PgQuery, values?: unknown[]) =>
-        (await client.query(query, values)) as PgResult<Row>,
+    await native(client, `begin isolation level read committed; ${raiseGuard(quote(schema))}`)
+    await native(client, 'select pg_advisory_xact_lock(hashtextextended($1, 0))', [`spillway ${schema}`])
+    await setup(handle)
+    await handle.idle()
+    if (handle.refusal !== undefined) throw handle.refusal
+    // What failed and was kept to itself has aborted the transaction, unless a savepoint kept it in bounds.
+    await native(client, closeGuard).catch((thrown: SpillwayError) => {
+      throw sqlState(thrown.cause) === aborted ? handle.failure : thrown
     })
     await client.query('commit')
   } catch (thrown) {
@@ -114,8 +123,15 @@ async function setUp(pool: PgPool, schema: string, setup: (db: PgQueryable) => u
     })
     throw thrown
   } finally {
+    handle.refuse(closed())
     client.release(broken)
   }
+}
+
+async function native(client: PgSession, text: string, values?: unknown[]): Promise<void> {
+  await client.query(text, values).catch((thrown: unknown) => {
+    throw translate(thrown)
+  })
 }
 
 type StatementName = 'commit' | 'handled' | 'acquire' | 'prune' | 'cancel'

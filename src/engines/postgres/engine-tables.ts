@@ -186,16 +186,27 @@ declare
   gone bigint;
 begin
   select h.* into head from ${schema}.stream_head h join ${schema}.stream s on s.id = h.stream
-    where s.name = p_stream and h.partition = p_partition for update of h;
+    where s.name = p_stream and h.partition = p_partition;
+  if not found then
+    raise exception 'there is no partition % of a stream %', p_partition, p_stream;
+  end if;
+  -- Who appends waits for the head: it is locked only when the last record goes, which tells the position of the next.
+  if not exists (
+    select from ${schema}.record r
+    where r.stream = head.stream and r.partition = p_partition and r.position >= p_below
+  ) then
+    select h.* into head from ${schema}.stream_head h
+      where h.stream = head.stream and h.partition = p_partition for update;
+    update ${schema}.stream_head h set floor = last.position + 1
+      from (
+        select r.position from ${schema}.record r
+        where r.stream = head.stream and r.partition = p_partition order by r.position desc limit 1
+      ) last
+      where h.stream = head.stream and h.partition = p_partition and h.floor <= last.position;
+  end if;
   if head.versions then
     raise exception 'the stream % keeps versions and cannot be trimmed', p_stream;
   end if;
-  update ${schema}.stream_head h set floor = last.position + 1
-    from (
-      select r.position from ${schema}.record r
-      where r.stream = head.stream and r.partition = p_partition order by r.position desc limit 1
-    ) last
-    where h.stream = head.stream and h.partition = p_partition and h.floor <= last.position;
   delete from ${schema}.record r
     where r.stream = head.stream and r.partition = p_partition and r.position < p_below;
   get diagnostics gone = row_count;

@@ -106,9 +106,17 @@ async function listenerOf(
   listen: boolean,
 ): Promise<Listener | undefined> {
   if (!listen) return undefined
-  if (options.pool !== undefined) return { connect: () => pool.connect() }
+  if (options.pool !== undefined) {
+    checkOption('max of the pool (with `listen`)', sizeOf(options.pool), 'count', 2)
+    return { connect: () => checkOut(pool) }
+  }
   const own = await createPool({ url: options.url, size: 1 })
-  return { connect: () => own.connect(), end: () => own.end() }
+  return { connect: () => checkOut(own), end: () => own.end() }
+}
+
+/** What a pool of `pg` says; of others nothing is known. */
+function sizeOf(pool: PgPool & { readonly options?: { readonly max?: number } }): number {
+  return pool.options?.max ?? Number.MAX_SAFE_INTEGER
 }
 
 interface Parts {

@@ -15,6 +15,9 @@ test.each([
   ['28P01', 'ENGINE_UNAVAILABLE', false],
   ['3D000', 'ENGINE_UNAVAILABLE', false],
   ['25006', 'ENGINE_UNAVAILABLE', true],
+  ['25P03', 'ENGINE_UNAVAILABLE', true],
+  ['25P04', 'ENGINE_UNAVAILABLE', true],
+  ['55P03', 'ENGINE_UNAVAILABLE', true],
   ['40P01', 'ENGINE_FAILED', true],
   ['XX001', 'STORE_CORRUPT', false],
   ['42P01', 'ENGINE_FAILED', false],
@@ -31,6 +34,11 @@ test.each([
 test('a connection refused on several addresses tells all reasons', () => {
   const error = translate(new AggregateError([native('ECONNREFUSED', 'one'), native('ECONNREFUSED', 'two')]))
   expect(error.message).toContain('one, two')
+})
+
+test('an error of the operating system is none of the server, whatever its code looks like', () => {
+  const cause = Object.assign(native('EPIPE'), { errno: -32, syscall: 'write' })
+  expect(translate(cause)).toMatchObject({ code: 'ENGINE_UNAVAILABLE', retryable: true, cause })
 })
 
 test('what is translated already stays as it is', () => {

@@ -10,6 +10,9 @@ const byState: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   '53': ['ENGINE_UNAVAILABLE', 'PostgreSQL lacks resources'],
   '57': ['ENGINE_UNAVAILABLE', 'PostgreSQL ended the connection or the query'],
   '25006': ['ENGINE_UNAVAILABLE', 'PostgreSQL takes no writes here'],
+  '25P03': ['ENGINE_UNAVAILABLE', 'PostgreSQL ended a transaction that stood still'],
+  '25P04': ['ENGINE_UNAVAILABLE', 'PostgreSQL ended a transaction that took too long'],
+  '55P03': ['ENGINE_UNAVAILABLE', 'PostgreSQL gave up waiting for a lock'],
   '40': ['ENGINE_FAILED', 'PostgreSQL rolled the transaction back'],
   XX001: ['STORE_CORRUPT', 'PostgreSQL found damaged data'],
   XX002: ['STORE_CORRUPT', 'PostgreSQL found a damaged index'],
@@ -18,9 +21,14 @@ const byState: Readonly<Record<string, readonly [ErrorCode, string]>> = {
 /** Refusals that no repetition heals. */
 const lasting: ReadonlySet<string> = new Set(['28P01', '28000', '3D000'])
 
+/** What a statement fails with in a transaction that another one's failure has aborted. */
+export const aborted = '25P02'
+
 /** The SQLSTATE of an error that the server raised; undefined for any other error. */
 export function sqlState(error: unknown): string | undefined {
-  const code = (error as { code?: unknown } | null | undefined)?.code
+  const { code, syscall } = (error ?? {}) as { code?: unknown; syscall?: unknown }
+  // The operating system's EPIPE looks like one.
+  if (syscall !== undefined) return undefined
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined
 }
 

@@ -76,3 +76,10 @@ test('closing waits for what was accepted and refuses what comes after', async (
   await closing
   expect(await accepted).toBe(1)
 })
+
+test('a call that no statement could carry is refused at once, and does not wait with the others', async () => {
+  const group = new GroupCommit<number, number>({ run: async (calls) => calls, weigh: (call) => call })
+  const large = group.submit(300 * 2 ** 20)
+  await expect(large).rejects.toMatchObject({ code: 'TOO_LARGE', retryable: false })
+  expect(await group.submit(200 * 2 ** 20)).toBe(200 * 2 ** 20)
+})

@@ -19,6 +19,8 @@ interface Entry<In, Out> {
 
 /** What one statement carries at most, unless it is a single call. */
 const maxStatementBytes = 4 * 2 ** 20
+/** What a single call may carry. A UTF-16 unit makes up to three bytes, and the server ends connections that send 1 GB at once. */
+const maxCallBytes = 256 * 2 ** 20
 /** What may wait at most, unless nothing waits. */
 const maxWaitingBytes = 64 * 2 ** 20
 
@@ -36,10 +38,18 @@ export class GroupCommit<In, Out> {
     this.#options = options
   }
 
-  /** Rejects with BACKLOG_FULL when too much waits already. */
+  /** Rejects with BACKLOG_FULL when too much waits already, with TOO_LARGE when one statement cannot carry the call. */
   submit(call: In): Promise<Out> {
     if (this.#closed) return Promise.reject(closed())
     const weight = this.#options.weigh(call)
+    if (weight > maxCallBytes)
+      return Promise.reject(
+        new SpillwayError(
+          'TOO_LARGE',
+          `One call carries ${weight} bytes; PostgreSQL is given up to ${maxCallBytes} at once: make several calls.`,
+          { engine: 'postgres', details: { limit: maxCallBytes } },
+        ),
+      )
     if (this.#bytes > 0 && this.#bytes + weight > maxWaitingBytes)
       return Promise.reject(
         new SpillwayError(

@@ -7,6 +7,7 @@ import { newId } from '../../core/id.ts'
 import type { CommitResult, JoinOptions, Membership, PartitionPosition } from '../../ports/stream.ts'
 import { closed } from './errors.ts'
 import { type GroupTable, groupTopic, type HeldPartition, type Member } from './group-table.ts'
+import { checkOption } from './options.ts'
 import type { Wake } from './wake.ts'
 
 const again = { attempts: 1, initialMs: 50, maxMs: 2_000 }
@@ -46,8 +47,13 @@ export class PostgresMembership implements Membership {
 
   /** Resolves when the group knows the member. */
   async start(): Promise<void> {
-    await this.#table.enter(this.#member)
-    this.#living = this.#live()
+    const entering = this.#table.enter(this.#member)
+    // Who closes meanwhile waits for it, and leaves after it.
+    this.#living = entering.then(
+      () => this.#live(),
+      () => {},
+    )
+    await entering
   }
 
   commit(positions: readonly PartitionPosition[]): Promise<CommitResult[]> {
@@ -72,6 +78,7 @@ export class PostgresMembership implements Membership {
   }
 
   async #commit(positions: readonly PartitionPosition[]): Promise<CommitResult[]> {
+    for (const { position } of positions) checkOption('position', position, 'count', 0)
     const ours = new Map<number, PartitionPosition & { readonly generation: number }>()
     for (const { partition, position } of positions) {
       const held = this.#held.get(partition)

@@ -39,15 +39,15 @@ function settleStatement(schema: string): Statement {
   return {
     name: 'spillway_settle',
     text: `with s as materialized (
-  select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::float8[], $5::text[]) with ordinality s(id, token, kind, delay, reason, place)
+  select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::float8[], $5::text[]) s(id, token, kind, delay, reason)
 ), done as (
   delete from ${schema}.message m using s where s.kind = 'done' and m.id = s.id and m.token = s.token returning m.id
 ), dead as (
   delete from ${schema}.message m using s
-  where s.kind = 'dead-letter' and m.id = s.id and m.token = s.token returning m.*, s.reason, s.place
+  where s.kind = 'dead-letter' and m.id = s.id and m.token = s.token returning m.*, s.reason
 ), buried as (
   insert into ${schema}.dead_letter (queue, token, starts, message_id, key, body, reason)
-  select queue, token, starts, message_id, key, body, reason from dead order by place
+  select queue, token, starts, message_id, key, body, reason from dead order by id
 ), back as (
   update ${schema}.message m
   set due_at = now() + s.delay * interval '1 millisecond', leased = false, token = m.token + 1,
@@ -148,18 +148,19 @@ class Known {
 
   constructor(calls: readonly { readonly queue: number; readonly leases: readonly string[] }[]) {
     this.#sizes = calls.map((call) => call.leases.length)
-    const seen = new Set<number>()
+    const known = new Map<number, { readonly index: number; readonly held: Held }>()
     let index = 0
     for (const { queue, leases } of calls)
       for (const lease of leases) {
         const held = readLease(queue, lease)
-        if (held !== undefined && !seen.has(held.id)) {
-          seen.add(held.id)
-          this.chosen.push(index)
-          this.#held.push(held)
-        }
+        if (held !== undefined && !known.has(held.id)) known.set(held.id, { index, held })
         index += 1
       }
+    // Everyone locks them in the same order.
+    for (const { index, held } of [...known.values()].sort((a, b) => a.held.id - b.held.id)) {
+      this.chosen.push(index)
+      this.#held.push(held)
+    }
   }
 
   parameters(): Buffer[] {

@@ -31,6 +31,7 @@ import {
 import { checkRow, checkText, maxBodyBytes } from './text.ts'
 import type { Wake } from './wake.ts'
 
+const goldenRatio = (Math.sqrt(5) - 1) / 2
 /** Each is a row that appends lock. */
 const maxPartitions = 10_000
 
@@ -95,7 +96,7 @@ export class PostgresStream implements StreamPort {
   readonly #infos = new Map<string, StreamInfo>()
   readonly #appends: Appends
   readonly #groups: Groups
-  /** Which partition a read begins with: they take turns. */
+  /** Counts the reads, so that partitions take turns to be the first. */
   #turn = 0
   #closed = false
 
@@ -153,7 +154,9 @@ export class PostgresStream implements StreamPort {
     }
     const { signal } = options
     const deadline = performance.now() + options.waitMs
-    const start = from.length === 0 ? 0 : this.#turn++ % from.length
+    // By the golden ratio, whose multiples come everywhere whatever is left out of them: who makes every second read of
+    // this engine must not begin with every second partition.
+    const start = Math.floor(((this.#turn++ * goldenRatio) % 1) * from.length)
     const order = [...from.slice(start), ...from.slice(0, start)]
     const values = [
       id,
@@ -257,6 +260,7 @@ function checkAppend(stream: string, info: StreamInfo, records: readonly AppendR
   for (const { partition, key, expectedVersion } of records) {
     checkOption('partition', partition, 'count', 0, info.partitions - 1)
     if (expectedVersion === undefined) continue
+    checkOption('expectedVersion', expectedVersion, 'count', 0)
     if (!info.versions) throw noVersions(stream)
     if (key === undefined)
       throw new SpillwayError('CONFIGURATION', 'A record without a key has no version to expect.', {

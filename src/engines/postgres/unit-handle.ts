@@ -1,21 +1,24 @@
 // The handle that effects are given: the unit's own connection, for as long as the unit is open, without the means to end
 // its transaction.
 import { SpillwayError } from '../../core/errors.ts'
-import type { PgQuery, PgQueryable, PgResult, PgSession } from './client.ts'
+import type { PgLink, PgQuery, PgQueryable, PgResult } from './client.ts'
+import { sqlState } from './errors.ts'
+import { findGuard, refusedByGuard } from './transaction-guard.ts'
 
 /** What begins or ends a transaction. Savepoints are free: `rollback to` is none of these. */
 const transactionVerb =
   /^(?:\s|;|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*(begin|start\s+transaction|commit|end|abort|rollback(?!\s+(?:(?:work|transaction)\s+)?to\b)|prepare\s+transaction)\b/i
 
 export class UnitHandle implements PgQueryable {
-  readonly #client: PgSession
+  readonly #client: PgLink
   #refusal: SpillwayError | undefined
   #pending = 0
   /** Resolves when the last query that was asked for has ended. */
   #last: Promise<unknown> = Promise.resolve()
   #failure: unknown
 
-  constructor(client: PgSession) {
+  /** A guard was raised in the transaction (`transaction-guard.ts`). */
+  constructor(client: PgLink) {
     this.#client = client
   }
 
@@ -64,20 +67,41 @@ export class UnitHandle implements PgQueryable {
   async #run(query: string | PgQuery, values: unknown[] | undefined): Promise<unknown> {
     try {
       if (this.#refusal !== undefined) throw this.#refusal
-      return await this.#client.query(query, values)
+      const result = await this.#client.query(query, values)
+      if (mayHaveEnded(result)) await this.#look()
+      return result
     } catch (thrown) {
       this.#failure ??= thrown
-      throw thrown
+      if (sqlState(thrown) !== refusedByGuard) throw thrown
+      this.refuse(endedByEffects('a statement of theirs did'))
+      throw this.#refusal
     } finally {
       this.#pending -= 1
     }
   }
+
+  /** What comes after the end of the transaction must not be stored on its own. */
+  async #look(): Promise<void> {
+    const found = (await this.#client.query(findGuard)) as PgResult
+    if (found.rows.length > 0) return
+    this.refuse(endedByEffects('a statement of theirs did'))
+    throw this.#refusal
+  }
+}
+
+/** A rollback hidden among other statements, or behind an odd comment; one to a savepoint says the same. */
+function mayHaveEnded(result: unknown): boolean {
+  const results = (Array.isArray(result) ? result : [result]) as (
+    | { readonly command?: unknown }
+    | undefined
+  )[]
+  return results.some((one) => one?.command === 'ROLLBACK')
 }
 
 export function endedByEffects(how: string): SpillwayError {
   return new SpillwayError(
     'COMMIT_TWICE',
-    `Effects must not end the transaction that they run in, but ${how}; it was rolled back.`,
+    `Effects, and a setup, must not end the transaction that they run in, but ${how}; it was rolled back.`,
     { engine: 'postgres' },
   )
 }

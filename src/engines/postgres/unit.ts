@@ -1,21 +1,19 @@
 // A unit with effects: one transaction on one connection, two round trips besides those of the effects.
-import { randomBytes } from 'node:crypto'
 import { systemClock } from '../../core/clock.ts'
 import { SpillwayError } from '../../core/errors.ts'
 import { watchOutsideIo } from '../../core/outside-io.ts'
 import type { CommitOutcome, CommitUnit, OutboxMessage } from '../../ports/database.ts'
 import { type PgQueryable, type PgResult, type PgSession, queryTimeoutMs } from './client.ts'
-import { sqlState, translate } from './errors.ts'
+import { aborted, sqlState, translate } from './errors.ts'
 import { literal } from './literal.ts'
+import { closeGuard, guardGone, raiseGuard, refusedByGuard } from './transaction-guard.ts'
 import { endedByEffects, UnitHandle } from './unit-handle.ts'
 
 type Unit = CommitUnit<PgQueryable>
 
 const state = {
   stale: 'SW002',
-  endedByEffects: 'SW003',
   canceled: '57014',
-  aborted: '25P02',
 } as const
 /** The class of violated constraints. */
 const constraints = '23'
@@ -38,12 +36,11 @@ export interface UnitOptions {
 /** Commits the unit and releases the client. */
 export async function commitWithEffects(options: UnitOptions): Promise<CommitOutcome> {
   const { client, schema, unit } = options
-  const name = randomBytes(9).toString('base64url')
   const handle = new UnitHandle(client)
   const deadline = performance.now() + unit.timeoutMs
   let pid = 0
   try {
-    const begun = await begin(client, schema, unit, name)
+    const begun = await begin(client, schema, unit)
     pid = begun.pid
     if (begun.outcome !== 'ok') {
       await rollBack(options, handle, pid)
@@ -52,7 +49,7 @@ export async function commitWithEffects(options: UnitOptions): Promise<CommitOut
     await runEffects(unit, handle, deadline)
     options.check(unit.outbox)
     handle.refuse(ended())
-    await end(client, endOf(schema, unit, name), handle)
+    await end(client, endOf(schema, unit), handle)
   } catch (thrown) {
     handle.refuse(ended())
     await rollBack(options, handle, pid)
@@ -67,7 +64,6 @@ async function begin(
   client: PgSession,
   schema: string,
   unit: Unit,
-  name: string,
 ): Promise<{ readonly outcome: 'ok' | 'duplicate' | 'stale'; readonly pid: number }> {
   const bound = Math.min(Math.ceil(unit.timeoutMs) + graceMs, 2 ** 31 - 1)
   const { inbox, progress } = unit
@@ -81,7 +77,7 @@ async function begin(
   const text = `begin isolation level read committed;
 set local statement_timeout = ${bound};
 set local idle_in_transaction_session_timeout = ${bound};
-set local spillway.unit = '${name}';
+${raiseGuard(schema)};
 select pg_backend_pid() as pid, ${schema}.begin_unit(${[inbox?.consumer, inbox?.id, ...fence].map(literal).join(', ')}) as outcome`
   try {
     const results = (await client.query({
@@ -122,8 +118,8 @@ async function runEffects(unit: Unit, handle: UnitHandle, deadline: number): Pro
 }
 
 /** One message: what is left to store, and the commit. A failing statement ends it before the commit. */
-function endOf(schema: string, unit: Unit, name: string): string {
-  const statements = [`select ${schema}.check_unit('${name}')`]
+function endOf(schema: string, unit: Unit): string {
+  const statements = [closeGuard]
   if (unit.outbox.length > 0) {
     const rows = unit.outbox.map(({ destination: { kind, name }, id, key, body }) =>
       [kind, name, id, key, body].map(literal).join(', '),
@@ -146,9 +142,9 @@ async function end(client: PgSession, text: string, handle: UnitHandle): Promise
     await client.query({ text, query_timeout: queryTimeoutMs })
   } catch (thrown) {
     const found = sqlState(thrown)
-    if (found === state.endedByEffects) throw endedByEffects('a statement of theirs did')
+    if (found === guardGone || found === refusedByGuard) throw endedByEffects('a statement of theirs did')
     // The failure that aborted the transaction was kept to themselves by the effects.
-    if (found === state.aborted && handle.failure !== undefined) throw handle.failure
+    if (found === aborted && handle.failure !== undefined) throw handle.failure
     // A constraint that they deferred.
     if (found === state.stale || found?.startsWith(constraints)) throw thrown
     throw translate(thrown)

@@ -5,7 +5,7 @@ import { symlinkSync } from 'node:fs'
 import { mkdtemp, open as openFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { DatabaseSync } from 'node:sqlite'
+import { DatabaseSync } from 'node:sqlite'
 import BetterSqlite3 from 'better-sqlite3'
 import { afterAll, test } from 'vitest'
 import type { CommitUnit, Database, OutboxMessage } from '../../ports/database.ts'
@@ -144,3 +144,111 @@ test('after a restore from a backup sequences go on above those that were given 
   assert.ok(Number.isSafeInteger(third))
   await restored.close()
 })
+
+const drivers = {
+  'node:sqlite': (path: string) => new DatabaseSync(path, { timeout: 7_000 }),
+  'better-sqlite3': (path: string) => new BetterSqlite3(path, { timeout: 7_000 }) as unknown as DatabaseSync,
+}
+
+for (const [driver, opened] of Object.entries(drivers)) {
+  test(`${driver}: neither locks nor syncs stop the event loop, and the handle stays as it was`, async () => {
+    const path = newPath()
+    const handle = opened(path)
+    handle.exec('PRAGMA journal_mode = WAL')
+    const database = await sqliteDatabase(handle, { setup }).open('orders')
+    const settings = () =>
+      ['synchronous', 'busy_timeout'].map((name) => Object.values(handle.prepare(`PRAGMA ${name}`).get()!)[0])
+    let inside: unknown[] = []
+    await database.commit(unit({ effects: () => (inside = settings()) }))
+    assert.deepEqual(inside, [1, 0], 'the log is synced elsewhere, and the lock is asked for again and again')
+    assert.deepEqual(settings(), [2, 7_000])
+    // By the same driver: locks do not keep two copies of SQLite in one process apart.
+    const other = opened(path)
+    other.exec('BEGIN IMMEDIATE')
+    let ended = false
+    const committing = database.commit(unit({ effects: inserting('late') })).then((outcome) => {
+      ended = true
+      return outcome
+    })
+    for (let turns = 0; turns < 20; turns++) await new Promise((resolve) => setTimeout(resolve, 1))
+    assert.equal(ended, false)
+    other.exec('COMMIT')
+    other.close()
+    assert.equal(await committing, 'committed')
+    assert.deepEqual(effects(database), ['late'])
+    await database.close()
+    handle.close()
+  })
+}
+
+test("a unit does not end a transaction of the service's own, and says so", async () => {
+  const database = await open(newPath())
+  database.db.exec("BEGIN; INSERT INTO effect VALUES ('own')")
+  const refused = { code: 'CONFIGURATION', message: /transaction of the service's own/ }
+  await assert.rejects(database.commit(unit({ effects: inserting('no') })), refused)
+  await assert.rejects(database.acquire('s', 'g', 0), refused)
+  database.db.exec('COMMIT')
+  assert.equal(await database.commit(unit({ effects: inserting('yes') })), 'committed')
+  assert.deepEqual(effects(database), ['own', 'yes'])
+  await database.close()
+})
+
+test('whoever closes second waits for the first', async () => {
+  const database = await open(newPath())
+  let committed = false
+  void database.commit(unit({ effects: inserting('a') })).then(() => {
+    committed = true
+  })
+  void database.close()
+  await database.close()
+  assert.ok(committed)
+})
+
+test('a unit that violates a deferred foreign key takes none of its neighbours along', async () => {
+  const tables = (db: DatabaseSync) =>
+    db.exec(
+      'CREATE TABLE owner (id TEXT PRIMARY KEY); CREATE TABLE effect (id TEXT REFERENCES owner DEFERRABLE INITIALLY DEFERRED)',
+    )
+  const database = await sqliteDatabase(newPath(), { setup: tables }).open('orders')
+  const insert = (sql: string) => database.commit(unit({ effects: (db) => db.exec(sql) }))
+  const outcomes = await Promise.allSettled([
+    insert("INSERT INTO effect VALUES ('a'); INSERT INTO owner VALUES ('a')"),
+    insert("INSERT INTO effect VALUES ('nobody')"),
+    insert("INSERT INTO effect VALUES ('b'); INSERT INTO owner VALUES ('b')"),
+  ])
+  assert.deepEqual(
+    outcomes.map(({ status }) => status),
+    ['fulfilled', 'rejected', 'fulfilled'],
+  )
+  assert.deepEqual(effects(database), ['a', 'b'])
+  await database.close()
+})
+
+const canAuthorize = 'setAuthorizer' in DatabaseSync.prototype
+
+test.skipIf(!canAuthorize)(
+  'effects that try to end the transaction fail alone, and stored nothing',
+  async () => {
+    const database = await open(newPath())
+    for (const end of ['COMMIT', 'ROLLBACK', 'COMMIT; BEGIN', 'BEGIN']) {
+      const rogue = unit({
+        effects(db) {
+          inserting('rogue')(db)
+          db.exec(end)
+        },
+      })
+      const [before, , after] = await Promise.all([
+        database.commit(unit({ effects: inserting(`before ${end}`) })),
+        assert.rejects(database.commit(rogue), {
+          code: 'CONFIGURATION',
+          message: /BEGIN, COMMIT or ROLLBACK/,
+        }),
+        database.commit(unit({ effects: inserting(`after ${end}`) })),
+      ])
+      assert.deepEqual([before, after], ['committed', 'committed'])
+      assert.deepEqual(effects(database).slice(-2), [`before ${end}`, `after ${end}`])
+    }
+    database.db.exec("BEGIN; INSERT INTO effect VALUES ('own'); COMMIT")
+    await database.close()
+  },
+)

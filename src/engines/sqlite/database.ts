@@ -55,23 +55,36 @@ export function sqliteDatabase(
       const prefix = tablePrefix(service)
       const schema = databaseSchema(prefix)
       const setup = options.setup as ((db: SqliteHandle) => void) | undefined
+      const take = (handle: SqliteHandle, name: string, owned: boolean) =>
+        translated(name, () => new SqliteDatabase(handle, prefix, name, owned))
       if (typeof source !== 'string') {
-        source.exec('PRAGMA synchronous = FULL')
-        migrate(withState(source), `the database of ${service}`, schema)
+        const name = `sqlite (handle of ${service})`
+        translated(name, () => {
+          source.exec('PRAGMA synchronous = FULL')
+          migrate(withState(source), name, schema)
+        })
         setup?.(source)
-        return new SqliteDatabase(source, prefix, `sqlite (handle of ${service})`, false)
+        return take(source, name, false)
       }
       makeFolder(resolve(dirname(source)))
       const settings = { synchronous: 'full' as const, openTimeoutMs: 10_000, busyTimeoutMs }
       const handle = openFile(source, schema, settings)
       try {
         setup?.(handle)
-        return new SqliteDatabase(handle, prefix, source, true)
+        return take(handle, source, true)
       } catch (thrown) {
         handle.close()
         throw thrown
       }
     },
+  }
+}
+
+function translated<T>(name: string, work: () => T): T {
+  try {
+    return work()
+  } catch (thrown) {
+    throw translate(thrown, name)
   }
 }
 
@@ -100,6 +113,15 @@ function fileOf(handle: SqliteHandle): string | undefined {
   return files.find(({ name }) => name === 'main')?.file || undefined
 }
 
+/** A violation of such a key shows at COMMIT only: units that share one would fail for each other's. */
+const deferredKeys = `SELECT 1 FROM sqlite_master WHERE sql LIKE '%INITIALLY DEFERRED%' LIMIT 1`
+
+/** What node:sqlite asks before it compiles a statement; older versions of Node do not. */
+interface Authorizing {
+  setAuthorizer?(decide: (action: number) => number): void
+}
+const authorizer = { allow: 0, deny: 1, transaction: 22 } as const
+
 interface Waiting {
   readonly unit: CommitUnit<SqliteHandle>
   /** Its transaction runs in another's turn: what the effects see is the context of their own caller all the same. */
@@ -113,17 +135,26 @@ class SqliteDatabase implements Database<SqliteHandle> {
   readonly db: SqliteHandle
   readonly outbox: OutboxPort
   readonly #owned: boolean
+  /** How long the handle waits for locks when others use it. */
+  readonly #patienceMs: number
+  readonly #maxUnits: number
+  /** While effects run; and whether they tried to end the transaction. */
+  #inEffects = false
+  #tampered = false
   readonly #statements: UnitStatements
   /** Without one, for a handle that is in no file or not in WAL mode, every commit syncs by itself. */
   readonly #wal: WalSync | undefined
   #waiting: Waiting[] = []
   #flushing: Promise<void> | undefined
-  #closed = false
+  #closing: Promise<void> | undefined
 
   constructor(db: SqliteHandle, prefix: string, name: string, owned: boolean) {
     this.db = db
     this.name = name
     this.#owned = owned
+    this.#maxUnits = db.prepare(deferredKeys).get() === undefined ? maxUnits : 1
+    if (owned) this.#guard(db as Authorizing)
+    this.#patienceMs = (db.prepare('PRAGMA busy_timeout').get() as { timeout: number }).timeout
     this.#statements = prepareUnit(db, prefix)
     const file = fileOf(db)
     this.#wal = file === undefined ? undefined : new WalSync(`${file}-wal`)
@@ -136,8 +167,17 @@ class SqliteDatabase implements Database<SqliteHandle> {
     )
   }
 
+  /** Where the driver can, only the unit fails that tries to end the transaction which it shares with others. */
+  #guard(db: Authorizing): void {
+    db.setAuthorizer?.((action) => {
+      if (!this.#inEffects || action !== authorizer.transaction) return authorizer.allow
+      this.#tampered = true
+      return authorizer.deny
+    })
+  }
+
   commit(unit: CommitUnit<SqliteHandle>): Promise<CommitOutcome> {
-    if (this.#closed) return Promise.reject(this.#closedError())
+    if (this.#closing) return Promise.reject(this.#closedError())
     if (this.#waiting.length >= maxWaiting) return Promise.reject(this.#backlogFull())
     const inContext = AsyncLocalStorage.snapshot() as Waiting['inContext']
     return new Promise((resolve, reject) => {
@@ -177,9 +217,12 @@ class SqliteDatabase implements Database<SqliteHandle> {
     return this.#write(false, () => Number(this.#statements.prune.run(before).changes))
   }
 
-  async close(): Promise<void> {
-    if (this.#closed) return
-    this.#closed = true
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
     while (this.#flushing) await this.#flushing
     await this.#wal?.close()
     if (this.#owned) this.db.close()
@@ -187,7 +230,7 @@ class SqliteDatabase implements Database<SqliteHandle> {
 
   async #flush(): Promise<void> {
     try {
-      while (this.#waiting.length > 0) await this.#flushSome(this.#waiting.splice(0, maxUnits))
+      while (this.#waiting.length > 0) await this.#flushSome(this.#waiting.splice(0, this.#maxUnits))
     } finally {
       this.#flushing = undefined
     }
@@ -218,6 +261,8 @@ class SqliteDatabase implements Database<SqliteHandle> {
     const { savepoint, release, rollbackTo } = this.#statements
     savepoint.run()
     let ending: () => void
+    this.#inEffects = true
+    this.#tampered = false
     try {
       const outcome = inContext(() => applyUnit(this.db, this.#statements, unit))
       if (outcome !== 'committed') rollbackTo.run()
@@ -225,7 +270,10 @@ class SqliteDatabase implements Database<SqliteHandle> {
     } catch (thrown) {
       if (!inTransaction(this.db)) throw isNative(thrown) ? thrown : this.#endedByEffects(thrown)
       rollbackTo.run()
-      ending = () => reject(thrown)
+      const error = this.#tampered ? this.#endedByEffects(thrown) : thrown
+      ending = () => reject(error)
+    } finally {
+      this.#inEffects = false
     }
     if (!inTransaction(this.db)) throw this.#endedByEffects(undefined)
     release.run()
@@ -237,6 +285,14 @@ class SqliteDatabase implements Database<SqliteHandle> {
       'CONFIGURATION',
       'The effects of a handler ended the transaction themselves; they must not use BEGIN, COMMIT or ROLLBACK.',
       { engine: 'sqlite', cause },
+    )
+  }
+
+  #inForeignTransaction(): SpillwayError {
+    return new SpillwayError(
+      'CONFIGURATION',
+      `A transaction of the service's own is open on the handle of ${this.name}; it must end in the turn of the event loop in which it began.`,
+      { engine: 'sqlite' },
     )
   }
 
@@ -265,11 +321,13 @@ class SqliteDatabase implements Database<SqliteHandle> {
 
   /** From BEGIN to COMMIT without a turn of the event loop between; undefined when another process has the lock. */
   #transactNow<T>(durable: boolean, work: () => T, last: boolean): { readonly value: T } | undefined {
-    const { impatient, patient, begin, unsynced, synced, commit, rollback } = this.#statements
-    const leaveSync = this.#wal !== undefined || !durable
-    if (leaveSync) unsynced.run()
+    const { begin, commit, rollback } = this.#statements
+    // It would be undone with ours.
+    if (inTransaction(this.db)) throw this.#inForeignTransaction()
+    // Not prepared: a pragma acts when it is compiled, not when it is run.
+    this.db.exec('PRAGMA busy_timeout = 0')
+    if (this.#wal !== undefined || !durable) this.db.exec('PRAGMA synchronous = NORMAL')
     try {
-      impatient.get()
       begin.run()
       const value = work()
       commit.run()
@@ -280,13 +338,12 @@ class SqliteDatabase implements Database<SqliteHandle> {
       if (!began && isBusy(thrown) && !last) return undefined
       throw translate(thrown, this.name)
     } finally {
-      patient.get()
-      if (leaveSync) synced.run()
+      this.db.exec(`PRAGMA busy_timeout = ${this.#patienceMs}; PRAGMA synchronous = FULL`)
     }
   }
 
   #checkOpen(): void {
-    if (this.#closed) throw this.#closedError()
+    if (this.#closing) throw this.#closedError()
   }
 
   #backlogFull(): SpillwayError {

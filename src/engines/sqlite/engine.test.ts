@@ -4,7 +4,8 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { afterAll, afterEach, beforeEach, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { trimSqlite } from '../../../test/conformance/sqlite-subject.ts'
 import type { Engine } from '../../ports/engine.ts'
 import { type SqliteOptions, sqlite } from './engine.ts'
 
@@ -189,4 +190,79 @@ test('what was sent is there after opening anew, in its order, with delays', asy
     ['a', 1],
     ['b', 1],
   ])
+})
+
+const joining = { sessionMs: 1000, assigned() {}, revoked: async () => {}, failed() {} }
+
+test('heartbeats find their moment in an engine that is never idle', async () => {
+  const { queue, stream } = await open({ synchronous: 'off' })
+  await queue!.declare(['jobs'])
+  await stream!.declare({ name: 'events', partitions: 1 })
+  await stream!.join('events', 'readers', joining)
+  let busy = true
+  const batch = Array.from({ length: 50 }, (_, index) => message(`${index}`))
+  const senders = Array.from({ length: 20 }, async () => {
+    while (busy) await queue!.send('jobs', batch)
+  })
+  const db = beside()
+  const leftMs = () =>
+    Number(db.prepare('SELECT max(expires) AS at FROM group_member').get()!.at) - Date.now()
+  let least = Number.POSITIVE_INFINITY
+  for (const end = performance.now() + 2000; performance.now() < end; ) {
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    least = Math.min(least, leftMs())
+  }
+  busy = false
+  await Promise.all(senders)
+  db.close()
+  expect(least).toBeGreaterThan(0)
+})
+
+test('nobody becomes a member while the engine closes', async () => {
+  const engine = await open()
+  await engine.stream!.declare({ name: 'events', partitions: 1 })
+  await engine.stream!.join('events', 'readers', joining)
+  const closing = engine.close()
+  await expect(engine.stream!.join('events', 'readers', joining)).rejects.toMatchObject({ code: 'CLOSED' })
+  await closing
+  const db = beside()
+  expect(db.prepare('SELECT count(*) AS n FROM group_member').get()!.n).toBe(0)
+  db.close()
+})
+
+test('a claim waits no longer because the clock was put back meanwhile', async () => {
+  const { queue } = await open()
+  await queue!.declare(['jobs'])
+  const start = performance.now()
+  const waiting = queue!.claim('jobs', { ...claimOne, waitMs: 800 })
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  const now = Date.now
+  vi.spyOn(Date, 'now').mockImplementation(() => now() - 3_600_000)
+  try {
+    expect(await waiting).toEqual([])
+  } finally {
+    vi.restoreAllMocks()
+  }
+  expect(performance.now() - start).toBeLessThan(5000)
+})
+
+test('of a key whose first records were trimmed, the others are read as if it began with them', async () => {
+  const { stream } = await open()
+  await stream!.declare({ name: 'events', partitions: 1, versions: true })
+  const append = (key: string) =>
+    stream!.append(
+      'events',
+      Array.from({ length: 4 }, () => ({ partition: 0, key, body: '{}' })),
+    )
+  for (const key of ['a', 'b', 'a']) await append(key)
+  await trimSqlite(path, 'events', 0, 6)
+  const versions = async (key: string, limit: number) =>
+    (await stream!.readKey('events', key, { fromVersion: 1, limit })).map(({ version }) => version)
+  expect(await versions('a', 2)).toEqual([5, 6])
+  expect(await versions('b', 10)).toEqual([3, 4])
+  await trimSqlite(path, 'events', 0, 12)
+  expect(await versions('a', 10)).toEqual([])
+  expect(await stream!.bounds('events')).toEqual([{ partition: 0, earliest: 12, next: 12 }])
+  const next = { partition: 0, key: 'a', body: '{}', expectedVersion: 8 }
+  expect(await stream!.append('events', [next])).toEqual({ status: 'appended', positions: [12] })
 })

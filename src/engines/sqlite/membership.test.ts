@@ -4,7 +4,7 @@ import type { Storage } from './storage.ts'
 import type { MemberNotice, Operation } from './wire.ts'
 
 /** A membership with its calls in order, and a storage that only notes what it is asked. */
-function membership(revoking: () => Promise<void> = async () => {}) {
+function membership(revoking: () => Promise<void> = async () => {}, sessionMs = 1000) {
   const calls: string[] = []
   const storage = {
     ask: async (operation: Operation) => {
@@ -18,7 +18,7 @@ function membership(revoking: () => Promise<void> = async () => {}) {
     storage as unknown as Storage,
     1,
     {
-      sessionMs: 1000,
+      sessionMs,
       assigned: (partitions) => calls.push(`assigned ${partitions.map(({ partition }) => partition)}`),
       async revoked(partitions, lost) {
         calls.push(`${lost ? 'lost' : 'revoked'} ${partitions}`)
@@ -113,4 +113,13 @@ test('closing calls nobody; leaving tells the owner first', async () => {
   await left.settled()
   await left.member.leave()
   expect(left.calls).toEqual(['assigned 0', 'revoked 0', 'told', 'leave', 'gone'])
+})
+
+test('leaving waits for an owner whose session is longer than a timer takes', async () => {
+  const slow = () => new Promise<void>((resolve) => setTimeout(resolve, 50))
+  const { member, calls, settled } = membership(slow, 1e10)
+  member.notice(assigned(0))
+  await settled()
+  await member.leave()
+  expect(calls).toEqual(['assigned 0', 'revoked 0', 'told', 'leave', 'gone'])
 })

@@ -2,6 +2,7 @@
 // change after the other.
 import { asError, type SpillwayError } from '../../core/errors.ts'
 import type { CommitResult, JoinOptions, Membership, PartitionPosition } from '../../ports/stream.ts'
+import { longestTimerMs } from './range.ts'
 import type { Storage } from './storage.ts'
 import type { MemberNotice, WriteOperation } from './wire.ts'
 
@@ -49,12 +50,14 @@ export class SqliteMembership implements Membership {
     const asked = held.filter((partition) => !lost.includes(partition))
     if (notice.lost) for (const partition of notice.partitions) this.#gone.delete(partition)
     for (const partition of lost) this.#held.delete(partition)
+    const generations = asked.map((partition) => this.#held.get(partition)!)
     if (lost.length > 0) await this.#revoke(lost, true)
     if (asked.length > 0) await this.#revoke(asked, false)
     for (const partition of asked) this.#held.delete(partition)
     // If these are lost on their way, the others wait until the time for giving up is over, and the storage thread
     // brings the member back with one of the next heartbeats.
-    if (asked.length > 0) await this.#tellStorage({ kind: 'givenUp', member: this.#id, partitions: asked })
+    if (asked.length > 0)
+      await this.#tellStorage({ kind: 'givenUp', member: this.#id, partitions: asked, generations })
     if (notice.lost) await this.#tellStorage({ kind: 'rejoin', member: this.#id })
   }
 
@@ -132,7 +135,7 @@ export class SqliteMembership implements Membership {
 async function withinMs(promise: Promise<void>, ms: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined
   const over = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms)
+    timer = setTimeout(resolve, Math.min(ms, longestTimerMs))
   })
   await Promise.race([promise, over])
   clearTimeout(timer)

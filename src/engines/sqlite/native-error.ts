@@ -4,6 +4,7 @@ import { asError, type ErrorCode, errorCodes, SpillwayError } from '../../core/e
 
 /** SQLite's primary result codes that mean something to us. The extended code has them in its low byte. */
 const primary = {
+  ERROR: 1,
   BUSY: 5,
   LOCKED: 6,
   READONLY: 8,
@@ -25,14 +26,25 @@ export interface Failure {
 }
 
 function codeOf(thrown: unknown): number | undefined {
-  const code = (thrown as { errcode?: unknown } | null | undefined)?.errcode
-  return typeof code === 'number' ? code & 0xff : undefined
+  const { errcode, code } = (thrown ?? {}) as { readonly errcode?: unknown; readonly code?: unknown }
+  if (typeof errcode === 'number') return errcode & 0xff
+  // better-sqlite3 has names instead, like SQLITE_BUSY and SQLITE_IOERR_WRITE.
+  const name = typeof code === 'string' ? /^SQLITE_([A-Z]+)/.exec(code)?.[1] : undefined
+  return name === undefined ? undefined : (primary[name as keyof typeof primary] ?? primary.ERROR)
 }
 
 /** True while another connection holds a lock: the same statement may succeed in a moment. */
 export function isBusy(thrown: unknown): boolean {
   const code = codeOf(thrown)
   return code === primary.BUSY || code === primary.LOCKED
+}
+
+/** IOERR_FSYNC and IOERR_DIR_FSYNC. */
+const syncFailures: readonly unknown[] = [1034, 1290]
+
+/** True when the system could not sync: nothing that was written can be called durable from then on. */
+export function isSyncFailure(thrown: unknown): boolean {
+  return syncFailures.includes((thrown as { errcode?: unknown } | null | undefined)?.errcode)
 }
 
 /** True when a handle that only reads would have to write, to recover from a crash. */
@@ -43,6 +55,11 @@ export function isReadOnly(thrown: unknown): boolean {
 /** True for errors that came from SQLite, as opposed to a defect of ours or an error of the user's function. */
 export function isNative(thrown: unknown): boolean {
   return codeOf(thrown) !== undefined
+}
+
+/** For rows that SQLite reads and that cannot be what was written: the same as its own report of damage. */
+export function damaged(what: string): Error {
+  return Object.assign(new Error(what), { errcode: primary.CORRUPT })
 }
 
 /** Anything thrown, as plain data. */

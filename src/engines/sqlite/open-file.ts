@@ -122,10 +122,11 @@ export function migrate(db: DatabaseSync, path: string, schema: FileSchema): voi
 
 /** The schema version in the file, 0 for a new one; throws when the file is not for us. */
 function checkVersion(db: DatabaseSync, path: string, schema: FileSchema): number {
-  const version =
+  const version = inSnapshot(db, () =>
     typeof schema.version === 'string'
       ? versionInTable(db, schema.version)
-      : ownVersion(db, path, schema.version)
+      : ownVersion(db, path, schema.version),
+  )
   if (version > schema.migrations.length)
     throw new SpillwayError(
       'STORE_FROM_FUTURE',
@@ -135,11 +136,23 @@ function checkVersion(db: DatabaseSync, path: string, schema: FileSchema): numbe
   return version
 }
 
+/** All that is read is of one moment: another process may be making the file. */
+function inSnapshot<T>(db: DatabaseSync, read: () => T): T {
+  if (db.isTransaction) return read()
+  db.exec('BEGIN')
+  try {
+    return read()
+  } finally {
+    db.exec('ROLLBACK')
+  }
+}
+
 function ownVersion(db: DatabaseSync, path: string, applicationId: number): number {
   const found = pragma(db, 'application_id')
   const version = Number(pragma(db, 'user_version'))
   const tables = Number(db.prepare('SELECT count(*) AS n FROM sqlite_master').get()!.n)
-  if (found === applicationId || (found === 0 && version === 0 && tables === 0)) return version
+  if ((found === applicationId && version > 0) || (found === 0 && version === 0 && tables === 0))
+    return version
   throw new SpillwayError('STORE_CORRUPT', `${path} is an SQLite database of another program.`, {
     engine: 'sqlite',
     details: { path, applicationId: found },

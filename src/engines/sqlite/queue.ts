@@ -120,7 +120,7 @@ export class SqliteQueue implements QueuePort {
     const { callers, nextDue } = await channel.open.claimed!
     const found = callers[mine]
     if (found === undefined) return { found: [], empty: true, nextDue }
-    channel.room.due(Date.now() + leaseMs)
+    channel.room.due(leaseMs)
     return { found, empty: false, nextDue }
   }
 

@@ -13,6 +13,9 @@ export function checkMs(value: number, least: number, what: string): void {
     throw outOfRange(value, `milliseconds from ${least} on`, what)
 }
 
+/** What a timer takes: above it, it would ring at once. */
+export const longestTimerMs: number = 2 ** 31 - 1
+
 /** Three centuries: a time of now plus this is still a date. */
 const longestMs = 1e13
 

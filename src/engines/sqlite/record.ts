@@ -4,6 +4,8 @@
 //   u32 length of the body · u32 length of the key plus 1, or 0 without a key · u32 length of the id
 //   id · key · body                                                                              (UTF-8, little endian)
 
+import { damaged } from './native-error.ts'
+
 export const headerBytes = 12
 
 /** What a record takes at most: a UTF-16 unit becomes 3 bytes at worst. */
@@ -67,6 +69,7 @@ export function offsetsOf(data: Uint8Array, count: number): Uint32Array {
   let at = 0
   for (let i = 0; i < count; i++) {
     offsets[i] = at
+    if (at + headerBytes > data.length) throw notWhole(count)
     const keyField = view.getUint32(at + 4, true)
     at +=
       headerBytes +
@@ -74,6 +77,11 @@ export function offsetsOf(data: Uint8Array, count: number): Uint32Array {
       (keyField === 0 ? 0 : keyField - 1) +
       view.getUint32(at + 8, true)
   }
+  if (at !== data.length) throw notWhole(count)
   offsets[count] = at
   return offsets
+}
+
+function notWhole(count: number): Error {
+  return damaged(`a batch of ${count} records does not end with the last of them`)
 }

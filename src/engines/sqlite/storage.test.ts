@@ -9,6 +9,9 @@ import { defaultBounds, Storage } from './storage.ts'
 const folder = mkdtempSync(join(tmpdir(), 'spillway-storage-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
+/** Kills the thread with its next message. */
+const poison = { length: 2 ** 53 } as unknown as SharedArrayBuffer
+
 const silent = { wake() {}, notices() {}, failed() {} }
 
 test('what is under way is bounded: callers wait, and when too many wait they are refused', async () => {
@@ -62,10 +65,19 @@ test('an operation that breaks a rule of ours fails alone, as such', async () =>
 test('when the storage thread dies, what is under way and what comes after is refused, and the owner told once', async () => {
   const failures: string[] = []
   const storage = await openStorage('dying.db', (code) => failures.push(code))
-  storage.slabs.added.push([9, { length: 2 ** 53 } as unknown as SharedArrayBuffer])
+  storage.slabs.added.push([9, poison])
   const asked = [1, 2].map(() => storage.ask({ kind: 'findQueue', name: 'x' }))
   for (const answer of asked) await expect(answer).rejects.toMatchObject({ code: 'ENGINE_FAILED' })
   expect(() => storage.ask({ kind: 'findQueue', name: 'x' })).toThrow(/ENGINE_FAILED/)
   expect(failures).toEqual(['ENGINE_FAILED'])
   await storage.close()
+})
+
+test('when the storage thread dies while it is being closed, closing ends all the same', async () => {
+  const storage = await openStorage('dying-late.db', () => expect.fail('closing tells nobody'))
+  storage.slabs.added.push([9, poison])
+  const asked = storage.ask({ kind: 'findQueue', name: 'x' })
+  const closing = storage.close()
+  await expect(asked).rejects.toMatchObject({ code: 'ENGINE_FAILED' })
+  await closing
 })

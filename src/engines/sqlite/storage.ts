@@ -2,7 +2,7 @@
 // same kind merged into one operation with one promise; the answers of one commit come back in one message.
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import { SpillwayError } from '../../core/errors.ts'
+import { asError, SpillwayError } from '../../core/errors.ts'
 import { toError } from './native-error.ts'
 import { type Slab, Slabs } from './slabs.ts'
 import type {
@@ -164,12 +164,12 @@ export class Storage {
     for (const waiting of this.#gate.splice(0)) waiting.refuse(closedError())
     this.hold()
     await Promise.allSettled([...this.#begun, ...this.#writes, ...this.#reads].map((slot) => slot.answer))
+    if (this.#ended !== undefined) return
     const closed = new Promise<void>((resolve) => {
       this.#onClosed = resolve
     })
     this.#worker.postMessage('close')
     await closed
-    this.#ended = closedError()
   }
 
   #checkOpen(): void {
@@ -233,15 +233,20 @@ export class Storage {
   }
 
   #end(error: unknown): void {
-    this.#onClosed?.()
-    if (this.#ended !== undefined || this.#closing) return
-    this.#ended = new SpillwayError('ENGINE_FAILED', 'The storage thread ended unexpectedly.', {
+    if (this.#ended !== undefined) return
+    if (this.#onClosed !== undefined) {
+      this.#ended = closedError()
+      this.#onClosed()
+      return
+    }
+    const why = error === undefined ? '' : `: ${asError(error).message}`
+    this.#ended = new SpillwayError('ENGINE_FAILED', `The storage thread ended unexpectedly${why}.`, {
       engine: 'sqlite',
       cause: error,
     })
     for (const slot of [...this.#begun, ...this.#writes, ...this.#reads]) slot.reject(this.#ended)
     for (const waiting of this.#gate.splice(0)) waiting.refuse(this.#ended)
-    this.#events.failed(this.#ended)
+    if (!this.#closing) this.#events.failed(this.#ended)
   }
 }
 

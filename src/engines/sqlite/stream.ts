@@ -242,6 +242,7 @@ export class SqliteStream implements StreamPort {
     const { sessionMs } = options
     checkMs(sessionMs, minSessionMs, 'sessionMs')
     const channel = this.#channels.get(stream) ?? (await this.#find(stream))
+    if (this.#closed) throw closedError()
     const id = this.#nextMember++
     const member = new SqliteMembership(this.#storage, id, options, () => {
       this.#members.delete(id)

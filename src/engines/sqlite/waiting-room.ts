@@ -4,6 +4,7 @@ import type { Storage } from './storage.ts'
 
 const lookAnywayMs = 500
 
+/** Times are those of `performance`: the clock of the system may be put back or forward while somebody waits. */
 interface Waiter {
   readonly until: number
   readonly leave: () => void
@@ -29,13 +30,15 @@ export class WaitingRoom {
     waitMs: number,
     signal: AbortSignal | undefined,
   ): Promise<T> {
-    const deadline = waitMs > 0 ? Date.now() + waitMs : 0
+    const deadline = waitMs > 0 ? performance.now() + waitMs : 0
     for (;;) {
       const epoch = this.epoch
       const { found, empty, nextDue } = await look()
-      if (!empty || deadline === 0 || signal?.aborted || this.#closed || Date.now() >= deadline) return found
+      if (!empty || deadline === 0 || signal?.aborted || this.#closed || performance.now() >= deadline)
+        return found
       if (epoch !== this.epoch) continue
-      await this.#wait(Math.min(deadline, nextDue ?? deadline, Date.now() + lookAnywayMs), signal)
+      const dueInMs = nextDue === null ? lookAnywayMs : nextDue - Date.now()
+      await this.#wait(Math.min(deadline, performance.now() + Math.min(dueInMs, lookAnywayMs)), signal)
       if (signal?.aborted || this.#closed) return found
     }
   }
@@ -45,9 +48,10 @@ export class WaitingRoom {
     for (const waiter of this.#waiters) waiter.leave()
   }
 
-  /** Something will be due at a time that those who wait may not know. */
-  due(at: number): void {
+  /** Something will be due of which those who wait may not know. */
+  due(inMs: number): void {
     if (this.#waiters.size === 0) return
+    const at = performance.now() + inMs
     this.#dueAt = Math.min(this.#dueAt, at)
     this.#setTimer(at)
   }
@@ -80,13 +84,13 @@ export class WaitingRoom {
     if (at >= this.#timerAt) return
     clearTimeout(this.#timer)
     this.#timerAt = at
-    this.#timer = setTimeout(() => this.#ring(), Math.max(1, at - Date.now()))
+    this.#timer = setTimeout(() => this.#ring(), Math.max(1, at - performance.now()))
     // What keeps the process alive is the hold on the storage.
     this.#timer.unref()
   }
 
   #ring(): void {
-    const now = Date.now()
+    const now = performance.now()
     const all = this.#dueAt <= now
     if (all) this.#dueAt = Number.POSITIVE_INFINITY
     this.#timerAt = Number.POSITIVE_INFINITY

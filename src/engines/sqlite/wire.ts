@@ -67,7 +67,13 @@ export type WriteOperation =
   | { readonly kind: 'leave'; readonly member: number }
   /** The owner knows what was lost: if the member was declared dead, it comes back. */
   | { readonly kind: 'rejoin'; readonly member: number }
-  | { readonly kind: 'givenUp'; readonly member: number; readonly partitions: readonly number[] }
+  /** One generation for each partition: what was given up is no later assignment of the same. */
+  | {
+      readonly kind: 'givenUp'
+      readonly member: number
+      readonly partitions: readonly number[]
+      readonly generations: readonly number[]
+    }
   | {
       readonly kind: 'commit'
       readonly member: number

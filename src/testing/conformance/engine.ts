@@ -136,6 +136,43 @@ export const engineSuite: readonly EngineCase[] = [
     },
   },
   {
+    id: 'engine.close.join',
+    title: 'a join that is under way when its engine closes ends: it resolves, or rejects with CLOSED',
+    requires: ['stream', 'shared storage'],
+    async run({ one, two, access }) {
+      const engine = await access.openEngine()
+      const [stream, group] = [fresh('stream'), fresh('group')]
+      await one.stream!.declare({ name: stream, partitions: 2 })
+      const [held, giving, given] = [0, 0, 0].map(() => Promise.withResolvers<void>())
+      const sessionMs = Math.max(10_000, one.stream!.limits.minSessionMs)
+      const member = { sessionMs, assigned() {}, async revoked() {}, failed() {} }
+      const holder = await one.stream!.join(stream, group, {
+        ...member,
+        assigned: () => held!.resolve(),
+        async revoked() {
+          giving!.resolve()
+          await given!.promise
+        },
+      })
+      const members = [holder]
+      try {
+        await within(3 * soonMs, 'the assignment', held!.promise)
+        members.push(await within(3 * soonMs, 'a second join', two.stream!.join(stream, group, member)))
+        await within(3 * soonMs, 'the revocation', giving!.promise)
+        // The group is being reordered, and whoever joins may have to wait for that.
+        const joining = engine.stream!.join(stream, group, member).catch((error: unknown) => error)
+        await pass(200)
+        await within(2 * soonMs, 'close', engine.close())
+        const ended = await within(soonMs, 'the join', joining)
+        if (ended instanceof Error) await refused('CLOSED', () => Promise.reject(ended), 'join')
+      } finally {
+        given!.resolve()
+        await Promise.all(members.map((each) => each.leave()))
+        await engine.close()
+      }
+    },
+  },
+  {
     id: 'engine.close.flushes',
     title: 'close flushes what was accepted: what resolved before or during it is there for others',
     requires: ['queue', 'shared storage'],

@@ -64,6 +64,27 @@ export const engineFaults: readonly Fault<Engine>[] = [
       override(engine, { queue: open(engine.queue!, []), stream: open(engine.stream!, []) }),
   },
   {
+    what: 'a join that is under way at close never ends',
+    fails: ['engine.close.join'],
+    plant: () => (engine) => {
+      let closed = false
+      const port = engine.stream!
+      return override(engine, {
+        stream: override(port, {
+          async join(...given) {
+            const membership = await port.join(...given)
+            await delay(400)
+            return closed ? new Promise<never>(() => {}) : membership
+          },
+        }),
+        async close() {
+          closed = true
+          await engine.close()
+        },
+      })
+    },
+  },
+  {
     what: 'close waits for who waits',
     fails: ['engine.close.queue', 'engine.close.stream'],
     plant: () => {

@@ -20,6 +20,11 @@ function appended(change: (records: readonly AppendRecord[]) => readonly AppendR
   })
 }
 
+/** What a program that does not look makes of a number. */
+function whole(number: number): number {
+  return Number.isSafeInteger(number) && number > 0 ? number : 0
+}
+
 export const declareFaults: readonly Fault<Engine>[] = [
   streamFault('every stream has one partition', ['stream.declare.makes'], () => (port) => ({
     async declare(spec) {
@@ -274,6 +279,15 @@ export const versionFaults: readonly Fault<Engine>[] = [
         return records.map((each) => ({ ...each, version: each.version! - 1 }))
       },
     }),
+  ),
+  streamFault('an expected version is made one', ['stream.versions.numbers'], () =>
+    appended((records) =>
+      records.map((record) =>
+        record.expectedVersion === undefined
+          ? record
+          : { ...record, expectedVersion: whole(record.expectedVersion) },
+      ),
+    ),
   ),
   streamFault('a key may be only once in a call', ['stream.versions.expected'], () => (port) => ({
     async append(stream, records) {

@@ -15,15 +15,22 @@ interface Member {
   /** Its row. A member that was declared dead comes back with a new one. */
   id: number
   beatAt: number
+  /** Its owner is gone; its row may still be there, if it could not be deleted. */
+  left: boolean
   /** What its owner was told that it has. */
   readonly told: Map<number, { readonly generation: number; revoking: boolean }>
 }
 
+type Row = ReturnType<StatementSync['all']>[number]
+
 export class Groups implements Part {
   readonly #members = new Map<number, Member>()
-  /** Joined in the transaction that is under way. */
-  #joining: number[] = []
-  /** When something is due in one of our groups: a heartbeat, somebody's death, the end of a revocation. */
+  /** Makes of what the transaction under way changed here what it was, if that comes to nothing. */
+  #undo: (() => void)[] = []
+  /**
+   * When something is due in one of our groups: a heartbeat, somebody's death, the end of a revocation. A time of
+   * `performance`: the clock of the system, which the file goes by, may be put back.
+   */
   nextTick: number = Number.POSITIVE_INFINITY
   readonly #declare: StatementSync
   readonly #find: StatementSync
@@ -32,6 +39,7 @@ export class Groups implements Part {
   readonly #beat: StatementSync
   readonly #removeMember: StatementSync
   readonly #removeDead: StatementSync
+  readonly #notBeyond: StatementSync
   readonly #memberRows: StatementSync
   readonly #partitionRows: StatementSync
   readonly #free: StatementSync
@@ -55,6 +63,9 @@ export class Groups implements Part {
     this.#beat = db.prepare('UPDATE group_member SET expires = ? WHERE id = ?')
     this.#removeMember = db.prepare('DELETE FROM group_member WHERE id = ?')
     this.#removeDead = db.prepare('DELETE FROM group_member WHERE grp = ? AND expires <= ?')
+    this.#notBeyond = db.prepare(
+      'UPDATE group_member SET expires = ?1 + session_ms WHERE grp = ?2 AND expires > ?1 + session_ms',
+    )
     this.#memberRows = db.prepare('SELECT id, session_ms FROM group_member WHERE grp = ? ORDER BY id')
     this.#partitionRows = db.prepare(
       'SELECT partition, member, revoke_by AS revokeBy FROM group_partition WHERE grp = ? ORDER BY partition',
@@ -106,10 +117,11 @@ export class Groups implements Part {
       sessionMs,
       id: this.#enter(id, sessionMs, now),
       beatAt: now,
+      left: false,
       told: new Map(),
     }
-    this.#members.set(operation.member, member)
-    this.#joining.push(operation.member)
+    this.#members.set(member.name, member)
+    this.#undo.push(() => this.#members.delete(member.name))
     this.#share(id, transaction)
     return null
   }
@@ -121,20 +133,27 @@ export class Groups implements Part {
   leave({ member: name }: Of<'leave'>, transaction: Transaction): null {
     const member = this.#members.get(name)
     if (member === undefined) return null
-    this.#members.delete(name)
-    this.#removeMember.run(member.id)
-    this.#freeAll.run(member.group, member.id)
+    member.left = true
+    this.#remove(member)
     this.#share(member.group, transaction)
     return null
   }
 
-  givenUp({ member: name, partitions }: Of<'givenUp'>, transaction: Transaction): null {
+  #remove(member: Member): void {
+    this.#removeMember.run(member.id)
+    this.#freeAll.run(member.group, member.id)
+    this.#members.delete(member.name)
+    this.#undo.push(() => this.#members.set(member.name, member))
+  }
+
+  givenUp({ member: name, partitions, generations }: Of<'givenUp'>, transaction: Transaction): null {
     const member = this.#members.get(name)
     if (member === undefined) return null
-    for (const partition of partitions) {
+    for (const [index, partition] of partitions.entries()) {
       const told = member.told.get(partition)
-      if (told === undefined || !told.revoking) continue
+      if (told === undefined || told.generation !== generations[index] || !told.revoking) continue
       member.told.delete(partition)
+      this.#undo.push(() => member.told.set(partition, told))
       this.#freeOf.run(member.group, partition, member.id, told.generation)
     }
     this.#share(member.group, transaction)
@@ -168,14 +187,18 @@ export class Groups implements Part {
   tick(transaction: Transaction): void {
     const { now } = transaction
     const groups = new Set<number>()
-    for (const member of this.#members.values()) {
+    for (const member of [...this.#members.values()]) {
       groups.add(member.group)
-      if (now < member.beatAt + member.sessionMs / 3) continue
-      member.beatAt = now
-      // Declared dead: its owner is told what it lost, and then lets it come back.
-      if (!this.#isAlive(member, now) && member.told.size === 0) this.#comeBack(member, now)
+      if (member.left) this.#remove(member)
+      // Not yet. Or the clock was put back, and then at once.
+      else if (now < member.beatAt || now >= member.beatAt + member.sessionMs / 3) this.#keepUp(member, now)
     }
     for (const group of groups) this.#share(group, transaction)
+  }
+
+  /** Whoever was declared dead is told first what it lost, and then lets it come back. */
+  #keepUp(member: Member, now: number): void {
+    if (!this.#isAlive(member, now) && member.told.size === 0) this.#comeBack(member, now)
   }
 
   rejoin({ member: name }: Of<'rejoin'>, transaction: Transaction): null {
@@ -188,21 +211,35 @@ export class Groups implements Part {
 
   /** Sends a heartbeat. False when others have declared the member dead, because they did not hear from this process. */
   #isAlive(member: Member, now: number): boolean {
+    const { beatAt } = member
+    this.#undo.push(() => {
+      member.beatAt = beatAt
+    })
+    member.beatAt = now
     return Number(this.#beat.run(now + member.sessionMs, member.id).changes) > 0
   }
 
+  /** The number of a row that was rolled back will be that of somebody else. */
   #comeBack(member: Member, now: number): void {
+    const { id } = member
+    this.#undo.push(() => {
+      member.id = id
+    })
     member.id = this.#enter(member.group, member.sessionMs, now)
-    member.beatAt = now
   }
 
   /** Shares a group's partitions out; our members are told after the commit. */
   #share(group: number, transaction: Transaction): void {
     const { now } = transaction
+    // Where the clock was put back: nobody's session lasts longer than a session from now.
+    this.#notBeyond.run(now, group)
     const removed = Number(this.#removeDead.run(group, now).changes)
     const members = this.#memberRows.all(group)
     const sessions = new Map(members.map((row) => [Number(row.id), Number(row.session_ms)]))
-    const partitions = this.#partitionRows.all(group) as unknown as PartitionState[]
+    const partitions = (this.#partitionRows.all(group) as unknown as PartitionState[]).map((row) => {
+      const latest = now + (sessions.get(row.member ?? 0) ?? 0)
+      return row.revokeBy !== null && row.revokeBy > latest ? { ...row, revokeBy: latest } : row
+    })
     const changes = shareOut(partitions, [...sessions.keys()], now)
     for (const { partition, act, member } of changes) {
       if (act === 'free') this.#free.run(group, partition)
@@ -222,20 +259,22 @@ export class Groups implements Part {
       groups.add(member.group)
     }
     for (const group of groups) next = Math.min(next, Number(this.#nextEvent.get(group)!.at))
-    this.nextTick = Math.max(next, now + 1)
+    this.nextTick = performance.now() + Math.max(next - now, 1)
   }
 
   /** What changed for our members since their owners were told. Reads what is committed. */
   tell(): MemberNotice[] {
     const notices: MemberNotice[] = []
-    for (const member of this.#members.values()) this.#compare(member, notices)
+    // All is read before anything is noted as told: reading may fail.
+    const all = [...this.#members.values()].map(
+      (member) => [member, this.#ofMember.all(member.group, member.id)] as const,
+    )
+    for (const [member, rows] of all) if (!member.left) this.#compare(member, rows, notices)
     return notices
   }
 
-  #compare(member: Member, notices: MemberNotice[]): void {
-    const rows = new Map(
-      this.#ofMember.all(member.group, member.id).map((row) => [Number(row.partition), row] as const),
-    )
+  #compare(member: Member, found: readonly Row[], notices: MemberNotice[]): void {
+    const rows = new Map(found.map((row) => [Number(row.partition), row] as const))
     const lost: number[] = []
     for (const [partition, told] of member.told) {
       if (Number(rows.get(partition)?.generation ?? -1) === told.generation) continue
@@ -275,12 +314,14 @@ export class Groups implements Part {
   finish(): void {}
 
   confirm(): void {
-    this.#joining = []
+    this.#undo = []
   }
 
   /** What owners were told is no copy of the file, and stays. */
-  forget(): void {
-    for (const name of this.#joining) this.#members.delete(name)
-    this.#joining = []
+  forget(rolledBack: boolean): void {
+    for (const undo of this.#undo.reverse()) undo()
+    this.#undo = []
+    // A heartbeat may have been among it.
+    if (rolledBack) this.nextTick = 0
   }
 }

@@ -75,13 +75,27 @@ export class Leases {
     return pieces
   }
 
-  /** Gives up to `limit` messages of due runs to a new lease, and returns them as they are now. */
-  claimDue(queue: number, limit: number, now: number, token: number, due: number): Run[] {
+  /**
+   * Gives up to `limit` messages of due runs to a new lease, and returns them as they are now. Ends before the first one
+   * that `take` does not take.
+   */
+  claimDue(
+    queue: number,
+    limit: number,
+    now: number,
+    lease: { readonly token: number; readonly due: number },
+    take: (seq: number) => boolean,
+  ): Run[] {
+    const { token, due } = lease
     const claimed: Run[] = []
     let left = limit
     for (const row of this.#dueBy.all(queue, now, limit) as unknown as Run[]) {
-      if (left === 0) break
-      const last = Math.min(row.last, row.first + left - 1)
+      let last = row.first - 1
+      while (last < row.last && left > 0 && take(last + 1)) {
+        last++
+        left--
+      }
+      if (last < row.first) break
       const run = { first: row.first, last, token, due, starts: row.starts + 1 }
       if (last === row.last) this.#renew.run(token, due, run.starts, row.first)
       else {
@@ -90,7 +104,7 @@ export class Leases {
         this.add(queue, { ...row, first: last + 1 })
       }
       claimed.push(run)
-      left -= last - row.first + 1
+      if (last < row.last) break
     }
     return claimed
   }

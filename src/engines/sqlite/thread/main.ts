@@ -5,6 +5,7 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import { storeSchema } from '../migrations.ts'
 import { failureOf } from '../native-error.ts'
 import { openFile, pragma } from '../open-file.ts'
+import { longestTimerMs } from '../range.ts'
 import type { Answer, ReadOperation, Report, StorageSetup, Turn, WriteOperation } from '../wire.ts'
 import { Checkpoints, longestLogBytes } from './checkpoints.ts'
 import { Store } from './store.ts'
@@ -46,10 +47,14 @@ function start(): void {
   })
   const wakeFiles = new WakeFiles(setup.wakeFolder, () => {
     report({ kind: 'wake', wake: null })
-    if (store.groups.hasMembers) report({ kind: 'notices', notices: store.groups.tell() })
+    if (!store.groups.hasMembers) return
+    tellMembers()
+    planTick()
   })
   const checkpoints = new Checkpoints(setup)
   let timer: NodeJS.Timeout | undefined
+  /** Not before this is the groups' next tick, after one that failed for want of space or of the lock. */
+  let pauseUntil = 0
 
   function take(message: Turn | 'close'): void {
     if (message === 'close') {
@@ -75,38 +80,60 @@ function start(): void {
     report({ kind: 'answers', lane: 'reads', answers, wake: null }, memoryOf(operations, answers))
   }
 
-  function work(tick: boolean): void {
+  function work(): void {
     answerReads()
-    if (tick) execute(true)
     // More may have come while another process held the lock.
-    while (writes.length > 0) execute(false)
+    while (writes.length > 0 || msToTick() <= 0) execute()
     answerReads()
+    planTick()
   }
 
-  function execute(tick: boolean): void {
+  function execute(): void {
+    // With whatever else there is to do: a timer may not find a moment between.
+    const tick = msToTick() <= 0
     const operations = writes
     writes = []
-    const { answers, bytes, wake, wakeOthers, notices } = store.write(operations, tick)
+    const { answers, bytes, wake, wakeOthers, tellMembers: tell } = store.write(operations, tick)
     if (answers.length > 0 || wake !== null)
       report({ kind: 'answers', lane: 'writes', answers, wake }, memoryOf(operations, answers))
-    if (notices.length > 0) report({ kind: 'notices', notices })
+    // The system may have dropped what it could not write, and call the next sync a success: the thread ends, and with
+    // it everything that would be promised.
+    if (store.broken) throw new Error(`a sync failed (${store.broken.native}); open the engine again`)
+    if (tell) tellMembers()
     if (wakeOthers) wakeFiles.touch()
     checkpoints.wrote(bytes)
-    planTick()
+    if (tick && msToTick() <= 0) pauseTick()
+  }
+
+  function tellMembers(): void {
+    try {
+      const notices = store.tell()
+      if (notices.length > 0) report({ kind: 'notices', notices })
+    } catch {
+      // The file could not be read now: they are told after the next tick.
+      store.groups.nextTick = 0
+      pauseTick()
+    }
+  }
+
+  function pauseTick(): void {
+    pauseUntil = performance.now() + afterFailureMs
+  }
+
+  function msToTick(): number {
+    if (!store.groups.hasMembers) return Number.POSITIVE_INFINITY
+    return Math.max(store.groups.nextTick, pauseUntil) - performance.now()
   }
 
   function planTick(): void {
     clearTimeout(timer)
-    if (!store.groups.hasMembers) return
-    const wait = store.groups.nextTick - Date.now()
-    // Still due after a look: it failed, for want of space or of the lock. Then not at once again.
-    timer = setTimeout(() => work(true), wait > 0 ? wait : afterFailureMs)
+    if (store.groups.hasMembers) timer = setTimeout(work, Math.min(Math.ceil(msToTick()), longestTimerMs))
   }
 
   port.on('message', (message: Turn | 'close') => {
     take(message)
     drain()
-    work(false)
+    work()
     if (closing) void close()
   })
 

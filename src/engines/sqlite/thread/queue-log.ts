@@ -1,5 +1,6 @@
 // The messages of the queues: batches that are only appended to, and single messages that wait for a time of their own.
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { damaged } from '../native-error.ts'
 import { type Spans, spanWidth } from '../wire.ts'
 import { BatchCache, type CachedBatch } from './batch-cache.ts'
 import type { Leases } from './leases.ts'
@@ -158,8 +159,12 @@ export class QueueLog {
 
   /** The bytes of one message, valid until the next call. */
   record(seq: number): Uint8Array {
-    if (seq >= firstSingle) return this.#singleData.get(seq)!.data as Uint8Array
-    const head = this.#batchAt(seq)!
+    if (seq >= firstSingle) {
+      const row = this.#singleData.get(seq)
+      if (row !== undefined) return row.data as Uint8Array
+    }
+    const head = this.#batchAt(seq)
+    if (head === undefined) throw damaged(`there is a lease, but no message ${seq}`)
     const { data, offsets } = this.batch(head)
     return data.subarray(offsets[seq - head.base]!, offsets[seq - head.base + 1]!)
   }

@@ -99,21 +99,19 @@ export class Queues implements Part {
   #takeDue(state: QueueState, taking: Taking, limit: number, now: number): void {
     if (this.#nextDue(state) > now) return
     state.nextDue = undefined
-    while (taking.count < limit && taking.bytes < claimBytes) {
-      // How large they are is known only when they are read: as many as would fit if they were like those before.
-      const room = claimBytes - taking.bytes
-      const fitting = taking.bytes === 0 ? 1 : Math.max(1, Math.floor((room * taking.count) / taking.bytes))
-      const few = Math.min(limit - taking.count, fitting, dueAtOnce)
-      const runs = this.#leases.claimDue(state.id, few, now, taking.token, taking.due)
-      for (const { first, last, starts } of runs) {
-        for (let seq = first; seq <= last; seq++) {
-          const data = this.#log.record(seq)
-          taking.pieces.push(data)
-          taking.bytes += data.length
-        }
-        taking.runs.push(first, last - first + 1, starts)
-        taking.count += last - first + 1
-      }
+    // How large they are is known only when they are read.
+    const take = (seq: number): boolean => {
+      const data = this.#log.record(seq)
+      if (taking.count > 0 && taking.bytes + data.length > claimBytes) return false
+      taking.pieces.push(data)
+      taking.bytes += data.length
+      taking.count++
+      return true
+    }
+    while (taking.count < limit) {
+      const few = Math.min(limit - taking.count, dueAtOnce)
+      const runs = this.#leases.claimDue(state.id, few, now, taking, take)
+      for (const { first, last, starts } of runs) taking.runs.push(first, last - first + 1, starts)
       if (runs.length === 0) return
     }
   }

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
-import { afterAll, afterEach, beforeEach, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { storeSchema } from '../migrations.ts'
 import { openFile, pragma } from '../open-file.ts'
 import { writeRecord } from '../record.ts'
@@ -18,9 +18,15 @@ let db: DatabaseSync
 let store: Store
 const slab = Buffer.alloc(1024 * 1024)
 
-function openStore(): { db: DatabaseSync; store: Store } {
+/** `wrapped`: what the store is given instead of the handle. */
+function openStore(wrapped = (handle: DatabaseSync) => handle): { db: DatabaseSync; store: Store } {
   const handle = openFile(path, storeSchema, { synchronous: 'full', openTimeoutMs: 5000, busyTimeoutMs: 0 })
-  const opened = new Store(handle, { path, synchronous: 'full', busyTimeoutMs: 200, whileLocked() {} })
+  const opened = new Store(wrapped(handle), {
+    path,
+    synchronous: 'full',
+    busyTimeoutMs: 200,
+    whileLocked() {},
+  })
   opened.slabs.set(0, slab)
   return { db: handle, store: opened }
 }
@@ -31,7 +37,10 @@ beforeEach(() => {
   run({ kind: 'declareQueues', names: ['jobs', 'mails'] })
   run({ kind: 'declareStream', name: 'events', partitions: 2, versions: false })
 })
-afterEach(() => db.close())
+afterEach(() => {
+  db.close()
+  vi.restoreAllMocks()
+})
 
 function run(...operations: WriteOperation[]): readonly Answer[] {
   return store.write(operations, false).answers
@@ -128,7 +137,7 @@ test('a lease that was claimed anew is stale for whoever had it before, for sett
   run(send(['a', 'b']))
   const [old] = claim(2, -1).claimed
   const [fresh] = claim(2).claimed
-  expect(fresh!.runs).toEqual([0, 1, 2, 1, 1, 2])
+  expect(fresh!.runs).toEqual([0, 2, 2])
   expect(fresh!.token).toBeGreaterThan(old!.token)
   expect(settle([0, 1], old!.token)).toEqual([0, 0])
   const extend = (token: number) =>
@@ -215,4 +224,188 @@ test('an append of many records makes rows of bounded size', () => {
   }
   expect(ok(run({ kind: 'append', stream: 1, spans, partitions: [0, 0, 1] })[0])).toEqual([0, 1, 0])
   expect(rows('stream_batch')).toBe(3)
+})
+
+test('due messages that are larger than those before them do not make a claim larger', () => {
+  const delayed = (body: string): WriteOperation => {
+    const end = writeRecord(slab, 0, 'id', undefined, body)
+    return { kind: 'send', queue: 1, spans: [], delayed: [0, 0, end, 1], delaysMs: [-1] }
+  }
+  run(delayed('small'))
+  for (let i = 0; i < 30; i++) run(delayed('x'.repeat(900_000)))
+  const [claimed] = claim(100).claimed
+  expect(claimed!.data.length).toBeLessThanOrEqual(8 * 1024 * 1024)
+  expect(claimed!.counts[0]).toBeGreaterThan(5)
+})
+
+test('a stream cannot begin to keep versions in the commit that appends its first records', () => {
+  const end = writeRecord(slab, 0, '', 'key', '{}')
+  const answers = run(
+    { kind: 'append', stream: 1, spans: [0, 0, end, 1], partitions: [1] },
+    { kind: 'declareStream', name: 'events', partitions: 2, versions: true },
+  )
+  expect(answers).toMatchObject([{ ok: [0] }, { failure: { code: 'CONFIGURATION' } }])
+})
+
+/** The handle, with a statement that fails in the same way a number of times, now and then. */
+function failing(
+  sql: string,
+  errcode: number,
+  times: { left: number },
+): (handle: DatabaseSync) => DatabaseSync {
+  return (handle) =>
+    new Proxy(handle, {
+      get(_, name) {
+        const value: unknown = Reflect.get(handle, name, handle)
+        if (name !== 'prepare') return typeof value === 'function' ? value.bind(handle) : value
+        return (text: string) => {
+          const statement = handle.prepare(text)
+          if (text !== sql) return statement
+          const sound = () => {
+            if (times.left-- > 0) throw Object.assign(new Error('planted'), { errcode })
+            return statement
+          }
+          return { run: () => sound().run(), get: () => sound().get() }
+        }
+      },
+    })
+}
+
+test('while another process recovers the file, reads and claims wait for it', () => {
+  const times = { left: 0 }
+  const other = openStore(failing('PRAGMA data_version', 261, times))
+  times.left = 3
+  expect(other.store.read([{ kind: 'findQueue', name: 'jobs' }])).toEqual([{ ok: 1 }])
+  times.left = 3
+  const wants = [1, 1000]
+  expect(other.store.write([{ kind: 'claim', queue: 1, wants }], false).answers).toMatchObject([{ ok: {} }])
+  times.left = 3
+  expect(other.store.tell()).toEqual([])
+  other.db.close()
+})
+
+test('after a failed sync nothing more is written, and nothing is tried again', () => {
+  const times = { left: 0 }
+  const other = openStore(failing('COMMIT', 1034, times))
+  times.left = 1
+  const { answers } = other.store.write([send(['a']), send(['b'])], false)
+  expect(answers).toMatchObject([
+    { failure: { code: 'ENGINE_FAILED' } },
+    { failure: { code: 'ENGINE_FAILED' } },
+  ])
+  expect(other.store.broken).toMatchObject({ native: 'planted' })
+  expect(rows('queue_batch')).toBe(0)
+  other.db.close()
+})
+
+const joins = (member: number): WriteOperation => ({
+  kind: 'join',
+  member,
+  stream: 1,
+  group: 'readers',
+  sessionMs: 1000,
+})
+const changes = (of: Store) => of.tell().map(({ change, partitions }) => [change, partitions.length])
+
+test('a member that came back in a commit that failed does not take another one for itself', () => {
+  const clock = { ms: Date.now() }
+  vi.spyOn(Date, 'now').mockImplementation(() => clock.ms)
+  const other = openStore()
+  run(joins(1))
+  expect(changes(store)).toEqual([['assigned', 2]])
+  clock.ms += 5000
+  other.store.write([joins(7)], false)
+  other.store.write([{ kind: 'leave', member: 7 }], false)
+  store.write([], true)
+  expect(changes(store)).toEqual([['revoked', 2]])
+  clock.ms += 500
+  db.exec(`PRAGMA max_page_count = ${Number(pragma(db, 'page_count'))}`)
+  expect(store.write([send(['x'.repeat(500_000)])], true).answers).toMatchObject([
+    { failure: { code: 'STORE_FULL' } },
+  ])
+  other.store.write([joins(8)], false)
+  expect(changes(other.store)).toEqual([['assigned', 2]])
+  store.write([], true)
+  // It has a place of its own: the other one is asked for a half.
+  expect(changes(store)).toEqual([])
+  expect(changes(other.store)).toEqual([['revoked', 1]])
+  other.db.close()
+})
+
+test('a member whose leaving could not be stored leaves with the next tick', () => {
+  run(joins(1))
+  const broken: WriteOperation = { kind: 'send', queue: 1, spans: [99, 0, 1, 1], delayed: [], delaysMs: [] }
+  const times = { left: 0 }
+  const other = openStore(failing('COMMIT', 13, times))
+  other.store.write([joins(2)], false)
+  times.left = 1
+  const { answers } = other.store.write([{ kind: 'leave', member: 2 }, broken], false)
+  expect(answers).toMatchObject([{ failure: { code: 'STORE_FULL' } }, { failure: { code: 'INTERNAL' } }])
+  expect(rows('group_member')).toBe(2)
+  other.store.write([], true)
+  expect(rows('group_member')).toBe(1)
+  expect(other.store.groups.hasMembers).toBe(false)
+  other.db.close()
+})
+
+test('where the clock is put back, members go on, and the dead are found within their session', () => {
+  const clock = { ms: Date.now() }
+  vi.spyOn(Date, 'now').mockImplementation(() => clock.ms)
+  const other = openStore()
+  run(joins(1))
+  store.tell()
+  other.store.write([joins(2)], false)
+  store.write([], true)
+  store.tell()
+  run({ kind: 'givenUp', member: 1, partitions: [1], generations: [1] })
+  other.store.write([], true)
+  expect(changes(other.store)).toEqual([['assigned', 1]])
+  clock.ms -= 3_600_000
+  // From here on the first one is dead.
+  for (let ms = 0; ms <= 1500; ms += 250, clock.ms += 250) other.store.write([], true)
+  expect(changes(other.store)).toEqual([['assigned', 1]])
+  other.db.close()
+})
+
+test('a late answer to one revocation does not give up what was assigned since', () => {
+  const clock = { ms: Date.now() }
+  vi.spyOn(Date, 'now').mockImplementation(() => clock.ms)
+  const other = openStore()
+  const tick = (of: Store) => {
+    of.write([], true)
+    return changes(of)
+  }
+  run(joins(1))
+  expect(tick(store)).toEqual([['assigned', 2]])
+  other.store.write([joins(2)], false)
+  expect(tick(store)).toEqual([['revoked', 1]])
+  // Its owner takes too long, the other one gets it, and leaves.
+  for (let i = 0; i < 3; i++) {
+    clock.ms += 400
+    tick(other.store)
+    tick(store)
+  }
+  other.store.write([{ kind: 'leave', member: 2 }], false)
+  expect(tick(store)).toEqual([['assigned', 1]])
+  other.store.write([joins(3)], false)
+  expect(tick(store)).toEqual([['revoked', 1]])
+  const givenUp = (generation: number) =>
+    run({ kind: 'givenUp', member: 1, partitions: [1], generations: [generation] })
+  givenUp(1)
+  expect(tick(other.store)).toEqual([])
+  givenUp(3)
+  expect(tick(other.store)).toEqual([['assigned', 1]])
+  other.db.close()
+})
+
+test('a batch whose bytes cannot be, and a lease of no message, are damage, and nothing of them is claimed', () => {
+  run(send(['a', 'b']))
+  db.exec('UPDATE queue_batch SET data = zeroblob(20)')
+  const wants = [1, 1000]
+  const claiming: WriteOperation = { kind: 'claim', queue: 1, wants }
+  expect(run(claiming)).toMatchObject([{ failure: { code: 'STORE_CORRUPT' } }])
+  db.exec('DELETE FROM queue_batch; INSERT INTO lease VALUES (0, 0, 1, 1, 0, 1)')
+  expect(run(claiming)).toMatchObject([{ failure: { code: 'STORE_CORRUPT' } }])
+  expect(pragma(db, 'user_version')).toBe(1)
+  expect(rows('lease')).toBe(1)
 })

@@ -1,7 +1,7 @@
 // Runs operations on the file: a group of them in one transaction, so that they share one fsync.
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { SpillwayError } from '../../../core/errors.ts'
-import { type Failure, failureOf, isBusy } from '../native-error.ts'
+import { type Failure, failureOf, isBusy, isSyncFailure } from '../native-error.ts'
 import { pause } from '../open-file.ts'
 import {
   type Answer,
@@ -33,7 +33,8 @@ export interface GroupResult {
   readonly wake: Wake | null
   /** Other processes have something to look at. */
   readonly wakeOthers: boolean
-  readonly notices: readonly MemberNotice[]
+  /** Something may have changed for our own members. */
+  readonly tellMembers: boolean
 }
 
 export interface StoreOptions {
@@ -59,6 +60,8 @@ export class Store {
   readonly #partitionsOf: StatementSync
   #knownVersion: unknown
   #synced = true
+  /** Set once a sync has failed: what is written from then on could never be called durable. */
+  broken: Failure | undefined
 
   constructor(db: DatabaseSync, options: StoreOptions) {
     this.#db = db
@@ -79,7 +82,9 @@ export class Store {
     try {
       return this.#group(operations, tick)
     } catch (thrown) {
-      if (operations.length <= 1 || isBusy(thrown)) return failed(operations, this.#failure(thrown))
+      if (isSyncFailure(thrown)) this.broken = this.#failure(thrown)
+      if (operations.length <= 1 || isBusy(thrown) || this.broken)
+        return failed(operations, this.#failure(thrown))
       const results = operations.map((operation) => this.write([operation], false))
       return {
         answers: results.flatMap((result) => result.answers),
@@ -89,7 +94,7 @@ export class Store {
           streams: results.flatMap((result) => result.wake?.streams ?? []),
         },
         wakeOthers: results.some((result) => result.wakeOthers),
-        notices: results.flatMap((result) => result.notices),
+        tellMembers: results.some((result) => result.tellMembers),
       }
     }
   }
@@ -104,8 +109,7 @@ export class Store {
     const now = Date.now()
     if (claims.length < operations.length || claims.some(({ queue }) => this.#queues.hasLikely(queue, now)))
       return undefined
-    this.#beginRead.run()
-    try {
+    return this.#inSnapshot(() => {
       this.#noticeOthers()
       const answers: Answer[] = []
       for (const { queue } of claims) {
@@ -114,9 +118,7 @@ export class Store {
         answers.push({ ok: answer })
       }
       return answers
-    } finally {
-      this.#commit.run()
-    }
+    })
   }
 
   #group(operations: readonly WriteOperation[], tick: boolean): GroupResult {
@@ -152,7 +154,7 @@ export class Store {
       bytes: operations.reduce((sum, operation) => sum + bytesOf(operation), 0),
       wake: wakes ? { queues: [...wakeQueues], streams: [...wakeStreams] } : null,
       wakeOthers: wakes || wakeMembers,
-      notices: tellGroups ? this.groups.tell() : [],
+      tellMembers: tellGroups,
     }
   }
 
@@ -162,18 +164,39 @@ export class Store {
     this.#synced = synced
   }
 
-  /** SQLite's own waiting sleeps for up to 100 ms at a time; other processes hold the lock for about one. */
   #lock(): void {
-    const start = performance.now()
-    for (;;) {
+    this.#untilFree(() => this.#begin.run(), this.#options.whileLocked)
+  }
+
+  /** SQLite's own waiting sleeps for up to 100 ms at a time; other processes hold the lock for about one. */
+  #untilFree(attempt: () => void, meanwhile?: () => void): void {
+    for (const start = performance.now(); ; ) {
       try {
-        this.#begin.run()
+        attempt()
         return
       } catch (thrown) {
         if (!isBusy(thrown) || performance.now() - start > this.#options.busyTimeoutMs) throw thrown
       }
-      this.#options.whileLocked()
+      meanwhile?.()
       pause(0.1 + Math.random())
+    }
+  }
+
+  /** Looks at one state of the file. Nobody's writing is in the way of that, only the recovery after somebody's crash. */
+  #inSnapshot<T>(look: () => T): T {
+    this.#untilFree(() => {
+      this.#beginRead.run()
+      try {
+        this.#dataVersion.get()
+      } catch (thrown) {
+        this.#db.exec('ROLLBACK')
+        throw thrown
+      }
+    })
+    try {
+      return look()
+    } finally {
+      if (this.#db.isTransaction) this.#commit.run()
     }
   }
 
@@ -234,20 +257,23 @@ export class Store {
   /** All reads in one snapshot. */
   read(operations: readonly ReadOperation[]): Answer[] {
     try {
-      this.#beginRead.run()
-      const answers = operations.map((operation) => {
-        try {
-          return { ok: this.#look(operation) }
-        } catch (thrown) {
-          return { failure: this.#failure(thrown) }
-        }
-      })
-      this.#commit.run()
-      return answers
+      return this.#inSnapshot(() =>
+        operations.map((operation) => {
+          try {
+            return { ok: this.#look(operation) }
+          } catch (thrown) {
+            return { failure: this.#failure(thrown) }
+          }
+        }),
+      )
     } catch (thrown) {
-      if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
       return operations.map(() => ({ failure: this.#failure(thrown) }))
     }
+  }
+
+  /** What our members are to be told. Apart from the writing: that is done, whatever becomes of this. */
+  tell(): MemberNotice[] {
+    return this.#inSnapshot(() => this.groups.tell())
   }
 
   #look(operation: ReadOperation): unknown {
@@ -280,16 +306,10 @@ export class Store {
   }
 }
 
-const nothing = { bytes: 0, wake: null, wakeOthers: false, notices: [] }
+const nothing = { bytes: 0, wake: null, wakeOthers: false, tellMembers: false }
 
 function failed(operations: readonly WriteOperation[], failure: Failure): GroupResult {
-  return {
-    answers: operations.map(() => ({ failure })),
-    bytes: 0,
-    wake: null,
-    wakeOthers: false,
-    notices: [],
-  }
+  return { ...nothing, answers: operations.map(() => ({ failure })) }
 }
 
 function bytesOf(operation: WriteOperation): number {

@@ -88,8 +88,10 @@ export class Streams implements Part {
       'INSERT INTO stream_version (stream, key, version, partition, position) VALUES (?, ?, ?, ?, ?)',
     )
     this.#versionsFrom = db.prepare(
-      `SELECT version, partition, position FROM stream_version
-       WHERE stream = ? AND key = ? AND version >= ? ORDER BY version LIMIT ?`,
+      `SELECT version, partition, position FROM stream_version AS v
+       WHERE stream = ? AND key = ? AND version >= ? AND position >= coalesce(
+         (SELECT position FROM stream_floor AS f WHERE f.stream = v.stream AND f.partition = v.partition), 0)
+       ORDER BY version LIMIT ?`,
     )
   }
 
@@ -97,7 +99,7 @@ export class Streams implements Part {
     this.#declare.run(name, partitions, versions ? 1 : 0)
     const facts = this.find(name)!
     if (versions === null || facts.versions === versions) return facts
-    if (this.#any.get(facts.id) !== undefined)
+    if (this.#any.get(facts.id) !== undefined || this.#tails.get(facts.id)?.some(({ held }) => held > 0))
       throw new SpillwayError(
         'CONFIGURATION',
         `The stream '${name}' has records already, stored ${facts.versions ? 'with' : 'without'} versions.`,
@@ -311,8 +313,7 @@ export class Streams implements Part {
     for (const row of rows) {
       const want = { partition: Number(row.partition), position: Number(row.position) }
       const part = this.#readPart(stream, want, 1, 0)
-      // Another position: the record was trimmed.
-      if (part?.position === want.position) parts.push(part)
+      if (part !== undefined) parts.push(part)
     }
     return parts
   }

@@ -54,6 +54,20 @@ export const versionCases: readonly StreamCase[] = [
     },
   },
   {
+    id: 'stream.versions.numbers',
+    title: 'an expected version out of range is refused before anything is done: INVALID_OPTION',
+    requires: ['stream.versions'],
+    async run(subject) {
+      const { stream, one, two } = await streamBench(subject, { partitions: 1, versions: true })
+      for (const version of [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53]) {
+        const call = () => one.append(stream, [expecting('a', 0, '1'), expecting('b', version, '2')])
+        await refused('INVALID_OPTION', call, `the expected version ${version}`)
+      }
+      await appended(two, stream, [expecting('a', 0, '3')])
+      assert.deepEqual(bodies(await readAll(one, stream, 1, 1)), ['3'])
+    },
+  },
+  {
     id: 'stream.versions.conflict',
     title:
       'a conflict tells the first record that did not find its version, and how many its key really has; nothing is stored',

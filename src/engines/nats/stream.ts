@@ -1,0 +1,197 @@
+// The stream port on JetStream: a NATS stream with a subject per partition, and batches of records in its messages.
+import { SpillwayError } from '../../core/errors.ts'
+import { missing, type StreamCapabilities } from '../../ports/capability.ts'
+import type {
+  AppendRecord,
+  AppendResult,
+  CommittedPosition,
+  JoinOptions,
+  Membership,
+  PartitionBounds,
+  PartitionPosition,
+  ReadOptions,
+  StreamPort,
+  StreamRecord,
+  StreamSpec,
+} from '../../ports/stream.ts'
+import type { Api } from './api.ts'
+import type { Backlog } from './backlog.ts'
+import { apiCode, closedError, isFault, translate } from './errors.ts'
+import { firstMessage } from './first-record.ts'
+import { Groups } from './groups.ts'
+import type { Names } from './names.ts'
+import { requireAtLeast, requirePartition, requireWhole } from './options.ts'
+import { BatchReader, positionOf, sequenceOf } from './record-batch.ts'
+import { StreamAppend } from './stream-append.ts'
+import { StreamRead } from './stream-read.ts'
+import type { KnownStream, Streams } from './streams.ts'
+
+const minSessionMs = 1_000
+
+export class NatsStream implements StreamPort {
+  readonly capabilities: StreamCapabilities = { fencing: 'engine', atomicAppend: false, versions: false }
+  readonly limits: { readonly maxBodyBytes: number; readonly minSessionMs: number }
+  readonly #api: Api
+  readonly #streams: Streams
+  readonly #append: StreamAppend
+  readonly #read: StreamRead
+  readonly #groups: Groups
+  readonly #running = new Set<Promise<unknown>>()
+  #closed = false
+
+  constructor(api: Api, streams: Streams, names: Names, backlog: Backlog, maxBodyBytes: number) {
+    this.limits = { maxBodyBytes, minSessionMs }
+    this.#api = api
+    this.#streams = streams
+    this.#append = new StreamAppend(api, streams, backlog, maxBodyBytes)
+    this.#read = new StreamRead(api, streams)
+    this.#groups = new Groups(api, names)
+  }
+
+  declare(spec: StreamSpec): Promise<{ readonly partitions: number }> {
+    return this.#call(`declaring the stream '${spec.name}'`, spec.name, async () => {
+      if (spec.versions) throw missing('nats', 'stream', 'versions')
+      const { partitions } = await this.#streams.declare(spec)
+      return { partitions }
+    })
+  }
+
+  append(stream: string, records: readonly AppendRecord[]): Promise<AppendResult> {
+    return this.#call(`appending to '${stream}'`, stream, () => {
+      for (const { expectedVersion } of records)
+        if (expectedVersion !== undefined) throw missing('nats', 'stream', 'versions')
+      return this.#append.append(stream, records)
+    })
+  }
+
+  read(stream: string, from: readonly PartitionPosition[], options: ReadOptions): Promise<StreamRecord[]> {
+    return this.#call(`reading '${stream}'`, stream, () => {
+      requireWhole('maxRecords', options.maxRecords, 1)
+      requireAtLeast('maxBytes', options.maxBytes, 1)
+      requireAtLeast('waitMs', options.waitMs, 0)
+      return this.#read.read(stream, from, options)
+    })
+  }
+
+  readKey(): Promise<StreamRecord[]> {
+    return this.#call('reading by key', undefined, () =>
+      Promise.reject(missing('nats', 'stream', 'versions')),
+    )
+  }
+
+  bounds(name: string): Promise<PartitionBounds[]> {
+    return this.#call(`asking for the bounds of '${name}'`, name, async () => {
+      const [stream, next] = await this.#end(name)
+      return await Promise.all(
+        partitionsOf(stream).map(async (partition) => {
+          const earliest = await this.#first(stream, partition, undefined, next)
+          return { partition, earliest, next }
+        }),
+      )
+    })
+  }
+
+  positionsAt(name: string, time: number): Promise<PartitionPosition[]> {
+    return this.#call(`asking for positions in '${name}'`, name, async () => {
+      const [stream, next] = await this.#end(name)
+      const from = time > 0 ? time : undefined
+      return await Promise.all(
+        partitionsOf(stream).map(async (partition) => {
+          const position = await this.#first(stream, partition, from, next)
+          return { partition, position }
+        }),
+      )
+    })
+  }
+
+  join(name: string, group: string, options: JoinOptions): Promise<Membership> {
+    return this.#call(`joining the group '${group}'`, name, async () => {
+      requireAtLeast('sessionMs', options.sessionMs, minSessionMs)
+      return await this.#groups.join(await this.#streams.get(name), group, options)
+    })
+  }
+
+  committed(name: string, group: string): Promise<CommittedPosition[]> {
+    return this.#call(`asking for the positions of '${group}'`, name, async () =>
+      this.#groups.committed(await this.#streams.get(name), group),
+    )
+  }
+
+  /**
+   * Removes the records of a partition below a position. To the record: what a message holds below it stays on the server with
+   * the rest of the message, and is passed over.
+   */
+  trim(name: string, partition: number, below: number): Promise<void> {
+    return this.#call(`trimming '${name}'`, name, async () => {
+      const [stream, next] = await this.#end(name)
+      requirePartition(name, partition, stream.partitions)
+      requireWhole('below', below, 0)
+      const low = Math.min(below, next)
+      const subject = `${stream.names.base}.${partition}`
+      const cut = await this.#api.message(stream.names.stream, { seq: sequenceOf(low) })
+      const whole =
+        cut?.subject === subject &&
+        new BatchReader(cut.data, cut.sequence, cut.time).count <= low - positionOf(cut.sequence)
+      // First the mark: a reader never sees some of what is to go.
+      await this.#api.persist(() =>
+        this.#api.store(`${stream.names.groupsBase}.low.${partition}`, String(low)),
+      )
+      const kept = sequenceOf(low) + (whole ? 1 : 0)
+      // Of nothing below the first, old servers make everything.
+      if (kept > 1) await this.#api.purge(stream.names.stream, subject, kept)
+    })
+  }
+
+  /** Ends the memberships and reads, and waits until what was accepted is done. */
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#read.close()
+    await this.#groups.close()
+    await Promise.allSettled(this.#running)
+  }
+
+  /** The stream, and the position that no record has reached yet. */
+  async #end(name: string): Promise<readonly [KnownStream, number]> {
+    const stream = await this.#streams.get(name)
+    const info = await this.#api.streamInfo(stream.names.stream)
+    if (info === undefined) {
+      await this.#streams.check(name)
+      throw new SpillwayError('ENGINE_UNAVAILABLE', `The stream '${name}' is being made.`, { engine: 'nats' })
+    }
+    return [stream, positionOf(info.state.last_seq + 1)]
+  }
+
+  async #first(
+    stream: KnownStream,
+    partition: number,
+    time: number | undefined,
+    next: number,
+  ): Promise<number> {
+    const [low, sequence] = await Promise.all([
+      this.#api.message(stream.names.groups, { last_by_subj: `${stream.names.groupsBase}.low.${partition}` }),
+      firstMessage(this.#api, stream, partition, time),
+    ])
+    if (sequence === undefined) return next
+    return Math.min(next, Math.max(positionOf(sequence), Number(low?.data.toString() ?? 0)))
+  }
+
+  async #call<T>(doing: string, name: string | undefined, call: () => Promise<T>): Promise<T> {
+    if (this.#closed) throw closedError()
+    // What throws at once rejects too.
+    const running = (async () => call())()
+    this.#running.add(running)
+    try {
+      return await running
+    } catch (thrown) {
+      const gone = name !== undefined && isFault(thrown, apiCode.streamNotFound)
+      const cause = gone ? await this.#streams.check(name).catch((error) => error) : undefined
+      throw translate(cause ?? thrown, doing)
+    } finally {
+      this.#running.delete(running)
+    }
+  }
+}
+
+function partitionsOf(stream: KnownStream): number[] {
+  return Array.from({ length: stream.partitions }, (_, partition) => partition)
+}
