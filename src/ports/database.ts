@@ -53,12 +53,12 @@ export interface Database<Db> {
    * generation is raised, so that units under way are stale. 'stale' when the generation of either is not the stored
    * one, 'duplicate' when `order` is finished already; then nothing changes. Durable.
    */
-  rewind?(order: Progress, to: Rewind): Promise<CommitOutcome>
+  rewind(order: Progress, to: Rewind): Promise<CommitOutcome>
 
   readonly outbox: OutboxPort
 
   /** What is parked: see `CommitUnit.park`. */
-  readonly parking?: ParkingPort
+  readonly parking: ParkingPort
 
   /** Removes inbox entries older than the time (epoch ms), a bounded number a call; resolves with how many. */
   prune(before: number): Promise<number>

@@ -294,7 +294,7 @@ export class Member {
   /** What is parked since before; asked once the generation was raised, so that nothing is added behind our back. */
   async #parkedOf(partition: number): Promise<Parked | undefined> {
     const { store, stream, group } = this.#plan
-    const summary = await store?.parking?.summary({ stream, group, partition })
+    const summary = await store?.parking.summary({ stream, group, partition })
     return summary && { count: summary.count, keys: new Set(summary.keys) }
   }
 
@@ -330,7 +330,6 @@ export class Member {
       const { store, stream, group } = this.#plan
       if (store) {
         const to = { stream, group, partition, generation: main.generation, position, low: main.window.low }
-        if (!store.rewind) throw new SpillwayError('CONFIGURATION', 'This database cannot go back.')
         await store.rewind(orders.progress(at), to)
       } else {
         await this.#keeper.idle()

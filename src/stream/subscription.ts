@@ -24,7 +24,7 @@ export function subscribe(port: StreamPort, plan: SubscriptionPlan): Subscriptio
       `session is ${sessionMs} ms; this engine can keep none shorter than ${port.limits.minSessionMs} ms.`,
     )
   const parks = [...plan.handlers.values()].some(({ policy }) => policy.onFailure === 'park')
-  if (parks && !plan.store?.parking)
+  if (parks && !plan.store)
     throw new SpillwayError(
       'CONFIGURATION',
       `The group ${plan.group} on ${plan.stream} is to park what fails, and has nowhere to: events are parked in the database of a service, with the group's position.`,

@@ -81,7 +81,7 @@ class Drain {
   }
 
   #list(after: number, key: string | null): Promise<ParkedEvent[]> {
-    return this.#plan.store!.parking!.list(this.#of, { after, key, limit: page })
+    return this.#plan.store!.parking.list(this.#of, { after, key, limit: page })
   }
 
   async #handle(event: ParkedEvent): Promise<'handled' | 'failed' | 'gone'> {

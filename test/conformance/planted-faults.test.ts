@@ -20,6 +20,7 @@ import { type Fault, faultySubject, override } from './faults/fault.ts'
 import { groupFaults } from './faults/groups.ts'
 import * as leases from './faults/leases.ts'
 import * as outbox from './faults/outbox.ts'
+import * as parking from './faults/parking.ts'
 import * as queue from './faults/queue.ts'
 import * as stream from './faults/stream.ts'
 
@@ -129,6 +130,8 @@ const databases: Readonly<Record<string, readonly Fault<database.RowsDatabase>[]
   'the inbox': database.duplicateFaults,
   progress: database.progressFaults,
   'finishing again': database.repeatedFaults,
+  'going back': parking.rewindFaults,
+  parking: parking.parkingFaults,
   'the outbox': outbox.outboxFaults,
   'the lock of the relay': outbox.lockFaults,
 }

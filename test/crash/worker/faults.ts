@@ -55,6 +55,8 @@ export function changed<Db>(
         name: database.name,
         db: database.db,
         outbox: database.outbox,
+        parking: database.parking,
+        rewind: (order, to) => database.rewind(order, to),
         commit: (unit) => database.commit(unit),
         handled: (consumer, ids) => database.handled(consumer, ids),
         acquire: (stream, group, partition) => database.acquire(stream, group, partition),
