@@ -18,7 +18,7 @@ const mostParked = 10_000
 const parkAgainMs = 1_000
 const waits = 'an event of its key was parked before it'
 const triedOn =
-  "It is tried again until it succeeds, and later events of its key wait; `onFailure: 'skip'` would set it aside."
+  "It is tried again until it succeeds, and later events of its key wait; `onFailure: 'skip'` or `'park'` would set it aside."
 
 export interface RunnerEvents {
   /** A place or room became free. */
