@@ -30,17 +30,19 @@ const aliases: Readonly<Record<string, string>> = { postgresql: 'postgres' }
  * that names none, CLIENT_MISSING, ENGINE_UNAVAILABLE, ENGINE_TOO_OLD, STORE_CORRUPT, STORE_FROM_FUTURE, DURABILITY.
  */
 export async function openEngine(url: string, options: EngineOptions = {}): Promise<Engine> {
-  const scheme = /^([a-z]+):./.exec(url)?.[1] ?? ''
+  const [, scheme = '', rest = ''] = (typeof url === 'string' && /^([a-z]+):(.*)$/s.exec(url)) || []
   const opener = openers[aliases[scheme] ?? scheme]
-  if (opener) return opener(url, options)
+  if (opener && rest !== '') return opener(url, options)
   const known = [
     'sqlite:./folder',
     'postgres://user@host/database',
     'kafka://host:9092',
     'nats://host:4222',
   ].join(', ')
-  throw new SpillwayError(
-    'INVALID_OPTION',
-    `The engine URL begins with ${JSON.stringify(scheme)}, which names no engine; write ${known}.`,
-  )
+  throw new SpillwayError('INVALID_OPTION', `${shown(url)} names no engine: write ${known}.`)
+}
+
+/** Without a password that may stand in it. */
+function shown(url: unknown): string {
+  return typeof url === 'string' ? JSON.stringify(url.replace(/\/\/.*@/s, '//…@')) : `The type ${typeof url}`
 }

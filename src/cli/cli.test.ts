@@ -103,7 +103,7 @@ test.each([
   [['--grace', '-1'], /takes seconds/],
   [['--engine', ''], /names no engine/],
   [['--streams', ''], /names no engine/],
-  [['--engine', 'mysql://x'], /"mysql", which names no engine/],
+  [['--engine', 'mysql://me:secret@x/db'], /"mysql:\/\/…@x\/db" names no engine/],
   [['--only', 'biling'], /No service of this topology implements biling; it has billing/],
   [['--only'], /argument missing/],
   [['--bogus'], /unknown option/],

@@ -148,7 +148,7 @@ export interface OutboxPort {
   pending(): Promise<Destination[]>
   /**
    * The first rows of a destination by sequence, giving durable sequences to those that have none: in the order of
-   * commit, as far as the database knows it. The rows stay, and may be taken again. Every row taken is durable. Empty when
+   * commit, as far as the database knows it. The rows stay, and may be taken again. Every row taken is durable; fewer than `limit` may come although more wait. Empty when
    * `holder` no longer has the lock; a lock that expired is none.
    */
   take(holder: string, destination: Destination, limit: number): Promise<OutboxRow[]>

@@ -35,7 +35,7 @@ export interface StreamPort {
 
   /**
    * Records at or after the given positions. Resolves as soon as there is at least one, with what there is within the
-   * bounds (always at least one, however large; `maxBytes` counts the UTF-8 bytes of bodies); with an empty array after `waitMs`, when the signal fires, or at
+   * bounds (always at least one, however large; `maxBytes` bounds the UTF-8 bytes of bodies, and an engine may count what it stores beside them); with an empty array after `waitMs`, when the signal fires, or at
    * close. Order within a partition is the order of positions, without leaving out any; partitions take turns, so
    * that none starves, also over the calls of one reader. A position below the earliest that is kept reads from the
    * earliest; one above the end waits. No positions: waits.
@@ -49,7 +49,7 @@ export interface StreamPort {
     options: { readonly fromVersion: number; readonly limit: number },
   ): Promise<StreamRecord[]>
 
-  /** For every partition the position of the earliest record kept, and one that the next record will equal or exceed; equal when it is empty. */
+  /** For every partition the position of the earliest record kept, and one right behind the last that can be read, which the next record will equal or exceed; equal when it is empty. */
   bounds(stream: string): Promise<PartitionBounds[]>
 
   /** For every partition the first position appended at or after the time (epoch); `next` where there is none. */
@@ -139,7 +139,8 @@ export interface Membership {
   /**
    * Stores the group's positions, durably; they may be lower than before. Where `fencing` is 'engine', `stale` for a
    * partition that is not, or no longer, this member's: its position stays as it was. Where a service keeps
-   * its positions in its own database this is advisory: it tells others how far the group is.
+   * its positions in its own database this is advisory: it tells others how far the group is. INVALID_OPTION for positions that are
+   * none; nothing of the call is stored.
    */
   commit(positions: readonly PartitionPosition[]): Promise<CommitResult[]>
   /** Calls `revoked` for what is held, if anything, waits for it at most `sessionMs`, leaves. Later commits are `stale`. Idempotent. */

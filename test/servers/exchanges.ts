@@ -89,8 +89,8 @@ const nats: Exchange = {
 async function natsRequest(server: RunningServer, subject: string, body: string): Promise<object> {
   const hello = 'CONNECT {"verbose":false}\r\nSUB inbox 1\r\n'
   const request = `PUB ${subject} inbox ${body.length}\r\n${body}\r\n`
-  const answer = await ask(portOf(server), hello + request, /^INFO (.|\n)*\r\nMSG inbox 1 \d+\r\n.*\r\n/)
-  const parsed = JSON.parse(/MSG inbox 1 \d+\r\n(.*)\r\n/.exec(answer)?.[1] ?? '') as { error?: object }
+  const answer = await ask(portOf(server), hello + request, /^INFO (.|\n)*\r\nMSG inbox 1 +\d+\r\n.*\r\n/)
+  const parsed = JSON.parse(/MSG inbox 1 +\d+\r\n(.*)\r\n/.exec(answer)?.[1] ?? '') as { error?: object }
   if (parsed.error !== undefined) throw new Error(JSON.stringify(parsed.error))
   return parsed
 }

@@ -55,11 +55,12 @@ async function start(name: string, program: string, options: NatsOptions): Promi
         writeFileSync(join(folder, 'nats.conf'), `${lines.join('\n')}\n`)
       },
       command: ({ folder }) => [program, '--config', join(folder, 'nats.conf')],
-      async probe({ port }) {
+      async probe({ port, innerPort }) {
+        // A server says hello before JetStream answers.
+        const health = await fetch(`http://127.0.0.1:${innerPort}/healthz`)
+        if (!health.ok) throw new Error(await health.text())
         const answer = await ask(port, '', /^INFO .*\r\n/)
-        const info = JSON.parse(answer.slice('INFO '.length)) as { version: string; jetstream?: boolean }
-        if (info.jetstream !== true) throw new Error('JetStream is not up')
-        return info.version
+        return (JSON.parse(answer.slice('INFO '.length)) as { version: string }).version
       },
     },
     options,

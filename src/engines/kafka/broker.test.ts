@@ -2,6 +2,7 @@
 import { closeSync, openSync, readSync, writeSync } from 'node:fs'
 import {
   Admin,
+  ConfigResourceTypes,
   Consumer,
   crc32c,
   ProduceAcks,
@@ -371,6 +372,17 @@ describe.skipIf(missing)('a real broker', () => {
       state: 'Stable',
     })
     await member.leave()
+  })
+
+  test('a topic that we create keeps its records, whatever the broker keeps by default', async () => {
+    const name = fresh()
+    await stream.declare({ name, partitions: 1 })
+    const [found] = await admin.describeConfigs({
+      resources: [
+        { resourceType: ConfigResourceTypes.TOPIC, resourceName: name, configurationKeys: ['retention.ms'] },
+      ],
+    })
+    expect(found!.configs).toMatchObject([{ name: 'retention.ms', value: '-1' }])
   })
 
   test('a session time that the broker does not take is an invalid option', async () => {

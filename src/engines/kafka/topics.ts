@@ -112,6 +112,9 @@ export class Topics {
       'min.insync.replicas': String(this.minInSync),
       // The time of a record is the broker's, so that times rise with positions.
       'message.timestamp.type': 'LogAppendTime',
+      // A stream is kept: a broker's own default would drop events after a week, read or not.
+      'retention.ms': '-1',
+      'retention.bytes': '-1',
       ...this.#options.topicConfig,
     }
     const answer = await link.call(

@@ -83,6 +83,10 @@ export class Api {
     }
   }
 
+  async deleteStream(stream: string): Promise<void> {
+    await this.#orNothing(this.call(`STREAM.DELETE.${stream}`), apiCode.streamNotFound)
+  }
+
   createConsumer(stream: string, config: Config & { readonly name: string }): Promise<ConsumerInfo> {
     const kind = 'durable_name' in config ? 'CONSUMER.DURABLE.CREATE' : 'CONSUMER.CREATE'
     const filter = 'durable_name' in config ? '' : `.${config.filter_subject}`

@@ -5,6 +5,7 @@ import { parseAckSubject } from './ack-subject.ts'
 import type { Api, ConsumerInfo } from './api.ts'
 import type { Mailbox } from './mailbox.ts'
 import { BatchReader, positionOf, sequenceOf } from './record-batch.ts'
+import { heartbeatMs, Silence } from './silence.ts'
 import type { KnownStream } from './streams.ts'
 
 /** How much is asked for ahead, about. */
@@ -22,6 +23,8 @@ interface OpenConsumer {
   received: number
   /** What the requests under way still have to bring, in their order. */
   readonly pulls: number[]
+  /** While requests are under way. */
+  silence: Silence | undefined
 }
 
 export class Cursor {
@@ -89,7 +92,12 @@ export class Cursor {
     if (wanted < most / 2) return
     consumer.pulls.push(wanted)
     const subject = this.#api.subject(`CONSUMER.MSG.NEXT.${this.stream.names.stream}.${consumer.name}`)
-    const request = JSON.stringify({ batch: wanted, expires: expiresMs * nanoseconds })
+    const request = JSON.stringify({
+      batch: wanted,
+      expires: expiresMs * nanoseconds,
+      idle_heartbeat: heartbeatMs * nanoseconds,
+    })
+    consumer.silence ??= new Silence(() => this.reset())
     this.#api.link.publish(subject, request, consumer.mailbox.subject)
   }
 
@@ -106,6 +114,7 @@ export class Cursor {
   /** Gives the consumer up: what was on its way is asked for anew. */
   reset(): void {
     this.#consumer?.mailbox.close()
+    this.#consumer?.silence?.stop()
     this.#consumer = undefined
     this.expecting = false
     this.changed()
@@ -140,7 +149,8 @@ export class Cursor {
     const [lowest, { num_pending: pending }] = await Promise.all([low, created])
     if (lowest !== undefined) this.position = Math.max(this.position, Number(lowest.data.toString()))
     if (this.closed) return
-    const consumer: OpenConsumer = { name, mailbox: this.#api.link.openMailbox(), received: 0, pulls: [] }
+    const mailbox = this.#api.link.openMailbox()
+    const consumer: OpenConsumer = { name, mailbox, received: 0, pulls: [], silence: undefined }
     consumer.mailbox.handle = (message) => this.#take(consumer, message)
     this.#consumer = consumer
     this.expecting = pending > 0 && this.#batches.length === 0
@@ -148,6 +158,7 @@ export class Cursor {
 
   #take(consumer: OpenConsumer, message: Msg): void {
     this.expecting = false
+    consumer.silence?.heard()
     const delivered = message.reply ? parseAckSubject(message.reply) : undefined
     if (delivered === undefined) this.#ended(consumer, message)
     else if (delivered.consumerSequence !== consumer.received + 1) this.reset()
@@ -163,12 +174,17 @@ export class Cursor {
         this.failure = thrown
       }
     }
+    if (consumer.pulls.length === 0) {
+      consumer.silence?.stop()
+      consumer.silence = undefined
+    }
     this.changed()
   }
 
   /** A request ended: by its time, or because the server has its reasons. */
   #ended(consumer: OpenConsumer, message: Msg): void {
     const code = message.headers?.code
+    if (code === 100) return
     if (code === 404 || code === 408) consumer.pulls.shift()
     else this.reset()
   }

@@ -59,7 +59,7 @@ export class Declaring {
       }
       try {
         const made = await this.#api.createStream(asked)
-        this.#checkEcho(asked, made)
+        await this.#checkEcho(asked, made)
         return made
       } catch (thrown) {
         const beaten = isFault(thrown, apiCode.streamNameInUse) || isFault(thrown, apiCode.subjectsOverlap)
@@ -69,12 +69,14 @@ export class Declaring {
     }
   }
 
-  #checkEcho(asked: Asked, made: StreamInfo): void {
+  async #checkEcho(asked: Asked, made: StreamInfo): Promise<void> {
     for (const [name, value] of Object.entries(asked)) {
       if (isDeepStrictEqual(made.config[name], value)) continue
+      // It was made just now, and is empty.
+      if (made.state.messages === 0) await this.#api.deleteStream(asked.name)
       throw new SpillwayError(
         'CONFIGURATION',
-        `The NATS server (${this.#api.link.info.version}) did not take ${name}=${JSON.stringify(value)} for ${asked.name}: it says ${JSON.stringify(made.config[name]) ?? 'nothing'}. The stream was made without it.`,
+        `The NATS server (${this.#api.link.info.version}) did not take ${name}=${JSON.stringify(value)} for ${asked.name}: it says ${JSON.stringify(made.config[name]) ?? 'nothing'}. The stream was not kept.`,
         { engine: 'nats' },
       )
     }

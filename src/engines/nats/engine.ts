@@ -79,6 +79,12 @@ async function open(link: Link, options: NatsOptions, settings: Settings, url: s
   const names = new Names(settings.prefix)
   const backlog = new Backlog(settings.timeoutMs)
   const maxBodyBytes = link.info.max_payload - bodyRoom
+  if (maxBodyBytes < bodyRoom)
+    throw new SpillwayError(
+      'CONFIGURATION',
+      `The server's max_payload is ${link.info.max_payload}; Spillway needs ${2 * bodyRoom} or more.`,
+      { engine: 'nats' },
+    )
   const streams = new Streams(api, declaring, names, seen)
   const stream = new NatsStream(api, streams, names, backlog, maxBodyBytes)
   const queue = new NatsQueue(api, declaring, names, backlog, maxBodyBytes, seen)
@@ -103,20 +109,20 @@ async function open(link: Link, options: NatsOptions, settings: Settings, url: s
   }
 }
 
+/** A server that says that it has JetStream may not be ready with it; one that does not may know one that has. */
 async function requireJetStream(api: Api): Promise<void> {
+  const { info } = api.link
   try {
-    await api.call('INFO')
+    if (info.jetstream) await api.call('INFO')
+    else await api.link.request(api.subject('INFO'), '', api.timeoutMs)
   } catch (thrown) {
-    const absent = thrown instanceof Fault && thrown.kind === 'ABSENT'
     const off: readonly number[] = [apiCode.notEnabled, apiCode.notEnabledForAccount]
+    const absent = thrown instanceof Fault && thrown.kind === 'ABSENT' && !info.jetstream
     if (!absent && !(thrown instanceof Fault && off.includes(thrown.code))) throw thrown
     throw new SpillwayError(
       'ENGINE_FAILED',
-      'JetStream is not enabled for this account on this NATS server.',
-      {
-        engine: 'nats',
-        cause: thrown,
-      },
+      'JetStream is not enabled on this NATS server, or not for this account.',
+      { engine: 'nats', cause: thrown },
     )
   }
 }

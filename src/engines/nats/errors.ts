@@ -19,13 +19,14 @@ export const apiCode = {
   noReplicasOnOneServer: 10074,
   notEnabled: 10076,
   duplicateUnderWay: 10158,
+  wrongLastSequenceInCluster: 10164,
   batchIsDuplicate: 10201,
   tooManyBatches: 10210,
   streamStoreFailed: 10077,
 } as const
 
-/** NETWORK: the connection broke. SILENT: no answer in time. ABSENT: nobody answers to the subject. API: JetStream refused. */
-export type FaultKind = 'NETWORK' | 'SILENT' | 'ABSENT' | 'API'
+/** LOGIN: the server does not let us in. NETWORK: the connection broke. SILENT: no answer in time. ABSENT: nobody answers to the subject. API: JetStream refused. */
+export type FaultKind = 'LOGIN' | 'NETWORK' | 'SILENT' | 'ABSENT' | 'API'
 
 export class Fault extends Error {
   readonly kind: FaultKind
@@ -46,7 +47,8 @@ export class Fault extends Error {
     this.kind = kind
     this.code = options.code ?? 0
     const busy = options.status === 503 || options.status === 429
-    this.passing = kind !== 'API' || passing.has(this.code) || (busy && !lasting.has(this.code))
+    this.passing =
+      (kind !== 'API' && kind !== 'LOGIN') || passing.has(this.code) || (busy && !lasting.has(this.code))
     this.ambiguous = kind === 'NETWORK' || kind === 'SILENT'
   }
 }
@@ -77,6 +79,11 @@ export function translate(thrown: unknown, doing: string): Error {
       if (/no space|exceeded|resource/i.test(thrown.message))
         return new SpillwayError('STORE_FULL', `NATS could not store (${doing}): ${thrown.message}.`, options)
   }
+  if (thrown.kind === 'LOGIN')
+    return new SpillwayError('ENGINE_UNAVAILABLE', `NATS refused the login (${doing}): ${thrown.message}.`, {
+      ...options,
+      retryable: false,
+    })
   if (thrown.passing)
     return new SpillwayError('ENGINE_UNAVAILABLE', `NATS failed while ${doing}: ${thrown.message}.`, options)
   return new SpillwayError('ENGINE_FAILED', `NATS refused ${doing}: ${thrown.message}.`, options)

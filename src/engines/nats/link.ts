@@ -54,8 +54,7 @@ export class Link {
       })
       return new Link(client, connection)
     } catch (thrown) {
-      const cause = asError(thrown)
-      throw new Fault('NETWORK', cause.message, { cause })
+      throw faultOf(client, asError(thrown))
     }
   }
 
@@ -175,10 +174,14 @@ export class Link {
   }
 
   #over(): Fault {
-    return new Fault('NETWORK', `the connection ended for good: ${this.#ended?.message}`, {
-      cause: this.#ended,
-    })
+    return faultOf(this.client, this.#ended!, 'the connection ended for good: ')
   }
+}
+
+function faultOf(client: Client, cause: Error, what = ''): Fault {
+  const refused =
+    cause instanceof client.AuthorizationError || cause instanceof client.UserAuthenticationExpiredError
+  return new Fault(refused ? 'LOGIN' : 'NETWORK', what + cause.message, { cause })
 }
 
 /** The server's own word that nobody listens to the subject of a request. */

@@ -7,6 +7,7 @@ import type { CommitResult, JoinOptions, Membership, PartitionPosition } from '.
 import { enter, exit, type Roster, release, type Share } from './assignment.ts'
 import { closedError, Fault, translate } from './errors.ts'
 import type { Link } from './link.ts'
+import { requirePartition, requireWhole } from './options.ts'
 import { Pulse } from './pulse.ts'
 import type { HeldPartition, RosterStore, StoredRoster } from './roster-store.ts'
 
@@ -62,6 +63,14 @@ export class NatsMembership implements Membership {
 
   commit(positions: readonly PartitionPosition[]): Promise<CommitResult[]> {
     if (this.#closed) return Promise.reject(closedError())
+    try {
+      for (const { partition, position } of positions) {
+        requirePartition(this.#store.stream.name, partition, this.#store.stream.partitions)
+        requireWhole('position', position, 0)
+      }
+    } catch (thrown) {
+      return Promise.reject(thrown)
+    }
     // One after another: of two commits of a partition the later call must win.
     const result = this.#commits.then(() => this.#commit(positions))
     this.#commits = result.catch(() => {})

@@ -5,15 +5,17 @@ import { type Delivered, parseAckSubject } from './ack-subject.ts'
 import type { Api } from './api.ts'
 import type { Mailbox } from './mailbox.ts'
 import { consumerName, type KnownQueue } from './queues.ts'
+import { heartbeatMs, longEnoughMs, Silence } from './silence.ts'
 
 export interface Arrival extends Delivered {
   readonly data: Uint8Array
   readonly ackSubject: string
 }
 
-export type PullEnd = 'done' | 'refused' | 'absent' | 'broken'
+export type PullEnd = 'done' | 'refused' | 'absent' | 'broken' | 'silent'
 
 const nanoseconds = 1_000_000
+const lookMs = 100
 
 export class Pull {
   readonly queue: KnownQueue
@@ -25,6 +27,7 @@ export class Pull {
   changed: () => void = () => {}
   readonly mailbox: Mailbox
   readonly #forget: () => void
+  #silence: Silence | undefined
   #left: number
 
   /**
@@ -38,11 +41,19 @@ export class Pull {
     this.mailbox = mailbox
     mailbox.handle = (message) => this.#take(message)
     this.#forget = api.link.listen({ broken: () => this.#finish('broken') })
-    // Older servers keep a request for good that came when others were about to take all there was.
-    const expiresMs = waitMs === 0 && !api.link.atLeast(2, 10) ? 50 : waitMs
+    // Old servers keep a request for good that came when others were about to take all there was; in a cluster the one that
+    // has the consumer may hear of a message a moment after the one that has the stream.
+    const patient = api.link.info.cluster !== undefined || !api.link.atLeast(2, 10)
+    const expiresMs = waitMs === 0 && patient ? lookMs : waitMs
     const expires = expiresMs === 0 ? {} : { expires: Math.ceil(expiresMs) * nanoseconds }
+    const heartbeat = expiresMs < longEnoughMs ? {} : { idle_heartbeat: heartbeatMs * nanoseconds }
+    if (expiresMs >= longEnoughMs) this.#silence = new Silence(() => this.#finish('silent'))
     const subject = api.subject(`CONSUMER.MSG.NEXT.${queue.names.stream}.${consumerName}`)
-    api.link.publish(subject, JSON.stringify({ batch: limit, no_wait: true, ...expires }), mailbox.subject)
+    api.link.publish(
+      subject,
+      JSON.stringify({ batch: limit, no_wait: true, ...expires, ...heartbeat }),
+      mailbox.subject,
+    )
   }
 
   take(): Arrival[] {
@@ -52,6 +63,7 @@ export class Pull {
   }
 
   #take(message: Msg): void {
+    this.#silence?.heard()
     const delivered = message.reply ? parseAckSubject(message.reply) : undefined
     if (delivered !== undefined) {
       this.arrivals.push({ ...delivered, data: message.data, ackSubject: message.reply! })
@@ -60,12 +72,14 @@ export class Pull {
       return
     }
     const code = message.headers?.code
+    if (code === 100) return
     this.#finish(code === 503 ? 'absent' : code === 404 || code === 408 ? 'done' : 'refused')
   }
 
   #finish(end: PullEnd): void {
     if (this.end !== undefined) return
     this.end = end
+    this.#silence?.stop()
     this.#forget()
     this.changed()
   }

@@ -11,6 +11,7 @@ import type { KnownQueue, Queues } from './queues.ts'
 
 /** A request is made anew after that: the server may have lost it in silence. */
 const maxPullMs = 20_000
+const pauseMs = 100
 const nanoseconds = 1_000_000
 
 export class QueueClaim {
@@ -61,20 +62,27 @@ export class QueueClaim {
     await Promise.all(this.#givingBack)
   }
 
-  /** Resolves when the request has ended, after `ms`, or when nobody wants it any more. */
+  /** Resolves when the request has ended, or brought something and then paused, after `ms`, or when nobody wants it any more. */
   async #settled(pull: Pull, ms: number, signal: AbortSignal | undefined): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>()
+    const end = () => resolve()
+    let cancelPause: (() => void) | undefined
     pull.changed = () => {
-      if (pull.end !== undefined) resolve()
+      if (pull.end !== undefined) end()
+      // The server says so at once when there is no more; unless it died meanwhile.
+      else if (pull.arrivals.length > 0) cancelPause ??= systemClock.after(pauseMs, end)
     }
     pull.changed()
-    const cancel = systemClock.after(Math.ceil(ms), resolve)
+    const cancel = systemClock.after(Math.ceil(ms), end)
     const { signal: closing } = this.#closing
-    signal?.addEventListener('abort', () => resolve(), { once: true })
-    closing.addEventListener('abort', () => resolve(), { once: true })
-    if (this.#ended(signal)) resolve()
+    signal?.addEventListener('abort', end, { once: true })
+    closing.addEventListener('abort', end, { once: true })
+    if (this.#ended(signal)) end()
     await promise
+    signal?.removeEventListener('abort', end)
+    closing.removeEventListener('abort', end)
     cancel()
+    cancelPause?.()
     pull.changed = () => {}
   }
 

@@ -92,7 +92,7 @@ export class QueueSettle {
     const before = lease.releases ?? (await this.#marks.find(queue, sequence))?.releases ?? 0
     const token = message.token + delivery
     const letter = writeDeadLetter({ ...message, token, starts: delivery - before, reason })
-    const headers = { 'Nats-Msg-Id': `dead-${sequence}-${delivery}` }
+    const headers = { 'Nats-Msg-Id': `dead-${sequence}` }
     await this.#api.persist((ms) => this.#api.store(queue.names.dead, letter, headers, ms))
     return word
   }

@@ -27,18 +27,18 @@ interface PositionRecord {
 
 export class RosterStore {
   readonly #api: Api
-  readonly #stream: KnownStream
+  readonly stream: KnownStream
   readonly #group: string
 
   constructor(api: Api, stream: KnownStream, group: string) {
     this.#api = api
-    this.#stream = stream
+    this.stream = stream
     this.#group = token(group)
   }
 
   async read(): Promise<StoredRoster> {
     const stored = await this.#last(this.#rosterSubject)
-    if (stored === undefined) return { roster: emptyRoster(this.#stream.partitions), revision: 0 }
+    if (stored === undefined) return { roster: emptyRoster(this.stream.partitions), revision: 0 }
     return { roster: JSON.parse(stored.data.toString()) as Roster, revision: stored.sequence }
   }
 
@@ -88,7 +88,7 @@ export class RosterStore {
   }
 
   async committed(): Promise<CommittedPosition[]> {
-    const partitions = Array.from({ length: this.#stream.partitions }, (_, partition) => partition)
+    const partitions = Array.from({ length: this.stream.partitions }, (_, partition) => partition)
     return await Promise.all(
       partitions.map(async (partition) => ({
         partition,
@@ -104,7 +104,7 @@ export class RosterStore {
   }
 
   #last(subject: string): Promise<StoredMessage | undefined> {
-    return this.#api.message(this.#stream.names.groups, { last_by_subj: subject })
+    return this.#api.message(this.stream.names.groups, { last_by_subj: subject })
   }
 
   /** Undefined when what is stored is not what was expected. */
@@ -114,6 +114,7 @@ export class RosterStore {
       return (await this.#api.store(subject, JSON.stringify(value), headers)).seq
     } catch (thrown) {
       if (isFault(thrown, apiCode.wrongLastSequence)) return undefined
+      if (isFault(thrown, apiCode.wrongLastSequenceInCluster)) return undefined
       // Nobody answers, and the server does: the stream is gone.
       if (thrown instanceof Fault && thrown.kind === 'ABSENT') await this.#mustExist(thrown)
       throw thrown
@@ -121,18 +122,18 @@ export class RosterStore {
   }
 
   async #mustExist(absent: Fault): Promise<void> {
-    if ((await this.#api.streamInfo(this.#stream.names.groups)) !== undefined) return
-    throw new Fault('API', `the stream ${this.#stream.names.groups} is gone`, {
+    if ((await this.#api.streamInfo(this.stream.names.groups)) !== undefined) return
+    throw new Fault('API', `the stream ${this.stream.names.groups} is gone`, {
       code: apiCode.streamNotFound,
       cause: absent,
     })
   }
 
   get #rosterSubject(): string {
-    return `${this.#stream.names.groupsBase}.roster.${this.#group}`
+    return `${this.stream.names.groupsBase}.roster.${this.#group}`
   }
 
   #positionSubject(partition: number): string {
-    return `${this.#stream.names.groupsBase}.position.${this.#group}.${partition}`
+    return `${this.stream.names.groupsBase}.position.${this.#group}.${partition}`
   }
 }

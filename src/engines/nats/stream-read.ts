@@ -1,4 +1,5 @@
 // Reading: cursors are kept warm by where they stand, and found again by the reader that asks for what comes next.
+import { setImmediate } from 'node:timers/promises'
 import { systemClock } from '../../core/clock.ts'
 import { asError } from '../../core/errors.ts'
 import type { PartitionPosition, ReadOptions, StreamRecord } from '../../ports/stream.ts'
@@ -60,6 +61,8 @@ export class StreamRead {
   async #read(cursors: readonly Cursor[], options: ReadOptions, end: number): Promise<StreamRecord[]> {
     for (;;) {
       const records = collect(cursors, options)
+      // A reader that finds something each time must not keep the others' records from coming in.
+      if (records.length > 0 && cursors.some((cursor) => cursor.head === undefined)) await setImmediate()
       if (records.length > 0) return records
       for (const { failure } of cursors) if (failure !== undefined) throw asError(failure)
       if (this.#ended(options.signal)) return []

@@ -58,9 +58,7 @@ test('durability is read from the file; off is a weakness, and strict refuses it
   })
 })
 
-test('a folder that cannot be made, and a file that is no database, are refused', async () => {
-  writeFileSync(path, 'a file')
-  await expect(sqlite({ path: join(path, 'folder') })).rejects.toMatchObject({ code: 'ENGINE_FAILED' })
+test('a file that is no database is refused', async () => {
   const other = join(root, 'other')
   await (await sqlite({ path: other })).close()
   writeFileSync(join(other, 'spillway.db'), 'no database at all, really')
@@ -265,4 +263,11 @@ test('of a key whose first records were trimmed, the others are read as if it be
   expect(await stream!.bounds('events')).toEqual([{ partition: 0, earliest: 12, next: 12 }])
   const next = { partition: 0, key: 'a', body: '{}', expectedVersion: 8 }
   expect(await stream!.append('events', [next])).toEqual({ status: 'appended', positions: [12] })
+})
+
+test('a folder that cannot be one is an option to be corrected', async () => {
+  const file = join(root, 'a-file')
+  writeFileSync(file, '')
+  for (const wrong of [file, join(file, 'below'), 'a\0b'])
+    await expect(sqlite({ path: wrong })).rejects.toMatchObject({ code: 'INVALID_OPTION', engine: 'sqlite' })
 })

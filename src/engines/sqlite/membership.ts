@@ -2,7 +2,7 @@
 // change after the other.
 import { asError, type SpillwayError } from '../../core/errors.ts'
 import type { CommitResult, JoinOptions, Membership, PartitionPosition } from '../../ports/stream.ts'
-import { longestTimerMs } from './range.ts'
+import { checkWhole, longestTimerMs } from './range.ts'
 import type { Storage } from './storage.ts'
 import type { MemberNotice, WriteOperation } from './wire.ts'
 
@@ -70,6 +70,7 @@ export class SqliteMembership implements Membership {
 
   async commit(positions: readonly PartitionPosition[]): Promise<CommitResult[]> {
     if (positions.length === 0) return []
+    for (const { position } of positions) checkWhole(position, 0, 'position')
     const results = await this.#storage.ask({
       kind: 'commit',
       member: this.#id,

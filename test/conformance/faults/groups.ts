@@ -3,6 +3,7 @@ import { isSpillwayError } from '../../../src/core/errors.ts'
 import type { Engine } from '../../../src/ports/engine.ts'
 import type { CommittedPosition, JoinOptions, Membership, StreamPort } from '../../../src/ports/stream.ts'
 import { type Fault, override, streamFault } from './fault.ts'
+import { whole } from './stream.ts'
 
 /** A join with changed callbacks, and a membership that may be changed too. */
 function joined(
@@ -191,6 +192,15 @@ export const groupFaults: readonly Fault<Engine>[] = [
       committed: async (stream, group) =>
         (await port.committed(stream, group)).map((each) => ({ ...each, position: each.position ?? 0 })),
     }),
+  ),
+  streamFault('a position is made one', ['groups.commit.numbers'], () =>
+    joined(
+      () => ({}),
+      (membership) => ({
+        commit: (positions) =>
+          membership.commit(positions.map((each) => ({ ...each, position: whole(each.position) }))),
+      }),
+    ),
   ),
   streamFault('a commit never goes back', ['groups.commit.stores'], () => (port) => ({
     join(stream, group, options) {

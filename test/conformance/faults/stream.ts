@@ -21,7 +21,7 @@ function appended(change: (records: readonly AppendRecord[]) => readonly AppendR
 }
 
 /** What a program that does not look makes of a number. */
-function whole(number: number): number {
+export function whole(number: number): number {
   return Number.isSafeInteger(number) && number > 0 ? number : 0
 }
 

@@ -1,5 +1,6 @@
 // Committing positions: by the one that holds the partition, and by nobody else.
 import assert from 'node:assert/strict'
+import { refused } from '../refusal.ts'
 import { numbers } from '../sample.ts'
 import { committed, type GroupCase, groupBench } from './bench.ts'
 import { balanced, dismiss, Member } from './member.ts'
@@ -57,6 +58,26 @@ export const commitCases: readonly GroupCase[] = [
         [5, null, 9],
       )
       await dismiss(bench, [first, second])
+    },
+  },
+  {
+    id: 'groups.commit.numbers',
+    title: 'positions out of range are refused before anything is done: INVALID_OPTION',
+    requires: ['stream'],
+    async run(subject) {
+      const bench = await groupBench(subject, 2)
+      const member = await Member.join(bench, bench.one)
+      await balanced(bench, [member])
+      await member.commit([{ partition: 0, position: 7 }])
+      for (const position of [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53]) {
+        const both = [
+          { partition: 0, position: 8 },
+          { partition: 1, position },
+        ]
+        await refused('INVALID_OPTION', () => member.commit(both), `the position ${position}`)
+      }
+      assert.deepEqual(await committed(bench, bench.two), [7, null])
+      await dismiss(bench, [member])
     },
   },
   {
