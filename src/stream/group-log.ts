@@ -84,6 +84,7 @@ export interface GroupRecord {
 const type = 'spillway.group-entry'
 const page = { maxRecords: 500, maxBytes: 4 << 20 }
 const firstLook = 256
+const fetchMs = 1_000
 const mostBegan = 100
 
 /** The name of the stream that holds the log of a group. */
@@ -131,7 +132,8 @@ export class GroupLog {
   async *entries(from = 0): AsyncGenerator<GroupRecord> {
     const end = (await this.#bounds()).next
     for (let position = from; position < end; ) {
-      const records = await this.read(position, 0)
+      // They are there: an engine may need a moment to fetch them.
+      const records = await this.read(position, fetchMs)
       if (records.length === 0) return
       for (const record of records) if (record.position < end) yield record
       position = records.at(-1)!.position + 1

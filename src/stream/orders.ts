@@ -7,6 +7,7 @@ import type { SubscriptionPlan } from './plan.ts'
 import type { WindowEntry } from './window.ts'
 
 const waitMs = 5_000
+const fetchMs = 1_000
 
 export interface OrdersEvents {
   /** The partitions that are read for: held, and with room. */
@@ -110,7 +111,7 @@ export class Orders {
   async #bodyOf(order: RedriveOrder): Promise<string | undefined> {
     if (order.body !== undefined) return order.body
     const { partition, position } = order
-    const options = { maxRecords: 1, maxBytes: 1, waitMs: 0 }
+    const options = { maxRecords: 1, maxBytes: 1, waitMs: fetchMs }
     const [found]: readonly (StreamRecord | undefined)[] = await this.#port.read(
       this.#plan.stream,
       [{ partition, position }],

@@ -169,6 +169,49 @@ test('a parked key is parked for the next member too, which drains it once', asy
   expect(rows.size).toBe(3)
 })
 
+test('an event that kills its process is parked, and those behind it, and nothing is done twice', {
+  timeout: 20_000,
+}, async () => {
+  let deadly = true
+  let deaths = 0
+  for (;;) {
+    const died = Promise.withResolvers<void>()
+    let dead = false
+    const life = await start(({ key, n }) => {
+      if (dead) return new Promise(() => {})
+      if (!deadly || key !== 'a' || n !== 1) return undefined
+      dead = true
+      void life.engine.close().then(() => died.resolve())
+      return new Promise(() => {})
+    })
+    if (deaths === 0)
+      await life.publish(
+        ...[0, 1, 2].flatMap((n) => [
+          { key: 'a', n },
+          { key: 'b', n },
+        ]),
+      )
+    const parked = vi.waitFor(async () => expect(await life.group.parked()).toHaveLength(2), {
+      timeout: 5_000,
+    })
+    if ((await Promise.race([died.promise, parked.then(() => 'parked')])) === 'parked') {
+      expect(await life.group.parked()).toMatchObject([
+        { attempts: 2, reason: 'its process ended 2 times while it was handled' },
+        { attempts: 0 },
+      ])
+      deadly = false
+      await life.group.unpark()
+      await vi.waitFor(() => expect(of('a')).toEqual(['a0', 'a1', 'a2']), { timeout: 5_000 })
+      break
+    }
+    parked.catch(() => {})
+    deaths += 1
+  }
+  expect(deaths).toBe(4)
+  expect(of('b')).toEqual(['b0', 'b1', 'b2'])
+  expect(rows.size).toBe(6)
+})
+
 test('going back takes what is parked from there on with it', async () => {
   let failing = true
   const { group, publish } = await start(({ key }) => (failing && key === 'a' ? throws() : undefined))

@@ -34,7 +34,7 @@ export interface GroupLag {
   readonly partitions: readonly PartitionLag[]
 }
 
-const page = { maxRecords: 500, maxBytes: 16 << 20, waitMs: 0 }
+const page = { maxRecords: 500, maxBytes: 16 << 20, waitMs: 1_000 }
 
 /** Make it with `stream.group(name)`. It need not run in this process, nor at all: orders wait for its members. */
 export class StreamGroup {
