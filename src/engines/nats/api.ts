@@ -21,6 +21,7 @@ export interface ConsumerInfo {
   readonly name: string
   readonly config: Config
   readonly delivered: { readonly consumer_seq: number; readonly stream_seq: number }
+  readonly ack_floor: { readonly stream_seq: number }
   readonly num_ack_pending: number
   readonly num_pending: number
 }

@@ -22,7 +22,7 @@ export function judge({ version, replicas, syncAlways, canSync }: Found): Durabi
     }
   const later = `a power failure loses what was acknowledged since the last sync, up to two minutes`
   const weakness = !canSync
-    ? `NATS ${version} cannot sync before it acknowledges: ${later}. Upgrade to 2.10 or newer and set sync_interval: always.`
+    ? `NATS ${version} cannot sync before it acknowledges: ${later}; and when the server is killed, messages come again that were handled. Upgrade to 2.10 or newer and set sync_interval: always.`
     : syncAlways === false
       ? `The server syncs after it acknowledges: ${later}. Set sync_interval: always in its jetstream block.`
       : `The server does not tell its clients whether it syncs before it acknowledges; by default it does not: ${later}. Set sync_interval: always, and give the engine the monitoring address: monitor=http://host:8222.`

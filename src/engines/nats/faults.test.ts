@@ -239,6 +239,39 @@ for (const launcher of [current, packagedNats]) {
       expect(await other.queue!.claim(name, { ...claim, waitMs: 0 })).toEqual([])
     })
 
+    test('what was settled stays settled when the server is killed, or it is told that it does not', {
+      timeout: 60_000,
+    }, async () => {
+      const name = fresh()
+      await engine.queue!.declare([name])
+      await engine.queue!.send(
+        name,
+        numbers(90).map((index) => ({ id: `${index}`, body: '1' })),
+      )
+      const claimed = await engine.queue!.claim(name, claim)
+      expect(claimed.length).toBe(90)
+      const settlements = claimed.map(({ lease }, index) => {
+        if (index < 50) return { lease, kind: 'done' as const }
+        return index < 70
+          ? { lease, kind: 'retry' as const, delayMs: 600_000 }
+          : { lease, kind: 'release' as const }
+      })
+      await engine.queue!.settle(name, settlements)
+      await server.kill()
+      await server.restart()
+      const again = await other.queue!.claim(name, { ...claim, waitMs: 1_000 })
+      const handled = again.filter(({ id }) => Number(id) < 50)
+      if (server.version.startsWith('2.9.')) {
+        const { weaknesses } = other.durability
+        expect(weaknesses.join()).toMatch(/come again that were handled/)
+      } else {
+        expect(handled).toEqual([])
+        // What was given back comes when its lease would have ended: the server has forgotten that it was to come at once.
+        const left = await other.queue!.count(name)
+        expect(left).toEqual({ ready: 20 - again.length, delayed: 20, leased: again.length, dead: 0 })
+      }
+    })
+
     test('what was acknowledged is there after the server was killed, again and again', {
       timeout: 90_000,
     }, async () => {

@@ -1,6 +1,6 @@
 // Marks: what the server does not keep about a message that was given back or is to be tried again. Each is a subject
 // without content, `mark.<sequence>.<delivery>.<releases>.<state>`, and all that it says is in its name.
-import type { Api } from './api.ts'
+import type { Api, ConsumerInfo } from './api.ts'
 import type { KnownQueue } from './queues.ts'
 
 export interface Mark {
@@ -42,6 +42,18 @@ export class Marks {
   /** All marks of a queue, and how many dead letters it has. */
   async all(queue: KnownQueue): Promise<readonly [marks: Mark[], dead: number]> {
     return await this.#list(queue, `${queue.names.work.slice(0, -'work'.length)}>`)
+  }
+
+  /** Without those left over, which are removed: of messages that ended, or that the server forgot to have delivered when it died. */
+  current(queue: KnownQueue, marks: readonly Mark[], consumer: ConsumerInfo | undefined): Mark[] {
+    if (consumer === undefined) return []
+    const ended = consumer.ack_floor.stream_seq
+    const delivered = consumer.delivered.stream_seq
+    return marks.filter((mark) => {
+      const holds = mark.sequence > ended && mark.sequence <= delivered
+      if (!holds) this.remove(queue, mark)
+      return holds
+    })
   }
 
   async #list(queue: KnownQueue, filter: string): Promise<readonly [marks: Mark[], dead: number]> {

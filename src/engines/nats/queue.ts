@@ -97,13 +97,12 @@ export class NatsQueue implements QueuePort {
     return this.#call(`counting '${name}'`, name, async () => {
       const queue = await this.#queues.get(name)
       const { stream } = queue.names
-      const [[marks, dead], consumer] = await Promise.all([
-        this.#marks.all(queue),
-        this.#api.consumerInfo(stream, consumerName),
-      ])
+      // In this order: whatever has a mark has been delivered by the time that the consumer is asked.
+      const [marks, dead] = await this.#marks.all(queue)
+      const consumer = await this.#api.consumerInfo(stream, consumerName)
       if (consumer === undefined) await this.#queues.check(name)
       const now = Date.now()
-      const waiting = marks.filter(({ dueAt }) => dueAt !== undefined)
+      const waiting = this.#marks.current(queue, marks, consumer).filter(({ dueAt }) => dueAt !== undefined)
       const delayed = waiting.filter(({ dueAt }) => dueAt! > now).length
       return {
         ready: (consumer?.num_pending ?? 0) + waiting.length - delayed,
