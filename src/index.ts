@@ -37,8 +37,17 @@ export type { DeadEvent } from './stream/dead-events.ts'
 export type { EventDelivery } from './stream/event-delivery.ts'
 export type { HistoryOptions } from './stream/history.ts'
 export type { EventHandler, FailureOptions, SubscribeOptions } from './stream/plan.ts'
+export type { ReadEvent } from './stream/read-event.ts'
+export type { Reading } from './stream/reading.ts'
 export type { Start } from './stream/start.ts'
-export type { Appended, AppendOptions, ReadEvent, Stream } from './stream/stream.ts'
+export type { Appended, AppendOptions, Stream } from './stream/stream.ts'
+export type {
+  DeadLetterOfStream,
+  GroupLag,
+  ParkedLetter,
+  PartitionLag,
+  StreamGroup,
+} from './stream/stream-group.ts'
 export type { Subscription } from './stream/subscription.ts'
 export type { Replayable, ReplayHandlers } from './topology/replay.ts'
 export { type Running, type RunOptions, run } from './topology/run.ts'

@@ -4,6 +4,10 @@
 // Spillway keeps its tables beside those of the service: outbox, inbox, progress, relay. Nothing here holds a transaction
 // open between two calls. Errors: ENGINE_UNAVAILABLE, STORE_FULL, BACKLOG_FULL, CLOSED; what the effects throw is thrown as it is.
 
+import type { ParkedEvent, ParkingPort, PartitionOfGroup } from './parking.ts'
+
+export type { PartitionOfGroup } from './parking.ts'
+
 /** Opens the service's database. `Db` is the handle that the effects are given. */
 export interface DatabaseSource<Db> {
   /**
@@ -42,7 +46,19 @@ export interface Database<Db> {
   /** Raises the generation of a partition and returns what is stored: from now on older generations are stale. Durable. */
   acquire(stream: string, group: string, partition: number): Promise<HeldPartition>
 
+  /**
+   * In one transaction: the partition goes back to a position, and `order`, the progress of whoever asked for it, is stored
+   * as a unit's would be. Every record at or after `position` counts as not finished from then on: `low` falls to it (never
+   * rises), finished positions from it on are forgotten, what is parked from it on is gone, and the sequences of producers too when `low` fell. The
+   * generation is raised, so that units under way are stale. 'stale' when the generation of either is not the stored
+   * one, 'duplicate' when `order` is finished already; then nothing changes. Durable.
+   */
+  rewind(order: Progress, to: Rewind): Promise<CommitOutcome>
+
   readonly outbox: OutboxPort
+
+  /** What is parked: see `CommitUnit.park`. */
+  readonly parking: ParkingPort
 
   /** Removes inbox entries older than the time (epoch ms), a bounded number a call; resolves with how many. */
   prune(before: number): Promise<number>
@@ -57,6 +73,10 @@ export interface CommitUnit<Db> {
   readonly outbox: readonly OutboxMessage[]
   readonly inbox?: InboxEntry | undefined
   readonly progress?: Progress | undefined
+  /** Parks an event in the partition of `progress`, or changes what is said of one that is parked there. Stored with the rest of the unit. */
+  readonly park?: ParkedEvent | undefined
+  /** The position of a parked event in the partition of `progress` that this unit handles: it is parked no longer. 'duplicate' where it is not parked. */
+  readonly unpark?: number | undefined
   /** The bound of the transaction, for asynchronous drivers. */
   readonly timeoutMs: number
 }
@@ -83,6 +103,14 @@ export interface Progress {
   readonly low: number
   /** The highest sequence seen from each producer below `low`; stored with it. */
   readonly sequences: Readonly<Record<string, number>>
+}
+
+/** Where a partition of a group is to go on from. */
+export interface Rewind extends PartitionOfGroup {
+  readonly generation: number
+  readonly position: number
+  /** The `low` of a partition that has none stored. */
+  readonly low: number
 }
 
 export interface HeldPartition {

@@ -1,12 +1,14 @@
-// One partition while it is ours: its window, the lanes that keep each key in order, and its progress.
+// One partition while it is ours: how far it is, the lanes that keep each key in order, and what is suspected of its events.
 import { openMessage } from '../core/envelope.ts'
 import { SpillwayError } from '../core/errors.ts'
 import { decode, type Message } from '../core/message.ts'
-import type { HeldPartition, Progress } from '../ports/database.ts'
 import type { StreamRecord } from '../ports/stream.ts'
 import type { EventDelivery } from './event-delivery.ts'
+import type { Whence } from './group-log.ts'
+import type { Ledger } from './ledger.ts'
+import type { Past } from './past.ts'
 import { type FailurePolicy, failurePolicy, type Handled, type SubscriptionPlan } from './plan.ts'
-import { Window, type WindowEntry } from './window.ts'
+import type { Window, WindowEntry } from './window.ts'
 
 /** For events that have no handler: all that happens to them is their burial. */
 const unhandled = failurePolicy({})
@@ -14,6 +16,8 @@ const unhandled = failurePolicy({})
 /** An event on its way through its handler. */
 export interface Task {
   readonly assignment: Assignment
+  /** Where it is finished: in the stream, or in the log of the group. */
+  readonly ledger: Ledger
   readonly record: StreamRecord
   readonly entry: WindowEntry
   /** Without one there is nothing to run: `unreadable` says why. */
@@ -21,32 +25,77 @@ export interface Task {
   readonly policy: FailurePolicy
   readonly message: Message | SpillwayError | Promise<Message | SpillwayError>
   attempt: number
+  /** It may have killed a process: it runs alone, and each attempt is written down before it starts. */
+  readonly suspect: boolean
+  /** How many processes it killed for certain. */
+  readonly killed: number
   delivery: EventDelivery | undefined
+  readonly whence: Whence
+  /** For an event that was parked and runs again: to be called when it is parked no longer, or for good. */
+  readonly unparked?: (outcome: 'handled' | 'failed') => void
+}
+
+/** What is parked of a partition. */
+export interface Parked {
+  count: number
+  readonly keys: Set<string>
 }
 
 export class Assignment {
   readonly partition: number
-  readonly generation: number
-  readonly window: Window
+  /** How far it is in the stream, and in the log of its group. */
+  readonly main: Ledger
+  readonly orders: Ledger
+  past: Past
   /** Set when the partition is to be given away: nothing new starts. */
   draining = false
-  /** Set when the partition is no longer ours: nothing of it counts any more. */
-  gone = false
-  /** What is known to be stored as our position, by the database and by the engine. */
-  storedLow: number
+  #gone = false
+  readonly #ended = Promise.withResolvers<void>()
+  /** What the engine is known to have stored as our position. */
   advisedLow = -1
+  /** Orders that were finished and are not yet known to be stored. */
+  ordersToStore = false
   readonly #plan: SubscriptionPlan
-  readonly #finishedBefore: Set<number>
   /** Per key: the tasks that wait for the one under way. A key without an entry is idle. */
-  readonly #lanes = new Map<string, Task[]>()
+  readonly #lanes = new Map<string, (Task | (() => void))[]>()
 
-  constructor(plan: SubscriptionPlan, partition: number, position: number, held: HeldPartition | undefined) {
+  /** Undefined where there is nowhere to park. */
+  readonly parked: Parked | undefined
+
+  constructor(
+    plan: SubscriptionPlan,
+    partition: number,
+    main: Ledger,
+    orders: Ledger,
+    past: Past,
+    parked?: Parked,
+  ) {
+    this.parked = parked
     this.#plan = plan
     this.partition = partition
-    this.generation = held?.generation ?? 0
-    this.window = new Window(position, held?.sequences)
-    this.storedLow = held?.position ?? -1
-    this.#finishedBefore = new Set(held?.finished)
+    this.main = main
+    this.orders = orders
+    this.past = past
+  }
+
+  /** True once the partition is no longer ours: nothing of it counts any more. */
+  get gone(): boolean {
+    return this.#gone
+  }
+
+  /** Resolves when nothing of it counts any more. */
+  get ended(): Promise<void> {
+    return this.#ended.promise
+  }
+
+  end(): void {
+    this.draining = true
+    this.#gone = true
+    this.#ended.resolve()
+  }
+
+  get window(): Window {
+    return this.main.window
   }
 
   /** Takes the next record in; returns its task when it can run now, undefined when it waits for its key or needs no handling. */
@@ -58,63 +107,96 @@ export class Assignment {
     const numbered = typeof producer === 'string' && Number.isSafeInteger(sequence)
     const repeated = numbered && this.window.isRepeated(producer, sequence)
     const entry = this.window.add(record.position, numbered ? producer : undefined, numbered ? sequence : 0)
-    if (repeated || this.#finishedBefore.delete(record.position)) {
+    if (repeated || this.main.wasFinished(record.position)) {
       this.window.finish(entry)
       return undefined
     }
-    const handled = decoded instanceof SpillwayError ? undefined : this.#plan.handlers.get(decoded.type)
-    if (!handled && !(decoded instanceof SpillwayError) && !this.#plan.strictTypes) {
-      this.window.finish(entry)
+    return this.#entered(this.#task(this.main, 'stream', record, entry, decoded))
+  }
+
+  /** Takes an event in that is to be handled again; `at` is its place in the log of the group. */
+  acceptRedriven(record: StreamRecord, at: WindowEntry): Task | undefined {
+    return this.#entered(this.#task(this.orders, 'group', record, at, decode(record.body)))
+  }
+
+  /** An event that was parked, to run again while the lane of its key is held. */
+  parkedTask(record: StreamRecord, unparked: NonNullable<Task['unparked']>): Task | undefined {
+    const entry = { position: record.position, producer: undefined, sequence: 0, finished: true }
+    return this.#task(this.main, 'parked', record, entry, decode(record.body), unparked)
+  }
+
+  /** Calls `start` once nothing of the key is under way; until `release` nothing else of it is. */
+  hold(key: string | undefined, start: () => void): void {
+    const lane = key === undefined ? undefined : this.#lanes.get(key)
+    if (lane) {
+      lane.push(start)
+      return
+    }
+    if (key !== undefined) this.#lanes.set(key, [])
+    start()
+  }
+
+  /** What is under way of a key has ended. Returns the task that comes next, if one waits. */
+  release(key: string | undefined): Task | undefined {
+    if (key === undefined) return undefined
+    const lane = this.#lanes.get(key)
+    const next = lane?.shift()
+    if (typeof next === 'object') return next
+    if (next) next()
+    else this.#lanes.delete(key)
+    return undefined
+  }
+
+  #task(
+    ledger: Ledger,
+    log: Whence,
+    record: StreamRecord,
+    entry: WindowEntry,
+    decoded: Message | SpillwayError,
+    unparked?: Task['unparked'],
+  ): Task | undefined {
+    const unreadable = decoded instanceof SpillwayError
+    const handled = unreadable ? undefined : this.#plan.handlers.get(decoded.type)
+    if (!handled && !unreadable && !this.#plan.strictTypes) {
+      ledger.window.finish(entry)
       return undefined
     }
-    const message =
-      decoded instanceof SpillwayError
-        ? decoded
-        : handled
-          ? openMessage(handled.contract, decoded)
-          : new SpillwayError(
-              'INVALID_MESSAGE',
-              `Event ${decoded.id} has the type ${decoded.type}, which has no handler in the group ${this.#plan.group}.`,
-            )
-    const policy = handled?.policy ?? unhandled
+    const message = unreadable
+      ? decoded
+      : handled
+        ? openMessage(handled.contract, decoded)
+        : new SpillwayError(
+            'INVALID_MESSAGE',
+            `Event ${decoded.id} has the type ${decoded.type}, which has no handler in the group ${this.#plan.group}.`,
+          )
+    const killed = this.past.killed(log, entry.position)
     const task: Task = {
       assignment: this,
+      ledger,
       record,
       entry,
       handled,
-      policy,
+      policy: handled?.policy ?? unhandled,
       message,
-      attempt: 0,
+      attempt: killed,
+      suspect: this.past.isSuspect(log, entry.position),
+      killed,
       delivery: undefined,
+      whence: log,
+      ...(unparked ? { unparked } : {}),
     }
-    return this.#enterLane(task) ? task : undefined
+    return task
+  }
+
+  #entered(task: Task | undefined): Task | undefined {
+    return task && this.#enterLane(task) ? task : undefined
   }
 
   /** The event is settled for good. Returns the next task of its key, if one waits. */
   finish(task: Task): Task | undefined {
-    this.window.finish(task.entry)
-    const { key } = task.record
-    if (key === undefined) return undefined
-    const lane = this.#lanes.get(key)
-    const next = lane?.shift()
-    if (!next) this.#lanes.delete(key)
-    return next
-  }
-
-  /** The mark that this event is handled, as it stands when its transaction commits. */
-  progress(entry: WindowEntry): Progress {
-    return this.#progress(entry.position, this.window.markWith(entry))
-  }
-
-  /** The mark that everything below `low` is handled. */
-  progressSoFar(): Progress {
-    const { low, sequences } = this.window
-    return this.#progress(undefined, { low, sequences })
-  }
-
-  #progress(finished: number | undefined, mark: Pick<Progress, 'low' | 'sequences'>): Progress {
-    const { stream, group } = this.#plan
-    return { stream, group, partition: this.partition, generation: this.generation, finished, ...mark }
+    task.ledger.window.finish(task.entry)
+    if (task.ledger === this.orders) this.ordersToStore = true
+    return this.release(task.record.key)
   }
 
   #enterLane(task: Task): boolean {

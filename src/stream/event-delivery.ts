@@ -1,6 +1,9 @@
 // One attempt at one event: what a handler is told about it.
-import type { Progress } from '../ports/database.ts'
+import type { CommitUnit, Progress } from '../ports/database.ts'
 import type { StreamRecord } from '../ports/stream.ts'
+
+/** Empty where no database keeps the progress. */
+export type EventMark = Pick<CommitUnit<unknown>, 'progress' | 'unpark'>
 
 export class EventDelivery {
   readonly partition: number
@@ -11,23 +14,18 @@ export class EventDelivery {
   readonly attempt: number
   /** @internal By the clock that never steps: when the attempt is ended and its signal fires. */
   readonly deadlineAt: number
-  readonly #progress: () => Progress | undefined
+  readonly #mark: () => EventMark
   #low = -1
   readonly #controller: AbortController = new AbortController()
   #ended = false
 
-  constructor(
-    record: StreamRecord,
-    attempt: number,
-    deadlineAt: number,
-    progress: () => Progress | undefined,
-  ) {
+  constructor(record: StreamRecord, attempt: number, deadlineAt: number, mark: () => EventMark) {
     this.partition = record.partition
     this.position = record.position
     this.appendedAt = record.appendedAt
     this.attempt = attempt
     this.deadlineAt = deadlineAt
-    this.#progress = progress
+    this.#mark = mark
   }
 
   /** Fires at the deadline, when the partition is lost, and when a stop has waited long enough. */
@@ -42,9 +40,14 @@ export class EventDelivery {
 
   /** @internal The mark that this event was handled, as it stands now; only where a database keeps the progress. */
   progress(): Progress | undefined {
-    const progress = this.#progress()
-    this.#low = progress?.low ?? -1
-    return progress
+    return this.mark().progress
+  }
+
+  /** @internal The same, and what else makes a unit the one that handled this event. */
+  mark(): EventMark {
+    const mark = this.#mark()
+    this.#low = mark.progress?.low ?? -1
+    return mark
   }
 
   /** @internal The `low` of the mark that was last asked for. */

@@ -200,7 +200,7 @@ test('a policy or a start that is none is refused', async () => {
   )
   for (const from of ['newest', new Date('never'), 7, null] as never[]) {
     expect(() => stream.subscribe('g', () => {}, { from })).toThrow(/from is .*INVALID_OPTION/)
-    await expect(stream.read({ from: from ?? ('x' as never) }).next()).rejects.toMatchObject({
+    await expect(stream.read({ from: from ?? ('x' as never) }).toArray()).rejects.toMatchObject({
       code: 'INVALID_OPTION',
     })
   }

@@ -28,7 +28,7 @@ async function trimmedTo(earliest: number): Promise<StreamPort> {
 
 async function read(port: StreamPort): Promise<string[]> {
   const bodies: string[] = []
-  for await (const { body } of readHistory(port, 'log')) bodies.push(body)
+  for await (const page of readHistory(port, 'log')) bodies.push(...page.map(({ body }) => body))
   return bodies
 }
 

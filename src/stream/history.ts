@@ -1,46 +1,129 @@
-// What a stream holds now: read once from a start to the end, outside any group.
-import type { StreamPort, StreamRecord } from '../ports/stream.ts'
+// What a stream holds, read page by page outside any group: up to the end as it is now, or on and on.
+import type { PartitionBounds, PartitionPosition, StreamPort, StreamRecord } from '../ports/stream.ts'
 import { checkStart, type Start, startPositions } from './start.ts'
 
 export interface HistoryOptions {
   /** Default 'earliest'. */
   readonly from?: Start
+  /** Go on with what is appended, until the iteration is left or the signal fires. Default false. */
+  readonly follow?: boolean
   readonly signal?: AbortSignal
 }
 
-/** Every record from the start up to the end as it was when the reading began, partition by partition in order. */
+const page = { maxRecords: 1_000, maxBytes: 4 << 20 }
+/** How long one call waits: for what was trimmed since the ends were asked for, and for what is still to be appended. */
+const waitForEndMs = 1_000
+const waitForMoreMs = 30_000
+
+/**
+ * Every record from the start up to the end as it was when the reading began, in order per partition. The next page is asked
+ * for before one is handed out, so that the engine reads while the caller works.
+ */
 export async function* readHistory(
   port: StreamPort,
   stream: string,
   options: HistoryOptions = {},
-): AsyncGenerator<StreamRecord> {
+): AsyncGenerator<readonly StreamRecord[]> {
   const start = checkStart(options.from ?? 'earliest')
   const bounds = await port.bounds(stream)
   const starts = await startPositions(port, stream, start, bounds)
+  yield* readOn(port, stream, starts, options.follow ? undefined : bounds, options.signal)
+}
+
+/**
+ * The last `count` records of all partitions together, oldest first, and then what is appended. Where positions leave numbers
+ * out there may be fewer at first.
+ */
+export async function* readTail(
+  port: StreamPort,
+  stream: string,
+  count: number,
+  signal?: AbortSignal,
+): AsyncGenerator<readonly StreamRecord[]> {
+  const bounds = await port.bounds(stream)
+  const ends = bounds.map(({ partition, next }) => ({ partition, position: next }))
+  if (count > 0) {
+    const starts = await startPositions(port, stream, { last: count }, bounds)
+    let last: StreamRecord[] = []
+    for await (const records of readOn(port, stream, starts, bounds, signal))
+      last = [...last, ...records].sort(byTime).slice(-count)
+    if (last.length > 0) yield last
+  }
+  yield* readOn(port, stream, ends, undefined, signal)
+}
+
+function byTime(a: StreamRecord, b: StreamRecord): number {
+  return a.appendedAt - b.appendedAt || a.partition - b.partition || a.position - b.position
+}
+
+/** Without ends it goes on for ever. */
+async function* readOn(
+  port: StreamPort,
+  stream: string,
+  starts: readonly PartitionPosition[],
+  bounds: readonly PartitionBounds[] | undefined,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<readonly StreamRecord[]> {
   const open = new Map(starts.map(({ partition, position }) => [partition, position]))
-  const ends = new Map(bounds.map(({ partition, next }) => [partition, next]))
-  const drop = () => {
-    for (const [partition, position] of open)
-      if (position >= (ends.get(partition) ?? 0)) open.delete(partition)
-  }
-  // What was trimmed since the ends were asked for never comes.
-  const passTrimmed = async () => {
-    for (const { partition, earliest } of await port.bounds(stream))
-      if (earliest > (open.get(partition) ?? earliest)) open.set(partition, earliest)
-  }
-  for (drop(); open.size > 0; drop()) {
+  const ends = bounds && new Map(bounds.map(({ partition, next }) => [partition, next]))
+  const left = new AbortController()
+  const signals = signal ? AbortSignal.any([signal, left.signal]) : left.signal
+  const ask = (): Promise<StreamRecord[]> | undefined => {
+    if (ends)
+      for (const [partition, position] of open)
+        if (position >= (ends.get(partition) ?? 0)) open.delete(partition)
+    if (open.size === 0) return undefined
     const from = [...open].map(([partition, position]) => ({ partition, position }))
-    const records = await port.read(stream, from, {
-      maxRecords: 1_000,
-      maxBytes: 4 << 20,
-      waitMs: 1_000,
-      signal: options.signal,
-    })
-    options.signal?.throwIfAborted()
-    if (records.length === 0) await passTrimmed()
-    for (const record of records) {
-      open.set(record.partition, record.position + 1)
-      if (record.position < (ends.get(record.partition) ?? 0)) yield record
+    const waitMs = ends ? waitForEndMs : waitForMoreMs
+    const asked = port.read(stream, from, { ...page, waitMs, signal: signals })
+    // Whoever leaves in between does not hear of it.
+    asked.catch(() => {})
+    return asked
+  }
+  try {
+    for (let asked = ask(); asked; ) {
+      const records = await asked
+      signal?.throwIfAborted()
+      // What was trimmed since the ends were asked for never comes.
+      if (records.length === 0 && ends)
+        for (const { partition, earliest } of await port.bounds(stream))
+          if (earliest > (open.get(partition) ?? earliest)) open.set(partition, earliest)
+      for (const { partition, position } of records) open.set(partition, position + 1)
+      asked = ask()
+      const within = ends
+        ? records.filter(({ partition, position }) => position < (ends.get(partition) ?? 0))
+        : records
+      if (within.length > 0) yield within
     }
+  } finally {
+    left.abort()
+  }
+}
+
+/** The records of a key from a version on, to the last. The stream keeps versions. */
+export async function* readKeyHistory(
+  port: StreamPort,
+  stream: string,
+  key: string,
+  fromVersion: number,
+  limit: number,
+): AsyncGenerator<readonly StreamRecord[]> {
+  let left = limit
+  const ask = (from: number) => {
+    const asked = port.readKey(stream, key, {
+      fromVersion: from,
+      limit: Math.min(left, page.maxRecords),
+    })
+    asked.catch(() => {})
+    return asked
+  }
+  for (let asked = ask(fromVersion); ; ) {
+    const records = await asked
+    const full = records.length === Math.min(left, page.maxRecords)
+    left -= records.length
+    const more = full && left > 0
+    if (more) asked = ask(records.at(-1)!.version! + 1)
+    if (records.length > 0) yield records
+    if (!more) return
   }
 }

@@ -3,14 +3,21 @@ import { pauseAfter } from '../core/backoff.ts'
 import { blockedLoop } from '../core/blocked-loop.ts'
 import { type Clock, sleep } from '../core/clock.ts'
 import { asSpillwayError, isFinal, isSpillwayError, SpillwayError } from '../core/errors.ts'
+import { newId } from '../core/id.ts'
 import { guarded } from '../core/report.ts'
 import type { CommittedPosition, Membership, StreamPort, StreamRecord } from '../ports/stream.ts'
-import { Assignment } from './assignment.ts'
+import { Assignment, type Parked, type Task } from './assignment.ts'
 import { deadStream } from './dead-events.ts'
+import { type Found, GroupLog, type Handover } from './group-log.ts'
+import { Ledger } from './ledger.ts'
+import { Orders, untilAborted } from './orders.ts'
+import { noPast, Past } from './past.ts'
 import type { SubscriptionPlan } from './plan.ts'
 import { ProgressKeeper } from './progress-keeper.ts'
 import { Runner } from './runner.ts'
 import { startPositions } from './start.ts'
+import { unpark } from './unparking.ts'
+import type { Window, WindowEntry } from './window.ts'
 
 /** Events that are ready to run, over all partitions; and records from the first unfinished one on, for each. */
 const readAhead = 2_000
@@ -30,11 +37,16 @@ export class Member {
   readonly #settings: MemberSettings
   readonly #runner: Runner
   readonly #keeper: ProgressKeeper
+  readonly #id: string
+  readonly #log: GroupLog
+  readonly #orders: Orders
   readonly #report: (error: SpillwayError, messageId?: string) => void
   /** The partitions that the engine says are ours; those being acquired; those being worked on. */
   readonly #ours = new Set<number>()
   readonly #taking = new Map<number, object>()
   readonly #assignments = new Map<number, Assignment>()
+  /** Of these it was said that no more can be parked. */
+  readonly #full = new WeakSet<Assignment>()
   #membership: Membership | undefined
   #reading = new AbortController()
   /** How many partitions are being read, and whether others were passed over because they had no room. */
@@ -53,23 +65,43 @@ export class Member {
     const report = (error: SpillwayError, messageId?: string) => onReport({ from, error, messageId })
     const stale = (assignment: Assignment) => this.#retake(assignment)
     this.#report = report
+    this.#id = newId(clock)
     this.#runner = new Runner(port, plan, clock, settings.concurrency, {
       stale,
       report,
+      full: (assignment) => this.#reportFull(assignment),
       freed: () => this.#readMore(),
+      mark: ({ assignment, whence: log, entry }, attempt) => {
+        const { partition } = assignment
+        const { position } = entry
+        return this.#log.append({ kind: 'began', member: this.#id, partition, log, position, attempt })
+      },
     })
     this.#keeper = new ProgressKeeper(plan.store, () => this.#membership, {
       stale,
       report,
       lost: (assignment) => this.#drop(assignment, 'another member took its partition'),
+      done: ({ partition, orders }) => this.#log.append({ kind: 'done', partition, done: orders.done }),
+    })
+    this.#log = new GroupLog(port, plan, clock)
+    this.#orders = new Orders(port, plan, this.#log, {
+      report,
+      readable: () => this.#readable(readAhead, ({ orders }) => orders.window),
+      run: (tasks) => this.#run(tasks),
+      replay: (assignment, position, at) => void this.#goBack(assignment, position, at),
+      unpark: (assignment, { key }, at) => void this.#unpark(assignment, key, at),
+      recover: (thrown, failures) => this.#recover(thrown, failures),
     })
   }
 
   async run(stopping: AbortSignal, abandon: AbortSignal): Promise<void> {
+    const over = new AbortController()
+    let ordered = Promise.resolve()
     const stop = () => {
       this.#stopping = true
       this.#runner.stopStarting()
       this.#interrupt()
+      over.abort()
     }
     const abort = () => this.#runner.abortAll(new SpillwayError('ABORTED', 'The subscription is stopping.'))
     stopping.addEventListener('abort', stop, { once: true })
@@ -77,7 +109,9 @@ export class Member {
     const cancelTick = this.#everyTick()
     try {
       await this.#persist(stopping, () => this.#port.declare({ name: deadStream(this.#plan), partitions: 1 }))
+      await this.#persist(stopping, () => this.#log.declare())
       await this.#persist(stopping, () => this.#join())
+      ordered = this.#orders.run(over.signal).catch((thrown) => this.#fail(thrown))
       await this.#readUntil(stopping)
     } catch (thrown) {
       this.#report(asSpillwayError(thrown))
@@ -88,6 +122,7 @@ export class Member {
       // A membership that ended by itself revoked nothing.
       for (const assignment of this.#assignments.values()) assignment.draining = true
       await this.#runner.idle()
+      await ordered
       cancelTick()
       abandon.removeEventListener('abort', abort)
     }
@@ -106,7 +141,7 @@ export class Member {
     let failures = 0
     while (!stopping.aborted) {
       if (this.#failure) throw this.#failure
-      const readable = this.#readable(readAhead)
+      const readable = this.#readable(readAhead, ({ window }) => window)
       this.#reads = readable.length
       this.#leftOut = readable.length < this.#assignments.size
       this.#reading = new AbortController()
@@ -144,14 +179,20 @@ export class Member {
   }
 
   /** The partitions with room; none while `most` events are ready to run. */
-  #readable(most: number): Assignment[] {
+  #readable(most: number, windowOf: (assignment: Assignment) => Window): Assignment[] {
     if (this.#runner.load >= most) return []
-    return [...this.#assignments.values()].filter(({ draining, window }) => !draining && window.size < heldUp)
+    return [...this.#assignments.values()].filter((of) => !of.draining && windowOf(of).size < heldUp)
+  }
+
+  #run(tasks: readonly Task[]): void {
+    for (const task of tasks) this.#runner.add(task)
+    this.#runner.runReady()
   }
 
   /** Reading passed over partitions without room: it begins anew as soon as one of them has some again. */
   #readMore(): void {
-    if (!this.#leftOut || this.#readable(readAhead / 2).length <= this.#reads) return
+    this.#orders.freed()
+    if (!this.#leftOut || this.#readable(readAhead / 2, ({ window }) => window).length <= this.#reads) return
     this.#leftOut = false
     this.#interrupt()
   }
@@ -174,6 +215,13 @@ export class Member {
     this.#report(new SpillwayError('HELD_UP', what))
   }
 
+  #reportFull(assignment: Assignment): void {
+    if (this.#full.has(assignment)) return
+    this.#full.add(assignment)
+    const what = `Partition ${assignment.partition} of ${this.#plan.stream} has ${assignment.parked?.count ?? 0} parked events, and no more can be parked: what fails there blocks its key.`
+    this.#report(new SpillwayError('HELD_UP', what))
+  }
+
   #assigned(partitions: readonly CommittedPosition[]): void {
     for (const { partition, position } of partitions) {
       this.#ours.add(partition)
@@ -181,26 +229,117 @@ export class Member {
     }
   }
 
-  /** Raises the generation where a database keeps it, and starts from the stored position. Never rejects. */
-  async #take(partition: number, committed: number | null): Promise<void> {
+  /**
+   * Raises the generation where a database keeps it, and starts from the stored position; `before` is what was ours until now.
+   * Never rejects.
+   */
+  async #take(partition: number, committed: number | null, before?: Assignment): Promise<void> {
     const token = {}
     this.#taking.set(partition, token)
+    await this.#untilTaken(partition, token, async (stillOurs) => {
+      const { store, stream, group } = this.#plan
+      const held = await store?.acquire(stream, group, partition)
+      const position = (store ? held?.position : committed) ?? (await this.#firstPosition(partition))
+      const heldOrders = await store?.acquire(this.#log.name, group, partition)
+      const found = await this.#log.lookBack(partition)
+      const past = before?.past ?? (await this.#pastOf(found, partition))
+      const { below, above } = found.done
+      const told = heldOrders ?? { finished: above }
+      const orders = { stream: this.#log.name, group, partition }
+      const assignment = new Assignment(
+        this.#plan,
+        partition,
+        new Ledger({ stream, group, partition }, position, held),
+        new Ledger(orders, heldOrders?.position ?? below, told),
+        past,
+        await this.#parkedOf(partition),
+      )
+      if (!stillOurs()) return
+      if (!before) await this.#log.append(this.#handover('taken', assignment))
+      if (!stillOurs()) {
+        // Nothing was begun.
+        if (!before) await this.#log.append(this.#handover('left', assignment))
+        return
+      }
+      this.#taking.delete(partition)
+      this.#assignments.set(partition, assignment)
+      this.#interrupt()
+    })
+  }
+
+  /** Acts until it succeeds, or until the partition is no longer to be taken. Never rejects. */
+  async #untilTaken(
+    partition: number,
+    token: object,
+    act: (stillOurs: () => boolean) => Promise<void>,
+  ): Promise<void> {
     const stillOurs = () => this.#taking.get(partition) === token && !this.#stopping
     for (let failures = 1; stillOurs(); failures++) {
       try {
-        const { store, stream, group } = this.#plan
-        const held = store ? await store.acquire(stream, group, partition) : undefined
-        const position = (store ? held?.position : committed) ?? (await this.#firstPosition(partition))
-        if (!stillOurs()) return
-        this.#taking.delete(partition)
-        this.#assignments.set(partition, new Assignment(this.#plan, partition, position, held))
-        this.#interrupt()
-        return
+        return await act(stillOurs)
       } catch (thrown) {
         if (isFinal(thrown)) return this.#fail(thrown)
         await this.#recover(thrown, failures)
       }
     }
+  }
+
+  async #pastOf(found: Found, partition: number): Promise<Past> {
+    if (found.deaths === 0) return noPast
+    const bounds = await this.#port.bounds(this.#plan.stream)
+    const stream = bounds.find((of) => of.partition === partition)?.next ?? 0
+    return new Past(found, { stream, group: await this.#log.end() })
+  }
+
+  /** What is parked since before; asked once the generation was raised, so that nothing is added behind our back. */
+  async #parkedOf(partition: number): Promise<Parked | undefined> {
+    const { store, stream, group } = this.#plan
+    const summary = await store?.parking.summary({ stream, group, partition })
+    return summary && { count: summary.count, keys: new Set(summary.keys) }
+  }
+
+  /** Carries out an order to let go of what is parked. Never rejects. */
+  async #unpark(assignment: Assignment, key: string | undefined, at: WindowEntry): Promise<void> {
+    const run = (tasks: readonly Task[]) => this.#run(tasks)
+    const stale = (of: Assignment) => this.#retake(of)
+    for (let failures = 1; !assignment.gone && !this.#stopping; failures++) {
+      try {
+        if (!(await unpark(this.#plan, assignment, key, { run, stale }))) return
+        assignment.orders.window.finish(at)
+        assignment.ordersToStore = true
+        return
+      } catch (thrown) {
+        if (assignment.gone) return
+        if (isFinal(thrown)) return this.#fail(thrown)
+        await this.#recover(thrown, failures)
+      }
+    }
+  }
+
+  /** Carries out an order to go back: what runs may end first, then the position is lowered and taken up anew. Never rejects. */
+  async #goBack(assignment: Assignment, position: number, at: WindowEntry): Promise<void> {
+    const { partition, main, orders } = assignment
+    await this.#drain([assignment], 'its group was told to go back')
+    if (this.#assignments.get(partition) !== assignment) return
+    this.#drop(assignment, 'its group was told to go back')
+    this.#assignments.delete(partition)
+    const low = Math.min(main.window.low, position)
+    const token = {}
+    this.#taking.set(partition, token)
+    await this.#untilTaken(partition, token, async () => {
+      const { store, stream, group } = this.#plan
+      if (store) {
+        const to = { stream, group, partition, generation: main.generation, position, low: main.window.low }
+        await store.rewind(orders.progress(at), to)
+      } else {
+        await this.#keeper.idle()
+        const [result] = (await this.#membership?.commit([{ partition, position: low }])) ?? []
+        if (result !== 'committed') return
+        orders.window.finish(at)
+        await this.#log.append({ kind: 'done', partition, done: orders.done })
+      }
+      void this.#take(partition, low, assignment)
+    })
   }
 
   async #firstPosition(partition: number): Promise<number> {
@@ -221,24 +360,44 @@ export class Member {
       assignment.draining = true
       if (lost) this.#drop(assignment, 'its session expired')
     }
-    // A stop has a deadline of its own, and the partitions are in no hurry.
-    const dropAll = () => {
-      for (const assignment of leaving) this.#drop(assignment, 'its partition was given to another member')
+    await this.#drain(leaving, 'its partition was given to another member')
+    if (!lost) {
+      await this.#keeper.store(leaving)
+      const left = leaving.map((assignment) => this.#handover('left', assignment))
+      await this.#log.append(...left).catch((thrown) => this.#report(asSpillwayError(thrown)))
     }
-    const cancel = this.#stopping ? () => {} : this.#clock.after(this.#settings.sessionMs / 2, dropAll)
-    await this.#runner.drained(leaving)
-    cancel()
-    if (!lost) await this.#keeper.store(leaving)
     for (const assignment of leaving)
       if (this.#assignments.get(assignment.partition) === assignment)
         this.#assignments.delete(assignment.partition)
     this.#interrupt()
   }
 
+  /** Nothing of these partitions starts any more; resolves when nothing of them runs, or no longer counts. */
+  async #drain(leaving: readonly Assignment[], why: string): Promise<void> {
+    for (const assignment of leaving) assignment.draining = true
+    // A stop has a deadline of its own, and the partitions are in no hurry.
+    const dropAll = () => {
+      for (const assignment of leaving) this.#drop(assignment, why)
+    }
+    const cancel = this.#stopping ? () => {} : this.#clock.after(this.#settings.sessionMs / 2, dropAll)
+    await this.#runner.drained(leaving)
+    cancel()
+  }
+
+  /** What the one before left begun is all finished: nobody is suspect any more. */
+  #clearPast(assignment: Assignment): void {
+    const { main, orders, past } = assignment
+    if (assignment.gone || !past.isOver({ stream: main.window.low, group: orders.window.low })) return
+    assignment.past = noPast
+    this.#log.append(this.#handover('passed', assignment)).catch((thrown) => {
+      assignment.past = past
+      this.#report(asSpillwayError(thrown))
+    })
+  }
+
   /** The partition is no longer ours: nothing under way in it counts. */
   #drop(assignment: Assignment, why: string): void {
-    assignment.gone = true
-    assignment.draining = true
+    assignment.end()
     this.#runner.drop(assignment, why)
   }
 
@@ -252,7 +411,7 @@ export class Member {
     this.#interrupt()
     this.#clock.after(100 + Math.random() * 400, () => {
       const free = !this.#assignments.has(partition) && !this.#taking.has(partition)
-      if (!this.#stopping && this.#ours.has(partition) && free) void this.#take(partition, null)
+      if (!this.#stopping && this.#ours.has(partition) && free) void this.#take(partition, null, assignment)
     })
   }
 
@@ -268,6 +427,7 @@ export class Member {
       last = now
       this.#runner.checkDeadlines()
       this.#keeper.tick(this.#assignments.values())
+      for (const assignment of this.#assignments.values()) this.#clearPast(assignment)
       cancel = this.#clock.after(tickMs, tick)
     }
     cancel = this.#clock.after(tickMs, tick)
@@ -282,6 +442,7 @@ export class Member {
 
   #interrupt(): void {
     this.#reading.abort()
+    this.#orders.interrupt()
   }
 
   async #persist(stopping: AbortSignal, act: () => Promise<unknown>): Promise<void> {
@@ -308,8 +469,8 @@ export class Member {
     this.#report(asSpillwayError(thrown))
     await sleep(this.#clock, pauseAfter(failures), signal).catch(() => {})
   }
-}
 
-function untilAborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+  #handover(kind: Handover['kind'], { partition, orders, past }: Assignment): Handover {
+    return { kind, member: this.#id, partition, deaths: past.deaths, done: orders.done, began: past.began }
+  }
 }

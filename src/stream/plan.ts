@@ -17,16 +17,20 @@ export type EventHandler<Out> = (message: Message<Out>, delivery: EventDelivery)
 export interface FailureOptions {
   /**
    * What becomes of an event that fails `retry.attempts` times. `block` (the default): it is tried on, and later
-   * events of its key wait; other keys go on. `skip`: it goes to the dead letters, and its key goes on.
+   * events of its key wait; other keys go on. `skip`: it goes to the dead letters, and its key goes on. `park`: it is put
+   * aside in the service's database, later events of its key behind it, until the key is let go (`unpark`); other keys go
+   * on. An event that ends its process so often goes to the dead letters with `block` too.
    */
-  readonly onFailure?: 'block' | 'skip'
+  readonly onFailure?: OnFailure
   readonly retry?: RetryOptions
   /** How long a handler may take before its signal is aborted and the attempt fails. Default 5 min. */
   readonly deadline?: Duration
 }
 
+export type OnFailure = 'block' | 'skip' | 'park'
+
 export interface FailurePolicy {
-  readonly onFailure: 'block' | 'skip'
+  readonly onFailure: OnFailure
   readonly retry: RetryPolicy
   readonly deadlineMs: number
 }
@@ -34,10 +38,10 @@ export interface FailurePolicy {
 /** Throws INVALID_OPTION for what cannot work. */
 export function failurePolicy(options: FailureOptions): FailurePolicy {
   const { onFailure = 'block' } = options
-  if (onFailure !== 'block' && onFailure !== 'skip')
+  if (!['block', 'skip', 'park'].includes(onFailure))
     throw new SpillwayError(
       'INVALID_OPTION',
-      `onFailure is ${describe(onFailure)}; it takes 'block' or 'skip'.`,
+      `onFailure is ${describe(onFailure)}; it takes 'block', 'skip' or 'park'.`,
     )
   return {
     onFailure,
@@ -66,7 +70,7 @@ export interface Handled {
 }
 
 /** A database that keeps the progress: its handlers commit it themselves and return 'committed' or 'stale'. */
-export type ProgressStore = Pick<Database<unknown>, 'acquire' | 'commit'>
+export type ProgressStore = Pick<Database<unknown>, 'acquire' | 'commit' | 'rewind' | 'parking'>
 
 export interface SubscriptionPlan extends GroupOptions {
   readonly stream: string

@@ -2,6 +2,7 @@
 import { asSpillwayError, type SpillwayError } from '../core/errors.ts'
 import type { Membership } from '../ports/stream.ts'
 import type { Assignment } from './assignment.ts'
+import type { Ledger } from './ledger.ts'
 import type { ProgressStore } from './plan.ts'
 
 export interface KeeperEvents {
@@ -9,6 +10,8 @@ export interface KeeperEvents {
   stale(assignment: Assignment): void
   /** The engine says that the partition is not ours, and there is no database to say otherwise. */
   lost(assignment: Assignment): void
+  /** Where no database keeps which orders are done: they are to be written down. */
+  done(assignment: Assignment): Promise<void>
   report(error: SpillwayError): void
 }
 
@@ -35,12 +38,19 @@ export class ProgressKeeper {
 
   /** Stores what moved after whatever is under way. Never rejects. */
   async store(assignments: readonly Assignment[]): Promise<void> {
-    while (this.#storing) await this.#storing
+    await this.idle()
     await this.#begin(assignments)
   }
 
+  /** Resolves once nothing is under way. Never rejects. */
+  async idle(): Promise<void> {
+    while (this.#storing) await this.#storing
+  }
+
   #begin(assignments: readonly Assignment[]): Promise<void> {
-    const moved = assignments.filter(({ gone, window, advisedLow }) => !gone && window.low > advisedLow)
+    const moved = assignments.filter(
+      ({ gone, window, advisedLow, ordersToStore }) => !gone && (window.low > advisedLow || ordersToStore),
+    )
     if (moved.length === 0) return Promise.resolve()
     this.#storing = this.#storeNow(moved).finally(() => {
       this.#storing = undefined
@@ -51,7 +61,8 @@ export class ProgressKeeper {
   async #storeNow(assignments: readonly Assignment[]): Promise<void> {
     try {
       for (const assignment of assignments) await this.#storeOne(assignment)
-      const kept = assignments.filter((assignment) => !assignment.gone)
+      const kept = assignments.filter(({ gone, window, advisedLow }) => !gone && window.low > advisedLow)
+      if (kept.length === 0) return
       const positions = kept.map(({ partition, window }) => ({ partition, position: window.low }))
       const results = (await this.#membership()?.commit(positions)) ?? []
       results.forEach((result, index) => {
@@ -65,10 +76,23 @@ export class ProgressKeeper {
   }
 
   async #storeOne(assignment: Assignment): Promise<void> {
-    if (!this.#store || assignment.window.low <= assignment.storedLow) return
-    const progress = assignment.progressSoFar()
+    if (this.#store) await this.#storeLedger(assignment, assignment.main)
+    if (!assignment.ordersToStore || assignment.gone) return
+    assignment.ordersToStore = false
+    try {
+      if (this.#store) await this.#storeLedger(assignment, assignment.orders)
+      else await this.#events.done(assignment)
+    } catch (thrown) {
+      assignment.ordersToStore = true
+      throw thrown
+    }
+  }
+
+  async #storeLedger(assignment: Assignment, ledger: Ledger): Promise<void> {
+    if (!this.#store || ledger.window.low <= ledger.storedLow) return
+    const progress = ledger.progressSoFar()
     const outcome = await this.#store.commit({ outbox: [], progress, timeoutMs: 5_000 })
     if (outcome === 'stale') this.#events.stale(assignment)
-    else assignment.storedLow = progress.low
+    else ledger.storedLow = progress.low
   }
 }

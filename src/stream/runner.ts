@@ -2,23 +2,31 @@
 import { backoff } from '../core/backoff.ts'
 import type { Clock } from '../core/clock.ts'
 import { asError, asSpillwayError, SpillwayError } from '../core/errors.ts'
-import { outcomeOf } from '../core/outcome.ts'
+import { outcomeOf, reasonText } from '../core/outcome.ts'
 import type { CommitOutcome } from '../ports/database.ts'
 import type { StreamPort } from '../ports/stream.ts'
 import type { Assignment, Task } from './assignment.ts'
 import { deadEvent, deadStream } from './dead-events.ts'
-import { EventDelivery } from './event-delivery.ts'
+import { EventDelivery, type EventMark } from './event-delivery.ts'
 import type { SubscriptionPlan } from './plan.ts'
 
 /** How long after its abort an attempt may linger before it no longer counts. */
 const lingerMs = 1_000
 const buryAgainMs = 1_000
+/** What is parked of one partition at most; how long an event waits for room. */
+const mostParked = 10_000
+const parkAgainMs = 1_000
+const waits = 'an event of its key was parked before it'
 const triedOn =
-  "It is tried again until it succeeds, and later events of its key wait; `onFailure: 'skip'` would set it aside."
+  "It is tried again until it succeeds, and later events of its key wait; `onFailure: 'skip'` or `'park'` would set it aside."
 
 export interface RunnerEvents {
   /** A place or room became free. */
   freed(): void
+  /** A suspect is about to run for the n-th time, or (one less) its attempt has ended: to be written down first. */
+  mark(task: Task, attempt: number): Promise<void>
+  /** No more can be parked of this partition. */
+  full(assignment: Assignment): void
   /** Another member raised the generation of this partition. */
   stale(assignment: Assignment): void
   report(error: SpillwayError, messageId?: string): void
@@ -32,6 +40,9 @@ export class Runner {
   readonly #events: RunnerEvents
   readonly #running = new Set<Task>()
   #ready: Task[] = []
+  /** The one suspect that runs, and those that wait for it. */
+  #suspect: Task | undefined
+  #suspects: Task[] = []
   /** Cancels the timers of tasks that wait for another attempt. */
   readonly #resting = new Map<Task, () => void>()
   #waiters: (() => void)[] = []
@@ -53,7 +64,7 @@ export class Runner {
 
   /** Tasks that run, or that only wait for a place. */
   get load(): number {
-    return this.#ready.length + this.#running.size
+    return this.#ready.length + this.#suspects.length + this.#running.size
   }
 
   add(task: Task): void {
@@ -63,11 +74,20 @@ export class Runner {
   runReady(): void {
     while (!this.#stopping && this.#running.size < this.#concurrency && this.#ready.length > 0) {
       const task = this.#ready.shift()!
-      if (task.assignment.draining) continue
+      if (task.assignment.draining) {
+        if (task.suspect) this.#nextSuspect()
+        continue
+      }
+      if (task.suspect) {
+        if (this.#suspect) {
+          this.#suspects.push(task)
+          continue
+        }
+        this.#suspect = task
+      }
       task.attempt += 1
       const deadlineAt = this.#clock.elapsed() + task.policy.deadlineMs
-      const progress = () => (this.#plan.store ? task.assignment.progress(task.entry) : undefined)
-      task.delivery = new EventDelivery(task.record, task.attempt, deadlineAt, progress)
+      task.delivery = new EventDelivery(task.record, task.attempt, deadlineAt, () => this.#markOf(task))
       this.#running.add(task)
       void this.#run(task, task.delivery)
     }
@@ -77,6 +97,7 @@ export class Runner {
   stopStarting(): void {
     this.#stopping = true
     this.#ready = []
+    this.#suspects = []
     for (const cancel of this.#resting.values()) cancel()
     this.#resting.clear()
   }
@@ -91,7 +112,7 @@ export class Runner {
 
   /** Nothing of these partitions starts any more; resolves when nothing of them runs. */
   async drained(of: readonly Assignment[]): Promise<void> {
-    this.#ready = this.#ready.filter((task) => !of.includes(task.assignment))
+    this.#withdraw((task) => of.includes(task.assignment))
     for (const [task, cancel] of this.#resting) if (of.includes(task.assignment)) this.#forget(task, cancel)
     while ([...this.#running].some((task) => of.includes(task.assignment))) await this.#untilEnded()
   }
@@ -108,7 +129,7 @@ export class Runner {
       this.#end(task)
       task.delivery?.abort(new SpillwayError('LEASE_LOST', what))
     }
-    this.#ready = this.#ready.filter((task) => task.assignment !== assignment)
+    this.#withdraw((task) => task.assignment === assignment)
     for (const [task, cancel] of this.#resting) if (task.assignment === assignment) this.#forget(task, cancel)
   }
 
@@ -126,6 +147,7 @@ export class Runner {
 
   async #run(task: Task, delivery: EventDelivery): Promise<void> {
     try {
+      if (task.whence === 'stream' && isParked(task)) return await this.#park(task, delivery, waits, 0)
       const message = task.message instanceof Promise ? await task.message : task.message
       if (message instanceof SpillwayError || !task.handled) {
         const error =
@@ -136,6 +158,16 @@ export class Runner {
         await this.#bury(task, delivery, error.message)
         return
       }
+      if (task.killed >= task.policy.retry.attempts) {
+        task.attempt = task.killed
+        await this.#giveUp(task, delivery, `its process ended ${task.killed} times while it was handled`)
+        return
+      }
+      if (task.whence === 'group' && isParked(task)) {
+        await this.#bury(task, delivery, 'its key is parked: let go of it first, then redrive')
+        return
+      }
+      if (task.suspect && !(await this.#marked(task, delivery, task.killed + 1))) return
       const result = await task.handled.handler(message, delivery)
       if (delivery.ended) return
       const said = outcomeOf(result)
@@ -145,6 +177,20 @@ export class Runner {
       else await this.#again(task, delivery, said.reason ?? 'the handler asked for a retry', said.delayMs)
     } catch (thrown) {
       await this.#failed(task, delivery, thrown)
+    }
+  }
+
+  /** Writes down that a suspect begins; without that it does not. */
+  async #marked(task: Task, delivery: EventDelivery, attempt: number): Promise<boolean> {
+    try {
+      await this.#events.mark(task, attempt)
+      return !delivery.ended
+    } catch (thrown) {
+      this.#events.report(asSpillwayError(thrown), this.nameOf(task))
+      if (delivery.ended) return false
+      this.#end(task)
+      this.#rest(task, buryAgainMs)
+      return false
     }
   }
 
@@ -175,8 +221,13 @@ export class Runner {
     this.#end(task)
     const { assignment } = task
     if (assignment.gone) return
+    if (task.unparked) {
+      task.unparked('handled')
+      this.runReady()
+      return
+    }
     const next = assignment.finish(task)
-    if (stored) assignment.storedLow = Math.max(assignment.storedLow, task.delivery?.markedLow ?? -1)
+    if (stored) task.ledger.storedLow = Math.max(task.ledger.storedLow, task.delivery?.markedLow ?? -1)
     if (next && !assignment.draining) this.#ready.push(next)
     this.runReady()
     this.#events.freed()
@@ -186,6 +237,13 @@ export class Runner {
   #end(task: Task): void {
     task.delivery?.end()
     if (!this.#running.delete(task)) return
+    if (this.#suspect === task) {
+      this.#suspect = undefined
+      // Whoever comes next is written down as the only one that runs; where nobody comes, that must be said.
+      if (this.#suspects.length === 0 && !task.assignment.gone)
+        void this.#events.mark(task, task.killed).catch(() => {})
+      this.#nextSuspect()
+    }
     for (const wake of this.#waiters.splice(0)) wake()
     this.runReady()
     this.#events.freed()
@@ -193,8 +251,8 @@ export class Runner {
 
   async #again(task: Task, delivery: EventDelivery, reason: string, delayMs?: number): Promise<void> {
     const { retry, onFailure } = task.policy
-    if (task.attempt >= retry.attempts && onFailure === 'skip') {
-      await this.#bury(task, delivery, `attempt ${task.attempt} of ${retry.attempts}: ${reason}`)
+    if (task.attempt >= retry.attempts && onFailure !== 'block') {
+      await this.#giveUp(task, delivery, `attempt ${task.attempt} of ${retry.attempts}: ${reason}`)
       return
     }
     this.#end(task)
@@ -214,6 +272,52 @@ export class Runner {
   #forget(task: Task, cancel: () => void): void {
     cancel()
     this.#resting.delete(task)
+  }
+
+  /** By its policy: put aside, or to the dead letters. What was redriven cannot be put aside: its place is not in the stream. */
+  #giveUp(task: Task, delivery: EventDelivery, reason: string): Promise<void> {
+    const parks = task.policy.onFailure === 'park' && task.whence !== 'group'
+    return parks ? this.#park(task, delivery, reason, task.attempt) : this.#bury(task, delivery, reason)
+  }
+
+  /** Puts an event aside in the transaction that finishes it; says anew why, of one that was parked before. */
+  async #park(task: Task, delivery: EventDelivery, why: string, attempts: number): Promise<void> {
+    delivery.end()
+    const { assignment, record } = task
+    const { parked } = assignment
+    const { store } = this.#plan
+    if (!parked || !store || (parked.count >= mostParked && !task.unparked)) {
+      this.#events.full(assignment)
+      this.#end(task)
+      this.#rest(task, parkAgainMs)
+      return
+    }
+    const { position, key, body, appendedAt } = record
+    const park = { position, key, body, appendedAt, reason: reasonText(why), attempts }
+    const progress = task.unparked ? task.ledger.progressSoFar() : delivery.progress()
+    try {
+      const outcome = await store.commit({ outbox: [], progress, park, timeoutMs: 5_000 })
+      if (assignment.gone) this.#end(task)
+      else if (outcome === 'stale') this.#events.stale(assignment)
+      else if (task.unparked) {
+        this.#end(task)
+        task.unparked('failed')
+      } else {
+        if (outcome === 'committed') parked.count += 1
+        if (key !== undefined) parked.keys.add(key)
+        this.#done(task, true)
+      }
+    } catch (thrown) {
+      this.#events.report(asSpillwayError(thrown), this.nameOf(task))
+      this.#end(task)
+      this.#rest(task, buryAgainMs)
+    }
+  }
+
+  #markOf({ ledger, entry, unparked }: Task): EventMark {
+    if (!this.#plan.store) return {}
+    if (unparked) return { progress: ledger.progressSoFar(), unpark: entry.position }
+    return { progress: ledger.progress(entry) }
   }
 
   /**
@@ -241,13 +345,29 @@ export class Runner {
     const name = deadStream(this.#plan)
     if (this.#plan.store) {
       const outbox = [{ destination: { kind: 'stream' as const, name }, id, key: undefined, body }]
-      return this.#plan.store.commit({ outbox, progress: delivery.progress(), timeoutMs: 5_000 })
+      return this.#plan.store.commit({ outbox, ...delivery.mark(), timeoutMs: 5_000 })
     }
     await this.#port.append(name, [{ partition: 0, body }])
     return 'committed'
   }
 
+  #nextSuspect(): void {
+    if (this.#suspect) return
+    const next = this.#suspects.shift()
+    if (next) this.#ready.unshift(next)
+  }
+
+  /** Takes tasks back that only wait for a place. */
+  #withdraw(which: (task: Task) => boolean): void {
+    this.#ready = this.#ready.filter((task) => !which(task))
+    this.#suspects = this.#suspects.filter((task) => !which(task))
+  }
+
   #untilEnded(): Promise<void> {
     return new Promise((resolve) => this.#waiters.push(resolve))
   }
+}
+
+function isParked({ assignment, record: { key } }: Task): boolean {
+  return key !== undefined && assignment.parked?.keys.has(key) === true
 }

@@ -2,8 +2,14 @@
 import { describe, SpillwayError } from '../core/errors.ts'
 import type { PartitionBounds, PartitionPosition, StreamPort } from '../ports/stream.ts'
 
-/** Where reading starts: the first event kept, the next one to come, a time, or positions. */
-export type Start = 'earliest' | 'latest' | Date | readonly PartitionPosition[]
+/** Where reading starts: the first event kept, the next one to come, a time, the last so many of each partition, or positions. */
+export type Start = 'earliest' | 'latest' | Date | { readonly last: number } | readonly PartitionPosition[]
+
+const mostLast = 10_000
+
+function isLast(start: Start): boolean {
+  return typeof start === 'object' && start !== null && 'last' in start && checkLast(start.last) >= 0
+}
 
 /** Throws INVALID_OPTION for what is no start. */
 export function checkStart(start: Start): Start {
@@ -11,12 +17,13 @@ export function checkStart(start: Start): Start {
     start === 'earliest' ||
     start === 'latest' ||
     Array.isArray(start) ||
+    isLast(start) ||
     (start instanceof Date && !Number.isNaN(start.getTime()))
   if (isStart) return start
   const shown = start instanceof Date ? 'an invalid Date' : describe(start)
   throw new SpillwayError(
     'INVALID_OPTION',
-    `from is ${shown}; it takes 'earliest', 'latest', a Date, or a list of { partition, position }.`,
+    `from is ${shown}; it takes 'earliest', 'latest', a Date, { last: number }, or a list of { partition, position }.`,
   )
 }
 
@@ -31,6 +38,19 @@ export async function startPositions(
   if (start === 'latest') return bounds.map(({ partition, next }) => ({ partition, position: next }))
   if (start === 'earliest')
     return bounds.map(({ partition, earliest }) => ({ partition, position: earliest }))
+  if ('last' in start)
+    return bounds.map(({ partition, earliest, next }) => {
+      return { partition, position: Math.max(earliest, next - checkLast(start.last)) }
+    })
   const named = new Map(start.map(({ partition, position }) => [partition, position]))
   return bounds.map(({ partition, earliest }) => ({ partition, position: named.get(partition) ?? earliest }))
+}
+
+/** Throws INVALID_OPTION for a number of last events that nobody could hold. */
+export function checkLast(count: number): number {
+  if (Number.isInteger(count) && count >= 0 && count <= mostLast) return count
+  throw new SpillwayError(
+    'INVALID_OPTION',
+    `The number of last events is ${count}; it takes a whole number from 0 to ${mostLast}.`,
+  )
 }

@@ -231,7 +231,7 @@ test('an aggregate: read by key, decide, append with the expected version', asyn
     status: 'conflict',
     version: 1,
   })
-  const history = await stream.readKey('x')
+  const history = await stream.readKey('x').toArray()
   expect(history.map(({ message, version }) => [message.data.amount, version])).toEqual([[5, 1]])
 })
 

@@ -1,16 +1,18 @@
 // The stream as its user sees it: events are appended and kept; every consumer group reads all of them.
 import { type Clock, systemClock } from '../core/clock.ts'
 import type { EventContract } from '../core/contract.ts'
-import { type Sealed, seal, unseal } from '../core/envelope.ts'
+import { type Sealed, seal } from '../core/envelope.ts'
 import { SpillwayError } from '../core/errors.ts'
-import type { Message } from '../core/message.ts'
 import { partitionOf } from '../core/partition.ts'
 import { refuseInside } from '../core/scope.ts'
 import { missing } from '../ports/capability.ts'
-import type { AppendRecord, PartitionPosition, StreamPort, StreamRecord } from '../ports/stream.ts'
-import { type DeadEvent, deadStream, openDeadEvent } from './dead-events.ts'
-import { type HistoryOptions, readHistory } from './history.ts'
+import type { AppendRecord, PartitionPosition, StreamPort } from '../ports/stream.ts'
+import { type HistoryOptions, readHistory, readKeyHistory, readTail } from './history.ts'
 import { type EventHandler, failurePolicy, type Handled, type SubscribeOptions } from './plan.ts'
+import { openPages, type ReadEvent } from './read-event.ts'
+import { Reading } from './reading.ts'
+import { checkLast } from './start.ts'
+import { type DeadLetterOfStream, StreamGroup } from './stream-group.ts'
 import { type Subscription, subscribe } from './subscription.ts'
 
 export interface AppendOptions {
@@ -30,14 +32,6 @@ export type Appended =
       readonly position: number
     }
   | { readonly status: 'conflict'; readonly version: number }
-
-export interface ReadEvent<Out> {
-  readonly message: Message<Out>
-  readonly partition: number
-  readonly position: number
-  readonly appendedAt: number
-  readonly version: number | undefined
-}
 
 /** A stream of one type of event on one engine. Make it with `spillway.stream(…)`. */
 export class Stream<In = unknown, Out = unknown> {
@@ -118,45 +112,46 @@ export class Stream<In = unknown, Out = unknown> {
   }
 
   /**
-   * Reads what is there now, partition by partition in order, without being a member of a group: for rebuilding a
-   * view, or for looking. Ends at the end as it was when it began. Throws at an event that cannot be read.
+   * Reads what is there now, in order per partition, without being a member of a group: for rebuilding a view, or for looking.
+   * Ends at the end as it was when it began; with `follow` it goes on with what is appended. Throws at an event that cannot be
+   * read. `for await` hands out the events, `pages()` as many at a time as came together.
    */
-  async *read(options: HistoryOptions = {}): AsyncGenerator<ReadEvent<Out>> {
-    for await (const record of readHistory(this.#port, this.name, options)) yield await this.#open(record)
+  read(options: HistoryOptions = {}): Reading<ReadEvent<Out>> {
+    return new Reading(() => openPages(this.contract, readHistory(this.#port, this.name, options)))
   }
 
-  /** The events that a group could not handle, oldest first, with their reasons: at most `limit` (default 100) from position `from`. */
-  async deadLetters(
+  /** The last `count` events of all partitions together, oldest first, and then what is appended, until the iteration is left. */
+  tail(count: number, options: { readonly signal?: AbortSignal } = {}): Reading<ReadEvent<Out>> {
+    checkLast(count)
+    return new Reading(() => openPages(this.contract, readTail(this.#port, this.name, count, options.signal)))
+  }
+
+  /** A consumer group of this stream: its lag, its dead letters, redriving and replaying. It need not run here. */
+  group(name: string): StreamGroup {
+    return new StreamGroup(this.#port, this.name, name, this.#clock)
+  }
+
+  /** The events that a group could not handle, oldest first, with their reasons: as `group(name).deadLetters()`. */
+  deadLetters(
     group: string,
     options: { readonly from?: number; readonly limit?: number } = {},
-  ): Promise<(DeadEvent & { readonly deadPosition: number })[]> {
-    const name = deadStream({ stream: this.name, group })
-    await this.#port.declare({ name, partitions: 1 })
-    const { from: position = 0, limit: maxRecords = 100 } = options
-    const records = await this.#port.read(name, [{ partition: 0, position }], {
-      maxRecords,
-      maxBytes: 16 << 20,
-      waitMs: 0,
-    })
-    return records.map((record) => ({ deadPosition: record.position, ...openDeadEvent(record.body) }))
+  ): Promise<DeadLetterOfStream[]> {
+    return this.group(group).deadLetters(options)
   }
 
-  /** The events of one key, in order, from a version (1 is the first). Needs a stream with `versions`. */
-  async readKey(
+  /**
+   * The events of one key, in order, from a version (1 is the first) to the last, at most `limit`. Needs a stream with `versions`.
+   * The number of the last one is what `append` takes as `expectedVersion`.
+   */
+  readKey(
     key: string,
     options: { readonly fromVersion?: number; readonly limit?: number } = {},
-  ): Promise<ReadEvent<Out>[]> {
+  ): Reading<ReadEvent<Out>> {
     if (!this.#port.capabilities.versions) throw missing(this.#engine, 'stream', 'versions')
-    const { fromVersion = 1, limit = 1_000 } = options
-    const records = await this.#port.readKey(this.name, key, { fromVersion, limit })
-    return Promise.all(records.map((record) => this.#open(record)))
-  }
-
-  async #open(record: StreamRecord): Promise<ReadEvent<Out>> {
-    const message = await unseal(this.contract, record.body)
-    if (message instanceof SpillwayError) throw message
-    const { partition, position, appendedAt, version } = record
-    return { message, partition, position, appendedAt, version }
+    const { fromVersion = 1, limit = Number.POSITIVE_INFINITY } = options
+    return new Reading(() =>
+      openPages(this.contract, readKeyHistory(this.#port, this.name, key, fromVersion, limit)),
+    )
   }
 
   #record(data: In, options: AppendOptions): Keyed | Promise<Keyed> {

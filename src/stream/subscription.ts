@@ -23,6 +23,12 @@ export function subscribe(port: StreamPort, plan: SubscriptionPlan): Subscriptio
       'INVALID_OPTION',
       `session is ${sessionMs} ms; this engine can keep none shorter than ${port.limits.minSessionMs} ms.`,
     )
+  const parks = [...plan.handlers.values()].some(({ policy }) => policy.onFailure === 'park')
+  if (parks && !plan.store)
+    throw new SpillwayError(
+      'CONFIGURATION',
+      `The group ${plan.group} on ${plan.stream} is to park what fails, and has nowhere to: events are parked in the database of a service, with the group's position.`,
+    )
   const member = new Member(port, plan, clock, { concurrency, sessionMs })
   return background(async ({ stopping, abandon }) => {
     // A member that has no partitions yet waits on nothing that keeps a process alive.

@@ -40,6 +40,13 @@ export class Window {
     return this.#sequences
   }
 
+  /** What is finished from `low` on. */
+  get finishedAbove(): number[] {
+    return this.#entries
+      .filter(({ finished }, index) => finished && index >= this.#head)
+      .map((of) => of.position)
+  }
+
   /** Entries that are not finished. */
   get open(): number {
     return this.#open

@@ -31,17 +31,26 @@ export async function replay<C extends Replayable>(
   const { port } = await channels.stream(context.name)
   const isRepeated = repetitions()
   let count = 0
-  for await (const record of readHistory(port, context.name, options)) {
-    const message = decode(record.body)
-    if (message instanceof SpillwayError) throw message
-    const found = handled.get(message.type)
-    if (!found || isRepeated(record, message)) continue
-    const opened = await openMessage(found.contract, message)
-    if (opened instanceof SpillwayError) throw opened
-    await found.handler(opened)
-    count += 1
+  for await (const page of readHistory(port, context.name, options)) {
+    for (const record of page) {
+      const message = decode(record.body)
+      if (message instanceof SpillwayError) throw message
+      const found = handled.get(message.type)
+      if (!found || isRepeated(record, message)) continue
+      const opening = openMessage(found.contract, message)
+      const opened = opening instanceof Promise ? await opening : opening
+      if (opened instanceof SpillwayError) throw opened
+      // A handler that is not asynchronous costs no turn.
+      const handling = found.handler(opened)
+      if (isThenable(handling)) await handling
+      count += 1
+    }
   }
   return count
+}
+
+function isThenable(value: unknown): boolean {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
 }
 
 interface Handled {

@@ -6,6 +6,7 @@ import type { OnReport } from '../core/report.ts'
 import type { Database } from '../ports/database.ts'
 import { consume } from '../queue/consumer.ts'
 import { failurePolicy, type Handled } from '../stream/plan.ts'
+import { StreamGroup } from '../stream/stream-group.ts'
 import { subscribe } from '../stream/subscription.ts'
 import { eventHandler, workHandler } from '../transaction/handler.ts'
 import { type Relay, relay } from '../transaction/relay.ts'
@@ -83,6 +84,12 @@ export class RunningService<Db> {
   /** Runs `work` in the service's own transaction, from outside a handler; what it sends is committed with it. */
   transaction<Result>(work: (tx: Tx<Db>) => Result | PromiseLike<Result>): Promise<Result> {
     return transaction(this.#home, work)
+  }
+
+  /** This service as a consumer group of a context: its lag, its dead letters, what it parked, redriving and replaying. */
+  group(of: { readonly name: string }): StreamGroup {
+    const { streamPort, clock } = this.#channels
+    return new StreamGroup(streamPort, of.name, this.name, clock, this.database?.parking)
   }
 
   start(): void {

@@ -110,7 +110,7 @@ test('an event that was finished before counts as committed, and one of an older
     void commit((tx) => tx.db.set('count', (tx.db.get('count') ?? 0) + 1))
   })
   const attempt = (of: number) => {
-    const given = { ...delivery, progress: () => ({ ...at, generation: of }) }
+    const given = { ...delivery, mark: () => ({ progress: { ...at, generation: of } }) }
     return handled({ ...message, data: 1 }, given as unknown as EventDelivery)
   }
   expect(await attempt(generation)).toBe('committed')

@@ -56,11 +56,14 @@ export function eventHandler<Out, Db>(
   handler: ServiceHandler<Out, Db>,
 ): (message: Message<Out>, delivery: EventDelivery) => Promise<unknown> {
   return async (message, delivery) => {
-    const mark = () => {
-      const progress = delivery.progress()
-      return progress ? { progress } : {}
-    }
-    const { result, stale } = await runUnit(home, event.type, message, delivery, mark, handler)
+    const { result, stale } = await runUnit(
+      home,
+      event.type,
+      message,
+      delivery,
+      () => delivery.mark(),
+      handler,
+    )
     if (result !== undefined) return result
     if (stale) return 'stale'
     return home.database ? 'committed' : undefined

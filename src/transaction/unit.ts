@@ -27,6 +27,7 @@ export interface UnitHome<Db> extends Origin {
 export interface UnitMark {
   readonly inbox?: CommitUnit<unknown>['inbox']
   readonly progress?: CommitUnit<unknown>['progress']
+  readonly unpark?: CommitUnit<unknown>['unpark']
 }
 
 export class Unit<Db> {

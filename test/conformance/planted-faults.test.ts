@@ -22,6 +22,7 @@ import { groupFaults } from './faults/groups.ts'
 import * as leases from './faults/leases.ts'
 import { nameFaults } from './faults/names.ts'
 import * as outbox from './faults/outbox.ts'
+import * as parking from './faults/parking.ts'
 import * as queue from './faults/queue.ts'
 import * as rules from './faults/rules.ts'
 import { dedupFaults } from './faults/rules-dedup.ts'
@@ -152,6 +153,8 @@ const databases: Readonly<Record<string, readonly Fault<database.RowsDatabase>[]
   'the inbox': database.duplicateFaults,
   progress: database.progressFaults,
   'finishing again': database.repeatedFaults,
+  'going back': parking.rewindFaults,
+  parking: parking.parkingFaults,
   'the outbox': outbox.outboxFaults,
   'the lock of the relay': outbox.lockFaults,
 }

@@ -256,4 +256,68 @@ begin
 end $$;
 `
 
-export const serviceTables: Part = { name: 'service', migrations: [tables, functions] }
+const parking: Migration = (schema) => `
+create table ${schema}.parked (
+  stream text collate "C" not null,
+  consumer_group text collate "C" not null,
+  partition int not null,
+  position bigint not null,
+  key text collate "C",
+  body text not null,
+  appended_at bigint not null,
+  reason text not null,
+  attempts int not null,
+  primary key (stream, consumer_group, partition, position)
+);
+create index parked_keys on ${schema}.parked (stream, consumer_group, partition, key, position);
+
+-- The start of a unit that lets go of a parked event. The lock waits for an open unit that does so too.
+create function ${schema}.begin_unparking(
+  p_outcome text, p_stream text, p_group text, p_partition int, p_position bigint
+) returns text language plpgsql ${functionSettings} as $$
+begin
+  if p_outcome <> 'ok' then return p_outcome; end if;
+  perform from ${schema}.parked k where k.stream = p_stream and k.consumer_group = p_group
+    and k.partition = p_partition and k.position = p_position for update;
+  return case when found then 'ok' else 'duplicate' end;
+end $$;
+
+-- A partition goes back, and the order that said so is done.
+create function ${schema}.go_back(
+  o_stream text, o_group text, o_partition int, o_generation bigint, o_finished bigint, o_low bigint, o_sequences jsonb,
+  p_stream text, p_group text, p_partition int, p_generation bigint, p_position bigint, p_low bigint
+) returns text language plpgsql ${functionSettings} as $$
+declare
+  ordered bigint;
+  stored bigint;
+begin
+  perform ${schema}.alone(o_stream, o_group, o_partition, o_finished);
+  perform from ${schema}.progress p where p.stream = o_stream and p.consumer_group = o_group
+    and p.partition = o_partition and p.generation = o_generation for update;
+  if not found then return 'stale'; end if;
+  perform from ${schema}.progress p where p.stream = p_stream and p.consumer_group = p_group
+    and p.partition = p_partition and p.generation = p_generation for update;
+  if not found then return 'stale'; end if;
+  select l.low into ordered from ${schema}.low l
+    where l.stream = o_stream and l.consumer_group = o_group and l.partition = o_partition order by l.low desc limit 1;
+  if ${schema}.is_finished(o_stream, o_group, o_partition, o_finished, ordered) then return 'duplicate'; end if;
+  select l.low into stored from ${schema}.low l
+    where l.stream = p_stream and l.consumer_group = p_group and l.partition = p_partition order by l.low desc limit 1;
+  update ${schema}.progress p set generation = p.generation + 1
+    where p.stream = p_stream and p.consumer_group = p_group and p.partition = p_partition;
+  if stored is null or p_position < stored then
+    delete from ${schema}.low l
+      where l.stream = p_stream and l.consumer_group = p_group and l.partition = p_partition;
+    insert into ${schema}.low (stream, consumer_group, partition, low, sequences)
+      values (p_stream, p_group, p_partition, least(p_position, coalesce(stored, p_low)), '{}');
+  end if;
+  delete from ${schema}.finished f where f.stream = p_stream and f.consumer_group = p_group
+    and f.partition = p_partition and f.position >= p_position;
+  delete from ${schema}.parked k where k.stream = p_stream and k.consumer_group = p_group
+    and k.partition = p_partition and k.position >= p_position;
+  perform ${schema}.finish(o_stream, o_group, o_partition, o_generation, o_finished, o_low, o_sequences);
+  return 'committed';
+end $$;
+`
+
+export const serviceTables: Part = { name: 'service', migrations: [tables, functions, parking] }

@@ -9,7 +9,10 @@ import type {
   DatabaseSource,
   HeldPartition,
   OutboxMessage,
+  Progress,
+  Rewind,
 } from '../../ports/database.ts'
+import type { ParkingPort } from '../../ports/parking.ts'
 import { textArray } from './arrays.ts'
 import {
   checkOut,
@@ -27,6 +30,7 @@ import { aborted, closed, sqlState, translate } from './errors.ts'
 import { migrate } from './migrations.ts'
 import { checkOption } from './options.ts'
 import { PostgresOutbox } from './outbox.ts'
+import { PostgresParking } from './parking.ts'
 import { checkSchema, quote, shorten } from './schema.ts'
 import { checkServer } from './server.ts'
 import { checkRow, checkText } from './text.ts'
@@ -134,7 +138,7 @@ async function native(client: PgSession, text: string, values?: unknown[]): Prom
   })
 }
 
-type StatementName = 'commit' | 'handled' | 'acquire' | 'prune' | 'cancel'
+type StatementName = 'commit' | 'rewind' | 'handled' | 'acquire' | 'prune' | 'cancel'
 
 /** What one call of `prune` removes at most. */
 const pruneLimit = 5_000
@@ -142,6 +146,7 @@ const pruneLimit = 5_000
 function statements(schema: string): Record<StatementName, Statement> {
   const texts: Record<StatementName, string> = {
     commit: `select ${schema}.commit_unit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) as outcome`,
+    rewind: `select ${schema}.go_back($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) as outcome`,
     handled: `select id from ${schema}.inbox where consumer = $1 and id = any($2::text[])`,
     acquire: `select generation::float8, low::float8, sequences, finished::float8[] from ${schema}.acquire($1, $2, $3)`,
     prune: `delete from ${schema}.inbox where ctid = any(array(
@@ -165,6 +170,7 @@ class PostgresDatabase implements Database<PgQueryable> {
   readonly name: string
   readonly db: PgQueryable
   readonly outbox: PostgresOutbox
+  readonly parking: ParkingPort
   readonly #pool: PgPool
   readonly #connection: Connection
   readonly #schema: string
@@ -178,6 +184,7 @@ class PostgresDatabase implements Database<PgQueryable> {
     this.#connection = connection
     this.#schema = schema
     this.#sql = statements(schema)
+    this.parking = new PostgresParking(connection, schema)
     this.outbox = new PostgresOutbox(connection, schema, producerId)
     this.db = {
       query: async <Row>(query: string | PgQuery, values?: unknown[]) => {
@@ -190,7 +197,8 @@ class PostgresDatabase implements Database<PgQueryable> {
   async commit(unit: CommitUnit<PgQueryable>): Promise<CommitOutcome> {
     if (this.#closing !== undefined) throw closed()
     checkUnit(unit)
-    const work = unit.effects === undefined ? this.#commitAlone(unit) : this.#commitWithEffects(unit)
+    const alone = unit.effects === undefined && unit.park === undefined && unit.unpark === undefined
+    const work = alone ? this.#commitAlone(unit) : this.#commitInSteps(unit)
     this.#units.add(work)
     try {
       return await work
@@ -214,6 +222,25 @@ class PostgresDatabase implements Database<PgQueryable> {
       finished: row.finished,
       sequences: JSON.parse(row.sequences) as Record<string, number>,
     }
+  }
+
+  async rewind(order: Progress, to: Rewind): Promise<CommitOutcome> {
+    const rows = await this.#connection.run<{ outcome: CommitOutcome }>(this.#sql.rewind, [
+      order.stream,
+      order.group,
+      order.partition,
+      order.generation,
+      order.finished ?? null,
+      order.low,
+      JSON.stringify(order.sequences),
+      to.stream,
+      to.group,
+      to.partition,
+      to.generation,
+      to.position,
+      to.low,
+    ])
+    return rows[0]!.outcome
   }
 
   async prune(before: number): Promise<number> {
@@ -249,7 +276,7 @@ class PostgresDatabase implements Database<PgQueryable> {
     return rows[0]!.outcome
   }
 
-  async #commitWithEffects(unit: CommitUnit<PgQueryable>): Promise<CommitOutcome> {
+  async #commitInSteps(unit: CommitUnit<PgQueryable>): Promise<CommitOutcome> {
     // A new connection is ours, not the handler's.
     const client = await withoutWatch(() => checkOut(this.#pool)).catch((thrown: unknown) => {
       throw translate(thrown)

@@ -167,6 +167,11 @@ export class PostgresQueue implements QueuePort {
     return count
   }
 
+  async names(): Promise<string[]> {
+    if (this.#closed) throw closed()
+    return this.#facts.names()
+  }
+
   async pause(queue: string): Promise<void> {
     await this.#controls.pause((await this.#of(queue)).id, true)
   }

@@ -6,6 +6,7 @@ import type { CommitOutcome, CommitUnit, OutboxMessage } from '../../ports/datab
 import { type PgQueryable, type PgResult, type PgSession, queryTimeoutMs } from './client.ts'
 import { aborted, sqlState, translate } from './errors.ts'
 import { literal } from './literal.ts'
+import { parks, unparks } from './parking.ts'
 import { closeGuard, guardGone, raiseGuard, refusedByGuard } from './transaction-guard.ts'
 import { endedByEffects, UnitHandle } from './unit-handle.ts'
 
@@ -74,11 +75,16 @@ async function begin(
     progress?.generation,
     progress?.finished,
   ]
+  const [outcome, at] = [fence, fence.slice(0, 3)].map((values) => values.map(literal).join(', '))
+  const begins = `${schema}.begin_unit(${[inbox?.consumer, inbox?.id].map(literal).join(', ')}, ${outcome})`
+  const { unpark } = unit
+  const unparking =
+    unpark === undefined ? begins : `${schema}.begin_unparking(${begins}, ${at}, ${literal(unpark)})`
   const text = `begin isolation level read committed;
 set local statement_timeout = ${bound};
 set local idle_in_transaction_session_timeout = ${bound};
 ${raiseGuard(schema)};
-select pg_backend_pid() as pid, ${schema}.begin_unit(${[inbox?.consumer, inbox?.id, ...fence].map(literal).join(', ')}) as outcome`
+select pg_backend_pid() as pid, ${unparking} as outcome`
   try {
     const results = (await client.query({
       text,
@@ -102,7 +108,7 @@ async function runEffects(unit: Unit, handle: UnitHandle, deadline: number): Pro
     const effects = watchOutsideIo(
       (what) => interrupt(outsideIo(what)),
       async () => {
-        await unit.effects!(handle)
+        await unit.effects?.(handle)
         // What they did not await belongs to the unit too.
         await handle.idle()
       },
@@ -131,6 +137,8 @@ function endOf(schema: string, unit: Unit): string {
   if (unit.progress !== undefined) {
     const { stream, group, partition, generation, finished, low, sequences } = unit.progress
     const values = [stream, group, partition, generation, finished, low, JSON.stringify(sequences)]
+    if (unit.park) statements.push(parks(schema, unit.progress, unit.park))
+    if (unit.unpark !== undefined) statements.push(unparks(schema, unit.progress, unit.unpark))
     statements.push(`select ${schema}.finish_or_fail(${values.map(literal).join(', ')})`)
   }
   return [...statements, 'commit'].join(';\n')

@@ -66,4 +66,20 @@ const migrations = (prefix: string): readonly string[] => [
     PRIMARY KEY (stream, consumer_group, partition, position)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  CREATE TABLE "${prefix}parked" (
+    entry INTEGER PRIMARY KEY,
+    stream TEXT NOT NULL,
+    consumer_group TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    key TEXT,
+    body TEXT NOT NULL,
+    appended_at INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    UNIQUE (stream, consumer_group, partition, position)
+  ) STRICT;
+  CREATE INDEX "${prefix}parked_keys" ON "${prefix}parked" (stream, consumer_group, partition, key, position);
+  `,
 ]

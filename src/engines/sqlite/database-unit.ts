@@ -1,6 +1,7 @@
 // One unit of work inside a transaction: fence, inbox, effects, outbox. And the statements that it takes.
 import { SpillwayError } from '../../core/errors.ts'
-import type { CommitOutcome, CommitUnit, Destination, Progress } from '../../ports/database.ts'
+import type { CommitOutcome, CommitUnit, Destination, Progress, Rewind } from '../../ports/database.ts'
+import type { ParkedEvent, PartitionOfGroup } from '../../ports/parking.ts'
 import type { SqliteHandle, SqliteStatement } from './handle.ts'
 
 const names = [
@@ -22,11 +23,22 @@ const names = [
   'send',
   'destination',
   'addDestination',
+  'park',
+  'unpark',
+  'parked',
+  'parkedOf',
+  'parkedCount',
+  'parkedKeys',
+  'goBack',
+  'unfinish',
+  'unparkFrom',
 ] as const
 
 export type UnitStatements = Readonly<Record<(typeof names)[number], SqliteStatement>>
 
 const partitionIs = 'stream = ? AND consumer_group = ? AND partition = ?'
+
+const parkedColumns = 'position, key, body, appended_at AS appendedAt, reason, attempts'
 
 const sqlOf = (prefix: string): Record<keyof UnitStatements, string> => ({
   begin: 'BEGIN IMMEDIATE',
@@ -58,6 +70,22 @@ const sqlOf = (prefix: string): Record<keyof UnitStatements, string> => ({
     max(?, 1 + coalesce((SELECT seq FROM sqlite_sequence WHERE name = '${prefix}outbox'), 0)), ?, ?, ?, ?)`,
   destination: `SELECT destination FROM "${prefix}destination" WHERE kind = ? AND name = ?`,
   addDestination: `INSERT INTO "${prefix}destination" (kind, name) VALUES (?, ?)`,
+  park: `INSERT INTO "${prefix}parked"
+      (stream, consumer_group, partition, position, key, body, appended_at, reason, attempts)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET reason = excluded.reason, attempts = excluded.attempts`,
+  unpark: `DELETE FROM "${prefix}parked" WHERE ${partitionIs} AND position = ?`,
+  parked: `SELECT ${parkedColumns} FROM "${prefix}parked" WHERE ${partitionIs} AND position > ? ORDER BY position LIMIT ?`,
+  parkedOf: `SELECT ${parkedColumns} FROM "${prefix}parked" WHERE ${partitionIs} AND key IS ? AND position > ? ORDER BY position LIMIT ?`,
+  parkedCount: `SELECT count(*) AS count FROM "${prefix}parked" WHERE ${partitionIs}`,
+  parkedKeys: `SELECT DISTINCT key FROM "${prefix}parked" WHERE ${partitionIs} AND key IS NOT NULL`,
+  goBack: `UPDATE "${prefix}progress"
+    SET generation = generation + 1,
+        sequences = CASE WHEN ? < coalesce(position, ?) THEN '{}' ELSE sequences END,
+        position = min(?, coalesce(position, ?))
+    WHERE ${partitionIs}`,
+  unfinish: `DELETE FROM "${prefix}finished" WHERE ${partitionIs} AND position >= ?`,
+  unparkFrom: `DELETE FROM "${prefix}parked" WHERE ${partitionIs} AND position >= ?`,
 })
 
 export function prepareUnit(db: SqliteHandle, prefix: string): UnitStatements {
@@ -75,6 +103,8 @@ export function applyUnit(
     const refused = refusedProgress(statements, unit.progress)
     if (refused) return refused
     advance(statements, unit.progress)
+    if (unit.unpark !== undefined && !unpark(statements, unit.progress, unit.unpark)) return 'duplicate'
+    if (unit.park) park(statements, unit.progress, unit.park)
   }
   if (
     unit.inbox &&
@@ -85,6 +115,33 @@ export function applyUnit(
   for (const { destination, id, key, body } of unit.outbox)
     statements.send.run(Date.now() * 1_000, destinationId(statements, destination), id, key ?? null, body)
   return 'committed'
+}
+
+/** Takes a partition back inside the open transaction. Nothing was changed when the outcome is not 'committed'. */
+export function applyRewind(statements: UnitStatements, order: Progress, to: Rewind): CommitOutcome {
+  const { stream, group, partition, generation, position, low } = to
+  const address = [stream, group, partition] as const
+  const refused = refusedProgress(statements, order)
+  if (refused === 'stale' || !statements.standing.get(...address, null, ...address, generation))
+    return 'stale'
+  if (refused) return refused
+  statements.goBack.run(position, low, position, low, ...address)
+  statements.unfinish.run(...address, position)
+  statements.unparkFrom.run(...address, position)
+  advance(statements, order)
+  return 'committed'
+}
+
+function park(statements: UnitStatements, of: PartitionOfGroup, event: ParkedEvent): void {
+  const { position, key, body, appendedAt, reason, attempts } = event
+  const { stream, group, partition } = of
+  statements.park.run(stream, group, partition, position, key ?? null, body, appendedAt, reason, attempts)
+}
+
+/** False when it was not parked. */
+function unpark(statements: UnitStatements, of: PartitionOfGroup, position: number): boolean {
+  const { stream, group, partition } = of
+  return Number(statements.unpark.run(stream, group, partition, position).changes) > 0
 }
 
 function refusedProgress(statements: UnitStatements, progress: Progress): 'stale' | 'duplicate' | undefined {

@@ -12,14 +12,18 @@ import type {
   DatabaseSource,
   HeldPartition,
   OutboxPort,
+  Progress,
+  Rewind,
 } from '../../ports/database.ts'
+import type { ParkingPort } from '../../ports/parking.ts'
 import { databaseSchema, tablePrefix } from './database-migrations.ts'
-import { applyUnit, prepareUnit, type UnitStatements } from './database-unit.ts'
+import { applyRewind, applyUnit, prepareUnit, type UnitStatements } from './database-unit.ts'
 import type { SqliteHandle } from './handle.ts'
 import { makeFolder } from './make-folder.ts'
 import { isBusy, isNative, translate } from './native-error.ts'
 import { migrate, openFile } from './open-file.ts'
 import { SqliteOutbox } from './outbox.ts'
+import { SqliteParking } from './parking.ts'
 import { WalSync } from './wal-sync.ts'
 
 export interface SqliteDatabaseOptions<Db> {
@@ -134,6 +138,7 @@ class SqliteDatabase implements Database<SqliteHandle> {
   readonly name: string
   readonly db: SqliteHandle
   readonly outbox: OutboxPort
+  readonly parking: ParkingPort
   readonly #owned: boolean
   /** How long the handle waits for locks when others use it. */
   readonly #patienceMs: number
@@ -158,6 +163,7 @@ class SqliteDatabase implements Database<SqliteHandle> {
     this.#statements = prepareUnit(db, prefix)
     const file = fileOf(db)
     this.#wal = file === undefined ? undefined : new WalSync(`${file}-wal`)
+    this.parking = new SqliteParking(this.#statements, () => this.#checkOpen())
     this.outbox = new SqliteOutbox(
       db,
       prefix,
@@ -211,6 +217,10 @@ class SqliteDatabase implements Database<SqliteHandle> {
         sequences: JSON.parse(row.sequences) as Record<string, number>,
       }
     })
+  }
+
+  rewind(order: Progress, to: Rewind): Promise<CommitOutcome> {
+    return this.#write(true, () => applyRewind(this.#statements, order, to))
   }
 
   prune(before: number): Promise<number> {

@@ -216,6 +216,23 @@ test('heartbeats find their moment in an engine that is never idle', async () =>
   expect(least).toBeGreaterThan(0)
 })
 
+test('members that join in one turn share at once: nobody waits for a partition that was given to nobody yet', async () => {
+  const stream = (await open()).stream!
+  await stream.declare({ name: 'log', partitions: 5 })
+  const held = [new Set<number>(), new Set<number>(), new Set<number>()]
+  const joins = held.map((own) =>
+    stream.join('log', 'g', {
+      sessionMs: 60_000,
+      assigned: (partitions) => partitions.forEach(({ partition }) => void own.add(partition)),
+      revoked: async (partitions) => partitions.forEach((partition) => void own.delete(partition)),
+      failed() {},
+    }),
+  )
+  await Promise.all(joins)
+  const shares = () => held.map(({ size }) => size).toSorted()
+  await vi.waitFor(() => expect(shares()).toEqual([1, 2, 2]), { timeout: 2_000 })
+})
+
 test('nobody becomes a member while the engine closes', async () => {
   const engine = await open()
   await engine.stream!.declare({ name: 'events', partitions: 1 })

@@ -5,14 +5,18 @@ import { driverCases } from './database/driver.ts'
 import { duplicateCases } from './database/duplicate.ts'
 import { lockCases } from './database/lock.ts'
 import { outboxCases } from './database/outbox.ts'
+import { parkingCases } from './database/parking.ts'
 import { progressCases } from './database/progress.ts'
 import { repeatedCases } from './database/repeated.ts'
+import { rewindCases } from './database/rewind.ts'
 
 export const databaseSuite: readonly DatabaseCase[] = [
   ...commitCases,
   ...duplicateCases,
   ...progressCases,
   ...repeatedCases,
+  ...rewindCases,
+  ...parkingCases,
   ...driverCases,
   ...outboxCases,
   ...lockCases,

@@ -10,9 +10,13 @@ import type {
   HeldPartition,
   InboxEntry,
   OutboxPort,
+  Progress,
+  Rewind,
 } from '../../ports/database.ts'
+import type { ParkingPort } from '../../ports/parking.ts'
 import { Capacity, checkOption, closedError, engineName } from './limits.ts'
 import { Outbox, type SetAsideRow } from './outbox.ts'
+import { ParkingTable } from './parking.ts'
 import { ProgressTable } from './progress.ts'
 import type { Restorable } from './table.ts'
 
@@ -53,6 +57,7 @@ interface State {
   readonly inbox: Map<string, number>
   readonly progress: ProgressTable
   readonly outbox: Outbox
+  readonly parking: ParkingTable
   readonly capacity: Capacity
   lastHandled: number
 }
@@ -78,7 +83,9 @@ export function memoryDatabase<Db>(
       if (state === undefined) {
         const capacity = new Capacity(`The memory database of '${service}'`, maxRows)
         const outbox = new Outbox(clock, capacity)
-        state = { inbox: new Map(), progress: new ProgressTable(), outbox, capacity, lastHandled: 0 }
+        const parking = new ParkingTable(capacity)
+        const progress = new ProgressTable()
+        state = { inbox: new Map(), progress, outbox, parking, capacity, lastHandled: 0 }
         states.set(service, state)
       }
       return new MemoryDatabase(db, snapshot, clock, state)
@@ -91,6 +98,7 @@ class MemoryDatabase<Db> implements Database<Db> {
   readonly name = engineName
   readonly db: Db
   readonly outbox: OutboxPort
+  readonly parking: ParkingPort
   readonly #snapshot: () => () => void
   readonly #clock: Clock
   readonly #state: State
@@ -99,6 +107,7 @@ class MemoryDatabase<Db> implements Database<Db> {
   constructor(db: Db, snapshot: () => () => void, clock: Clock, state: State) {
     this.db = db
     this.outbox = state.outbox.port(() => this.#check())
+    this.parking = state.parking.port(() => this.#check())
     this.#snapshot = snapshot
     this.#clock = clock
     this.#state = state
@@ -109,22 +118,30 @@ class MemoryDatabase<Db> implements Database<Db> {
     // So that a commit called from inside effects is a transaction after this one, never a part of it.
     await undefined
     this.#check()
-    const { inbox, progress, outbox, capacity } = this.#state
+    const { inbox, progress, outbox, parking, capacity } = this.#state
+    const { park, unpark } = unit
     if (unit.progress !== undefined && progress.isStale(unit.progress)) return 'stale'
     if (unit.progress !== undefined && progress.isFinished(unit.progress)) return 'duplicate'
+    if (unit.progress !== undefined && unpark !== undefined && !parking.has(unit.progress, unpark))
+      return 'duplicate'
     if (unit.inbox !== undefined && inbox.has(address(unit.inbox))) return 'duplicate'
+    const parks = unit.progress && park && !parking.has(unit.progress, park.position)
     const restore = unit.effects === undefined ? () => {} : this.#snapshot()
     try {
       if (unit.effects !== undefined) runEffects(unit.effects, this.db)
       // Only now: what the effects send stands in the outbox of the unit when they have run.
-      capacity.reserve(unit.outbox.length + (unit.inbox === undefined ? 0 : 1))
+      capacity.reserve(unit.outbox.length + (unit.inbox === undefined ? 0 : 1) + (parks ? 1 : 0))
     } catch (thrown) {
       restore()
       throw thrown
     }
     if (unit.inbox !== undefined) inbox.set(address(unit.inbox), this.#now())
     outbox.store(unit.outbox)
-    if (unit.progress !== undefined) progress.store(unit.progress)
+    if (unit.progress !== undefined) {
+      progress.store(unit.progress)
+      if (park !== undefined) parking.store(unit.progress, park)
+      if (unpark !== undefined) parking.remove(unit.progress, unpark)
+    }
     return 'committed'
   }
 
@@ -136,6 +153,17 @@ class MemoryDatabase<Db> implements Database<Db> {
   async acquire(stream: string, group: string, partition: number): Promise<HeldPartition> {
     this.#check()
     return this.#state.progress.acquire(stream, group, partition)
+  }
+
+  async rewind(order: Progress, to: Rewind): Promise<CommitOutcome> {
+    this.#check()
+    const { progress } = this.#state
+    if (progress.isStale(order) || progress.isStale(to)) return 'stale'
+    if (progress.isFinished(order)) return 'duplicate'
+    progress.rewind(to)
+    this.#state.parking.removeFrom(to, to.position)
+    progress.store(order)
+    return 'committed'
   }
 
   async prune(before: number): Promise<number> {

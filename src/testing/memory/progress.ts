@@ -1,5 +1,5 @@
 // How far each partition of each group is, and who may say so: the progress of a database in memory.
-import type { HeldPartition, Progress } from '../../ports/database.ts'
+import type { HeldPartition, PartitionOfGroup, Progress, Rewind } from '../../ports/database.ts'
 
 interface Row {
   generation: number
@@ -28,7 +28,7 @@ export class ProgressTable {
   }
 
   /** Also for a generation that was never given out: after a restore nobody holds what is stored. */
-  isStale(progress: Progress): boolean {
+  isStale(progress: PartitionOfGroup & { readonly generation: number }): boolean {
     return this.#find(progress)?.generation !== progress.generation
   }
 
@@ -52,7 +52,17 @@ export class ProgressTable {
     if (progress.finished !== undefined && progress.finished >= row.low) row.finished.add(progress.finished)
   }
 
-  #find({ stream, group, partition }: Progress): Row | undefined {
+  /** The fence was checked. */
+  rewind(to: Rewind): void {
+    const row = this.#find(to)!
+    const low = row.low ?? to.low
+    row.generation++
+    if (to.position < low) row.sequences.clear()
+    row.low = Math.min(low, to.position)
+    for (const position of row.finished) if (position >= to.position) row.finished.delete(position)
+  }
+
+  #find({ stream, group, partition }: PartitionOfGroup): Row | undefined {
     return this.#rows.get(JSON.stringify([stream, group, partition]))
   }
 }

@@ -241,14 +241,25 @@ export class Groups implements Part {
       return row.revokeBy !== null && row.revokeBy > latest ? { ...row, revokeBy: latest } : row
     })
     const changes = shareOut(partitions, [...sessions.keys()], now)
+    let untold = false
     for (const { partition, act, member } of changes) {
-      if (act === 'free') this.#free.run(group, partition)
+      // Nobody has begun with it who could give it up: two of our members came in one transaction.
+      const unheard = act === 'revoke' && this.#isUnheardOf(group, member!, partition)
+      untold ||= unheard
+      if (act === 'free' || unheard) this.#free.run(group, partition)
       else if (act === 'give') this.#give.run(member, group, partition)
       else this.#revoke.run(now + sessions.get(member!)!, group, partition)
     }
     if (changes.length > 0 || removed > 0) transaction.wakeMembers = true
     transaction.tellGroups = true
-    this.#plan(now)
+    if (untold) this.#share(group, transaction)
+    else this.#plan(now)
+  }
+
+  /** True for a partition of one of our members that was not told yet that it has it. */
+  #isUnheardOf(group: number, id: number, partition: number): boolean {
+    const member = [...this.#members.values()].find((each) => each.group === group && each.id === id)
+    return member !== undefined && !member.told.has(partition)
   }
 
   #plan(now: number): void {

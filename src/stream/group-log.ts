@@ -1,0 +1,193 @@
+// The log of a consumer group: what is asked of the group while it runs, and what its members must remember over their own
+// death. A stream of one partition beside the dead letters; see docs/decisions/0007.
+import type { Clock } from '../core/clock.ts'
+import { SpillwayError } from '../core/errors.ts'
+import { newId } from '../core/id.ts'
+import { decode, schemaUri } from '../core/message.ts'
+import type { PartitionPosition, StreamPort, StreamRecord } from '../ports/stream.ts'
+
+/** A dead letter is to be handled again. Without a body the event is too large to be kept twice: it is read from its place. */
+export interface RedriveOrder {
+  readonly kind: 'redrive'
+  readonly partition: number
+  readonly position: number
+  /** Its position among the dead letters. */
+  readonly dead: number
+  readonly key?: string
+  readonly body?: string
+}
+
+/** The group goes back to these positions. */
+export interface ReplayOrder {
+  readonly kind: 'replay'
+  readonly positions: readonly PartitionPosition[]
+}
+
+/** Parked events are let go: of one key, or of all. */
+export interface UnparkOrder {
+  readonly kind: 'unpark'
+  readonly key?: string
+}
+
+export type Order = RedriveOrder | ReplayOrder | UnparkOrder
+
+/** Which orders are done for a partition: all below `below`, and those above it. */
+export interface Done {
+  readonly below: number
+  readonly above: readonly number[]
+}
+
+/** Whether an event comes from the stream, from this log (redriven), or from what is parked. */
+export type Whence = 'stream' | 'group' | 'parked'
+
+/** An event that runs while its like are suspected of having killed a process: one at a time in each process. */
+export interface Began {
+  readonly kind: 'began'
+  readonly member: string
+  readonly partition: number
+  readonly log: Whence
+  readonly position: number
+  /** How often its process will have died of it, should it die now; one less once the attempt has ended. */
+  readonly attempt: number
+}
+
+export interface Handover {
+  readonly kind: 'taken' | 'left' | 'passed'
+  readonly member: string
+  readonly partition: number
+  /** How many holders in a row ended without leaving. */
+  readonly deaths: number
+  readonly done: Done
+  /** What was known of the attempts at suspects before. */
+  readonly began: readonly Began[]
+}
+
+export type GroupEntry =
+  | Order
+  | Began
+  | Handover
+  | { readonly kind: 'done'; readonly partition: number; readonly done: Done }
+
+/** What a new holder finds. */
+export interface Found {
+  readonly deaths: number
+  readonly done: Done
+  readonly began: readonly Began[]
+}
+
+export interface GroupRecord {
+  readonly position: number
+  readonly appendedAt: number
+  readonly entry: GroupEntry | undefined
+}
+
+const type = 'spillway.group-entry'
+const page = { maxRecords: 500, maxBytes: 4 << 20 }
+const firstLook = 256
+const fetchMs = 1_000
+const mostBegan = 100
+
+/** The name of the stream that holds the log of a group. */
+export function groupStream(of: { readonly stream: string; readonly group: string }): string {
+  return `${of.stream}.group.${of.group}`
+}
+
+export class GroupLog {
+  readonly name: string
+  readonly #port: StreamPort
+  readonly #clock: Clock
+
+  constructor(port: StreamPort, of: { readonly stream: string; readonly group: string }, clock: Clock) {
+    this.name = groupStream(of)
+    this.#port = port
+    this.#clock = clock
+  }
+
+  async declare(): Promise<void> {
+    await this.#port.declare({ name: this.name, partitions: 1 })
+  }
+
+  async append(...entries: readonly GroupEntry[]): Promise<void> {
+    const records = entries.map((data) => ({ partition: 0, body: this.seal(data) }))
+    for (let from = 0; from < records.length; from += page.maxRecords)
+      await this.#port.append(this.name, records.slice(from, from + page.maxRecords))
+  }
+
+  seal(data: GroupEntry): string {
+    const id = newId(this.#clock)
+    const time = new Date(this.#clock.now()).toISOString()
+    const attributes = { specversion: '1.0', id, source: '/spillway', type, time }
+    const content = { datacontenttype: 'application/json', dataschema: schemaUri(type, 1) }
+    return JSON.stringify({ ...attributes, ...content, correlationid: id, data })
+  }
+
+  /** What stands at or after a position, waiting for a first entry. */
+  async read(position: number, waitMs: number, signal?: AbortSignal): Promise<GroupRecord[]> {
+    const from = [{ partition: 0, position }]
+    const records = await this.#port.read(this.name, from, { ...page, waitMs, signal })
+    return records.map(open)
+  }
+
+  /** Everything that the log holds from a position to its end as it is now. */
+  async *entries(from = 0): AsyncGenerator<GroupRecord> {
+    const end = (await this.#bounds()).next
+    for (let position = from; position < end; ) {
+      // They are there: an engine may need a moment to fetch them.
+      const records = await this.read(position, fetchMs)
+      if (records.length === 0) return
+      for (const record of records) if (record.position < end) yield record
+      position = records.at(-1)!.position + 1
+    }
+  }
+
+  /** What the last holder of a partition left behind. Looks back only as far as it has to. */
+  async lookBack(partition: number): Promise<Found> {
+    const { earliest, next } = await this.#bounds()
+    for (let look = firstLook; ; look *= 8) {
+      const from = Math.max(earliest, next - look)
+      let handover: Handover | undefined
+      let done: Done = { below: earliest, above: [] }
+      // A member runs one suspect at a time: only the last that it began can have killed it.
+      const last = new Map<string, Began>()
+      for await (const { entry } of this.entries(from)) {
+        if (entry?.kind === 'began') last.set(entry.member, entry)
+        if (!entry || !('partition' in entry) || entry.partition !== partition) continue
+        if ('done' in entry) done = later(done, entry.done)
+        if (entry.kind !== 'taken' && entry.kind !== 'left' && entry.kind !== 'passed') continue
+        handover = entry
+        last.delete(entry.member)
+      }
+      if (!handover && from > earliest) continue
+      if (!handover || handover.kind === 'left') return { deaths: 0, done, began: [] }
+      const killer = last.get(handover.member)
+      const began = killer?.partition === partition ? withMark(handover.began, killer) : handover.began
+      return { deaths: handover.deaths + 1, done, began }
+    }
+  }
+
+  /** What the next entry will equal or exceed. */
+  async end(): Promise<number> {
+    return (await this.#bounds()).next
+  }
+
+  async #bounds(): Promise<{ readonly earliest: number; readonly next: number }> {
+    return (await this.#port.bounds(this.name))[0]!
+  }
+}
+
+function withMark(began: readonly Began[], mark: Began): readonly Began[] {
+  const others = began.filter(({ log, position }) => log !== mark.log || position !== mark.position)
+  return mark.attempt > 0 ? [...others, mark].slice(-mostBegan) : others
+}
+
+function later(one: Done, other: Done): Done {
+  return other.below >= one.below ? other : one
+}
+
+function open({ position, appendedAt, body }: StreamRecord): GroupRecord {
+  const message = decode(body)
+  // What is no entry, or one of a version to come, concerns nobody.
+  if (message instanceof SpillwayError || message.type !== type)
+    return { position, appendedAt, entry: undefined }
+  return { position, appendedAt, entry: message.data as GroupEntry }
+}

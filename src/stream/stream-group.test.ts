@@ -1,0 +1,245 @@
+// What a group is told while it runs, with a database that keeps its progress and without one.
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { systemClock } from '../core/clock.ts'
+import type { Background } from '../core/lifecycle.ts'
+import { deadLetter } from '../core/outcome.ts'
+import type { Report } from '../core/report.ts'
+import { unchecked } from '../core/schema.ts'
+import type { Engine } from '../ports/engine.ts'
+import { Spillway } from '../spillway.ts'
+import { MemoryTable, memory, memoryDatabase } from '../testing/index.ts'
+import { Channels } from '../topology/channels.ts'
+import { relay } from '../transaction/relay.ts'
+import type { EventDelivery } from './event-delivery.ts'
+import { type FailureOptions, failurePolicy, type SubscriptionPlan } from './plan.ts'
+import { type Subscription, subscribe } from './subscription.ts'
+
+interface Step {
+  key: string
+  n: number
+}
+type Handler = (step: Step, delivery: EventDelivery) => unknown
+
+let engine: Engine
+let reports: Report[]
+const subscriptions: Subscription[] = []
+
+beforeEach(() => {
+  engine = memory()
+  reports = []
+})
+afterEach(async () => {
+  await Promise.all(subscriptions.splice(0).map((each) => each.stop({ deadlineMs: 100 })))
+  await engine.close()
+})
+
+const open = (partitions = 1) =>
+  new Spillway(engine).stream('steps', { data: unchecked<Step>(), key: ({ key }) => key, partitions })
+
+const stores = {
+  'with a database': () => memoryDatabase({ db: new MemoryTable<number>() }).open('g'),
+  'without one': async () => undefined,
+}
+
+describe.each(Object.entries(stores))('%s', (_, openStore) => {
+  let store: Awaited<ReturnType<typeof openStore>>
+  let relaying: Background | undefined
+  beforeEach(async () => {
+    store = await openStore()
+    const channels = new Channels(engine, engine, 1, systemClock)
+    relaying =
+      store && relay(store.outbox, channels, { service: 'g', onReport: (report) => reports.push(report) })
+  })
+  afterEach(() => relaying?.stop())
+
+  /** A member whose handler commits its progress, where there is a database for it. */
+  async function member(
+    handler: Handler,
+    failure: FailureOptions = {},
+    plan: Partial<SubscriptionPlan> = {},
+  ) {
+    const stream = await open()
+    const handled = {
+      contract: stream.contract as never,
+      policy: failurePolicy({ retry: { initial: '1ms' }, ...failure }),
+      handler: async (message: { data: unknown }, delivery: EventDelivery) => {
+        const said = await handler(message.data as Step, delivery)
+        if (said !== undefined || !store) return said
+        return store.commit({ outbox: [], progress: delivery.progress(), timeoutMs: 1_000 })
+      },
+    }
+    const subscription = subscribe(engine.stream!, {
+      stream: 'steps',
+      group: 'g',
+      handlers: new Map([['steps', handled]]),
+      strictTypes: true,
+      onReport: (report) => reports.push(report),
+      ...(store ? { store } : {}),
+      ...plan,
+    })
+    subscriptions.push(subscription)
+    return subscription
+  }
+
+  /** Waits until what is under way in the group is finished and stored. */
+  const settled = async () => {
+    const group = (await open()).group('g')
+    await vi.waitFor(async () => expect((await group.lag()).total).toBe(0), { timeout: 5_000 })
+  }
+
+  test('the lag is told for each partition and in total', async () => {
+    const stream = await open(2)
+    await stream.appendMany(Array.from({ length: 30 }, (_, n) => ({ key: `k${n}`, n })))
+    const before = await stream.group('g').lag()
+    expect(before.total).toBe(30)
+    expect(before.partitions.map(({ committed }) => committed)).toEqual([null, null])
+    let handled = 0
+    await member(() => {
+      handled += 1
+    })
+    await settled()
+    expect(handled).toBe(30)
+  })
+
+  test('a dead letter is redriven once, with its id, and is no longer listed', async () => {
+    const stream = await open()
+    await stream.appendMany([1, 2, 3].map((n) => ({ key: 'k', n })))
+    let dying = true
+    const seen: string[] = []
+    await member(({ n }) => {
+      if (dying && n === 2) return deadLetter('not today')
+      seen.push(`${n}`)
+      return undefined
+    })
+    const group = stream.group('g')
+    await vi.waitFor(async () => expect(await group.deadLetters()).toHaveLength(1), { timeout: 5_000 })
+    await vi.waitFor(() => expect(seen).toEqual(['1', '3']))
+    dying = false
+    const [letter] = await group.deadLetters()
+    expect(await group.redrive([letter!.deadPosition])).toBe(1)
+    await vi.waitFor(() => expect(seen).toEqual(['1', '3', '2']), { timeout: 5_000 })
+    expect(await group.deadLetters()).toEqual([])
+    expect(await group.redrive([letter!.deadPosition])).toBe(0)
+    await subscriptions.pop()!.stop()
+    await member(({ n }) => void seen.push(`again ${n}`))
+    await stream.append({ key: 'k', n: 4 })
+    await vi.waitFor(() => expect(seen).toContain('again 4'), { timeout: 5_000 })
+    expect(seen).toEqual(['1', '3', '2', 'again 4'])
+  })
+
+  test('letters are chosen by their reason; what dies again is a new letter', async () => {
+    const stream = await open()
+    await stream.appendMany([1, 2, 3, 4].map((n) => ({ key: `${n}`, n })))
+    await member(({ n }) => deadLetter(n % 2 ? 'odd' : 'even'))
+    const group = stream.group('g')
+    await vi.waitFor(async () => expect(await group.deadLetters()).toHaveLength(4), { timeout: 5_000 })
+    const before = (await group.deadLetters()).map(({ deadPosition }) => deadPosition)
+    expect(await group.redrive(({ reason }) => reason === 'odd')).toBe(2)
+    await vi.waitFor(async () => expect(await group.deadLetters()).toHaveLength(4), { timeout: 5_000 })
+    const after = await group.deadLetters()
+    expect(after.map(({ reason }) => reason).toSorted()).toEqual(['even', 'even', 'odd', 'odd'])
+    expect(after.filter(({ deadPosition }) => !before.includes(deadPosition))).toHaveLength(2)
+  })
+
+  test('a redriven event and another of its key never run at the same time', async () => {
+    const stream = await open()
+    await stream.append({ key: 'k', n: 0 })
+    let dying = true
+    let running = 0
+    let most = 0
+    const seen: number[] = []
+    await member(async ({ n }) => {
+      if (dying && n === 0) return deadLetter('first')
+      most = Math.max(most, ++running)
+      await new Promise((resolve) => setTimeout(resolve, 2))
+      running -= 1
+      seen.push(n)
+      return undefined
+    })
+    const group = stream.group('g')
+    await vi.waitFor(async () => expect(await group.deadLetters()).toHaveLength(1), { timeout: 5_000 })
+    dying = false
+    await Promise.all([
+      group.redrive(() => true),
+      stream.appendMany(Array.from({ length: 20 }, (_, n) => ({ key: 'k', n: n + 1 }))),
+    ])
+    await vi.waitFor(() => expect(seen).toHaveLength(21), { timeout: 5_000 })
+    expect(most).toBe(1)
+    expect(seen.filter((n) => n > 0)).toEqual(Array.from({ length: 20 }, (_, n) => n + 1))
+  })
+
+  test('an event that is too large to be kept twice is read from its place', async () => {
+    const stream = await open()
+    const large = `${'"'.repeat(300_000)}`
+    await stream.append({ key: large.slice(0, 1), n: 1, large } as Step)
+    let dying = true
+    let length = 0
+    await member((step) => {
+      if (dying) return deadLetter('large')
+      length = (step as unknown as { large: string }).large.length
+      return undefined
+    })
+    const group = stream.group('g')
+    await vi.waitFor(async () => expect(await group.deadLetters()).toHaveLength(1), { timeout: 5_000 })
+    dying = false
+    await group.redrive(() => true)
+    await vi.waitFor(() => expect(length).toBe(300_000), { timeout: 5_000 })
+  })
+
+  test('a live group goes back to a position, and each order is carried out once', async () => {
+    const stream = await open()
+    await stream.appendMany([0, 1, 2, 3, 4].map((n) => ({ key: 'k', n })))
+    const seen: number[] = []
+    await member(({ n }) => void seen.push(n))
+    await vi.waitFor(() => expect(seen).toHaveLength(5))
+    await settled()
+    const group = stream.group('g')
+    await group.replay([{ partition: 0, position: 2 }])
+    await vi.waitFor(() => expect(seen).toEqual([0, 1, 2, 3, 4, 2, 3, 4]), { timeout: 5_000 })
+    await settled()
+    await group.replay([{ partition: 0, position: 99 }])
+    await subscriptions.pop()!.stop()
+    await member(({ n }) => void seen.push(100 + n))
+    await stream.append({ key: 'k', n: 5 })
+    await vi.waitFor(() => expect(seen).toContain(105), { timeout: 5_000 })
+    expect(seen).toEqual([0, 1, 2, 3, 4, 2, 3, 4, 105])
+  })
+
+  test('an order that is given while nobody runs is carried out by who starts', async () => {
+    const stream = await open()
+    await stream.appendMany([0, 1, 2].map((n) => ({ key: 'k', n })))
+    const seen: number[] = []
+    const first = await member(({ n }) => void seen.push(n))
+    await vi.waitFor(() => expect(seen).toHaveLength(3))
+    await settled()
+    await first.stop()
+    await stream.group('g').replay(new Date(0))
+    await member(({ n }) => void seen.push(10 + n))
+    await vi.waitFor(() => expect(seen).toEqual([0, 1, 2, 10, 11, 12]), { timeout: 5_000 })
+  })
+
+  test('going back while handlers run loses and reorders nothing', async () => {
+    const stream = await open()
+    await stream.appendMany(Array.from({ length: 60 }, (_, n) => ({ key: `k${n % 3}`, n })))
+    const seen: number[] = []
+    await member(async ({ n }) => {
+      await new Promise((resolve) => setTimeout(resolve, 3))
+      seen.push(n)
+    })
+    await vi.waitFor(() => expect(seen.length).toBeGreaterThan(5))
+    await stream.group('g').replay([{ partition: 0, position: 0 }])
+    await vi.waitFor(
+      () => expect(seen.filter((n) => n === 59)).toHaveLength(seen.lastIndexOf(0) > 0 ? 1 : 2),
+      {
+        timeout: 5_000,
+      },
+    )
+    await settled()
+    const again = seen.slice(seen.lastIndexOf(0))
+    expect(new Set(again).size).toBeGreaterThanOrEqual(59)
+    for (const key of [0, 1, 2]) {
+      const order = again.filter((n) => n % 3 === key)
+      expect(order).toEqual(order.toSorted((a, b) => a - b))
+    }
+  })
+})

@@ -1,0 +1,198 @@
+// A consumer group seen from outside: how far it is, what it could not handle, and what it can be told to do.
+import { type Clock, systemClock } from '../core/clock.ts'
+import { SpillwayError } from '../core/errors.ts'
+import { decode } from '../core/message.ts'
+import { checkName } from '../core/name.ts'
+import type { ParkedEvent, ParkingPort } from '../ports/parking.ts'
+import type { StreamPort } from '../ports/stream.ts'
+import { type DeadEvent, deadStream, openDeadEvent } from './dead-events.ts'
+import { GroupLog, type RedriveOrder } from './group-log.ts'
+import { checkStart, type Start, startPositions } from './start.ts'
+
+/** An event that a group could not handle, in its dead letters. */
+export interface DeadLetterOfStream extends DeadEvent {
+  /** Names it among the dead letters of its group. */
+  readonly deadPosition: number
+}
+
+/** An event that a group has parked: with why it failed, or that it waits behind one that did. */
+export interface ParkedLetter extends ParkedEvent {
+  readonly partition: number
+}
+
+export interface PartitionLag {
+  readonly partition: number
+  /** The position that the group wants next; null while it has none. */
+  readonly committed: number | null
+  readonly next: number
+  /** How many positions it is behind: at most that many events. */
+  readonly lag: number
+}
+
+export interface GroupLag {
+  readonly total: number
+  readonly partitions: readonly PartitionLag[]
+}
+
+const page = { maxRecords: 500, maxBytes: 16 << 20, waitMs: 1_000 }
+
+/** Make it with `stream.group(name)`. It need not run in this process, nor at all: orders wait for its members. */
+export class StreamGroup {
+  readonly stream: string
+  readonly name: string
+  readonly #port: StreamPort
+  readonly #maxBodyBytes: number
+  readonly #log: GroupLog
+
+  readonly #parking: ParkingPort | undefined
+
+  constructor(
+    port: StreamPort,
+    stream: string,
+    name: string,
+    clock: Clock = systemClock,
+    parking?: ParkingPort,
+  ) {
+    this.#parking = parking
+    this.stream = stream
+    this.name = checkName(name, 'consumer group')
+    this.#port = port
+    this.#maxBodyBytes = port.limits.maxBodyBytes
+    this.#log = new GroupLog(port, { stream, group: name }, clock)
+  }
+
+  /** How far the group is behind the end of the stream. A group with a database of its own tells the engine within a second. */
+  async lag(): Promise<GroupLag> {
+    const bounds = await this.#port.bounds(this.stream)
+    const committed = await this.#port.committed(this.stream, this.name)
+    const positions = new Map(committed.map(({ partition, position }) => [partition, position]))
+    const partitions = bounds.map(({ partition, earliest, next }) => {
+      const position = positions.get(partition) ?? null
+      return {
+        partition,
+        committed: position,
+        next,
+        lag: Math.max(0, next - Math.max(position ?? 0, earliest)),
+      }
+    })
+    return { total: partitions.reduce((sum, { lag }) => sum + lag, 0), partitions }
+  }
+
+  /**
+   * The events that the group could not handle and that were not redriven, oldest first, with their reasons: at most `limit`
+   * (default 100) from the dead position `from` on.
+   */
+  async deadLetters(
+    options: { readonly from?: number; readonly limit?: number } = {},
+  ): Promise<DeadLetterOfStream[]> {
+    const { from = 0, limit = 100 } = options
+    const found: DeadLetterOfStream[] = []
+    for await (const letter of this.#dead(from)) {
+      if (found.push(letter) >= limit) break
+    }
+    return found
+  }
+
+  /**
+   * Has dead letters handled again by the group, with their ids: those at the dead positions given, or those that the function
+   * chooses (of the dead letters as they are now). Resolves with how many were ordered, once that is durable. Members handle them after what they have
+   * read of the same key, and never beside another event of it; the old place in the order is lost. What fails again is a new dead letter.
+   */
+  async redrive(which: readonly number[] | ((letter: DeadLetterOfStream) => boolean)): Promise<number> {
+    const chosen = typeof which === 'function' ? undefined : new Set(which)
+    if (chosen?.size === 0) return 0
+    const chooses =
+      typeof which === 'function'
+        ? which
+        : ({ deadPosition }: DeadLetterOfStream) => chosen!.has(deadPosition)
+    let count = 0
+    let orders: RedriveOrder[] = []
+    const flush = async () => {
+      await this.#log.append(...orders)
+      count += orders.length
+      orders = []
+    }
+    for await (const letter of this.#dead(chosen ? Math.min(...chosen) : 0)) {
+      if (chosen && letter.deadPosition > Math.max(...chosen)) break
+      if (chooses(letter) && orders.push(this.#order(letter)) === page.maxRecords) await flush()
+    }
+    await flush()
+    return count
+  }
+
+  /**
+   * Has the group handle everything from a place on again, in order per key, while others go on. Resolves once that is durable; members carry it
+   * out as soon as they hear of it, or when they start. A partition that has not come to the place yet goes on as it was.
+   */
+  async replay(from: Start): Promise<void> {
+    checkStart(from)
+    const bounds = await this.#port.bounds(this.stream)
+    const positions = await startPositions(this.#port, this.stream, from, bounds)
+    await this.#log.declare()
+    await this.#log.append({ kind: 'replay', positions })
+  }
+
+  /**
+   * Has the group let go of what it parked: of one key, or of everything. Resolves once that is durable. Members handle the events in
+   * the order of their key, then the key goes on. One that fails again stays parked, with those behind it.
+   */
+  async unpark(key?: string): Promise<void> {
+    await this.#log.declare()
+    await this.#log.append({ kind: 'unpark', ...(key === undefined ? {} : { key }) })
+  }
+
+  /**
+   * What the group has parked, by partition and position: at most `limit` (default 100). Only where the database of the service is
+   * open: `running.service(billing).group(orders).parked()`.
+   */
+  async parked(options: { readonly key?: string; readonly limit?: number } = {}): Promise<ParkedLetter[]> {
+    if (!this.#parking)
+      throw new SpillwayError(
+        'CONFIGURATION',
+        `What ${this.name} has parked stands in the database of its service.`,
+      )
+    const { limit = 100, key } = options
+    const found: ParkedLetter[] = []
+    for (const { partition } of await this.#port.bounds(this.stream)) {
+      if (found.length >= limit) break
+      const of = { stream: this.stream, group: this.name, partition }
+      const events = await this.#parking.list(of, { limit: limit - found.length, key })
+      for (const event of events) found.push({ partition, ...event })
+    }
+    return found
+  }
+
+  /** Dead letters as they are now, without those that were redriven. */
+  async *#dead(from: number): AsyncGenerator<DeadLetterOfStream> {
+    const name = deadStream({ stream: this.stream, group: this.name })
+    await this.#port.declare({ name, partitions: 1 })
+    await this.#log.declare()
+    const end = (await this.#port.bounds(name))[0]!.next
+    const redriven = new Set<number>()
+    for await (const { entry } of this.#log.entries())
+      if (entry?.kind === 'redrive' && entry.dead >= from) redriven.add(entry.dead)
+    for (let position = from; position < end; ) {
+      const records = await this.#port.read(name, [{ partition: 0, position }], page)
+      if (records.length === 0) return
+      for (const record of records)
+        if (record.position < end && !redriven.has(record.position))
+          yield { deadPosition: record.position, ...openDeadEvent(record.body) }
+      position = records.at(-1)!.position + 1
+    }
+  }
+
+  #order({ partition, position, deadPosition: dead, key, body }: DeadLetterOfStream): RedriveOrder {
+    const order = {
+      kind: 'redrive' as const,
+      partition,
+      position,
+      dead,
+      ...(key === undefined ? {} : { key }),
+    }
+    const whole = { ...order, body }
+    // Cut when it died, or too large as an entry: it is read from its place in the stream.
+    const cut = decode(body) instanceof SpillwayError && body.length >= 10_000
+    if (cut || Buffer.byteLength(this.#log.seal(whole)) > this.#maxBodyBytes) return order
+    return whole
+  }
+}
