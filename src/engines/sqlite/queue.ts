@@ -15,18 +15,12 @@ import type {
 import type { CancelResult, PeekedMessage, PeekOptions } from '../../ports/queue-control.ts'
 import { checkCarried, checkRules, type Duplicate, type QueueRules } from '../../ports/queue-rules.ts'
 import { maxBodyBytes, sizeOf } from './limits.ts'
-import { checkMs, checkWhole, outOfRange } from './range.ts'
+import { QueueControl } from './queue-control.ts'
+import { checkMs, checkWhole } from './range.ts'
 import { RecordReader } from './record.ts'
 import { closedError, type Pending, type Storage } from './storage.ts'
 import { WaitingRoom } from './waiting-room.ts'
-import {
-  type Answers,
-  type PurgeEnd,
-  type QueueFacts,
-  runWidth,
-  settleKind,
-  type WriteOperation,
-} from './wire.ts'
+import { type Answers, type QueueFacts, runWidth, settleKind, type WriteOperation } from './wire.ts'
 
 type Of<Kind extends WriteOperation['kind']> = Extract<WriteOperation, { kind: Kind }>
 
@@ -78,10 +72,12 @@ export class SqliteQueue implements QueuePort {
   readonly #channels = new Map<string, Channel>()
   readonly #byId = new Map<number, Channel>()
   readonly #reader = new RecordReader()
+  readonly #control: QueueControl
   #closed = false
 
   constructor(storage: Storage) {
     this.#storage = storage
+    this.#control = new QueueControl(storage)
   }
 
   async declare(queues: readonly string[], rules?: QueueRules): Promise<void> {
@@ -344,73 +340,24 @@ export class SqliteQueue implements QueuePort {
     return [...(await this.#storage.ask({ kind: 'queueNames' }))]
   }
 
-  pause(queue: string): Promise<void> {
-    return this.#setPaused(queue, true)
+  async pause(queue: string): Promise<void> {
+    await this.#control.pause(await this.#idOf(queue), true)
   }
 
-  resume(queue: string): Promise<void> {
-    return this.#setPaused(queue, false)
+  async resume(queue: string): Promise<void> {
+    await this.#control.pause(await this.#idOf(queue), false)
   }
 
-  async #setPaused(queue: string, paused: boolean): Promise<void> {
-    const channel = this.#channels.get(queue) ?? (await this.#find(queue))
-    await this.#storage.ask({ kind: 'pause', queue: channel.id, paused })
-  }
-
-  async peek(queue: string, { limit, after }: PeekOptions): Promise<PeekedMessage[]> {
-    const channel = this.#channels.get(queue) ?? (await this.#find(queue))
-    checkWhole(limit, 1, 'limit')
-    if (limit > maxPeek) throw outOfRange(limit, `at most ${maxPeek}`, 'limit')
-    const from = after === undefined ? -1 : Number(after)
-    if (!Number.isSafeInteger(from)) throw outOfRange(after, 'the handle of a message that was seen', 'after')
-    const rows = await this.#storage.ask({ kind: 'peek', queue: channel.id, after: from, limit })
-    return rows.map(({ seq, data, due, ...rest }) => {
-      this.#reader.start(data)
-      return this.#reader.next((id, key, body) => ({
-        ...rest,
-        handle: String(seq),
-        id,
-        key,
-        body,
-        due: due ?? undefined,
-        group: rest.group === '' ? undefined : rest.group,
-      }))
-    })
+  async peek(queue: string, options: PeekOptions): Promise<PeekedMessage[]> {
+    return this.#control.peek(await this.#idOf(queue), options)
   }
 
   async cancel(queue: string, ids: readonly string[]): Promise<CancelResult[]> {
-    const channel = this.#channels.get(queue) ?? (await this.#find(queue))
-    const results = ids.map((): CancelResult => 'unknown')
-    if (ids.length === 0) return results
-    for (let after: number | null = -1; after !== null; ) {
-      const step: Answers['cancel'] = await this.#storage.ask({
-        kind: 'cancel',
-        queue: channel.id,
-        ids,
-        after,
-      })
-      // Of several messages with one id the one that is still held has the say.
-      for (const [index, how] of step.found)
-        if (results[index] !== 'signalled') results[index] = how === 1 ? 'removed' : 'signalled'
-      after = step.next
-    }
-    return ids.map((id) => results[ids.lastIndexOf(id)]!)
+    return this.#control.cancel(await this.#idOf(queue), ids)
   }
 
   async purge(queue: string, what: 'waiting' | 'dead'): Promise<number> {
-    const channel = this.#channels.get(queue) ?? (await this.#find(queue))
-    let count = 0
-    for (let until: PurgeEnd | null = null; ; ) {
-      const step: Answers['purge'] = await this.#storage.ask({
-        kind: 'purge',
-        queue: channel.id,
-        what,
-        until,
-      })
-      count += step.removed
-      until = step.until
-      if (until === null) return count
-    }
+    return this.#control.purge(await this.#idOf(queue), what)
   }
 
   /** Look again: in these queues, or in all. */
@@ -422,6 +369,10 @@ export class SqliteQueue implements QueuePort {
   close(): void {
     this.#closed = true
     for (const channel of this.#byId.values()) channel.room.close()
+  }
+
+  async #idOf(queue: string): Promise<number> {
+    return (this.#channels.get(queue) ?? (await this.#find(queue))).id
   }
 
   async #find(name: string): Promise<Channel> {
@@ -474,7 +425,6 @@ export class SqliteQueue implements QueuePort {
 }
 
 const extendResults: readonly ExtendResult[] = ['stale', 'extended', 'cancelled']
-const maxPeek = 1_000
 
 function hasRules(rules: QueueRules): boolean {
   return Object.keys(rules).length > 0
