@@ -57,7 +57,7 @@ test.skipIf(missing)('a restored dump goes on where the old server was', { timeo
   let kept = 0
   for await (const _ of after.stream.read()) kept += 1
   expect(kept).toBe(100)
-  expect(await after.stream.readKey('k3')).toHaveLength(14)
+  expect(await after.stream.readKey('k3').toArray()).toHaveLength(14)
   await after.queue.send(4)
   await after.stream.append({ key: 'k3', n: 100 }, { expectedVersion: 14 })
   const handled: number[] = []
