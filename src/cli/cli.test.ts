@@ -105,7 +105,7 @@ test.each([
   [['--streams', ''], 1, /names no engine/],
   [['--engine', 'mysql://x'], 1, /"mysql", which names no engine/],
   [['--only', 'biling'], 1, /No service of this topology implements biling; it has billing/],
-  [['--only'], 2, /argument missing[^]*spillway up --help says more/],
+  [['--only'], 2, /argument missing.*spillway up --help says more/s],
   [['--bogus'], 2, /unknown option/],
 ])('up %j is refused with exit code %i', async (args, code, said) => {
   const ended = await spillway('up', '-c', 'sound.ts', ...args)
