@@ -1,4 +1,5 @@
 // Running the conformance suites against a live engine, in names of their own, beside whatever it does otherwise.
+import { asError } from '../../core/errors.ts'
 import { openEngine } from '../../engine-of.ts'
 import type { Durability } from '../../ports/engine.ts'
 import type { CaseResult, ConformanceCase, EngineSubject } from '../../testing/conformance/index.ts'
@@ -25,6 +26,8 @@ export interface ExamineOptions {
 
 export interface Examination {
   readonly results: readonly Examined[]
+  /** Rejections that nobody waited for any more: of cases that took too long, mostly. */
+  readonly strays: readonly Error[]
   readonly leftBehind: LeftBehind
   readonly lacks: EngineSubject['lacks']
 }
@@ -36,6 +39,9 @@ export async function examine(url: string, options: ExamineOptions): Promise<Exa
   const { engineSubject, engineSuite, groupSuite, queueSuite, runCases, streamSuite } = await import(
     '../../testing/conformance/index.ts'
   )
+  const strays: Error[] = []
+  // A case that is given up goes on in the dark, and what it rejects with must not end the others.
+  process.on('unhandledRejection', (thrown) => strays.push(asError(thrown)))
   const ledger = new Ledger()
   const subject = await engineSubject({
     openEngine: async (engineOptions) => ledger.watch(await openEngine(url, engineOptions)),
@@ -66,7 +72,7 @@ export async function examine(url: string, options: ExamineOptions): Promise<Exa
   } finally {
     await subject.close()
   }
-  return { results, lacks: subject.lacks, leftBehind: await cleaned(url, ledger, options) }
+  return { results, strays, lacks: subject.lacks, leftBehind: await cleaned(url, ledger, options) }
 }
 
 /** Whether an id begins so: `queue.dead` means `queue.dead` and `queue.dead.reason`, not `queue.deadline`. */

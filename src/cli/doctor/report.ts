@@ -42,6 +42,13 @@ export async function printReport(
     await print('', styled('red', `FAILED ${id}`), `  ${title}`)
     await print(...visibleLines(error.message).map((line) => `  ${line}`))
   }
+  const stray = examination.strays[0]
+  if (stray)
+    await print(
+      '',
+      styled('yellow', `${count(examination.strays.length, 'error')} that no case waited for, the first:`),
+      `  ${visible(stray.message)}`,
+    )
   await print('', ...leftBehind(name, examination.leftBehind))
 }
 
@@ -56,6 +63,7 @@ export function printReportJson(facts: Facts, examination: Examination, interrup
     cases: { passed: passed.length, failed: failed.length, skipped: skipped.length },
     failures: failed.map(({ id, title, error }) => ({ id, title, message: error.message })),
     skipped: skipped.map(({ id, reason }) => ({ id, reason })),
+    strays: examination.strays.map(({ message }) => message),
     interrupted,
     leftBehind: examination.leftBehind,
   })
@@ -72,7 +80,11 @@ function sorted(results: readonly Examined[]) {
 function reasons(skipped: readonly Skipped[]): [string, number][] {
   const found = new Map<string, number>()
   for (const { reason } of skipped) {
-    const why = reason.startsWith("it has '") ? 'they are for engines that lack what this one has' : reason
+    const why = reason.startsWith("it has '")
+      ? 'they are for engines that lack what this one has'
+      : reason.includes('[CAPABILITY_MISSING]')
+        ? 'they need what this engine lacks; see the table'
+        : reason
     found.set(why, (found.get(why) ?? 0) + 1)
   }
   return [...found].sort(([, a], [, b]) => b - a)

@@ -4,14 +4,20 @@ import type { PartitionBounds, StreamPort } from '../../ports/stream.ts'
 import { eachOf } from '../at-once.ts'
 import { type EngineChoice, onEngine, withStreams } from '../on-engine.ts'
 import { print, printJson, printTable } from '../output/print.ts'
-import { distance } from './distance.ts'
+import { type Distance, distances, inWords } from './distance.ts'
 
 interface Place {
   readonly group: string
   readonly partition: number
   readonly committed: number | null
   readonly next: number
-  readonly lag: number
+  readonly lag: Distance
+}
+
+interface Group {
+  readonly name: string
+  readonly lag: Distance
+  readonly partitions: readonly Place[]
 }
 
 interface Options extends EngineChoice {
@@ -37,9 +43,10 @@ export function groupsCommand(): Command {
     withStreams(options, async ({ engine, port }) => {
       const bounds = await port.bounds(stream)
       const names = options.group ?? (await port.groups(stream))
-      const groups = await eachOf(names, async (name) => {
-        const partitions = await placesOf(port, stream, name, bounds)
-        return { name, lag: partitions.reduce((sum, { lag }) => sum + lag, 0), partitions }
+      const groups = await eachOf(names, async (name): Promise<Group> => {
+        const partitions = await placesOf(engine.name, port, stream, name, bounds)
+        const events = partitions.reduce((sum, { lag }) => sum + lag.events, 0)
+        return { name, lag: { events, exact: partitions.every(({ lag }) => lag.exact) }, partitions }
       })
       if (options.json) return printJson({ stream, groups: groups.map(asJson) })
       if (groups.length === 0) return print(`No group reads ${stream}.`)
@@ -49,16 +56,17 @@ export function groupsCommand(): Command {
           { title: 'PARTITION', right: true, value: ({ partition }) => String(partition) },
           { title: 'COMMITTED', right: true, value: ({ committed }) => String(committed ?? '–') },
           { title: 'END', right: true, value: ({ next }) => String(next) },
-          { title: 'LAG', right: true, value: ({ lag }) => distance(engine.name, lag) },
+          { title: 'LAG', right: true, value: ({ lag }) => inWords(lag) },
         ],
         groups.flatMap(({ partitions }) => partitions),
       )
-      for (const { name, lag } of groups) await print(`${name}: ${distance(engine.name, lag)} behind`)
+      for (const { name, lag } of groups) await print(`${name}: ${inWords(lag)} behind`)
     }),
   )
 }
 
 async function placesOf(
+  engine: string,
   port: StreamPort,
   stream: string,
   group: string,
@@ -67,21 +75,27 @@ async function placesOf(
   const positions = new Map(
     (await port.committed(stream, group)).map(({ partition, position }) => [partition, position]),
   )
-  return bounds.map(({ partition, earliest, next }) => {
-    const committed = positions.get(partition) ?? null
-    return { group, partition, committed, next, lag: Math.max(0, next - Math.max(committed ?? 0, earliest)) }
-  })
+  const from = bounds.map(({ partition }) => ({ partition, position: positions.get(partition) ?? 0 }))
+  const lags = await distances(engine, port, stream, from, bounds)
+  return bounds.map(({ partition, next }, index) => ({
+    group,
+    partition,
+    committed: positions.get(partition) ?? null,
+    next,
+    lag: lags[index]!,
+  }))
 }
 
-function asJson({ name, lag, partitions }: { name: string; lag: number; partitions: readonly Place[] }) {
+function asJson({ name, lag, partitions }: Group) {
   return {
     name,
-    lag,
+    lag: lag.events,
+    exact: lag.exact,
     partitions: partitions.map(({ partition, committed, next, lag }) => ({
       partition,
       committed,
       next,
-      lag,
+      lag: lag.events,
     })),
   }
 }

@@ -10,7 +10,7 @@ import { type EngineChoice, onEngine, withStreams } from '../on-engine.ts'
 import { print, printJson, printTable, styled } from '../output/print.ts'
 import type { Column } from '../output/table.ts'
 import { count } from '../output/words.ts'
-import { distance } from './distance.ts'
+import { tellsEvents } from './distance.ts'
 
 interface Row {
   readonly name: string
@@ -83,7 +83,11 @@ function columns(engine: string): readonly Column<Row>[] {
     { title: 'STREAM', value: ({ name }) => name },
     { title: 'OWNER', value: ({ owner }) => owner ?? '' },
     { title: 'PARTITIONS', right: true, value: ({ facts }) => (facts ? String(facts.partitions) : '–') },
-    { title: 'EVENTS', right: true, value: ({ facts }) => (facts ? distance(engine, facts.positions) : '–') },
+    {
+      title: 'EVENTS',
+      right: true,
+      value: ({ facts }) => (!tellsEvents(engine) ? '' : facts ? count(facts.positions) : '–'),
+    },
     { title: 'GROUPS', rest: true, value: ({ facts }) => (facts ? facts.groups.join(', ') : 'not made yet') },
   ]
 }

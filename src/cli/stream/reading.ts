@@ -23,14 +23,12 @@ export async function* readOn(
   }
   for (dropRead(); places.size > 0 && !signal.aborted; dropRead()) {
     const at = [...places].map(([partition, position]) => ({ partition, position }))
-    const records = await port.read(stream, at, { ...page, waitMs, signal })
+    // Below an end there may be nothing more: positions have gaps, and records are trimmed. Then nobody waits for it.
+    const records = await port.read(stream, at, { ...page, waitMs: ends === undefined ? waitMs : 0, signal })
+    if (records.length === 0 && ends !== undefined) return
     for (const { partition, position } of records) places.set(partition, position + 1)
     const wanted = records.filter(({ partition, position }) => position < end(partition))
     if (wanted.length > 0) yield wanted
-    // What was trimmed since the ends were asked for never comes.
-    if (records.length === 0 && ends !== undefined)
-      for (const { partition, earliest } of await port.bounds(stream))
-        if (earliest > (places.get(partition) ?? earliest)) places.set(partition, earliest)
   }
 }
 
