@@ -83,10 +83,11 @@ export class NatsStream implements StreamPort {
 
   bounds(name: string): Promise<PartitionBounds[]> {
     return this.#call(`asking for the bounds of '${name}'`, name, async () => {
-      const [stream, next] = await this.#end(name)
+      const [stream] = await this.#end(name)
       return await Promise.all(
         partitionsOf(stream).map(async (partition) => {
-          const earliest = await this.#first(stream, partition, undefined, next)
+          const [low, next] = await this.#lowAndNext(stream, partition)
+          const earliest = await this.#first(stream, partition, undefined, low, next)
           return { partition, earliest, next }
         }),
       )
@@ -95,12 +96,12 @@ export class NatsStream implements StreamPort {
 
   positionsAt(name: string, time: number): Promise<PartitionPosition[]> {
     return this.#call(`asking for positions in '${name}'`, name, async () => {
-      const [stream, next] = await this.#end(name)
+      const [stream] = await this.#end(name)
       const from = time > 0 ? time : undefined
       return await Promise.all(
         partitionsOf(stream).map(async (partition) => {
-          const position = await this.#first(stream, partition, from, next)
-          return { partition, position }
+          const [low, next] = await this.#lowAndNext(stream, partition)
+          return { partition, position: await this.#first(stream, partition, from, low, next) }
         }),
       )
     })
@@ -173,18 +174,29 @@ export class NatsStream implements StreamPort {
     return [stream, positionOf(info.state.last_seq + 1)]
   }
 
+  /** Below what a partition was trimmed, and the position right behind its last record. */
+  async #lowAndNext(stream: KnownStream, partition: number): Promise<readonly [number, number]> {
+    const { names } = stream
+    const [mark, last] = await Promise.all([
+      this.#api.message(names.groups, { last_by_subj: `${names.groupsBase}.low.${partition}` }),
+      this.#api.message(names.stream, { last_by_subj: `${names.base}.${partition}` }),
+    ])
+    const low = Number(mark?.data.toString() ?? 0)
+    if (last === undefined) return [low, low]
+    const { count } = new BatchReader(last.data, last.sequence, last.time)
+    return [low, Math.max(low, positionOf(last.sequence) + count)]
+  }
+
   async #first(
     stream: KnownStream,
     partition: number,
     time: number | undefined,
+    low: number,
     next: number,
   ): Promise<number> {
-    const [low, sequence] = await Promise.all([
-      this.#api.message(stream.names.groups, { last_by_subj: `${stream.names.groupsBase}.low.${partition}` }),
-      firstMessage(this.#api, stream, partition, time),
-    ])
-    if (sequence === undefined) return next
-    return Math.min(next, Math.max(positionOf(sequence), Number(low?.data.toString() ?? 0)))
+    if (low === next) return next
+    const sequence = await firstMessage(this.#api, stream, partition, time)
+    return sequence === undefined ? next : Math.min(next, Math.max(positionOf(sequence), low))
   }
 
   async #call<T>(doing: string, name: string | undefined, call: () => Promise<T>): Promise<T> {

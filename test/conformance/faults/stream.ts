@@ -417,6 +417,13 @@ export const boundsFaults: readonly Fault<Engine>[] = [
       bounds: async (stream) => (await port.bounds(stream)).filter(({ earliest, next }) => next > earliest),
     }),
   ),
+  streamFault('next is the end of the longest partition', ['stream.bounds.behind-last'], () => (port) => ({
+    async bounds(stream) {
+      const bounds = await port.bounds(stream)
+      const end = Math.max(...bounds.map(({ next }) => next))
+      return bounds.map((each) => (each.next > each.earliest ? { ...each, next: end } : each))
+    },
+  })),
   streamFault('a time is found after it, not at it', ['stream.positionsAt.first'], () => (port) => ({
     positionsAt: (stream, time) => port.positionsAt(stream, time + 1),
   })),

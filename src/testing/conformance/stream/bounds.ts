@@ -41,6 +41,20 @@ export const boundsCases: readonly StreamCase[] = [
     },
   },
   {
+    id: 'stream.bounds.behind-last',
+    title: 'next stands right behind the last record of its partition, however many there are in the others',
+    requires: ['stream'],
+    async run(subject) {
+      const { stream, one, two } = await streamBench(subject, { partitions: 2 })
+      await appended(one, stream, [...records(3, 0), ...records(2, 1)])
+      await appended(one, stream, records(4, 1))
+      const last = new Map<number, number>()
+      for (const { partition, position } of await readAll(one, stream, 2, 9)) last.set(partition, position)
+      for (const { partition, next } of await two.bounds(stream))
+        assert.equal(next, last.get(partition)! + 1, `next of partition ${partition}`)
+    },
+  },
+  {
     id: 'stream.positionsAt.first',
     title:
       'positionsAt gives for every partition the first position appended at or after the time; next where there is none',
