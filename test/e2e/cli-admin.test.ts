@@ -325,3 +325,20 @@ describe.each(servers)('$launcher.name', async ({ launcher, what, made }) => {
     },
   )
 })
+
+test('streams that are apart have their own engine, for the commands and for the doctor', async () => {
+  const apart = config.replace("engine: 'sqlite:./data'", "engine: 'sqlite:./data', streams: 'sqlite:./log'")
+  await writeFile(join(folder, 'apart.ts'), apart)
+  const log = await open(`sqlite:${join(folder, 'log')}`)
+  await log.stream('only-here', { data })
+  await log.close()
+  const names = async (what: 'queue' | 'stream') =>
+    (await json(what, 'ls', '-c', 'apart.ts'))[`${what}s`].map(({ name }: { name: string }) => name)
+  expect(await names('stream')).toEqual(['only-here', 'orders'])
+  expect(await names('queue')).toContain('billing.receipt')
+  const doctor = await on('doctor', '-c', 'apart.ts', '--only', 'engine.name')
+  expect(doctor.out).toMatch(/sqlite:\.\/data.*another engine: spillway doctor --streams/s)
+  expect((await json('doctor', '-c', 'apart.ts', '--streams', '--only', 'engine.name')).url).toBe(
+    'sqlite:./log',
+  )
+})

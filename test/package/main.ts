@@ -120,6 +120,23 @@ try {
     run('spillway --help', folder, join(folder, 'node_modules/.bin/spillway'), '--help'),
     /spillway up/,
   )
+  // With what the package itself brings: no test runner, no client of a server.
+  const doctor = run(
+    'spillway doctor',
+    folder,
+    join(folder, 'node_modules/.bin/spillway'),
+    'doctor',
+    'sqlite:./doctor',
+    '--only',
+    'queue.declare',
+    'stream.declare',
+    'groups.commit',
+    '--json',
+  )
+  const { cases } = JSON.parse(doctor) as {
+    readonly cases: { readonly passed: number; readonly failed: number }
+  }
+  assert.ok(cases.passed > 10 && cases.failed === 0, doctor)
   console.log(`\n${doors.length} doors, ${snippets.length} snippets: the package works as installed`)
 } finally {
   rmSync(folder, { recursive: true, force: true })

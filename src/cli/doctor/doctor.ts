@@ -3,7 +3,7 @@ import { Command } from 'commander'
 import { interrupted } from '../interrupted.ts'
 import { choose } from '../on-engine.ts'
 import { Bar } from '../output/bar.ts'
-import { forgiveReaders } from '../output/print.ts'
+import { forgiveReaders, print } from '../output/print.ts'
 import { reporting } from '../reporting.ts'
 import { UsageError } from '../usage.ts'
 import { wholeNumber } from '../whole-number.ts'
@@ -15,6 +15,7 @@ interface Options {
   readonly only?: readonly string[]
   readonly concurrency: number
   readonly caseSeconds: number
+  readonly streams?: boolean
   readonly json?: boolean
 }
 
@@ -34,6 +35,7 @@ export function doctorCommand(): Command {
     .description('Check a live engine: what it survives, what it can do, and whether it does it.')
     .argument('[url]', 'the engine (default: the one that the topology names)')
     .option('-c, --config <file>', 'the topology (default: spillway.config.ts, unless a URL is given)')
+    .option('--streams', 'the engine of the streams, where the topology names one apart')
     .option('--only <ids...>', 'only cases whose ids begin so: queue.claim')
     .option('--concurrency <count>', 'how many cases run at the same time', wholeNumber(1, 64), 8)
     .option('--case-seconds <count>', 'how long a case may take', wholeNumber(1, 3_600), 60)
@@ -47,7 +49,8 @@ export function doctorCommand(): Command {
 
 async function doctor(given: string | undefined, options: Options): Promise<void> {
   const { config, only = [], concurrency, caseSeconds, json } = options
-  const { url } = await choose({ ...(given && { engine: given }), ...(config && { config }) }, 'queue')
+  const choice = { ...(given && { engine: given }), ...(config && { config }) }
+  const { url, topology } = await choose(choice, options.streams ? 'stream' : 'queue')
   const signal = interrupted()
   const bars = new Map<string, Bar>()
   let facts: Facts | undefined
@@ -80,4 +83,6 @@ async function doctor(given: string | undefined, options: Options): Promise<void
   if (signal.aborted || examination.results.some(({ outcome }) => outcome === 'failed')) process.exitCode = 1
   if (json) await printReportJson(facts!, examination, signal.aborted)
   else await printReport(facts!.name, examination, signal.aborted)
+  if (!json && given === undefined && !options.streams && topology?.streams !== undefined)
+    await print('', 'The streams of this topology are on another engine: spillway doctor --streams.')
 }

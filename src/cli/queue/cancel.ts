@@ -14,7 +14,8 @@ const meaning = {
 const examples = `
   $ spillway queue peek billing.receipt                             shows the ids
   $ spillway queue cancel billing.receipt 019ab2c4-6a51-7000-8f6e-1c2d3e4f5a6b
-  Exit code 1 when one of the ids is unknown. Dead letters are not touched: see purge --dead.`
+
+Exit code 1 when one of the ids is unknown. Dead letters are not touched: see purge --dead.`
 
 export function cancelCommand(): Command {
   return onEngine(

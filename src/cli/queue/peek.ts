@@ -15,7 +15,7 @@ interface Options extends EngineChoice {
 }
 
 const examples = `
-  $ spillway queue peek billing.receipt            the 20 oldest, one line each
+  $ spillway queue peek billing.receipt               the 20 oldest, one line each
   $ spillway queue peek billing.receipt -n 1 --full   the oldest, whole
   $ spillway queue peek billing.receipt --json | jq '.messages[].message.data'`
 

@@ -68,7 +68,7 @@ async function putManyBack(
   if (total === 0) return 0
   const which =
     reason === undefined
-      ? `all ${count(total, 'dead letter')}`
+      ? `${total === 1 ? 'the' : 'all'} ${count(total, 'dead letter')}`
       : `those of ${count(total, 'dead letter')} whose reason has "${reason}" in it`
   await confirm(`Put ${which} of ${place} back to be handled?`, yes)
   const bar = new Bar('putting back', total)

@@ -167,7 +167,7 @@ export class Topics {
     return readSettings(answer)
   }
 
-  /** One setting of several topics; without those that the cluster does not let us see. */
+  /** One setting of several topics; without those that the cluster does not let us see, unless that is all of them. */
   async settingsOf(names: readonly string[], setting: string): Promise<Map<string, string | undefined>> {
     const resources = names.map((resourceName) => ({
       resourceType: kinds.topic,
@@ -179,12 +179,17 @@ export class Topics {
       const { client } = this.#cluster
       const { results } = await link.call(client.describeConfigsV4.api, resources, false, false)
       const found = new Map<string, string | undefined>()
+      let refused: Fault | undefined
       for (const result of results) {
         const fault = result.errorCode === 0 ? undefined : this.#cluster.fault(result.errorCode)
-        // One that was deleted meanwhile is missing for good.
-        if (fault?.passing && fault.id !== 'UNKNOWN_TOPIC_OR_PARTITION') throw fault
         if (fault === undefined) found.set(result.resourceName, readSettings([result]).get(setting))
+        // One that was deleted meanwhile is missing for good.
+        else if (fault.id !== 'UNKNOWN_TOPIC_OR_PARTITION') {
+          if (fault.passing) throw fault
+          refused = fault
+        }
       }
+      if (found.size === 0 && refused !== undefined) throw refused
       return found
     })
   }
