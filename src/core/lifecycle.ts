@@ -32,9 +32,12 @@ export function background(
   const stop = (options: StopOptions = {}): Promise<void> => {
     stopped ??= (async () => {
       stopping.abort()
+      // A handler may wait for nothing but its signal: the process must live until that has come.
+      const alive = setInterval(() => {}, 2 ** 31 - 1)
       const cancel = clock.after(options.deadlineMs ?? 10_000, () => abandon.abort())
       await done.catch(() => {})
       cancel()
+      clearInterval(alive)
     })()
     return stopped
   }

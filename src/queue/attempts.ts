@@ -139,7 +139,10 @@ export class Attempts<Out> {
     for (const [index, opened] of (await Promise.all(opening)).entries()) {
       const delivery = all[index]!
       if (opened instanceof SpillwayError) this.#refuse(delivery, opened)
-      else if (messages.push(opened)) deliveries.push(delivery)
+      else {
+        messages.push(opened)
+        deliveries.push(delivery)
+      }
     }
     if (messages.length === 0) return
     let outcomes: readonly unknown[] | SpillwayError

@@ -117,7 +117,7 @@ function keeping<In>(
   const key = contract.key?.(data)
   const notBefore = startTime(options, now)
   const ttl = options.ttl ?? contract.ttl
-  const expiresAt = ttl === undefined ? undefined : now + milliseconds(ttl, 'ttl')
+  const expiresAt = ttl === undefined ? undefined : timeAfter(now, milliseconds(ttl, 'ttl'), 'ttl')
   if (expiresAt !== undefined && expiresAt <= (notBefore ?? now))
     throw new SpillwayError(
       'INVALID_OPTION',
@@ -142,12 +142,20 @@ function startTime({ delay, at }: SendOptions, now: number): number | undefined 
     throw new SpillwayError('INVALID_OPTION', 'A message was given both `delay` and `at`.')
   if (delay !== undefined) {
     const delayMs = milliseconds(delay, 'delay')
-    return delayMs > 0 ? now + delayMs : undefined
+    return delayMs > 0 ? timeAfter(now, delayMs, 'delay') : undefined
   }
   if (at === undefined) return undefined
   const time = at.getTime()
   if (Number.isNaN(time)) throw new SpillwayError('INVALID_OPTION', '`at` is an invalid Date.')
   return time > now ? time : undefined
+}
+
+/** The last moment that a Date can name. */
+const lastTime = 8.64e15
+
+function timeAfter(now: number, ms: number, option: string): number {
+  if (now + ms <= lastTime) return now + ms
+  throw new SpillwayError('INVALID_OPTION', `${option} is ${ms} ms, which ends after every calendar.`)
 }
 
 function dedupOf<In>(

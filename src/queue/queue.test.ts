@@ -5,6 +5,7 @@ import { deadLetter, retry } from '../core/outcome.ts'
 import type { Report } from '../core/report.ts'
 import { runInside } from '../core/scope.ts'
 import type { Engine } from '../ports/engine.ts'
+import { fakeClock } from '../testing/fake-clock.ts'
 import { memory } from '../testing/memory/engine.ts'
 import type { Handler } from './attempts.ts'
 import type { ConsumeOptions, Consumer } from './consumer.ts'
@@ -262,14 +263,17 @@ test('a message whose consumers die is dead-lettered too: starts are counted, no
 })
 
 test('a lease is renewed for as long as the handler takes', async () => {
-  const emails = await open()
+  const clock = fakeClock()
+  const { queue: port, name } = memory({ clock })
+  await port!.declare(['mail.out'], {})
+  const emails = new Queue(mail.queues.out, port!, name, clock)
   await emails.send({ to: 'slow' })
-  const lease = Math.max(60, engine.queue!.limits.minLeaseMs)
-  const handler = vi.fn(() => new Promise((resolve) => setTimeout(resolve, lease * 4)))
-  consume(emails, handler, { lease })
-  consume(emails, handler, { lease })
-  await vi.waitFor(() => expect(handler).toHaveBeenCalled())
-  await settled(emails)
+  const handler = vi.fn(() => new Promise<void>((resolve) => clock.after(10_000, resolve)))
+  for (const _ of ['one', 'another']) consume(emails, handler, { lease: '1s' })
+  await clock.advance(9_999)
+  expect(await emails.count()).toMatchObject({ leased: 1 })
+  await clock.advance(1)
+  expect(await emails.count()).toMatchObject({ ready: 0, leased: 0, dead: 0 })
   expect(handler).toHaveBeenCalledTimes(1)
 })
 

@@ -25,9 +25,10 @@ export class Reserve {
     this.#meanMs = this.#meanMs === undefined ? ms : this.#meanMs + (ms - this.#meanMs) * share
   }
 
-  /** What was held did not begin in time: nothing more until a handler ends. */
+  /** What was held did not begin in time: nothing more until a handler ends, and little until many were quick again. */
   stuck(): void {
     this.#stuck = true
+    this.#meanMs = Math.max(this.#meanMs ?? 0, this.#withinMs)
   }
 
   /** How many messages to hold. None before the first handler has ended: nobody knows then how long they take. */

@@ -1,10 +1,11 @@
 // From a contract to the rules that its queue is declared with, and to what each of its messages carries for them.
+import { retryPolicy } from '../core/backoff.ts'
 import type { QueueContract } from '../core/contract.ts'
 import { type Duration, milliseconds } from '../core/duration.ts'
 import { SpillwayError } from '../core/errors.ts'
 import { capabilityTable, missing, type QueueCapabilities } from '../ports/capability.ts'
 import type { QueuePort } from '../ports/queue.ts'
-import { checkRules, type QueueRules } from '../ports/queue-rules.ts'
+import { checkRules, maxRuleMs, type QueueRules } from '../ports/queue-rules.ts'
 
 /** The rules of a contract; those of one that asks for nothing are `{}`, which take away what the queue had before. */
 export function rulesOf(contract: QueueContract): QueueRules {
@@ -19,7 +20,10 @@ export function rulesOf(contract: QueueContract): QueueRules {
   }
 }
 
-/** The same, refused by the name of the queue when the engine cannot hold them. Asks the engine for nothing. */
+/**
+ * The same, refused by the name of the queue when the engine cannot hold them; whatever else of the contract cannot work is refused
+ * here too, before its first message. Asks the engine for nothing.
+ */
 export function checkedRules(
   engine: string,
   { capabilities }: QueuePort,
@@ -29,7 +33,23 @@ export function checkedRules(
   for (const rule of Object.keys(rules) as (keyof QueueRules)[])
     if (!capabilities[rule]) throw refused(engine, contract.queue, rule)
   checkRules(engine, capabilities, rules)
+  checkTimes(contract)
   return rules
+}
+
+function checkTimes({ ttl, dedup, deadline, retry }: QueueContract): void {
+  const forDedup = typeof dedup === 'object' ? dedup.for : undefined
+  for (const [name, time, most] of [
+    ['ttl', ttl, Number.POSITIVE_INFINITY],
+    ['dedup.for', forDedup, maxRuleMs],
+    ['deadline', deadline, Number.POSITIVE_INFINITY],
+  ] as const) {
+    if (time === undefined) continue
+    const ms = milliseconds(time, name)
+    if (ms < 1 || ms > most)
+      throw new SpillwayError('INVALID_OPTION', `${name} is ${ms} ms; it takes from 1 to ${most}.`)
+  }
+  retryPolicy(retry)
 }
 
 function refused(engine: string, queue: string, rule: keyof QueueCapabilities & keyof QueueRules) {

@@ -41,6 +41,8 @@ export class Worker<Out> {
   #starting = false
   #cancelBatchTimer: (() => void) | undefined
   #changed: (() => void) | undefined
+  /** Ends the claim that is waiting: at a stop, and when it asks for more than there is use for any longer. */
+  #claiming = new AbortController()
   #failures = 0
 
   constructor(
@@ -81,6 +83,7 @@ export class Worker<Out> {
     )
     const onStop = () => {
       this.#attempts.stopping = true
+      this.#claiming.abort()
       this.#change()
     }
     stopping.addEventListener('abort', onStop, { once: true })
@@ -121,8 +124,9 @@ export class Worker<Out> {
   /** What can be handled of what was claimed; nothing when it failed, after a pause. Throws what is final. */
   async #claim(limit: number, waitMs: number, stopping: AbortSignal): Promise<Held[]> {
     const { leaseMs } = this.#settings
+    const { signal } = this.#claiming
     try {
-      const claimed = await this.#port.claim(this.#queue, { limit, leaseMs, waitMs, signal: stopping })
+      const claimed = await this.#port.claim(this.#queue, { limit, leaseMs, waitMs, signal })
       this.#failures = 0
       const heldUntil = this.#clock.elapsed() + leaseMs
       const held: Held[] = []
@@ -226,19 +230,26 @@ export class Worker<Out> {
     const isLast = delivery.attempt >= this.#settings.retry.attempts
     const { promise, resolve } = Promise.withResolvers<void>()
     delivery.onEnd(resolve)
-    stopping.addEventListener('abort', () => resolve(), { once: true })
+    const onStop = () => resolve()
+    stopping.addEventListener('abort', onStop, { once: true })
     const cancel = isLast ? () => {} : this.#clock.after(aloneMs, resolve)
     await promise
     cancel()
+    stopping.removeEventListener('abort', onStop)
   }
 
   /** A third of a lease has gone, and no place has become free: another consumer may have one. */
   #giveBackOld(now: number): void {
-    const { leaseMs } = this.#settings
+    const { leaseMs, concurrency } = this.#settings
+    // While a place is free what waits is a batch that may still grow.
+    if (this.#attempts.places < concurrency) return
     const old = this.#waiting.findIndex(({ heldUntil }) => heldUntil - now > (leaseMs * 2) / 3)
     const count = old < 0 ? this.#waiting.length : old
     if (count === 0) return
     this.#reserve.stuck()
+    // Else it would get them back.
+    this.#claiming.abort()
+    if (!this.#attempts.stopping) this.#claiming = new AbortController()
     this.#giveBack(this.#waiting.splice(0, count))
     this.#change()
   }

@@ -36,3 +36,25 @@ test.each(Object.entries(programs))(
     expect(await ended, output).toBe(0)
   },
 )
+
+test('a stop keeps the process alive, though its handler waits for nothing but its signal', async () => {
+  const program = `
+    const spillway = await open(memory())
+    const queue = await spillway.queue('rung', { data: unchecked() })
+    await queue.send(1)
+    const begun = Promise.withResolvers()
+    const consumer = queue.consume((_, { signal }) => {
+      begun.resolve()
+      return new Promise((resolve) => signal.addEventListener('abort', resolve))
+    })
+    await begun.promise
+    await consumer.stop({ deadlineMs: 100 })
+    await spillway.close()`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', [imports, program].join('\n')])
+  let output = ''
+  child.stderr.on('data', (text) => {
+    output += text
+  })
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve))
+  expect(code, output).toBe(0)
+})

@@ -15,7 +15,7 @@ import { type Tx, Unit, type UnitHome, type UnitMark } from './unit.ts'
  * message was handled: all of it, or nothing.
  */
 export interface HandlerContext<Db> extends Sender {
-  /** Fires at the deadline, when the message passed to another consumer, and when a stop has waited long enough. */
+  /** Fires at the deadline, when the message passed to another consumer or was cancelled, and when a stop has waited long enough. */
   readonly signal: AbortSignal
   /** 1 for the first attempt. */
   readonly attempt: number

@@ -14,6 +14,7 @@ import {
   streamSuite,
 } from '../../src/testing/conformance/index.ts'
 import { onPostgres, onSqlite } from './faults/beyond-memory.ts'
+import * as control from './faults/control.ts'
 import * as database from './faults/database.ts'
 import { engineFaults } from './faults/engine.ts'
 import { type Fault, faultySubject, override } from './faults/fault.ts'
@@ -21,7 +22,12 @@ import { groupFaults } from './faults/groups.ts'
 import * as leases from './faults/leases.ts'
 import * as outbox from './faults/outbox.ts'
 import * as queue from './faults/queue.ts'
+import * as rules from './faults/rules.ts'
+import { dedupFaults } from './faults/rules-dedup.ts'
+import * as order from './faults/rules-order.ts'
+import * as shares from './faults/rules-shares.ts'
 import * as stream from './faults/stream.ts'
+import { suspectFaults } from './faults/suspect.ts'
 
 // A fault is mostly noticed by something that does not come: many can be waited for at once.
 vi.setConfig({ maxConcurrency: 16 })
@@ -97,6 +103,18 @@ const engines: Readonly<Record<string, readonly Fault<Engine>[]>> = {
   leases: leases.leaseFaults,
   settling: leases.settleFaults,
   'dead letters': leases.deadFaults,
+  'earlier starts': suspectFaults,
+  'declaring rules': rules.ruleFaults,
+  'the order of keys': order.keyOrderFaults,
+  priorities: order.priorityFaults,
+  deduplication: dedupFaults,
+  'groups of a queue': shares.groupFaults,
+  'the concurrency of a queue': shares.concurrencyFaults,
+  'the rate of a queue': shares.rateFaults,
+  pausing: control.pauseFaults,
+  peeking: control.peekFaults,
+  cancelling: control.cancelFaults,
+  purging: control.purgeFaults,
   'declaring streams': stream.declareFaults,
   appending: stream.appendFaults,
   reading: stream.readFaults,
@@ -111,10 +129,13 @@ for (const [subject, faults] of Object.entries(engines))
   })
 
 describe.concurrent('faults of what is missing', () => {
-  for (const fault of [...queue.delayFaults, ...stream.missingVersionsFaults])
+  for (const fault of [...queue.delayFaults, ...rules.missingFaults, ...stream.missingVersionsFaults])
     noticed(fault.what, fault.fails, engineCases, () => faultySubject(fault))
   sound('none: delay is refused', idsOf(queue.delayFaults), engineCases, () =>
     faultySubject(queue.withoutDelay),
+  )
+  sound('none: rules and control are refused', idsOf(rules.missingFaults), engineCases, () =>
+    faultySubject(rules.withoutAll),
   )
   sound('none: versions are refused', idsOf(stream.missingVersionsFaults), engineCases, () =>
     faultySubject(stream.withoutVersions),

@@ -134,7 +134,12 @@ test('a process for each context, each killed in the middle', { timeout: 5 * min
   for (const service of services.values()) expect((await service.ended).code).toBe(0)
 
   for (const queue of Object.keys(expected.handled))
-    expect(await spillway.engine.queue!.count(queue)).toEqual({ ready: 0, delayed: 0, leased: 0, dead: 0 })
+    expect(await spillway.engine.queue!.count(queue)).toMatchObject({
+      ready: 0,
+      delayed: 0,
+      leased: 0,
+      dead: 0,
+    })
   await spillway.close()
   expectTables(office)
   await office.close()

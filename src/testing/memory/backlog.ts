@@ -402,6 +402,7 @@ export class Backlog {
       if (found.length === 0) break
       call.end(found)
     }
+    this.#claimable.tidy()
     this.#setAlarm()
   }
 

@@ -21,6 +21,7 @@ interface Level extends Placed {
 }
 
 interface Group {
+  readonly name: string | undefined
   readonly lanes: Map<number, Lane>
   leased: number
 }
@@ -32,6 +33,8 @@ export class Claimable {
   readonly #levels = new Heap<Level>((a, b) => a.priority > b.priority)
   readonly #levelOf = new Map<number, Level>()
   readonly #groups = new Map<string | undefined, Group>()
+  /** Lanes that lost their last message otherwise than by a claim: they keep their turns until `tidy`. */
+  readonly #emptied = new Set<Lane>()
   #turn = 0
 
   constructor({ priority, groups }: QueueRules) {
@@ -50,16 +53,23 @@ export class Claimable {
     const lane = this.#laneOf(message, group)
     lane.messages.add(message)
     if (lane.messages.size > 1) return
-    lane.turn = ++this.#turn
+    if (!this.#emptied.delete(lane)) lane.turn = ++this.#turn
     if (group.leased < this.#mostOfGroup) open(lane, this.#levels)
   }
 
   /** It must be here. */
   remove(message: StoredMessage): void {
-    const group = this.#groupOf(message)
-    const lane = this.#laneOf(message, group)
+    const lane = this.#laneOf(message, this.#groupOf(message))
     lane.messages.remove(message)
-    this.#tidy(message, group, lane)
+    if (lane.messages.size > 0) return
+    close(lane, this.#levels)
+    this.#emptied.add(lane)
+  }
+
+  /** To be called when a step is done: what left in it and came back, or had another come in its place, has its turn still. */
+  tidy(): void {
+    for (const lane of this.#emptied) this.#forgetLane(lane)
+    this.#emptied.clear()
   }
 
   /** Takes out what is next, and counts it as leased. */
@@ -69,9 +79,9 @@ export class Claimable {
     if (lane === undefined || message === undefined) return undefined
     close(lane, this.#levels)
     lane.turn = ++this.#turn
-    open(lane, this.#levels)
-    this.#tidy(message, lane.group, lane)
+    if (lane.messages.size > 0) open(lane, this.#levels)
     this.lease(message)
+    if (lane.messages.size === 0) this.#forgetLane(lane)
     return message
   }
 
@@ -92,19 +102,17 @@ export class Claimable {
     const group = this.#groupOf(message)
     group.leased--
     if (group.leased === this.#mostOfGroup - 1)
-      for (const lane of group.lanes.values()) open(lane, this.#levels)
-    this.#forgetIfEmpty(message, group)
+      for (const lane of group.lanes.values()) if (lane.messages.size > 0) open(lane, this.#levels)
+    this.#forgetIfEmpty(group)
   }
 
-  #tidy(message: StoredMessage, group: Group, lane: Lane): void {
-    if (lane.messages.size > 0) return
-    close(lane, this.#levels)
-    group.lanes.delete(lane.level.priority)
-    this.#forgetIfEmpty(message, group)
+  #forgetLane({ group, level }: Lane): void {
+    group.lanes.delete(level.priority)
+    this.#forgetIfEmpty(group)
   }
 
-  #forgetIfEmpty(message: StoredMessage, group: Group): void {
-    if (group.leased === 0 && group.lanes.size === 0) this.#groups.delete(this.#nameOf(message))
+  #forgetIfEmpty({ name, leased, lanes }: Group): void {
+    if (leased === 0 && lanes.size === 0) this.#groups.delete(name)
   }
 
   #nameOf({ group }: StoredMessage): string | undefined {
@@ -113,7 +121,7 @@ export class Claimable {
 
   #groupOf(message: StoredMessage): Group {
     const name = this.#nameOf(message)
-    const group = this.#groups.get(name) ?? { lanes: new Map(), leased: 0 }
+    const group = this.#groups.get(name) ?? { name, lanes: new Map(), leased: 0 }
     this.#groups.set(name, group)
     return group
   }

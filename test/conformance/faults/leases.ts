@@ -61,16 +61,20 @@ export const leaseFaults: readonly Fault<Engine>[] = [
   queueFault('the results of extend are in another order', ['queue.extend.order'], () => (port) => ({
     extend: async (queue, leases, leaseMs) => (await port.extend(queue, leases, leaseMs)).reverse(),
   })),
-  queueFault('a stale extend is accepted', ['queue.extend.stale', 'queue.extend.order'], () => (port) => ({
-    async extend(queue, leases, leaseMs) {
-      await port.extend(queue, leases, leaseMs)
-      return leases.map(() => 'extended')
-    },
-  })),
+  queueFault(
+    'a stale extend is accepted',
+    ['queue.extend.stale', 'queue.extend.order', 'queue.rule-concurrency.late', 'queue.cancel.expires'],
+    () => (port) => ({
+      async extend(queue, leases, leaseMs) {
+        await port.extend(queue, leases, leaseMs)
+        return leases.map(() => 'extended')
+      },
+    }),
+  ),
 ]
 
 /** Applies what is stale to the lease that the message has now. */
-function unfenced(): (port: QueuePort) => Partial<QueuePort> {
+export function unfenced(): (port: QueuePort) => Partial<QueuePort> {
   const current = new Map<string, string>()
   const messageOf = new Map<string, string>()
   return (port) => ({

@@ -40,19 +40,23 @@ export const declareFaults: readonly Fault<Engine>[] = [
       for (const queue of queues) await purge(port, queue)
     },
   })),
-  queueFault('declaring what another is declaring fails', ['queue.declare.concurrent'], () => {
-    const under = new Set<string>()
-    return (port) => ({
-      async declare(queues, rules) {
-        for (const queue of queues)
-          if (under.has(queue)) throw new SpillwayError('ENGINE_FAILED', `The table of '${queue}' exists.`)
-        for (const queue of queues) under.add(queue)
-        await delay(5)
-        await port.declare(queues, rules)
-        for (const queue of queues) under.delete(queue)
-      },
-    })
-  }),
+  queueFault(
+    'declaring what another is declaring fails',
+    ['queue.declare.concurrent', 'queue.rules.concurrent'],
+    () => {
+      const under = new Set<string>()
+      return (port) => ({
+        async declare(queues, rules) {
+          for (const queue of queues)
+            if (under.has(queue)) throw new SpillwayError('ENGINE_FAILED', `The table of '${queue}' exists.`)
+          for (const queue of queues) under.add(queue)
+          await delay(5)
+          await port.declare(queues, rules)
+          for (const queue of queues) under.delete(queue)
+        },
+      })
+    },
+  ),
   queueFault('an unknown queue is made by sending to it', ['queue.unknown'], () => (port) => ({
     async send(queue, messages) {
       await port.declare([queue])
@@ -240,6 +244,12 @@ const polling = [
   'queue.claim.wakes.retry',
   'queue.claim.wakes.expiry',
   'queue.claim.wakes.redrive',
+  'queue.key-order.wakes',
+  'queue.groups.concurrency.wakes',
+  'queue.rule-concurrency.wakes',
+  'queue.rules.replaced',
+  'queue.rate.refilled',
+  'queue.resume.wakes',
 ]
 
 export const claimFaults: readonly Fault<Engine>[] = [

@@ -113,8 +113,8 @@ export const pauseCases: readonly QueueCase[] = [
       await takeOne(two, other)
       await nothingClaimable(two, queue, 'it is paused')
       await two.resume(queue)
-      await two.resume(queue)
       await takeOne(one, queue)
+      await two.resume(queue)
       await counts(one, queue, { leased: 1 })
     },
   },

@@ -65,7 +65,7 @@ export const keyOrderRaceCases: readonly QueueCase[] = [
       const keys = numbers(40).map((index) => `k${index}-`)
       await one.send(
         queue,
-        numbers(4).flatMap((round) => keys.map((key) => ({ id: `${key}${round}`, key, body: '{}' }))),
+        keys.flatMap((key) => numbers(4).map((round) => ({ id: `${key}${round}`, key, body: '{}' }))),
       )
       for (const round of numbers(4)) {
         const port = round % 2 ? one : two

@@ -1,6 +1,7 @@
 // What a message tells of its earlier starts: whether its last holder vanished, and why it was tried again.
 import assert from 'node:assert/strict'
 import { numbers } from '../sample.ts'
+import { pass } from '../wait.ts'
 import { end, ids, kill, messages, type QueueCase, queueBench, take, takeOne } from './bench.ts'
 
 const suspects = (list: readonly { readonly id: string; readonly suspect: boolean }[]) =>
@@ -17,6 +18,8 @@ export const suspectCases: readonly QueueCase[] = [
       await one.send(queue, messages(3))
       const first = await take(one, queue, 3, shortMs)
       assert.deepEqual(suspects(first), [], 'not at the first start')
+      // So that one claim may bring both.
+      await pass(shortMs)
       await one.send(queue, messages(2, 'new'))
       const second = await take(two, queue, 5)
       assert.deepEqual(suspects(second), ['m0', 'm1', 'm2'])

@@ -1,0 +1,46 @@
+// The snippets of the guide to queues run as they stand, each in an empty folder, and say what their comments say.
+import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+
+let folder: string
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'snippet-'))
+})
+afterEach(() => rmSync(folder, { recursive: true }))
+
+async function run(file: string): Promise<string> {
+  const path = join(import.meta.dirname, file)
+  const child = spawn(process.execPath, ['--conditions=@spillway/source', path], { cwd: folder })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      output += text
+    })
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve))
+  expect(code, output).toBe(0)
+  return output
+}
+
+test.each([
+  ['queue-rules.ts', ['true', '1 2 3 4 5']],
+  ['queue-batches.ts', ["[ 'no such row' ]"]],
+  [
+    'queue-control.ts',
+    [
+      expect.stringMatching(/ ready short$/),
+      expect.stringMatching(/ ready long$/),
+      expect.stringMatching(/ ready broken$/),
+      'removed',
+      'signalled',
+      "true attempt 2 of 2: frame 12 is missing [ 'frame 12 is missing' ]",
+      'true',
+      '1',
+      '1',
+    ],
+  ],
+])('%s', { timeout: 60_000 }, async (file, lines) => {
+  expect((await run(file)).trimEnd().split('\n')).toEqual(lines)
+})
