@@ -172,11 +172,14 @@ begin
   end loop;
 end $$;
 
--- Leases up to p_limit. When there is nothing, a single row without a number: starts is -1 when the rules are not those of p_version,
+-- Leases up to p_limit. Without groups, p_levels are priorities, from the highest down, of which nothing is looked at below p_froms. When there is nothing, a single row without a number: starts is -1 when the rules are not those of p_version,
 -- else wait_ms is the time until there may be something, null when only somebody's act can help.
-create function ${schema}.claim_tasks(p_queue int, p_version int, p_limit int, p_lease float8)
+create function ${schema}.claim_tasks(
+  p_queue int, p_version int, p_limit int, p_lease float8, p_levels int[], p_froms bigint[]
+)
 returns table (
-  id bigint, message_id text, key text, body text, starts int, token bigint, suspect boolean, wait_ms float8
+  id bigint, message_id text, key text, body text, starts int, token bigint, suspect boolean, level int, wait_ms float8,
+  scan_ms float8
 ) language plpgsql ${functionSettings} as $$
 #variable_conflict use_column
 declare
@@ -189,16 +192,20 @@ declare
   v_wait float8;
   v_room bigint := p_limit;
   v_ids bigint[] := '{}';
+  v_top int := 100;
+  v_bottom int;
+  v_begun timestamptz;
+  v_scan float8;
 begin
   perform set_config('synchronous_commit', 'off', true);
   perform pg_advisory_xact_lock(${schema}.queue_lock(p_queue, 1));
   select q.* into v_queue from ${schema}.queue q where q.id = p_queue;
   if v_queue.rules is null or v_queue.version <> p_version then
-    return query select null::bigint, null, null, null, -1, null::bigint, null::boolean, null::float8;
+    return query select null::bigint, null, null, null, -1, null::bigint, null::boolean, null::int, null::float8, null::float8;
     return;
   end if;
   if v_queue.paused then
-    return query select null::bigint, null, null, null, 0, null::bigint, null::boolean, null::float8;
+    return query select null::bigint, null, null, null, 0, null::bigint, null::boolean, null::int, null::float8, null::float8;
     return;
   end if;
   v_now := clock_timestamp();
@@ -237,6 +244,7 @@ begin
 
   v_room := least(v_room, p_limit);
   if v_room > 0 then
+    v_begun := clock_timestamp();
     if v_queue.rules ? 'groups' then
       select p.ids, p.turn into v_ids, v_turn from ${schema}.pick_in_turns(p_queue, v_room::int, v_turn,
         (v_queue.rules->'groups'->>'concurrency')::int, v_queue.legacy, v_now) p;
@@ -246,11 +254,27 @@ begin
         order by c.place for update of t skip locked
       );
     else
-      v_ids := array(
-        select t.id from ${schema}.task t where t.queue = p_queue and t.due_at is null and not t.behind
-        order by t.priority desc, t.grp, t.id limit v_room for update skip locked
-      );
+      -- The levels that the caller names from where it says, those between them whole.
+      for place in 1..cardinality(p_levels) + 1 loop
+        v_bottom := coalesce(p_levels[place], -101);
+        if v_top > v_bottom then
+          v_ids := v_ids || array(
+            select t.id from ${schema}.task t where t.queue = p_queue and t.due_at is null and not t.behind
+              and t.priority > v_bottom and t.priority <= v_top
+            order by t.priority desc, t.grp, t.id limit v_room - cardinality(v_ids) for update skip locked
+          );
+        end if;
+        exit when cardinality(v_ids) >= v_room or place > cardinality(p_levels);
+        v_ids := v_ids || array(
+          select t.id from ${schema}.task t where t.queue = p_queue and t.due_at is null and not t.behind
+            and t.priority = v_bottom and t.grp = '' and t.id >= p_froms[place]
+          order by t.id limit v_room - cardinality(v_ids) for update skip locked
+        );
+        exit when cardinality(v_ids) >= v_room;
+        v_top := v_bottom - 1;
+      end loop;
     end if;
+    v_scan := extract(epoch from clock_timestamp() - v_begun)::float8 * 1000;
   end if;
   if cardinality(v_ids) > 0 then
     if v_turn is not null then
@@ -265,12 +289,13 @@ begin
           token = greatest(t.token + 1, (extract(epoch from v_now) * 1000000)::bigint)
         from unnest(v_ids) with ordinality c(id, place)
         where t.queue = p_queue and t.id = c.id
-        returning t.id, t.message_id, t.key, t.body, t.starts, t.token, t.suspect, c.place
+        returning t.id, t.message_id, t.key, t.body, t.starts, t.token, t.suspect, t.priority, c.place
       )
-      select k.id, k.message_id, k.key, k.body, k.starts, k.token, k.suspect, null::float8 from taken k order by k.place;
+      select k.id, k.message_id, k.key, k.body, k.starts, k.token, k.suspect, k.priority::int, null::float8, v_scan
+      from taken k order by k.place;
     return;
   end if;
-  return query select null::bigint, null, null, null, 0, null::bigint, null::boolean, least(v_wait, (
+  return query select null::bigint, null, null, null, 0, null::bigint, null::boolean, null::int, least(v_wait, (
     select extract(epoch from min(d.due_at) - v_now)::float8 * 1000 from (
       (select t.due_at from ${schema}.task t where t.queue = p_queue and t.leased and t.due_at is not null and not t.behind
         order by t.due_at limit 1)
@@ -281,6 +306,6 @@ begin
       (select m.due_at from ${schema}.message m where v_queue.legacy and m.queue = p_queue and m.due_at is not null
         order by m.due_at limit 1)
     ) d
-  ));
+  )), v_scan;
 end $$;
 `

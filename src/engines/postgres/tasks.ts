@@ -8,10 +8,11 @@ import type {
   SettleResult,
 } from '../../ports/queue.ts'
 import type { Duplicate } from '../../ports/queue-rules.ts'
-import { float8Array, int4Array, textArray } from './arrays.ts'
+import { float8Array, int4Array, int8Array, textArray } from './arrays.ts'
 import type { Connection, Statement } from './connection.ts'
 import { GroupCommit } from './group-commit.ts'
 import { Known, readTaskLease, taskLeaseOf } from './leases.ts'
+import { LevelBounds } from './level-bounds.ts'
 import type { Look } from './queue-claim.ts'
 import { delaysAndReasons, extended } from './queue-settle.ts'
 
@@ -35,7 +36,11 @@ interface Row {
   readonly starts: number
   readonly token: string
   readonly suspect: boolean
+  /** Its priority. */
+  readonly level: number
   readonly wait_ms: number | null
+  /** How long it took to find them; null when nothing was looked for. */
+  readonly scan_ms: number | null
 }
 
 export type TaskStatements = Record<'send' | 'claim' | 'settle' | 'extend', Statement>
@@ -48,7 +53,7 @@ export function taskStatements(schema: string): TaskStatements {
     },
     claim: {
       name: 'spillway_claim_tasks',
-      text: `select * from ${schema}.claim_tasks($1, $2, $3, $4)`,
+      text: `select * from ${schema}.claim_tasks($1, $2, $3, $4, $5, $6)`,
     },
     settle: {
       name: 'spillway_settle_tasks',
@@ -66,6 +71,7 @@ export class Tasks {
   readonly #sql: TaskStatements
   readonly #queue: number
   readonly #changed: () => void
+  readonly #bounds = new LevelBounds()
   readonly #sends: GroupCommit<Send, readonly Duplicate[] | 'outdated'>
   readonly #settles: GroupCommit<readonly Settlement[], SettleResult[]>
   readonly #extends: GroupCommit<Extension, ExtendResult[]>
@@ -102,9 +108,20 @@ export class Tasks {
 
   /** 'outdated' when the queue has rules of another version, or none. */
   async claim(version: number, limit: number, leaseMs: number): Promise<Look | 'outdated'> {
-    const rows = await this.#connection.run<Row>(this.#sql.claim, [this.#queue, version, limit, leaseMs])
+    const bounds = this.#bounds.begin()
+    const rows = await this.#connection.run<Row>(this.#sql.claim, [
+      this.#queue,
+      version,
+      limit,
+      leaseMs,
+      int4Array(bounds.levels),
+      int8Array(bounds.froms),
+    ])
     const idle = rows[0]?.id === null ? rows[0] : undefined
     if (idle?.starts === -1) return 'outdated'
+    const scanMs = rows[0]?.scan_ms ?? null
+    const taken = idle === undefined ? rows.map(({ level, id }) => ({ level, id: Number(id) })) : []
+    if (scanMs !== null) this.#bounds.done(bounds, scanMs, taken)
     if (idle !== undefined) return { messages: [], dueMs: idle.wait_ms ?? undefined }
     return { messages: rows.map((row) => toMessage(this.#queue, row)), dueMs: undefined }
   }
