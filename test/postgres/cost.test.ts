@@ -4,8 +4,21 @@ import pg from 'pg'
 import { expect, test } from 'vitest'
 import { postgresDatabase } from '../../src/engines/postgres/database.ts'
 import { postgres } from '../../src/engines/postgres/engine.ts'
-import type { QueuePort } from '../../src/ports/queue.ts'
+import type { OutgoingMessage, QueuePort } from '../../src/ports/queue.ts'
+import type { QueueRules } from '../../src/ports/queue-rules.ts'
 import { looking, onServers } from './on-servers.ts'
+
+type Carried = (index: number) => Partial<OutgoingMessage>
+
+const underRules: readonly { readonly rules: QueueRules; readonly carried: Carried }[] = [
+  { rules: { priority: true, concurrency: 50 }, carried: (index) => ({ priority: index % 5 }) },
+  { rules: { keyOrder: true }, carried: (index) => ({ key: `k${index % 100}` }) },
+  { rules: { groups: { concurrency: 10 } }, carried: (index) => ({ group: `g${index % 20}` }) },
+  {
+    rules: { dedup: true, rate: { count: 10_000, perMs: 1 } },
+    carried: (index) => ({ dedup: { key: `${index}` } }),
+  },
+]
 
 await onServers('cost', { settings: { autovacuum: 'off' } }, (server) => {
   /** One session for everything, so that its counters can be read at once. */
@@ -31,11 +44,15 @@ await onServers('cost', { settings: { autovacuum: 'off' } }, (server) => {
     }
   }
 
-  async function fill(queue: QueuePort, count: number): Promise<void> {
+  async function fill(queue: QueuePort, count: number, carried: Carried = () => ({})): Promise<void> {
     for (let sent = 0; sent < count; sent += 2_000)
       await queue.send(
         'q',
-        Array.from({ length: 2_000 }, (_, index) => ({ id: `${sent + index}`, body: '{}' })),
+        Array.from({ length: 2_000 }, (_, index) => ({
+          id: `${sent + index}`,
+          body: '{}',
+          ...carried(sent + index),
+        })),
       )
   }
 
@@ -69,43 +86,75 @@ await onServers('cost', { settings: { autovacuum: 'off' } }, (server) => {
     await pool.end()
   }, 60_000)
 
-  test('while a transaction elsewhere stays open, claims do not get dearer with what was handled', async () => {
-    const { url } = server()
-    const { pool, pages } = await session()
-    const engine = await postgres({ url, schema: 'held', pool, listen: false })
-    const queue = engine.queue!
-    await queue.declare(['q'])
-    const other = new pg.Client(url)
-    other.on('error', () => {})
-    await other.connect()
-    await other.query('begin isolation level repeatable read; select pg_current_xact_id()')
-    const handle = async (count: number) => {
-      await fill(queue, count)
-      for (let left = count; left > 0; ) {
-        const claimed = await queue.claim('q', { limit: 500, leaseMs: 60_000, waitMs: 0 })
-        await queue.settle(
-          'q',
-          claimed.map(({ lease }) => ({ lease, kind: 'done' as const })),
+  test.each(underRules)(
+    'so does one under the rules $rules',
+    async ({ rules, carried }) => {
+      const { url } = server()
+      const { pool, pages } = await session()
+      const counts: number[] = []
+      const name = Object.keys(rules).join('_')
+      for (const count of [2_000, 60_000]) {
+        const schema = `${name}${count}`
+        const engine = await postgres({ url, schema, pool, listen: false })
+        await engine.queue!.declare(['q'], rules)
+        await fill(engine.queue!, count, carried)
+        counts.push(
+          await pages(schema, 'task', async () => {
+            for (let index = 0; index < 20; index++) await handleOne(engine.queue!)
+          }),
         )
-        left -= claimed.length
+        await engine.close()
       }
-    }
-    await handle(20_000)
-    // What was handled a moment ago is still looked at.
-    for (let round = 0; round < 4; round++) {
-      await new Promise((resolve) => setTimeout(resolve, 1_100))
-      await handle(2_000)
-    }
-    const times = 100
-    await fill(queue, 2_000)
-    const count = await pages('held', 'message', async () => {
-      for (let index = 0; index < times; index++) await handleOne(queue)
-    })
-    // More than 400 with scans over all that was handled.
-    expect(count / times).toBeLessThan(200)
-    await engine.close()
-    await Promise.all([other.end(), pool.end()])
-  }, 60_000)
+      expect(counts[0]).toBeGreaterThan(20)
+      expect(counts[1]).toBeLessThan(2 * counts[0]!)
+      expect(counts[1]! / 20).toBeLessThan(150)
+      await pool.end()
+    },
+    60_000,
+  )
+
+  test.each([undefined, { priority: true }])(
+    'while a transaction elsewhere stays open, claims under %j do not get dearer with what was handled',
+    async (rules) => {
+      const { url } = server()
+      const { pool, pages } = await session()
+      const schema = rules ? 'held_ruled' : 'held'
+      const engine = await postgres({ url, schema, pool, listen: false })
+      const queue = engine.queue!
+      await queue.declare(['q'], rules)
+      const other = new pg.Client(url)
+      other.on('error', () => {})
+      await other.connect()
+      await other.query('begin isolation level repeatable read; select pg_current_xact_id()')
+      const handle = async (count: number) => {
+        await fill(queue, count)
+        for (let left = count; left > 0; ) {
+          const claimed = await queue.claim('q', { limit: 500, leaseMs: 60_000, waitMs: 0 })
+          await queue.settle(
+            'q',
+            claimed.map(({ lease }) => ({ lease, kind: 'done' as const })),
+          )
+          left -= claimed.length
+        }
+      }
+      await handle(20_000)
+      // What was handled a moment ago is still looked at.
+      for (let round = 0; round < 4; round++) {
+        await new Promise((resolve) => setTimeout(resolve, 1_100))
+        await handle(2_000)
+      }
+      const times = 100
+      await fill(queue, 2_000)
+      const count = await pages(schema, rules ? 'task' : 'message', async () => {
+        for (let index = 0; index < times; index++) await handleOne(queue)
+      })
+      // More than 400 with scans over all that was handled.
+      expect(count / times).toBeLessThan(200)
+      await engine.close()
+      await Promise.all([other.end(), pool.end()])
+    },
+    60_000,
+  )
 
   test('while a transaction elsewhere stays open, units do not get dearer with what was finished', async () => {
     const { pool, pages } = await session()

@@ -100,7 +100,7 @@ begin
       select p_queue, b.token, b.message_id, b.key, b.body, case when v_rules ? 'priority' then b.priority else 0 end,
         case when v_rules ? 'groups' then b.grp else '' end, b.laned,
         b.laned and (row_number() over (partition by b.key order by b.handle) > 1
-          or exists (select from ${schema}.task t where t.queue = p_queue and t.key = b.key and t.laned))
+          or coalesce((select true from ${schema}.task t where t.queue = p_queue and t.key = b.key and t.laned limit 1), false))
       from back b order by b.handle;
   end if;
   get diagnostics v_count = row_count;
@@ -138,16 +138,16 @@ begin
   v_ids := array(select t.id from ${schema}.task t where t.queue = p_queue and t.message_id = any(p_ids));
   if cardinality(v_ids) > 0 then
     perform ${schema}.lock_lanes(p_queue, v_ids);
-    v_ids := array(select t.id from ${schema}.task t where t.queue = p_queue and t.id = any(v_ids) order by t.id for update);
+    v_ids := array(select t.id from ${schema}.task t where t.id = any(v_ids) order by t.id for update);
     v_now := clock_timestamp();
     return query
       update ${schema}.task t set cancelled = true
-      where t.queue = p_queue and t.id = any(v_ids) and t.leased and t.due_at > v_now returning t.message_id, true;
+      where t.id = any(v_ids) and t.leased and t.due_at > v_now returning t.message_id, true;
     v_over := array(
-      select t.id from ${schema}.task t where t.queue = p_queue and t.id = any(v_ids) and not (t.leased and t.due_at > v_now)
+      select t.id from ${schema}.task t where t.id = any(v_ids) and not (t.leased and t.due_at > v_now)
     );
     return query
-      select t.message_id, false from ${schema}.task t where t.queue = p_queue and t.id = any(v_over) and not t.cancelled;
+      select t.message_id, false from ${schema}.task t where t.id = any(v_over) and not t.cancelled;
     perform ${schema}.end_tasks(p_queue, v_over, v_now);
   end if;
 end $$;
@@ -201,10 +201,10 @@ begin
     perform ${schema}.lock_lanes(p_queue, v_ids);
     select min(i) into below from unnest(v_ids) i;
     v_ids := array(
-      select t.id from ${schema}.task t where t.queue = p_queue and t.id = any(v_ids) and not (t.leased and t.due_at > v_now)
+      select t.id from ${schema}.task t where t.id = any(v_ids) and not (t.leased and t.due_at > v_now)
       for update skip locked
     );
-    select count(*) into v_cancelled from ${schema}.task t where t.queue = p_queue and t.id = any(v_ids) and t.cancelled;
+    select count(*) into v_cancelled from ${schema}.task t where t.id = any(v_ids) and t.cancelled;
     removed := cardinality(v_ids) - v_cancelled;
     perform ${schema}.end_tasks(p_queue, v_ids, v_now);
   end if;

@@ -49,19 +49,19 @@ begin
     -- Before their rows: whoever settles has the lanes and waits for rows.
     perform ${schema}.lock_lanes(p_queue, v_over);
     v_over := array(
-      select t.id from ${schema}.task t where t.queue = p_queue and t.id = any(v_over) and t.due_at <= p_now
+      select t.id from ${schema}.task t where t.id = any(v_over) and t.due_at <= p_now
       for update skip locked
     );
     perform ${schema}.end_tasks(p_queue, v_over, p_now);
   end if;
   update ${schema}.task t set due_at = null, leased = false, suspect = true
-    where t.queue = p_queue and t.id in (
+    where t.id in (
       select d.id from ${schema}.task d
       where d.queue = p_queue and d.leased and d.due_at <= p_now and not d.behind and not d.cancelled
       order by d.due_at limit ${dueAtOnce} for update skip locked
     );
   update ${schema}.task t set due_at = null
-    where t.queue = p_queue and t.id in (
+    where t.id in (
       select d.id from ${schema}.task d where d.queue = p_queue and not d.leased and d.due_at <= p_now and not d.behind
       order by d.due_at limit ${dueAtOnce} for update skip locked
     );
@@ -121,7 +121,7 @@ begin
           -- With what this claim has taken of it on a higher level.
           v_room := p_most - (select count(*) from (
             select from ${schema}.task t where t.queue = p_queue and t.grp = v_group and t.leased and t.due_at > p_now limit p_most
-          ) l) - (select count(*) from ${schema}.task t where t.queue = p_queue and t.id = any(ids) and t.grp = v_group);
+          ) l) - (select count(*) from ${schema}.task t where t.id = any(ids) and t.grp = v_group);
           if p_legacy and v_group = '' then
             v_room := v_room - (select count(*) from ${schema}.message m
               where m.queue = p_queue and m.due_at > p_now and m.leased);
@@ -146,8 +146,8 @@ begin
           select n.id, row_number() over (order by n.id) as round from (
             select t.id from ${schema}.task t
             where t.queue = p_queue and t.due_at is null and not t.behind and t.priority = v_level and t.grp = g.grp
-              and t.id > g.last
-            order by t.id limit least(v_share, g.room)
+              and t.id + 0 > g.last
+            order by t.id + 0 limit least(v_share, g.room)
           ) n
         ) c
         order by c.round, g.place limit v_left
@@ -250,7 +250,7 @@ begin
         (v_queue.rules->'groups'->>'concurrency')::int, v_queue.legacy, v_now) p;
       v_ids := array(
         select c.id from unnest(v_ids) with ordinality c(id, place)
-        join ${schema}.task t on t.queue = p_queue and t.id = c.id and t.due_at is null and not t.behind
+        join ${schema}.task t on t.id = c.id and t.due_at is null and not t.behind
         order by c.place for update of t skip locked
       );
     else
@@ -261,14 +261,14 @@ begin
           v_ids := v_ids || array(
             select t.id from ${schema}.task t where t.queue = p_queue and t.due_at is null and not t.behind
               and t.priority > v_bottom and t.priority <= v_top
-            order by t.priority desc, t.grp, t.id limit v_room - cardinality(v_ids) for update skip locked
+            order by t.priority desc, t.grp, t.id + 0 limit v_room - cardinality(v_ids) for update skip locked
           );
         end if;
         exit when cardinality(v_ids) >= v_room or place > cardinality(p_levels);
         v_ids := v_ids || array(
           select t.id from ${schema}.task t where t.queue = p_queue and t.due_at is null and not t.behind
-            and t.priority = v_bottom and t.grp = '' and t.id >= p_froms[place]
-          order by t.id limit v_room - cardinality(v_ids) for update skip locked
+            and t.priority = v_bottom and t.grp = '' and t.id + 0 >= p_froms[place]
+          order by t.id + 0 limit v_room - cardinality(v_ids) for update skip locked
         );
         exit when cardinality(v_ids) >= v_room;
         v_top := v_bottom - 1;
@@ -288,7 +288,7 @@ begin
         set leased = true, due_at = v_now + p_lease * interval '1 millisecond', starts = t.starts + 1,
           token = greatest(t.token + 1, (extract(epoch from v_now) * 1000000)::bigint)
         from unnest(v_ids) with ordinality c(id, place)
-        where t.queue = p_queue and t.id = c.id
+        where t.id = c.id
         returning t.id, t.message_id, t.key, t.body, t.starts, t.token, t.suspect, t.priority, c.place
       )
       select k.id, k.message_id, k.key, k.body, k.starts, k.token, k.suspect, k.priority::int, null::float8, v_scan

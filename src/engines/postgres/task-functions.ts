@@ -36,10 +36,10 @@ begin
   -- The order of the numbers is that in which they become claimable.
   v_numbers := array(select nextval('${schema}.message_id_seq') from generate_series(1, cardinality(p_ids)));
   if v_dedup then
-    delete from ${schema}.dedup_key d where (d.queue, d.name) in (
-      select o.queue, o.name from ${schema}.dedup_key o where o.task is null and o.until <= v_now
+    delete from ${schema}.dedup_key d where d.ctid = any(array(
+      select o.ctid from ${schema}.dedup_key o where o.task is null and o.until <= v_now
       order by o.until limit 100 for update skip locked
-    );
+    ));
     insert into ${schema}.dedup_key as d (queue, name, message_id, task, until)
       select p_queue, f.name, f.message_id, v_numbers[f.place], coalesce(v_now + f.ms * interval '1 millisecond', '-infinity')
       from (
@@ -55,20 +55,22 @@ begin
     select v_numbers[m.place], p_queue, case when m.delay > 0 then v_now + m.delay * interval '1 millisecond' end,
       m.priority, v_lanes and m.key is not null,
       v_lanes and m.key is not null and (
-        row_number() over (partition by m.key order by m.place) > 1 or exists (
-          select from ${schema}.task t where t.queue = p_queue and t.key = m.key and t.laned
-        )
+        row_number() over (partition by m.key order by m.place) > 1 or coalesce((
+          select true from ${schema}.task t where t.queue = p_queue and t.key = m.key and t.laned limit 1
+        ), false)
       ), m.message_id, m.key, m.grp, m.dedup, m.body
     from unnest(p_ids, p_keys, p_bodies, p_delays, p_priorities, p_groups, p_dedups) with ordinality
       m(message_id, key, body, delay, priority, grp, dedup, place)
-    where not v_dedup or m.dedup is null or exists (
-      select from ${schema}.dedup_key d where d.queue = p_queue and d.name = m.dedup and d.task = v_numbers[m.place]
+    where not v_dedup or m.dedup is null or v_numbers[m.place] = (
+      select d.task from ${schema}.dedup_key d where d.queue = p_queue and d.name = m.dedup
     )
     order by m.place;
   if v_dedup then
     return query
       select m.place::int - 1, d.message_id from unnest(p_dedups) with ordinality m(name, place)
-      join ${schema}.dedup_key d on d.queue = p_queue and d.name = m.name
+      cross join lateral (
+        select o.message_id, o.task from ${schema}.dedup_key o where o.queue = p_queue and o.name = m.name limit 1
+      ) d
       where d.task is distinct from v_numbers[m.place] order by m.place;
   end if;
 end $$;
@@ -78,7 +80,7 @@ create function ${schema}.lock_lanes(p_queue int, p_ids bigint[]) returns void l
 begin
   perform pg_advisory_xact_lock(l.lock) from (
     select distinct ${schema}.key_lock(t.queue, t.key) as lock from ${schema}.task t
-    where t.queue = p_queue and t.id = any(p_ids) and t.laned order by 1
+    where t.id = any(p_ids) and t.laned order by 1
   ) l;
 end $$;
 
@@ -90,7 +92,7 @@ declare
   v_holders bigint[];
 begin
   with gone as (
-    delete from ${schema}.task t where t.queue = p_queue and t.id = any(p_ids)
+    delete from ${schema}.task t where t.id = any(p_ids)
     returning t.id, t.key, t.laned and not t.behind as head, t.dedup
   )
   select array_agg(distinct g.key) filter (where g.head), array_agg(g.dedup) filter (where g.dedup is not null),
@@ -98,17 +100,17 @@ begin
     into v_lanes, v_names, v_holders from gone g;
   if v_names is not null then
     perform from ${schema}.dedup_key d where d.queue = p_queue and d.name = any(v_names) order by d.name for update;
-    delete from ${schema}.dedup_key d using unnest(v_names, v_holders) g(name, holder)
-      where d.queue = p_queue and d.name = g.name and d.task = g.holder and d.until <= p_now;
-    update ${schema}.dedup_key d set task = null from unnest(v_names, v_holders) g(name, holder)
-      where d.queue = p_queue and d.name = g.name and d.task = g.holder;
+    delete from ${schema}.dedup_key d
+      where d.queue = p_queue and d.name = any(v_names) and d.task = any(v_holders) and d.until <= p_now;
+    update ${schema}.dedup_key d set task = null
+      where d.queue = p_queue and d.name = any(v_names) and d.task = any(v_holders);
   end if;
   if v_lanes is not null then
     update ${schema}.task t set behind = false, due_at = case when t.due_at > p_now then t.due_at end
       from unnest(v_lanes) l(key) cross join lateral (
-        select n.id from ${schema}.task n where n.queue = p_queue and n.key = l.key and n.laned order by n.id limit 1
+        select n.id from ${schema}.task n where n.queue = p_queue and n.key = l.key and n.laned order by n.id + 0 limit 1
       ) head
-      where t.queue = p_queue and t.id = head.id and t.behind;
+      where t.id = head.id and t.behind;
   end if;
 end $$;
 
@@ -132,18 +134,18 @@ begin
   perform ${schema}.lock_lanes(p_queue, p_ids);
   v_ids := array(
     select s.id from unnest(p_ids, p_tokens) s(id, token)
-    join ${schema}.task t on t.queue = p_queue and t.id = s.id and t.token = s.token
+    join ${schema}.task t on t.id = s.id and t.token = s.token
     where not (t.cancelled and t.due_at <= clock_timestamp()) order by s.id for update of t
   );
   v_now := clock_timestamp();
   insert into ${schema}.dead_letter (queue, token, starts, message_id, key, body, reason, history, priority, grp)
     select p_queue, t.token, t.starts, t.message_id, t.key, t.body, s.reason, t.history, t.priority, t.grp
     from unnest(p_ids, p_kinds, p_reasons) s(id, kind, reason)
-    join ${schema}.task t on t.queue = p_queue and t.id = s.id
+    join ${schema}.task t on t.id = s.id
     where s.kind = 'dead-letter' and s.id = any(v_ids) and not t.cancelled order by t.id;
   v_ended := array(
     select t.id from unnest(p_ids, p_kinds) s(id, kind)
-    join ${schema}.task t on t.queue = p_queue and t.id = s.id
+    join ${schema}.task t on t.id = s.id
     where s.id = any(v_ids) and (s.kind in ('done', 'dead-letter') or t.cancelled)
   );
   if cardinality(v_ended) > 0 then
@@ -156,7 +158,7 @@ begin
         starts = t.starts - case s.kind when 'release' then 1 else 0 end,
         history = case when s.kind = 'retry' then ${schema}.with_failure(t.history, t.starts, s.reason) else t.history end
       from unnest(p_ids, p_kinds, p_delays, p_reasons) s(id, kind, delay, reason)
-      where t.queue = p_queue and t.id = s.id and s.kind in ('retry', 'release') and s.id = any(v_ids);
+      where t.id = s.id and s.kind in ('retry', 'release') and s.id = any(v_ids);
   end if;
   return query select unnest(v_ids);
 end $$;
@@ -174,7 +176,7 @@ begin
   return query
     update ${schema}.task t set due_at = v_now + s.lease * interval '1 millisecond'
     from unnest(p_ids, p_tokens, p_leases) s(id, token, lease)
-    where t.queue = p_queue and t.id = s.id and t.token = s.token and t.leased and t.due_at > v_now
+    where t.id = s.id and t.token = s.token and t.leased and t.due_at > v_now
     returning t.id, t.cancelled;
 end $$;
 `

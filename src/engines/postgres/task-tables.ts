@@ -8,7 +8,7 @@ export const stripes = 32
 export function taskTables(hot: string): Migration {
   return (schema) => `
 create table ${schema}.task (
-  id bigint not null default nextval('${schema}.message_id_seq'),
+  id bigint primary key default nextval('${schema}.message_id_seq'),
   token bigint not null default 0,
   due_at timestamptz,
   queue int not null,
@@ -24,17 +24,18 @@ create table ${schema}.task (
   grp text collate "C" not null default '',
   dedup text collate "C",
   body text not null,
-  history jsonb,
-  primary key (queue, id)
+  history jsonb
 ) with (fillfactor = 85, ${hot});
 comment on column ${schema}.task.id is 'of the same numbers as those of message: the lower, the older';
 comment on column ${schema}.task.due_at is 'null: waits for no time; else when its lease, its delay or the wait for its retry ends';
 comment on column ${schema}.task.laned is 'it stands in the line of its key';
 comment on column ${schema}.task.behind is 'an older one of its key is there: it cannot be claimed, whatever due_at says';
-create index task_ready on ${schema}.task (queue, priority desc, grp, id) where due_at is null and not behind;
+create index task_order on ${schema}.task (queue, id);
+-- (id + 0): plans are made once, for a table that may have been empty, and would else take the order of an index over all tasks.
+create index task_ready on ${schema}.task (queue, priority desc, grp, (id + 0)) where due_at is null and not behind;
 create index task_due on ${schema}.task (queue, leased, due_at) where due_at is not null and not behind;
 create index task_group on ${schema}.task (queue, grp, due_at) where leased;
-create index task_lane on ${schema}.task (queue, key, id) where laned;
+create index task_lane on ${schema}.task (queue, key, (id + 0)) where laned;
 create index task_cancelled on ${schema}.task (queue, due_at) where cancelled;
 
 create table ${schema}.dedup_key (
