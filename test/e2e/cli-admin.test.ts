@@ -54,15 +54,15 @@ describe('queue', () => {
     const queue = await receipts()
     await queue.sendMany([{ orderId: '1' }, { orderId: '2' }])
     await queue.send({ orderId: '3' }, { delay: '1h' })
-    await spillway.queue('nobodys', { data })
-    await spillway.queue('conformance-old', { data })
+    await spillway.queue('conformance-reports', { data })
+    await spillway.queue('conformance-queue-0123456789ab', { data })
     const { out, code, err } = await on('queue', 'ls')
     expect({ code, err }).toEqual({ code: 0, err: '' })
     expect(out.split('\n')).toEqual([
-      'QUEUE            OWNER    READY  DELAYED  LEASED  DEAD  STATE',
-      'billing.export   billing      –        –       –     –  not made yet',
-      'billing.receipt  billing      2        1       0     0',
-      'nobodys                       0        0       0     0',
+      'QUEUE                OWNER    READY  DELAYED  LEASED  DEAD  STATE',
+      'billing.export       billing      –        –       –     –  not made yet',
+      'billing.receipt      billing      2        1       0     0',
+      'conformance-reports               0        0       0     0',
       '1 queue of the doctor not shown; --all shows them',
       '',
     ])
@@ -70,8 +70,8 @@ describe('queue', () => {
     expect(found.queues.map(({ name }: { name: string }) => name)).toEqual([
       'billing.export',
       'billing.receipt',
-      'conformance-old',
-      'nobodys',
+      'conformance-queue-0123456789ab',
+      'conformance-reports',
     ])
     expect(found.queues[1]).toEqual({
       name: 'billing.receipt',
