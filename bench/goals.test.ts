@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { goals, type Row, ratiosOf } from './goals.ts'
 import { systems } from './systems/index.ts'
-import { unitOf, type Work, work, works } from './work/names.ts'
+import { unitOf, type Work, work, works } from './workloads/names.ts'
 
 function row(name: Work, system: string, median: number): Row {
   return { work: name, system, durability: '', median, min: median, max: median, unit: unitOf(name) }

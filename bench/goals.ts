@@ -1,6 +1,6 @@
 // What Spillway set itself, in one table, and how far the figures of a run meet it.
 import type { Kind } from './systems/system.ts'
-import { type Unit, type Work, work } from './work/names.ts'
+import { type Unit, type Work, work } from './workloads/names.ts'
 
 interface Goal {
   readonly kind: Kind

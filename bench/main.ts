@@ -8,8 +8,8 @@ import { measure, type Plan, type Progress } from './run.ts'
 import { startPlaces } from './servers.ts'
 import { systems } from './systems/index.ts'
 import type { Entry, Kind } from './systems/system.ts'
-import { efforts } from './work/job.ts'
-import { unitOf } from './work/names.ts'
+import { efforts } from './workloads/job.ts'
+import { unitOf } from './workloads/names.ts'
 
 interface Options {
   readonly quick?: true

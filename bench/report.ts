@@ -7,7 +7,7 @@ import type { Machine } from './machine.ts'
 import type { Failure, Measured, Plan } from './run.ts'
 import { summary } from './statistics.ts'
 import type { Entry, Kind } from './systems/system.ts'
-import { type Unit, unitOf, works } from './work/names.ts'
+import { type Unit, unitOf, works } from './workloads/names.ts'
 
 export interface Report {
   readonly kind: Kind

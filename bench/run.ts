@@ -5,8 +5,8 @@ import { resolve } from 'node:path'
 import type { Place } from './servers.ts'
 import { rotated } from './statistics.ts'
 import type { Entry, Kind, PlaceName } from './systems/system.ts'
-import type { Effort, Job, Said } from './work/job.ts'
-import type { Work } from './work/names.ts'
+import type { Effort, Job, Said } from './workloads/job.ts'
+import type { Work } from './workloads/names.ts'
 
 export interface Plan {
   readonly kind: Kind
@@ -68,7 +68,7 @@ async function inProcess(plan: Plan, entry: Entry, take: (said: Said) => void): 
   const { kind, effort } = plan
   const job: Job = { kind, system: entry.name, url: plan.places.get(entry.place)!.url, effort }
   const profiled = plan.profile !== undefined && entry.role === 'spillway'
-  const child = fork(`${import.meta.dirname}/work/measure.ts`, [JSON.stringify(job)], {
+  const child = fork(`${import.meta.dirname}/workloads/measure.ts`, [JSON.stringify(job)], {
     execArgv: ['--no-warnings'],
     // By the environment, so that it reaches the storage thread too.
     env: {

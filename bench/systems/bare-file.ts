@@ -3,7 +3,7 @@
 import { closeSync, fdatasyncSync, mkdirSync, openSync, writeSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Payload } from '../work/payload.ts'
+import type { Payload } from '../workloads/payload.ts'
 import { encoded, remembered } from './encoded.ts'
 import type { StreamSystem } from './system.ts'
 

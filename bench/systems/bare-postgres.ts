@@ -2,7 +2,7 @@
 // table with the columns and the index of Spillway's own, the bodies encoded beforehand; one connection, nothing around it.
 import pg from 'pg'
 import { int4Array, int8Array, textArray } from '../../src/engines/postgres/arrays.ts'
-import type { Payload } from '../work/payload.ts'
+import type { Payload } from '../workloads/payload.ts'
 import { remembered, sealed } from './encoded.ts'
 import { dropSchema, durabilityOf } from './postgres.ts'
 import type { QueueSystem, StreamSystem } from './system.ts'

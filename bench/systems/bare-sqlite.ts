@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { storeSchema } from '../../src/engines/sqlite/migrations.ts'
 import { type FileSchema, openFile } from '../../src/engines/sqlite/open-file.ts'
-import type { Payload } from '../work/payload.ts'
+import type { Payload } from '../workloads/payload.ts'
 import { encoded, remembered, sealed } from './encoded.ts'
 import type { QueueSystem } from './system.ts'
 

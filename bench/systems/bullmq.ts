@@ -1,7 +1,7 @@
 // BullMQ. Bulk by addBulk, finished jobs removed at once (the cheapest setting), one worker with the concurrency asked
 // for: BullMQ's guide recommends exactly that within a process, and further workers only in further processes.
 import { type ConnectionOptions, Queue, Worker } from 'bullmq'
-import type { Payload } from '../work/payload.ts'
+import type { Payload } from '../workloads/payload.ts'
 import { durabilityOf, flush } from './redis.ts'
 import type { QueueSystem } from './system.ts'
 

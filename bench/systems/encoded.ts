@@ -3,7 +3,7 @@ import { eventContract } from '../../src/core/contract.ts'
 import { type Sealed, seal } from '../../src/core/envelope.ts'
 import { unchecked } from '../../src/core/schema.ts'
 import { roomFor, writeRecord } from '../../src/engines/sqlite/record.ts'
-import type { Payload } from '../work/payload.ts'
+import type { Payload } from '../workloads/payload.ts'
 
 const contract = eventContract('bench', 'bench', { data: unchecked<Payload>() })
 

@@ -3,7 +3,7 @@
 // is off and each worker fetches for itself when it is notified, which is its default.
 import { Logger, makeWorkerUtils, run } from 'graphile-worker'
 import pg from 'pg'
-import type { Payload } from '../work/payload.ts'
+import type { Payload } from '../workloads/payload.ts'
 import { dropSchema, durabilityOf } from './postgres.ts'
 import type { QueueSystem } from './system.ts'
 

@@ -2,7 +2,7 @@
 // ordered consumer that asks ahead, its documented way to read a stream from the start.
 import { jetstream, jetstreamManager, StorageType } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
-import type { Payload } from '../work/payload.ts'
+import type { Payload } from '../workloads/payload.ts'
 import type { StreamSystem } from './system.ts'
 
 const name = 'BENCH'

@@ -2,7 +2,7 @@
 // fetch batches and go on without a pause while batches come back full (`burstWhenBatchFull`). For latency its
 // LISTEN/NOTIFY wake-up is on, with the shortest polling behind it, which costs its sends a little and is off elsewhere.
 import { PgBoss } from 'pg-boss'
-import type { Payload } from '../work/payload.ts'
+import type { Payload } from '../workloads/payload.ts'
 import { dropSchema, durabilityOf } from './postgres.ts'
 import type { QueueSystem } from './system.ts'
 

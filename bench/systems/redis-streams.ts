@@ -1,7 +1,7 @@
 // Redis Streams. Bulk as one pipeline (the client puts all commands of a turn into one write), read by XRANGE in pages of
 // 1,000.
 import { createClient } from '@redis/client'
-import type { Payload } from '../work/payload.ts'
+import type { Payload } from '../workloads/payload.ts'
 import { durabilityOf, flush } from './redis.ts'
 import type { StreamSystem } from './system.ts'
 

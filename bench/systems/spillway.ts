@@ -2,7 +2,7 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { open, type Spillway, unchecked } from '../../src/index.ts'
-import type { Payload } from '../work/payload.ts'
+import type { Payload } from '../workloads/payload.ts'
 import { dropSchema } from './postgres.ts'
 import type { BenchQueue, BenchStream, QueueSystem, StreamSystem } from './system.ts'
 

@@ -1,5 +1,5 @@
 // What a system must offer to be measured: the same few acts for Spillway, its peers and the limits.
-import type { Payload } from '../work/payload.ts'
+import type { Payload } from '../workloads/payload.ts'
 
 /** What an opened queue is used for: a peer may have another best setting for each. */
 export type Purpose = 'send' | 'consume' | 'latency'
