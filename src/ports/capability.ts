@@ -78,22 +78,26 @@ export const fencedByEffects = { queue: ['nats'], stream: [] } as const
 export type QueueFeature = keyof (typeof capabilityTable)['queue']
 export type StreamFeature = keyof (typeof capabilityTable)['stream']
 
-/** The error for asking an engine for what it does not have: names the engine, the feature, and who has it. */
+/**
+ * The error for asking an engine for what it does not have: names the engine, the feature, and who has it; and the queue whose
+ * contract asks for it, where it is one.
+ */
 export function missing(
   engine: string,
   port: 'queue' | 'stream',
   feature?: QueueFeature | StreamFeature,
+  queue?: string,
 ): SpillwayError {
   const flags: Readonly<Record<string, Flag>> = capabilityTable[port]
   const flag = feature === undefined ? undefined : flags[feature]
   const what = flag?.title ?? `a ${port}`
-  const who = (flag?.engines ?? portTable[port]).join(', ')
-  return new SpillwayError(
-    'CAPABILITY_MISSING',
-    `The engine '${engine}' does not have ${what}; these have: ${who}.`,
-    {
-      engine,
-      details: { port, feature, engines: flag?.engines ?? portTable[port] },
-    },
-  )
+  const engines = flag?.engines ?? portTable[port]
+  const said =
+    queue === undefined
+      ? `The engine '${engine}' does not have ${what}`
+      : `The contract of the queue ${queue} asks for ${what}, which the engine '${engine}' does not have`
+  return new SpillwayError('CAPABILITY_MISSING', `${said}; these have: ${engines.join(', ')}.`, {
+    engine,
+    details: { port, feature, engines, ...(queue === undefined ? {} : { queue }) },
+  })
 }

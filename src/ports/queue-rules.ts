@@ -56,13 +56,22 @@ export const maxPriority = 100
 export const maxRuleCount = 1_000_000
 export const maxRuleMs: number = 366 * 86_400_000
 
-/** Throws CAPABILITY_MISSING for a rule that the engine cannot hold, INVALID_OPTION for a number out of range. */
-export function checkRules(engine: string, capabilities: QueueCapabilities, rules: QueueRules): void {
+/**
+ * Throws CAPABILITY_MISSING for a rule that the engine cannot hold, INVALID_OPTION for a number out of range. `queue`: whose
+ * contract asks for the rules.
+ */
+export function checkRules(
+  engine: string,
+  capabilities: QueueCapabilities,
+  rules: QueueRules,
+  queue?: string,
+): void {
   const { keyOrder, priority, dedup, groups, concurrency, rate } = rules
   const asked = { keyOrder, priority, dedup, groups, concurrency, rate }
   for (const [name, value] of Object.entries(asked)) {
     const rule = name as keyof typeof asked
-    if (value !== undefined && value !== false && !capabilities[rule]) throw missing(engine, 'queue', rule)
+    if (value !== undefined && value !== false && !capabilities[rule])
+      throw missing(engine, 'queue', rule, queue)
   }
   for (const [name, count] of [
     ['concurrency', concurrency],

@@ -3,7 +3,7 @@ import { retryPolicy } from '../core/backoff.ts'
 import type { QueueContract } from '../core/contract.ts'
 import { type Duration, milliseconds } from '../core/duration.ts'
 import { SpillwayError } from '../core/errors.ts'
-import { capabilityTable, missing, type QueueCapabilities } from '../ports/capability.ts'
+import { missing, type QueueCapabilities } from '../ports/capability.ts'
 import type { QueuePort } from '../ports/queue.ts'
 import { checkRules, maxRuleMs, type QueueRules } from '../ports/queue-rules.ts'
 
@@ -30,9 +30,7 @@ export function checkedRules(
   contract: QueueContract,
 ): QueueRules {
   const rules = rulesOf(contract)
-  for (const rule of Object.keys(rules) as (keyof QueueRules)[])
-    if (!capabilities[rule]) throw refused(engine, contract.queue, rule)
-  checkRules(engine, capabilities, rules)
+  checkRules(engine, capabilities, rules, contract.queue)
   checkTimes(contract)
   return rules
 }
@@ -50,15 +48,6 @@ function checkTimes({ ttl, dedup, deadline, retry }: QueueContract): void {
       throw new SpillwayError('INVALID_OPTION', `${name} is ${ms} ms; it takes from 1 to ${most}.`)
   }
   retryPolicy(retry)
-}
-
-function refused(engine: string, queue: string, rule: keyof QueueCapabilities & keyof QueueRules) {
-  const { title, engines } = capabilityTable.queue[rule]
-  return new SpillwayError(
-    'CAPABILITY_MISSING',
-    `The contract of the queue ${queue} asks for ${title}, which the engine '${engine}' does not have; these have: ${engines.join(', ')}.`,
-    { engine, details: { port: 'queue', feature: rule, engines, queue } },
-  )
 }
 
 /** Makes queues exist with the rules of their contracts. Nothing is declared when one of them is refused. */
