@@ -36,6 +36,7 @@ export { type OpenOptions, open, type Spillway, type StreamOptions } from './spi
 export type { DeadEvent } from './stream/dead-events.ts'
 export type { EventDelivery } from './stream/event-delivery.ts'
 export type { HistoryOptions } from './stream/history.ts'
+export type { GroupLag, PartitionLag } from './stream/lag.ts'
 export type { EventHandler, FailureOptions, SubscribeOptions } from './stream/plan.ts'
 export type { ReadEvent } from './stream/read-event.ts'
 export type { Reading } from './stream/reading.ts'
@@ -43,9 +44,7 @@ export type { Start } from './stream/start.ts'
 export type { Appended, AppendOptions, Stream } from './stream/stream.ts'
 export type {
   DeadLetterOfStream,
-  GroupLag,
   ParkedLetter,
-  PartitionLag,
   StreamGroup,
 } from './stream/stream-group.ts'
 export type { Subscription } from './stream/subscription.ts'

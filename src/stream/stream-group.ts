@@ -7,6 +7,7 @@ import type { ParkedEvent, ParkingPort } from '../ports/parking.ts'
 import type { StreamPort } from '../ports/stream.ts'
 import { type DeadEvent, deadStream, openDeadEvent } from './dead-events.ts'
 import { GroupLog, type RedriveOrder } from './group-log.ts'
+import { type GroupLag, lagOf } from './lag.ts'
 import { checkStart, type Start, startPositions } from './start.ts'
 
 /** An event that a group could not handle, in its dead letters. */
@@ -18,20 +19,6 @@ export interface DeadLetterOfStream extends DeadEvent {
 /** An event that a group has parked: with why it failed, or that it waits behind one that did. */
 export interface ParkedLetter extends ParkedEvent {
   readonly partition: number
-}
-
-export interface PartitionLag {
-  readonly partition: number
-  /** The position that the group wants next; null while it has none. */
-  readonly committed: number | null
-  readonly next: number
-  /** How many positions it is behind: at most that many events. */
-  readonly lag: number
-}
-
-export interface GroupLag {
-  readonly total: number
-  readonly partitions: readonly PartitionLag[]
 }
 
 const page = { maxRecords: 500, maxBytes: 16 << 20, waitMs: 1_000 }
@@ -62,20 +49,8 @@ export class StreamGroup {
   }
 
   /** How far the group is behind the end of the stream. A group with a database of its own tells the engine within a second. */
-  async lag(): Promise<GroupLag> {
-    const bounds = await this.#port.bounds(this.stream)
-    const committed = await this.#port.committed(this.stream, this.name)
-    const positions = new Map(committed.map(({ partition, position }) => [partition, position]))
-    const partitions = bounds.map(({ partition, earliest, next }) => {
-      const position = positions.get(partition) ?? null
-      return {
-        partition,
-        committed: position,
-        next,
-        lag: Math.max(0, next - Math.max(position ?? 0, earliest)),
-      }
-    })
-    return { total: partitions.reduce((sum, { lag }) => sum + lag, 0), partitions }
+  lag(): Promise<GroupLag> {
+    return lagOf(this.#port, this.stream, this.name)
   }
 
   /**

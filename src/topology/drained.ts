@@ -2,6 +2,7 @@
 import { sleep } from '../core/clock.ts'
 import { isSpillwayError } from '../core/errors.ts'
 import type { Database } from '../ports/database.ts'
+import { lagOf } from '../stream/lag.ts'
 import type { Channels } from './channels.ts'
 import { contextsOf, servicesOf, type Topology } from './topology.ts'
 
@@ -62,7 +63,7 @@ export async function isDrained(
   const kept = new Set(contextsOf(topology).map(({ name }) => name))
   for (const { context, reactions, works } of servicesOf(topology)) {
     for (const stream of new Set(reactions.map(({ event }) => event.stream)))
-      if (kept.has(stream) && !(await caughtUp(channels, stream, context.name))) return false
+      if (kept.has(stream) && (await lagOf(channels.streamPort, stream, context.name)).total > 0) return false
     for (const { queue } of works) if (!(await isEmpty(channels, queue.queue))) return false
   }
   return activity.ended === ended
@@ -71,12 +72,4 @@ export async function isDrained(
 async function isEmpty(channels: Channels, queue: string): Promise<boolean> {
   const { ready, delayed, leased } = await channels.queue(queue).count(queue)
   return ready + delayed + leased === 0
-}
-
-/** The group has finished everything that the stream holds. */
-async function caughtUp({ streamPort }: Channels, stream: string, group: string): Promise<boolean> {
-  const bounds = await streamPort.bounds(stream)
-  const committed = await streamPort.committed(stream, group)
-  const positions = new Map(committed.map(({ partition, position }) => [partition, position]))
-  return bounds.every(({ partition, earliest, next }) => (positions.get(partition) ?? earliest) >= next)
 }
