@@ -35,6 +35,7 @@ export const goals: readonly Goal[] = [
     against: ['bare-sqlite-batch'],
     atLeast: 0.7,
   },
+  { kind: 'queue', work: work.sendBulk, system: 'spillway-sqlite', against: ['bare-sqlite-encoded'] },
   { kind: 'queue', work: work.sendBulk, system: 'spillway-sqlite', against: ['bare-sqlite-row'] },
   { kind: 'queue', work: work.consume, system: 'spillway-sqlite', against: nodeQueues, atLeast: 2 },
   { kind: 'queue', work: work.p50, system: 'spillway-sqlite', below: 1 },
@@ -52,6 +53,7 @@ export const goals: readonly Goal[] = [
   { kind: 'queue', work: work.consume, system: 'spillway-postgres', against: postgresQueues, atLeast: 1.5 },
   { kind: 'queue', work: work.sendBulk, system: 'spillway-postgres', against: ['bare-postgres'] },
   { kind: 'stream', work: work.appendBulk, system: 'spillway-sqlite', against: ['bare-file'], atLeast: 0.6 },
+  { kind: 'stream', work: work.appendBulk, system: 'spillway-sqlite', against: ['bare-file-encoded'] },
   { kind: 'stream', work: work.read, system: 'spillway-sqlite', against: streams, atLeast: 2 },
   { kind: 'stream', work: work.read, system: 'spillway-sqlite', against: redisStreams, atLeast: 2 },
   {

@@ -3,7 +3,7 @@
 import pg from 'pg'
 import { int4Array, int8Array, textArray } from '../../src/engines/postgres/arrays.ts'
 import type { Payload } from '../workloads/payload.ts'
-import { remembered, sealed } from './encoded.ts'
+import { encoder, sealed } from './encoded.ts'
 import { dropSchema, durabilityOf } from './postgres.ts'
 import type { QueueSystem, StreamSystem } from './system.ts'
 
@@ -41,7 +41,7 @@ async function prepare(url: string, { table, insert }: typeof messages) {
   }
 }
 
-const message = remembered(sealed)
+const message = encoder('beforehand', sealed)
 const clear = (url: string) => dropSchema(url, schema)
 
 export const barePostgresQueue: QueueSystem = {
@@ -49,7 +49,7 @@ export const barePostgresQueue: QueueSystem = {
   clear,
   async open(url) {
     const { durability, insert, close } = await prepare(url, messages)
-    const columns = remembered((payloads: readonly Payload[]) => [
+    const columns = encoder('beforehand', (payloads: readonly Payload[]) => [
       textArray(payloads.map((payload) => message(payload).id)),
       textArray(payloads.map((payload) => message(payload).body)),
     ])
@@ -62,7 +62,7 @@ export const barePostgresStream: StreamSystem = {
   clear,
   async open(url) {
     const { durability, insert, close } = await prepare(url, records)
-    const bodies = remembered((payloads: readonly Payload[]) =>
+    const bodies = encoder('beforehand', (payloads: readonly Payload[]) =>
       textArray(payloads.map((payload) => message(payload).body)),
     )
     let next = 0

@@ -1,5 +1,5 @@
 // The limit of SQLite: node:sqlite with the file settings of Spillway's engine, prepared statements, one synced commit
-// for each call, the bytes encoded beforehand, and nothing around it: no thread, no promise shared, no wake-up.
+// for each call, and nothing around it: no thread, no promise shared, no wake-up.
 import { mkdirSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -7,7 +7,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { storeSchema } from '../../src/engines/sqlite/migrations.ts'
 import { type FileSchema, openFile } from '../../src/engines/sqlite/open-file.ts'
 import type { Payload } from '../workloads/payload.ts'
-import { encoded, remembered, sealed } from './encoded.ts'
+import { type Encoding, encoded, encoder, stringified } from './encoded.ts'
 import type { QueueSystem } from './system.ts'
 
 /** `batch`: the rows of Spillway's own schema, one for each call. `row`: a table with a row for each message. */
@@ -22,7 +22,7 @@ const rowSchema: FileSchema = {
 
 const folderOf = (place: string) => join(place, 'bare-sqlite')
 
-export function bareSqlite(layout: Layout): QueueSystem {
+export function bareSqlite(layout: Layout, encoding: Encoding): QueueSystem {
   return {
     consumes: false,
     clear: (place) => rm(folderOf(place), { recursive: true, force: true }),
@@ -36,7 +36,7 @@ export function bareSqlite(layout: Layout): QueueSystem {
         pageSize: 8192,
         checkpointPages: 2048,
       })
-      const insert = layout === 'batch' ? insertBatches(db) : insertRows(db)
+      const insert = layout === 'batch' ? insertBatches(db, encoding) : insertRows(db, encoding)
       const begin = db.prepare('BEGIN IMMEDIATE')
       const commit = db.prepare('COMMIT')
       return {
@@ -52,11 +52,11 @@ export function bareSqlite(layout: Layout): QueueSystem {
   }
 }
 
-function insertBatches(db: DatabaseSync): (payloads: readonly Payload[]) => void {
+function insertBatches(db: DatabaseSync, encoding: Encoding): (payloads: readonly Payload[]) => void {
   const insert = db.prepare(
     'INSERT INTO queue_batch (base, queue, count, ordinal, sent_at, data) VALUES (?, 1, ?, ?, ?, ?)',
   )
-  const bytes = remembered(encoded)
+  const bytes = encoder(encoding, encoded)
   let next = 1
   return (payloads) => {
     insert.run(next, payloads.length, next, Date.now(), bytes(payloads))
@@ -64,9 +64,9 @@ function insertBatches(db: DatabaseSync): (payloads: readonly Payload[]) => void
   }
 }
 
-function insertRows(db: DatabaseSync): (payloads: readonly Payload[]) => void {
+function insertRows(db: DatabaseSync, encoding: Encoding): (payloads: readonly Payload[]) => void {
   const insert = db.prepare('INSERT INTO message (id, key, body) VALUES (?, NULL, ?)')
-  const message = remembered(sealed)
+  const message = encoder(encoding, stringified)
   return (payloads) => {
     for (const payload of payloads) {
       const { id, body } = message(payload)

@@ -59,27 +59,59 @@ function close<In>(
   if (!checked.ok) throw invalidData(`The data for ${contract.type}`, checked.problems)
   const now = clock.now()
   const attributes = typeof given === 'function' ? told(contract, () => given(now)) : given
-  const id = attributes.id ?? newId(clock)
-  if (!isName(id))
+  if (attributes.id !== undefined && !isName(attributes.id))
     throw new SpillwayError(
       'INVALID_OPTION',
       `A message id must be a well-formed text of 1 to ${maxIdLength} characters without NUL.`,
     )
+  const id = attributes.id ?? newId(clock)
   const key = attributes.key ?? eventKeyOf(contract, data)
   const { group, dedupKey } = attributes
   checkText(contract, 'key', key)
   checkText(contract, 'group', group)
   checkText(contract, 'dedup key', dedupKey)
   const text = dataText(contract, data)
-  const sealed = { id, key, body: envelope(contract, id, key, attributes, now, text) }
-  if (carried.has(contract)) return sealed
+  const same = sameOf(contract)
+  const sealed = { id, key, body: envelope(same, id, key, attributes, now, text) }
+  if (same.survivesJson) return sealed
   const read = check(contract.schema as Contract['schema'], JSON.parse(text))
   if (read instanceof Promise) return read.then((checked) => accepted(contract, checked, sealed))
   return accepted(contract, read, sealed)
 }
 
-/** Contracts of which a message was seen to survive JSON. */
-const carried = new WeakSet<object>()
+/** What is the same for every message of a contract: it is checked and written once. */
+interface Same {
+  survivesJson: boolean
+  source: string
+  /** `source` and `type` as text, for that source. */
+  origin: string
+  readonly type: string
+  readonly schema: string
+}
+
+const sameByContract = new WeakMap<object, Same>()
+
+function sameOf(contract: Pick<Contract, 'type' | 'dataschema'>): Same {
+  const known = sameByContract.get(contract)
+  if (known !== undefined) return known
+  const same: Same = {
+    survivesJson: false,
+    source: '',
+    origin: '',
+    type: `,"type":${JSON.stringify(contract.type)}`,
+    schema: `,"datacontenttype":"application/json","dataschema":${JSON.stringify(contract.dataschema)}`,
+  }
+  sameByContract.set(contract, same)
+  return same
+}
+
+function originText(same: Same, source: string): string {
+  if (same.source !== source) {
+    same.source = source
+    same.origin = `,"source":${JSON.stringify(source)}${same.type}`
+  }
+  return same.origin
+}
 
 /**
  * Looked at with the first message of a contract only: a schema that asks for what JSON cannot carry, like a Date, would
@@ -87,7 +119,7 @@ const carried = new WeakSet<object>()
  */
 function accepted<In>(contract: Contract<In, unknown>, read: Checked<unknown>, sealed: Sealed): Sealed {
   if (!read.ok) throw invalidData(`The data for ${contract.type}, as JSON carries it,`, read.problems)
-  carried.add(contract)
+  sameOf(contract).survivesJson = true
   return sealed
 }
 
@@ -119,7 +151,7 @@ function checkText(contract: Contract, what: string, text: unknown): void {
  * only the data and what is this message's own are turned into JSON.
  */
 function envelope(
-  contract: Contract,
+  same: Same,
   id: string,
   key: string | undefined,
   attributes: Attributes,
@@ -127,13 +159,15 @@ function envelope(
   data: string,
 ): string {
   const { source = '/', correlationId = id, causationId, traceparent, tracestate } = attributes
-  const quotedId = JSON.stringify(id)
-  let text = `{"specversion":"1.0","id":${quotedId},"source":${JSON.stringify(source)},"type":${JSON.stringify(contract.type)}`
+  // An id that was made here needs no escaping.
+  const quotedId = attributes.id === undefined ? `"${id}"` : JSON.stringify(id)
+  let text = `{"specversion":"1.0","id":${quotedId}${originText(same, source)}`
   if (key !== undefined) {
     const quoted = JSON.stringify(key)
     text += `,"subject":${quoted},"partitionkey":${quoted}`
   }
-  text += `,"time":"${timeText(now)}","datacontenttype":"application/json","dataschema":"${contract.dataschema}"`
+  text += timeText(now)
+  text += same.schema
   if (traceparent !== undefined) text += `,"traceparent":${JSON.stringify(traceparent)}`
   if (tracestate !== undefined) text += `,"tracestate":${JSON.stringify(tracestate)}`
   text += `,"correlationid":${correlationId === id ? quotedId : JSON.stringify(correlationId)}`
@@ -164,16 +198,16 @@ export function attributesOf(body: string): Partial<Message> {
   return end < 0 ? {} : (JSON.parse(`${body.slice(0, end)}}`) as Partial<Message>)
 }
 
-let textOf = 0
-let text = ''
+let formatted = 0
+let formattedText = ''
 
 /** RFC 3339; formatting costs more than the rest of an envelope, and many messages share a millisecond. */
 function timeText(now: number): string {
-  if (now !== textOf) {
-    text = new Date(now).toISOString()
-    textOf = now
+  if (now !== formatted) {
+    formattedText = `,"time":"${new Date(now).toISOString()}"`
+    formatted = now
   }
-  return text
+  return formattedText
 }
 
 /** The data as one line of JSON. Throws INVALID_DATA for what JSON cannot carry. */

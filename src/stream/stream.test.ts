@@ -153,6 +153,20 @@ test.each([
   expect(await deadLetters('a')).toMatchObject([{ body, reason: expect.stringContaining(code) }])
 })
 
+test('events without a key of one call stay together and in order; calls take the partitions in turn', async () => {
+  const stream = await spillway.stream('free', { data: unchecked<{ n: number }>(), partitions: 4 })
+  const numbers = Array.from({ length: 20 }, (_, n) => ({ n }))
+  const calls = []
+  for (let call = 0; call < 4; call++) calls.push(await stream.appendMany(numbers))
+  for (const places of calls) {
+    expect(new Set(places.map(({ partition }) => partition)).size).toBe(1)
+    expect(places.map(({ position }) => position)).toEqual(
+      places.map((_, index) => places[0]!.position + index),
+    )
+  }
+  expect(new Set(calls.map(([first]) => first!.partition)).size).toBe(4)
+})
+
 test('a subscription that starts again goes on where the group was', async () => {
   const stream = await open()
   await stream.appendMany(steps(5, 4))

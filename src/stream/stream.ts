@@ -40,6 +40,7 @@ export class Stream<In = unknown, Out = unknown> {
   readonly #port: StreamPort
   readonly #engine: string
   readonly #clock: Clock
+  readonly #source: string
   #next = 0
 
   constructor(
@@ -54,6 +55,7 @@ export class Stream<In = unknown, Out = unknown> {
     this.#port = port
     this.#engine = engine
     this.#clock = clock
+    this.#source = `/${contract.stream}`
   }
 
   get name(): string {
@@ -68,24 +70,31 @@ export class Stream<In = unknown, Out = unknown> {
     refuseInside(`append() on the stream ${this.name}`)
     if (options.expectedVersion !== undefined && !this.#port.capabilities.versions)
       throw missing(this.#engine, 'stream', 'versions')
-    const sealed = await this.#record(data, options)
-    const result = await this.#port.append(this.name, [sealed.record])
+    const { expectedVersion, ...attributes } = options
+    const sealed = await seal(this.contract, data, { source: this.#source, ...attributes }, this.#clock)
+    const record = this.#place(sealed, this.#nextPartition(), expectedVersion)
+    const result = await this.#port.append(this.name, [record])
     if (result.status === 'conflict') return { status: 'conflict', version: result.version }
     return {
       status: 'appended',
       id: sealed.id,
-      partition: sealed.record.partition,
+      partition: record.partition,
       position: result.positions[0]!,
     }
   }
 
-  /** Appends many events in one write, in order; resolves with their positions. Every one is validated first. */
+  /**
+   * Appends many events in one write, in order; resolves with their positions. Every one is validated first. Those without a key
+   * stay together in one partition.
+   */
   async appendMany(items: readonly In[]): Promise<readonly PartitionPosition[]> {
     refuseInside(`appendMany() on the stream ${this.name}`)
+    const attributes = { source: this.#source }
+    const keyless = this.#nextPartition()
     const records: AppendRecord[] = []
     for (const data of items) {
-      const sealed = this.#record(data, {})
-      records.push((sealed instanceof Promise ? await sealed : sealed).record)
+      const sealing = seal(this.contract, data, attributes, this.#clock)
+      records.push(this.#place(sealing instanceof Promise ? await sealing : sealing, keyless))
     }
     if (records.length === 0) return []
     const result = await this.#port.append(this.name, records)
@@ -154,18 +163,13 @@ export class Stream<In = unknown, Out = unknown> {
     )
   }
 
-  #record(data: In, options: AppendOptions): Keyed | Promise<Keyed> {
-    const { expectedVersion, ...attributes } = options
-    const sealed = seal(this.contract, data, { source: `/${this.name}`, ...attributes }, this.#clock)
-    const place = ({ id, key, body }: Sealed): Keyed => {
-      const partition = key === undefined ? this.#next++ % this.partitions : partitionOf(key, this.partitions)
-      return { id, record: { partition, key, body, expectedVersion } }
-    }
-    return sealed instanceof Promise ? sealed.then(place) : place(sealed)
+  #place({ key, body }: Sealed, keyless: number, expectedVersion?: number): AppendRecord {
+    const partition = key === undefined ? keyless : partitionOf(key, this.partitions)
+    return { partition, key, body, expectedVersion }
   }
-}
 
-interface Keyed {
-  readonly id: string
-  readonly record: AppendRecord
+  /** For what has no key: the partitions in turn. */
+  #nextPartition(): number {
+    return this.#next++ % this.partitions
+  }
 }

@@ -82,7 +82,7 @@ export class SqliteStream implements StreamPort {
   async #append(channel: Channel, records: readonly AppendRecord[], bytes: number): Promise<AppendResult> {
     const pending = this.#merge(channel)
     pending.bytes += bytes
-    const { order, runs } = this.#write(pending, pending.operation, records)
+    const { order, runs } = this.#write(channel, pending, pending.operation, records)
     const firsts = await pending.answer
     const positions = new Array<number>(records.length)
     let next = 0
@@ -109,7 +109,7 @@ export class SqliteStream implements StreamPort {
       ),
     })
     pending.bytes += bytes
-    this.#write(pending, pending.operation, records)
+    this.#write(channel, pending, pending.operation, records)
     const answer = await pending.answer
     if ('positions' in answer) return { status: 'appended', positions: answer.positions }
     return { status: 'conflict', index: answer.index, version: answer.version }
@@ -120,11 +120,12 @@ export class SqliteStream implements StreamPort {
    * span, how many records of others stand in it before these, and how many these are.
    */
   #write(
+    channel: Channel,
     { held }: Pending<Append> | Pending<Extract<WriteOperation, { kind: 'appendVersions' }>>,
     { spans, partitions }: { readonly spans: number[]; readonly partitions: number[] },
     records: readonly AppendRecord[],
-  ): { readonly order: readonly number[] | undefined; readonly runs: readonly number[] } {
-    const order = byPartition(records)
+  ): { readonly order: Uint32Array | undefined; readonly runs: readonly number[] } {
+    const order = byPartition(records, channel.partitions)
     const runs: number[] = []
     const { slabs } = this.#storage
     let current = -1
@@ -342,9 +343,14 @@ function withoutVersions({ name }: Channel): SpillwayError {
   })
 }
 
-/** The indexes of the records, stably sorted by partition; undefined when they stand so already. */
-function byPartition(records: readonly AppendRecord[]): number[] | undefined {
+/** The indexes of the records, stably sorted by partition (by counting); undefined when they stand so already. */
+function byPartition(records: readonly AppendRecord[], partitions: number): Uint32Array | undefined {
   const first = records[0]!.partition
   if (records.every(({ partition }) => partition === first)) return undefined
-  return Array.from(records.keys()).sort((a, b) => records[a]!.partition - records[b]!.partition || a - b)
+  const starts = new Uint32Array(partitions + 1)
+  for (const { partition } of records) starts[partition + 1]! += 1
+  for (let i = 1; i < partitions; i++) starts[i]! += starts[i - 1]!
+  const order = new Uint32Array(records.length)
+  for (let i = 0; i < records.length; i++) order[starts[records[i]!.partition]!++] = i
+  return order
 }
