@@ -193,7 +193,8 @@ export const errorCodes = {
   },
   EVENTS_TRIMMED: {
     retryable: false,
-    meaning: 'Events were removed by the retention of their stream before a group had read them.',
+    meaning:
+      'Events were removed from their stream before a group had read them, or before they were asked for by key.',
     remedy:
       'Reading goes on at the earliest event kept. Keep events for longer, or let the group catch up sooner.',
   },

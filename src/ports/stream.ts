@@ -42,7 +42,10 @@ export interface StreamPort {
    */
   read(stream: string, from: readonly PartitionPosition[], options: ReadOptions): Promise<StreamRecord[]>
 
-  /** The records of a key from a version (counted from 1) on, in order. CONFIGURATION on a stream without `versions`. */
+  /**
+   * The records of a key from a version (counted from 1) on that are still kept, in order; those that are gone are left out, and show
+   * by the numbers. CONFIGURATION on a stream without `versions`.
+   */
   readKey(
     stream: string,
     key: string,
@@ -51,6 +54,14 @@ export interface StreamPort {
 
   /** For every partition the position of the earliest record kept, and one right behind the last that can be read, which the next record will equal or exceed; equal when it is empty. */
   bounds(stream: string): Promise<PartitionBounds[]>
+
+  /**
+   * Forgets the records of partitions below positions, for everyone and for good; partitions that are not named keep theirs. Resolves when
+   * `bounds` and every `read` begin at or above them. Nothing at or above a position goes; one at or below the earliest
+   * changes nothing, one above the end stands for `next`. Positions and versions go on as if nothing were gone. Appends do not wait
+   * for it; when it rejects, some may be gone.
+   */
+  trim(stream: string, below: readonly PartitionPosition[]): Promise<void>
 
   /** For every partition the first position appended at or after the time (epoch); `next` where there is none. */
   positionsAt(stream: string, time: number): Promise<PartitionPosition[]>

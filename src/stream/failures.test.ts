@@ -58,6 +58,7 @@ async function start(
     append: (...given) => whole.append(...given),
     read: (...given) => whole.read(...given),
     readKey: (...given) => whole.readKey(...given),
+    trim: (...given) => whole.trim(...given),
     bounds: (...given) => whole.bounds(...given),
     positionsAt: (...given) => whole.positionsAt(...given),
     join: (...given) => whole.join(...given),

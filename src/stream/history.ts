@@ -1,4 +1,5 @@
 // What a stream holds, read page by page outside any group: up to the end as it is now, or on and on.
+import { describe, SpillwayError } from '../core/errors.ts'
 import type { PartitionBounds, PartitionPosition, StreamPort, StreamRecord } from '../ports/stream.ts'
 import { checkStart, type Start, startPositions } from './start.ts'
 
@@ -100,15 +101,15 @@ async function* readOn(
   }
 }
 
-/** The records of a key from a version on, to the last. The stream keeps versions. */
+/** The records of a key from a version on, to the last. The stream keeps versions. EVENTS_TRIMMED unless `partial`. */
 export async function* readKeyHistory(
   port: StreamPort,
   stream: string,
   key: string,
-  fromVersion: number,
-  limit: number,
+  { fromVersion, limit, partial }: { fromVersion: number; limit: number; partial: boolean },
 ): AsyncGenerator<readonly StreamRecord[]> {
   let left = limit
+  let expected = partial ? undefined : fromVersion
   const ask = (from: number) => {
     const asked = port.readKey(stream, key, {
       fromVersion: from,
@@ -123,7 +124,19 @@ export async function* readKeyHistory(
     left -= records.length
     const more = full && left > 0
     if (more) asked = ask(records.at(-1)!.version! + 1)
+    const first = records[0]?.version
+    if (first !== undefined && expected !== undefined && first > expected)
+      throw new SpillwayError(
+        'EVENTS_TRIMMED',
+        `The stream ${stream} keeps the key ${describe(key)} from its version ${first} on; versions ${expected} to ${first - 1} are gone.`,
+        {
+          details: { stream, key, earliest: first },
+          remedy:
+            'Begin with a state that was stored, and read from the version after it; or read with `partial`.',
+        },
+      )
     if (records.length > 0) yield records
     if (!more) return
+    expected = undefined
   }
 }

@@ -165,12 +165,15 @@ export class Member {
   /** Takes records in for the assignments that they were read for: one taken since then begins at a place of its own. */
   #accept(readable: readonly Assignment[], records: readonly StreamRecord[]): void {
     const readFor = new Map(readable.map((assignment) => [assignment.partition, assignment]))
+    const begun = new Set<Assignment>()
     for (const record of records) {
       const assignment = readFor.get(record.partition)
       if (!assignment || assignment.draining || this.#assignments.get(record.partition) !== assignment)
         continue
-      if (record.position > assignment.window.cursor)
+      // Reading goes on at the earliest from one call to the next; within one there are the gaps of numbers only.
+      if (!begun.has(assignment) && record.position > assignment.window.cursor)
         void this.#checkTrimmed(assignment, assignment.window.cursor)
+      begun.add(assignment)
       const task = assignment.accept(record)
       if (task) this.#runner.add(task)
       if (assignment.window.size === heldUp) this.#reportHeldUp(assignment)

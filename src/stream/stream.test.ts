@@ -287,3 +287,44 @@ test('a blocked key with more events than fit holds up neither other keys nor ot
   await vi.waitFor(() => expect(handled).toHaveLength(4_000), { timeout: 10_000 })
   expect(handled).toEqual(handled.toSorted((a, b) => a - b))
 })
+
+test('a trim takes what is before its place from everyone, and a group that was behind says what it lost', async () => {
+  const stream = await open(1)
+  await stream.appendMany(steps(1, 10))
+  const seen: number[] = []
+  const first = subscribe(stream, 'behind', ({ data }) => seen.push(data.n))
+  await vi.waitFor(() => expect(seen).toHaveLength(10))
+  await first.stop()
+  await stream.appendMany(steps(1, 5))
+  await stream.trim([{ partition: 0, position: 13 }])
+  const numbers = async () => (await stream.read().toArray()).map(({ position }) => position)
+  expect(await numbers()).toEqual([13, 14])
+  subscribe(stream, 'behind', ({ data }) => seen.push(data.n))
+  await vi.waitFor(() => {
+    expect(seen.slice(10)).toEqual([3, 4])
+    expect(reports.map(({ error }) => error.code)).toEqual(['EVENTS_TRIMMED'])
+  })
+  expect(reports[0]!.error.message).toContain('begins at 13, but the group wanted 10')
+  await stream.trim({ last: 1 })
+  expect(await numbers()).toEqual([14])
+  await stream.trim('latest')
+  expect(await numbers()).toEqual([])
+  await expect(stream.trim(new Date(Number.NaN))).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+})
+
+test('who reads a key of which the beginning is gone is told, or says that a part is enough', async () => {
+  const stream = await spillway.stream('kept', { data: unchecked<number>(), key: () => 'k', versions: true })
+  await stream.appendMany([1, 2, 3, 4, 5])
+  const { partition, position } = (await stream.readKey('k').toArray())[3]!
+  await stream.trim([{ partition, position }])
+  await expect(stream.readKey('k').toArray()).rejects.toMatchObject({
+    code: 'EVENTS_TRIMMED',
+    details: { key: 'k', earliest: 4 },
+  })
+  await expect(stream.readKey('k', { fromVersion: 3 }).toArray()).rejects.toThrow(/versions 3 to 3 are gone/)
+  const versions = async (options: { fromVersion?: number; partial?: boolean }) =>
+    (await stream.readKey('k', options).toArray()).map(({ version }) => version)
+  expect(await versions({ fromVersion: 4 })).toEqual([4, 5])
+  expect(await versions({ partial: true })).toEqual([4, 5])
+  expect(await stream.append(6, { expectedVersion: 0 })).toEqual({ status: 'conflict', version: 5 })
+})

@@ -11,9 +11,10 @@ import { type HistoryOptions, readHistory, readKeyHistory, readTail } from './hi
 import { type EventHandler, failurePolicy, type Handled, type SubscribeOptions } from './plan.ts'
 import { openPages, type ReadEvent } from './read-event.ts'
 import { Reading } from './reading.ts'
-import { checkLast } from './start.ts'
+import { checkLast, type Start } from './start.ts'
 import { type DeadLetterOfStream, StreamGroup } from './stream-group.ts'
 import { type Subscription, subscribe } from './subscription.ts'
+import { trimStream } from './trim.ts'
 
 export interface AppendOptions {
   /** Names the event for ever. Default: a new id. */
@@ -135,6 +136,15 @@ export class Stream<In = unknown, Out = unknown> {
     return new Reading(() => openPages(this.contract, readTail(this.#port, this.name, count, options.signal)))
   }
 
+  /**
+   * Removes the events before a place for good, for every group and every reader: `'latest'` leaves nothing, a `Date` what was appended
+   * from then on, `{ last: n }` the last n of each partition. Positions and versions go on counting. A group that had not read
+   * what goes reports EVENTS_TRIMMED. Resolves when nobody sees it any more.
+   */
+  async trim(before: Start): Promise<void> {
+    await trimStream(this.#port, this.name, before)
+  }
+
   /** A consumer group of this stream: its lag, its dead letters, redriving and replaying. It need not run here. */
   group(name: string): StreamGroup {
     return new StreamGroup(this.#port, this.name, name, this.#clock)
@@ -150,16 +160,17 @@ export class Stream<In = unknown, Out = unknown> {
 
   /**
    * The events of one key, in order, from a version (1 is the first) to the last, at most `limit`. Needs a stream with `versions`.
-   * The number of the last one is what `append` takes as `expectedVersion`.
+   * The number of the last one is what `append` takes as `expectedVersion`. Throws EVENTS_TRIMMED where the first of them is not kept any
+   * more, unless `partial` says to begin with what there is.
    */
   readKey(
     key: string,
-    options: { readonly fromVersion?: number; readonly limit?: number } = {},
+    options: { readonly fromVersion?: number; readonly limit?: number; readonly partial?: boolean } = {},
   ): Reading<ReadEvent<Out>> {
     if (!this.#port.capabilities.versions) throw missing(this.#engine, 'stream', 'versions')
-    const { fromVersion = 1, limit = Number.POSITIVE_INFINITY } = options
+    const { fromVersion = 1, limit = Number.POSITIVE_INFINITY, partial = false } = options
     return new Reading(() =>
-      openPages(this.contract, readKeyHistory(this.#port, this.name, key, fromVersion, limit)),
+      openPages(this.contract, readKeyHistory(this.#port, this.name, key, { fromVersion, limit, partial })),
     )
   }
 

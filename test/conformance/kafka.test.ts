@@ -1,5 +1,4 @@
 // The conformance suites on Kafka: streams and consumer groups, and that queues are refused.
-import { Admin } from '@platformatic/kafka'
 import { afterAll, beforeAll, describe } from 'vitest'
 import {
   type EngineSubject,
@@ -32,12 +31,5 @@ function subject(url: string): Promise<EngineSubject> {
   return engineSubject({
     openEngine: (options) => openAt(address, options),
     startMember: distantMembers(address),
-    async trim(stream, partition, below) {
-      const admin = new Admin({ clientId: 'retention', bootstrapBrokers: [new URL(url).host] })
-      await admin.deleteRecords({
-        topics: [{ name: stream, partitions: [{ partition, offset: BigInt(below) }] }],
-      })
-      await admin.close()
-    },
   })
 }

@@ -1,6 +1,5 @@
 // The conformance suites on NATS JetStream: a current server, and the old one that a distribution ships.
 import { afterAll, beforeAll, describe } from 'vitest'
-import type { NatsStream } from '../../src/engines/nats/stream.ts'
 import {
   type EngineSubject,
   engineSubject,
@@ -32,10 +31,5 @@ function subject(url: string): Promise<EngineSubject> {
   return engineSubject({
     openEngine: (options) => openAt(address, options),
     startMember: distantMembers(address),
-    async trim(stream, partition, below) {
-      const engine = await openAt(address)
-      await (engine.stream as NatsStream).trim(stream, partition, below)
-      await engine.close()
-    },
   })
 }

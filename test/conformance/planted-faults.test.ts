@@ -30,6 +30,7 @@ import * as order from './faults/rules-order.ts'
 import * as shares from './faults/rules-shares.ts'
 import * as stream from './faults/stream.ts'
 import { suspectFaults } from './faults/suspect.ts'
+import { trimFaults } from './faults/trim.ts'
 
 // A fault is mostly noticed by something that does not come: many can be waited for at once.
 vi.setConfig({ maxConcurrency: 16 })
@@ -120,6 +121,7 @@ const engines: Readonly<Record<string, readonly Fault<Engine>[]>> = {
   'declaring streams': stream.declareFaults,
   appending: stream.appendFaults,
   reading: stream.readFaults,
+  trimming: trimFaults,
   versions: stream.versionFaults,
   bounds: stream.boundsFaults,
   groups: groupFaults,

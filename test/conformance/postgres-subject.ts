@@ -1,25 +1,9 @@
-// What the cases need of a PostgreSQL server: databases, for those of the database port, and retention.
+// What the cases need of a PostgreSQL server: databases, for those of the database port.
 import pg from 'pg'
 import type { PgQueryable } from '../../src/engines/postgres/client.ts'
 import { postgresDatabase } from '../../src/engines/postgres/database.ts'
 import type { Database } from '../../src/ports/database.ts'
 import { type DatabaseSubject, databaseSubject } from '../../src/testing/conformance/index.ts'
-
-/** Trims a stream as its keeper does by hand. */
-export async function trimPostgres(
-  url: string,
-  stream: string,
-  partition: number,
-  below: number,
-): Promise<void> {
-  const client = new pg.Client(url)
-  await client.connect()
-  try {
-    await client.query('select spillway.trim_stream($1, $2, $3)', [stream, partition, below])
-  } finally {
-    await client.end()
-  }
-}
 
 let schemas = 0
 

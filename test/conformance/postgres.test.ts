@@ -13,7 +13,7 @@ import { embeddedPostgres, type RunningServer, systemPostgres } from '../servers
 import { certify } from './certify.ts'
 import { distantMembers } from './distant-member.ts'
 import { openAt } from './engines.ts'
-import { postgresSubject, trimPostgres } from './postgres-subject.ts'
+import { postgresSubject } from './postgres-subject.ts'
 
 for (const launcher of [systemPostgres, embeddedPostgres]) {
   const missing = await launcher.missing()
@@ -36,6 +36,5 @@ function engine(url: string, listen: boolean): Promise<EngineSubject> {
   return engineSubject({
     openEngine: (options) => openAt(address, options),
     startMember: distantMembers(address),
-    trim: (...args) => trimPostgres(url, ...args),
   })
 }

@@ -20,7 +20,6 @@ import {
 import { certify } from './certify.ts'
 import { distantMembers } from './distant-member.ts'
 import { openAt } from './engines.ts'
-import { trimSqlite } from './sqlite-subject.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'spillway-conformance-'))
 afterAll(() => rm(folder, { recursive: true }))
@@ -30,7 +29,6 @@ certify('sqlite', { engine: engineSuite, queue: queueSuite, stream: streamSuite,
   return engineSubject({
     openEngine: (options) => openAt(address, options),
     startMember: distantMembers(address),
-    trim: (...args) => trimSqlite(address.path, ...args),
   })
 })
 

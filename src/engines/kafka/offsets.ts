@@ -6,6 +6,8 @@ import { requireAtLeast } from './options.ts'
 
 const earliest = -2n
 const latest = -1n
+/** How long the replicas may take to delete; if they take longer we ask again. */
+const deleteMs = 4000
 /** As reading does: not past the first record of a transaction that is still open. */
 const committedOnly = 1
 
@@ -23,6 +25,44 @@ export class Offsets {
     const ranges = await this.range(stream, await this.#partitions(stream))
     const ends = ranges.map((range) => this.#lastRecord.end(stream, range))
     return (await Promise.all(ends)).map((next, index) => ({ ...ranges[index]!, next }))
+  }
+
+  /** Has the leaders delete what is below the positions. A position above the end stands for the end. */
+  async trim(stream: string, below: readonly PartitionPosition[]): Promise<void> {
+    const ranges = await this.range(
+      stream,
+      below.map(({ partition }) => partition),
+    )
+    const open = new Map<number, bigint>()
+    for (const [index, { partition, position }] of below.entries()) {
+      const { earliest, next } = ranges[index]!
+      if (position > earliest) open.set(partition, BigInt(Math.min(position, next)))
+    }
+    await this.#cluster.persist(async (last) => {
+      if (open.size === 0) return
+      if (last !== undefined) await this.#cluster.refresh(stream)
+      const byNode = Map.groupBy(open, ([partition]) => this.#cluster.leader(stream, partition))
+      await Promise.all([...byNode].map(([node, parts]) => this.#delete(stream, node, parts, open)))
+    })
+  }
+
+  async #delete(
+    stream: string,
+    node: number,
+    parts: readonly (readonly [partition: number, offset: bigint])[],
+    open: Map<number, bigint>,
+  ): Promise<void> {
+    const link = await this.#cluster.link('control', node)
+    const partitions = parts.map(([partitionIndex, offset]) => ({ partitionIndex, offset }))
+    const { deleteRecordsV2 } = this.#cluster.client
+    const answer = await link.call(deleteRecordsV2.api, [{ name: stream, partitions }], deleteMs)
+    let code = 0
+    for (const topic of answer.topics)
+      for (const { partitionIndex, errorCode } of topic.partitions) {
+        if (errorCode === 0) open.delete(partitionIndex)
+        else code = errorCode
+      }
+    this.#cluster.check(code)
   }
 
   /** What the broker says that can be read: at the end there may be positions without a record. */

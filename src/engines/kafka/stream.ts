@@ -18,7 +18,7 @@ import { closedError, translate } from './errors.ts'
 import { Groups } from './groups.ts'
 import { streamNames } from './names.ts'
 import { Offsets } from './offsets.ts'
-import { requireAtLeast, requireWhole } from './options.ts'
+import { requireAtLeast, requirePartitions, requireWhole } from './options.ts'
 import { Producer } from './stream-append.ts'
 import { StreamReader } from './stream-read.ts'
 import type { Settings, Topics } from './topics.ts'
@@ -84,6 +84,14 @@ export class KafkaStream implements StreamPort {
 
   bounds(stream: string): Promise<PartitionBounds[]> {
     return this.#edge(`asking for the bounds of '${stream}'`, () => this.#offsets.bounds(stream))
+  }
+
+  trim(stream: string, below: readonly PartitionPosition[]): Promise<void> {
+    return this.#edge(`trimming '${stream}'`, async () => {
+      await requirePartitions(this.#context.cluster, stream, below)
+      for (const { position } of below) requireWhole('position', position, 0)
+      await this.#offsets.trim(stream, below)
+    })
   }
 
   positionsAt(stream: string, time: number): Promise<PartitionPosition[]> {

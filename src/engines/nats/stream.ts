@@ -130,29 +130,36 @@ export class NatsStream implements StreamPort {
     )
   }
 
-  /**
-   * Removes the records of a partition below a position. To the record: what a message holds below it stays on the server with
-   * the rest of the message, and is passed over.
-   */
-  trim(name: string, partition: number, below: number): Promise<void> {
+  /** To the record: what a message holds below the position stays on the server with the rest of the message, and is passed over. */
+  trim(name: string, below: readonly PartitionPosition[]): Promise<void> {
     return this.#call(`trimming '${name}'`, name, async () => {
       const [stream, next] = await this.#end(name)
-      requirePartition(name, partition, stream.partitions)
-      requireWhole('below', below, 0)
-      const low = Math.min(below, next)
-      const subject = `${stream.names.base}.${partition}`
-      const cut = await this.#api.message(stream.names.stream, { seq: sequenceOf(low) })
-      const whole =
-        cut?.subject === subject &&
-        new BatchReader(cut.data, cut.sequence, cut.time).count <= low - positionOf(cut.sequence)
-      // First the mark: a reader never sees some of what is to go.
-      await this.#api.persist(() =>
-        this.#api.store(`${stream.names.groupsBase}.low.${partition}`, String(low)),
+      for (const { partition, position } of below) {
+        requirePartition(name, partition, stream.partitions)
+        requireWhole('position', position, 0)
+      }
+      await Promise.all(
+        below.map(({ partition, position }) => this.#trim(stream, partition, Math.min(position, next))),
       )
-      const kept = sequenceOf(low) + (whole ? 1 : 0)
-      // Of nothing below the first, old servers make everything.
-      if (kept > 1) await this.#api.purge(stream.names.stream, subject, kept)
     })
+  }
+
+  async #trim(stream: KnownStream, partition: number, wanted: number): Promise<void> {
+    const { names } = stream
+    // Above the last record of this partition, but below what others have: stands for its own end.
+    const [low, next] = await this.#lowAndNext(stream, partition)
+    const below = Math.min(wanted, next)
+    if (below <= low) return
+    const subject = `${names.base}.${partition}`
+    const cut = await this.#api.message(names.stream, { seq: sequenceOf(below) })
+    const whole =
+      cut?.subject === subject &&
+      new BatchReader(cut.data, cut.sequence, cut.time).count <= below - positionOf(cut.sequence)
+    // First the mark: a reader never sees some of what is to go.
+    await this.#api.persist(() => this.#api.store(`${names.groupsBase}.low.${partition}`, String(below)))
+    const kept = sequenceOf(below) + (whole ? 1 : 0)
+    // Of nothing below the first, old servers make everything.
+    if (kept > 1) await this.#api.purge(names.stream, subject, kept)
   }
 
   /** Ends the memberships and reads, and waits until what was accepted is done. */

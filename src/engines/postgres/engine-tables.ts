@@ -1,6 +1,7 @@
 // The engine's tables: queues, streams, consumer groups.
 import { controlFunctions } from './control-functions.ts'
 import type { Migration, Part } from './migrations.ts'
+import { retentionTables } from './retention-tables.ts'
 import { functionSettings } from './session.ts'
 import { claimFunctions } from './task-claim-functions.ts'
 import { taskFunctions } from './task-functions.ts'
@@ -155,12 +156,13 @@ begin
       select r.position, r.appended_at from ${schema}.record r
       where r.stream = t.stream and r.partition = t.partition order by r.position desc limit 1
     ) last on true;
-  select array_agg(coalesce(last.version, 0) order by k.slot) into counts
+  select array_agg(coalesce(last.version, f.version, 0) order by k.slot) into counts
     from unnest(key_streams, key_names) with ordinality k(stream, key, slot)
     left join lateral (
       select r.version from ${schema}.record r
       where r.stream = k.stream and r.key = k.key and r.version is not null order by r.version desc limit 1
-    ) last on true;
+    ) last on true
+    left join ${schema}.forgotten_key f on f.stream = k.stream and f.key = k.key;
   positions := array_fill(null::bigint, array[cardinality(calls)]);
   versions := positions;
   for i in 1..cardinality(calls) loop
@@ -194,41 +196,6 @@ begin
     where r.position is not null;
 end $$;
 
--- Forgets the records of a partition below a position; gives how many there were. Positions go on where they were, also
--- when nothing is left. A stream that keeps versions keeps its records too: the last of a key tells its version.
-create function ${schema}.trim_stream(p_stream text, p_partition int, p_below bigint)
-returns bigint language plpgsql ${functionSettings} as $$
-declare
-  head ${schema}.stream_head;
-  gone bigint;
-begin
-  select h.* into head from ${schema}.stream_head h join ${schema}.stream s on s.id = h.stream
-    where s.name = p_stream and h.partition = p_partition;
-  if not found then
-    raise exception 'there is no partition % of a stream %', p_partition, p_stream;
-  end if;
-  -- Who appends waits for the head: it is locked only when the last record goes, which tells the position of the next.
-  if not exists (
-    select from ${schema}.record r
-    where r.stream = head.stream and r.partition = p_partition and r.position >= p_below
-  ) then
-    select h.* into head from ${schema}.stream_head h
-      where h.stream = head.stream and h.partition = p_partition for update;
-    update ${schema}.stream_head h set floor = last.position + 1
-      from (
-        select r.position from ${schema}.record r
-        where r.stream = head.stream and r.partition = p_partition order by r.position desc limit 1
-      ) last
-      where h.stream = head.stream and h.partition = p_partition and h.floor <= last.position;
-  end if;
-  if head.versions then
-    raise exception 'the stream % keeps versions and cannot be trimmed', p_stream;
-  end if;
-  delete from ${schema}.record r
-    where r.stream = head.stream and r.partition = p_partition and r.position < p_below;
-  get diagnostics gone = row_count;
-  return gone;
-end $$;
 `
 
 const groups: Migration = (schema) => `
@@ -263,5 +230,14 @@ comment on column ${schema}.group_partition.revoke_by is 'when the member must h
 
 export const engineTables: Part = {
   name: 'engine',
-  migrations: [queues, streams, groups, taskTables(hot), taskFunctions, claimFunctions, controlFunctions],
+  migrations: [
+    queues,
+    streams,
+    groups,
+    taskTables(hot),
+    taskFunctions,
+    claimFunctions,
+    controlFunctions,
+    retentionTables,
+  ],
 }

@@ -35,6 +35,9 @@ const goldenRatio = (Math.sqrt(5) - 1) / 2
 /** Each is a row that appends lock. */
 const maxPartitions = 10_000
 
+/** Records that one transaction of a trim removes. */
+const trimAtOnce = 2_000
+
 interface StreamInfo {
   readonly id: number
   readonly partitions: number
@@ -55,6 +58,7 @@ type StatementName =
   | 'readKey'
   | 'bounds'
   | 'positionsAt'
+  | 'trim'
 
 function statements(schema: string): Record<StatementName, Statement> {
   return {
@@ -91,6 +95,10 @@ select $1, partition, $3 from generate_series(0, $2::int - 1) partition`,
     readKey: readKeyStatement(schema),
     bounds: boundsStatement(schema),
     positionsAt: positionsAtStatement(schema),
+    trim: {
+      name: 'spillway_trim_step',
+      text: `select reached::float8, gone::float8 from ${schema}.trim_step($1, $2, $3, $4, ${trimAtOnce})`,
+    },
   }
 }
 
@@ -200,6 +208,21 @@ export class PostgresStream implements StreamPort {
   async bounds(stream: string): Promise<PartitionBounds[]> {
     const { id } = await this.#info(stream)
     return await this.#connection.run<PartitionBounds>(this.#sql.bounds, [id])
+  }
+
+  async trim(stream: string, below: readonly PartitionPosition[]): Promise<void> {
+    const { id, partitions } = await this.#info(stream)
+    for (const { partition, position } of below) {
+      checkOption('partition', partition, 'count', 0, partitions - 1)
+      checkOption('position', position, 'count', 0)
+    }
+    for (const { partition, position } of below)
+      for (let from = 0; ; ) {
+        const values = [id, partition, from, position]
+        const [step] = await this.#connection.run<{ reached: number; gone: number }>(this.#sql.trim, values)
+        if (step!.gone === 0) break
+        from = step!.reached
+      }
   }
 
   async positionsAt(stream: string, time: number): Promise<PartitionPosition[]> {

@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { trimSqlite } from '../../../test/conformance/sqlite-subject.ts'
 import type { Engine } from '../../ports/engine.ts'
 import { type SqliteOptions, sqlite } from './engine.ts'
 
@@ -259,27 +258,6 @@ test('a claim waits no longer because the clock was put back meanwhile', async (
     vi.restoreAllMocks()
   }
   expect(performance.now() - start).toBeLessThan(5000)
-})
-
-test('of a key whose first records were trimmed, the others are read as if it began with them', async () => {
-  const { stream } = await open()
-  await stream!.declare({ name: 'events', partitions: 1, versions: true })
-  const append = (key: string) =>
-    stream!.append(
-      'events',
-      Array.from({ length: 4 }, () => ({ partition: 0, key, body: '{}' })),
-    )
-  for (const key of ['a', 'b', 'a']) await append(key)
-  await trimSqlite(path, 'events', 0, 6)
-  const versions = async (key: string, limit: number) =>
-    (await stream!.readKey('events', key, { fromVersion: 1, limit })).map(({ version }) => version)
-  expect(await versions('a', 2)).toEqual([5, 6])
-  expect(await versions('b', 10)).toEqual([3, 4])
-  await trimSqlite(path, 'events', 0, 12)
-  expect(await versions('a', 10)).toEqual([])
-  expect(await stream!.bounds('events')).toEqual([{ partition: 0, earliest: 12, next: 12 }])
-  const next = { partition: 0, key: 'a', body: '{}', expectedVersion: 8 }
-  expect(await stream!.append('events', [next])).toEqual({ status: 'appended', positions: [12] })
 })
 
 test('a folder that cannot be one is an option to be corrected', async () => {

@@ -233,6 +233,17 @@ export class SqliteStream implements StreamPort {
     }))
   }
 
+  async trim(stream: string, below: readonly PartitionPosition[]): Promise<void> {
+    const channel = this.#channels.get(stream) ?? (await this.#find(stream))
+    for (const { partition, position } of below) {
+      checkPartition(partition, channel)
+      checkWhole(position, 0, 'position')
+    }
+    const pairs = below.flatMap(({ partition, position }) => [partition, position])
+    await this.#storage.ask({ kind: 'trim', stream: channel.id, below: pairs })
+    while (await this.#storage.ask({ kind: 'sweep', stream: channel.id }));
+  }
+
   async positionsAt(stream: string, time: number): Promise<PartitionPosition[]> {
     const channel = this.#channels.get(stream) ?? (await this.#find(stream))
     const positions = await this.#storage.ask({ kind: 'positionsAt', stream: channel.id, time })

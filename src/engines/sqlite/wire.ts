@@ -85,6 +85,10 @@ export type WriteOperation =
       readonly partitions: number[]
       readonly records: readonly (readonly [partition: number, key: string | null, expected: number | null])[]
     }
+  /** Hides what is below: pairs of partition and position. */
+  | { readonly kind: 'trim'; readonly stream: number; readonly below: readonly number[] }
+  /** One step: removes what is hidden. */
+  | { readonly kind: 'sweep'; readonly stream: number }
   /** `member`: a number that the caller chose, to name the member in this engine from now on. */
   | {
       readonly kind: 'join'
@@ -223,6 +227,9 @@ export interface Answers {
   appendVersions:
     | { readonly positions: readonly number[] }
     | { readonly index: number; readonly version: number }
+  trim: null
+  /** Whether there is more. */
+  sweep: boolean
   join: null
   leave: null
   rejoin: null

@@ -15,8 +15,6 @@ export type Need =
   | 'shared storage'
   /** The subject can start a member of a consumer group in another process. */
   | 'process'
-  /** The subject can trim a stream. */
-  | 'trim'
   | 'synchronous driver'
   | 'asynchronous driver'
 

@@ -5,12 +5,14 @@ import { boundsCases } from './stream/bounds.ts'
 import { declareCases } from './stream/declare.ts'
 import { nameCases } from './stream/names.ts'
 import { readCases } from './stream/read.ts'
+import { trimCases } from './stream/trim.ts'
 import { versionCases } from './stream/versions.ts'
 
 export const streamSuite: readonly StreamCase[] = [
   ...declareCases,
   ...appendCases,
   ...readCases,
+  ...trimCases,
   ...versionCases,
   ...boundsCases,
   ...nameCases,

@@ -14,8 +14,6 @@ export interface EngineAccess {
   readonly privateStorage?: boolean
   /** Joins a consumer group in another process, so that a case can stop that process dead. */
   startMember?(stream: string, group: string, sessionMs: number): Promise<DistantMember>
-  /** Removes the records of a partition below a position, as retention would. */
-  trim?(stream: string, partition: number, below: number): Promise<void>
 }
 
 /** A member of a consumer group in another process. */
@@ -59,7 +57,6 @@ function lacks(engine: Engine, access: EngineAccess, need: Need): string | undef
     return access.privateStorage ? `the storage of the engine '${engine.name}' is its one handle` : undefined
   if (need === 'process')
     return access.startMember ? undefined : 'no second process can be started for this engine'
-  if (need === 'trim') return access.trim ? undefined : 'there is no way to trim a stream here'
   if (need === 'synchronous driver' || need === 'asynchronous driver') return 'an engine is no database'
   const [name, feature] = need.split('.') as ['queue' | 'stream', string | undefined]
   const port = engine[name]

@@ -1,5 +1,4 @@
-// One stream in memory: its partitions (a position is an index), its records by key when it keeps versions, its groups,
-// and the reads that wait for it. Nothing is ever trimmed: the bound of the engine is the bound of its streams.
+// One stream in memory: its partitions, its records by key when it keeps versions, its groups, and the reads that wait for it.
 import type { Clock } from '../../core/clock.ts'
 import type {
   AppendRecord,
@@ -14,11 +13,18 @@ import type {
 import { Group } from './group.ts'
 import type { Capacity } from './limits.ts'
 import type { GroupMember } from './member.ts'
+import { Records } from './records.ts'
 import { answer, type OpenCalls, type Waiting, waiting } from './waiting.ts'
 
 interface Partition {
-  readonly records: StreamRecord[]
+  readonly records: Records
   readonly waiters: Set<Waiter>
+}
+
+/** The records of a key that are kept, and how many there ever were. */
+interface History {
+  kept: StreamRecord[]
+  count: number
 }
 
 interface Waiter {
@@ -32,7 +38,7 @@ export class Log {
   readonly #clock: Clock
   readonly #capacity: Capacity
   readonly #partitions: readonly Partition[]
-  readonly #keys = new Map<string, StreamRecord[]>()
+  readonly #keys = new Map<string, History>()
   readonly #groups = new Map<string, Group>()
   #lastAppend = 0
 
@@ -40,7 +46,10 @@ export class Log {
     this.versions = versions
     this.#clock = clock
     this.#capacity = capacity
-    this.#partitions = Array.from({ length: partitions }, () => ({ records: [], waiters: new Set<Waiter>() }))
+    this.#partitions = Array.from({ length: partitions }, () => ({
+      records: new Records(),
+      waiters: new Set<Waiter>(),
+    }))
   }
 
   get partitions(): number {
@@ -48,7 +57,7 @@ export class Log {
   }
 
   get empty(): boolean {
-    return this.#partitions.every(({ records }) => records.length === 0)
+    return this.#partitions.every(({ records }) => records.all.length === 0)
   }
 
   append(records: readonly AppendRecord[]): AppendResult {
@@ -80,29 +89,37 @@ export class Log {
   }
 
   readKey(key: string, fromVersion: number, limit: number): StreamRecord[] {
-    const first = Math.max(fromVersion - 1, 0)
-    return this.#keys.get(key)?.slice(first, first + limit) ?? []
+    const kept = this.#keys.get(key)?.kept ?? []
+    const first = kept.findIndex(({ version }) => version! >= fromVersion)
+    return first < 0 ? [] : kept.slice(first, first + limit)
   }
 
   bounds(): PartitionBounds[] {
     return this.#partitions.map(({ records }, partition) => ({
       partition,
-      earliest: 0,
-      next: records.length,
+      earliest: records.earliest,
+      next: records.next,
     }))
   }
 
   positionsAt(time: number): PartitionPosition[] {
     return this.#partitions.map(({ records }, partition) => {
-      let low = 0
-      let high = records.length
-      while (low < high) {
-        const middle = (low + high) >> 1
-        if (records[middle]!.appendedAt < time) low = middle + 1
-        else high = middle
-      }
-      return { partition, position: low }
+      const index = records.first(({ appendedAt }) => appendedAt >= time)
+      return { partition, position: records.all[index]?.position ?? records.next }
     })
+  }
+
+  trim(below: readonly PartitionPosition[]): void {
+    for (const { partition, position } of below)
+      this.#forget(this.#partitions[partition]!.records.trim(position))
+  }
+
+  #forget(records: readonly StreamRecord[]): void {
+    this.#capacity.free(records.length)
+    const gone = new Set(records)
+    const histories = new Set(records.map(({ key }) => (key === undefined ? undefined : this.#keys.get(key))))
+    for (const history of histories)
+      if (history) history.kept = history.kept.filter((each) => !gone.has(each))
   }
 
   committed(group: string): CommittedPosition[] {
@@ -125,9 +142,9 @@ export class Log {
 
   #store({ partition, key, body }: AppendRecord): number {
     const { records } = this.#partitions[partition]!
-    const position = records.length
+    const position = records.next
     const history = this.versions && key !== undefined ? this.#history(key) : undefined
-    const version = history === undefined ? undefined : history.length + 1
+    const version = history === undefined ? undefined : ++history.count
     const record = Object.freeze({
       partition,
       position,
@@ -136,15 +153,15 @@ export class Log {
       appendedAt: this.#lastAppend,
       version,
     })
-    records.push(record)
-    history?.push(record)
+    records.add(record)
+    history?.kept.push(record)
     return position
   }
 
-  #history(key: string): StreamRecord[] {
+  #history(key: string): History {
     let history = this.#keys.get(key)
     if (history === undefined) {
-      history = []
+      history = { kept: [], count: 0 }
       this.#keys.set(key, history)
     }
     return history
@@ -155,7 +172,7 @@ export class Log {
     const coming = new Map<string, number>()
     for (const [index, { key, expectedVersion }] of records.entries()) {
       if (key === undefined) continue
-      const version = this.#keys.get(key)?.length ?? 0
+      const version = this.#keys.get(key)?.count ?? 0
       const before = coming.get(key) ?? 0
       if (expectedVersion !== undefined && expectedVersion !== version + before)
         return { status: 'conflict', index, version }
@@ -171,16 +188,16 @@ export class Log {
     let turn = 0
     for (const { position } of from) turn = (turn + (Math.max(position, 0) % from.length)) % from.length
     let cursors = [...from.slice(turn), ...from.slice(0, turn)].map(({ partition, position }) => ({
-      records: this.#partitions[partition]!.records,
-      next: Math.max(position, 0),
+      all: this.#partitions[partition]!.records.all,
+      next: this.#partitions[partition]!.records.from(position),
     }))
     const found: StreamRecord[] = []
     let bytes = 0
     for (;;) {
-      cursors = cursors.filter(({ records, next }) => next < records.length)
+      cursors = cursors.filter(({ all, next }) => next < all.length)
       if (cursors.length === 0) return found
       for (const cursor of cursors) {
-        const record = cursor.records[cursor.next++]!
+        const record = cursor.all[cursor.next++]!
         bytes += Buffer.byteLength(record.body)
         if (found.length > 0 && bytes > options.maxBytes) return found
         if (found.push(record) === options.maxRecords) return found

@@ -101,6 +101,15 @@ export class MemoryStream implements StreamPort {
     return this.#find(stream).bounds()
   }
 
+  async trim(stream: string, below: readonly PartitionPosition[]): Promise<void> {
+    const log = this.#find(stream)
+    for (const { partition, position } of below) {
+      checkPartition(log, partition)
+      checkOption('position', position, 0, 'count')
+    }
+    log.trim(below)
+  }
+
   async positionsAt(stream: string, time: number): Promise<PartitionPosition[]> {
     return this.#find(stream).positionsAt(time)
   }

@@ -15,8 +15,7 @@ import { embeddedPostgres, type RunningServer } from '../../servers/index.ts'
 import { distantMembers } from '../distant-member.ts'
 import { openAt } from '../engines.ts'
 import { postgresSubject } from '../postgres-subject.ts'
-import { trimSqlite } from '../sqlite-subject.ts'
-import { type Fault, override, streamFault } from './fault.ts'
+import { type Fault, override } from './fault.ts'
 
 interface Opening<S> {
   readonly what: string
@@ -42,17 +41,9 @@ export function onSqlite() {
         const member = await start(...args)
         return { ...member, ...distance(member) }
       },
-      trim: (...args) => trimSqlite(address.path, ...args),
     })
   }
   const nothing = { plant: () => (engine: Engine) => override(engine, {}) }
-  const notBelow = streamFault('', [], () => (port) => ({
-    async read(stream, from, options) {
-      const bounds = await port.bounds(stream)
-      const kept = from.filter(({ partition, position }) => position >= bounds[partition]!.earliest)
-      return port.read(stream, kept, { ...options, waitMs: Math.min(options.waitMs, 100) })
-    },
-  }))
   const faults: readonly Opening<EngineSubject>[] = [
     {
       what: 'the partitions of a dead member stay with it',
@@ -70,11 +61,6 @@ export function onSqlite() {
             return positions.map(() => 'committed')
           },
         })),
-    },
-    {
-      what: 'a position below the earliest gives nothing',
-      fails: ['stream.read.trimmed'],
-      open: () => subject(notBelow),
     },
   ]
   return {

@@ -15,6 +15,7 @@ import { Groups } from './groups.ts'
 import { Queues } from './queues.ts'
 import { Streams } from './streams.ts'
 import type { Part, Transaction } from './transaction.ts'
+import { Trims } from './trims.ts'
 
 /** What may be forgotten after a power failure needs no fsync of its own; the next one covers it. */
 const mayBeForgotten = new Set<WriteOperation['kind']>([
@@ -24,6 +25,8 @@ const mayBeForgotten = new Set<WriteOperation['kind']>([
   'leave',
   'rejoin',
   'givenUp',
+  // What is hidden goes in the end, whoever sweeps.
+  'sweep',
 ])
 
 export interface GroupResult {
@@ -52,6 +55,7 @@ export class Store {
   readonly #options: StoreOptions
   readonly #queues: Queues
   readonly #streams: Streams
+  readonly #trims: Trims
   readonly #parts: readonly Part[]
   readonly #begin: StatementSync
   readonly #beginRead: StatementSync
@@ -69,6 +73,7 @@ export class Store {
     this.#options = options
     this.#queues = new Queues(db)
     this.#streams = new Streams(db)
+    this.#trims = new Trims(db)
     this.groups = new Groups(db)
     this.#parts = [this.#queues, this.#streams, this.groups]
     this.#begin = db.prepare('BEGIN IMMEDIATE')
@@ -256,6 +261,10 @@ export class Store {
         return this.#streams.append(operation, transaction)
       case 'appendVersions':
         return this.#streams.appendVersions(operation, transaction)
+      case 'trim':
+        return this.#streams.trim(operation)
+      case 'sweep':
+        return this.#trims.sweep(operation.stream)
       case 'join':
         return this.groups.join(operation, this.#partitions(operation.stream), transaction)
       case 'leave':

@@ -47,6 +47,7 @@ export class Streams implements Part {
   readonly #last: StatementSync
   readonly #first: StatementSync
   readonly #floor: StatementSync
+  readonly #setFloor: StatementSync
   readonly #insert: StatementSync
   readonly #batchBefore: StatementSync
   readonly #batchAfter: StatementSync
@@ -69,6 +70,7 @@ export class Streams implements Part {
     )
     this.#first = db.prepare('SELECT min(base) AS base FROM stream_batch WHERE stream = ? AND partition = ?')
     this.#floor = db.prepare('SELECT position FROM stream_floor WHERE stream = ? AND partition = ?')
+    this.#setFloor = db.prepare('INSERT OR REPLACE INTO stream_floor VALUES (?, ?, ?)')
     this.#insert = db.prepare(
       `INSERT INTO stream_batch (stream, partition, base, count, appended_at, versions, data)
        VALUES (?, ?, ?, ?, ?, ?, ?)`,
@@ -316,6 +318,18 @@ export class Streams implements Part {
       if (part !== undefined) parts.push(part)
     }
     return parts
+  }
+
+  /** From now on nobody sees what is below: at once, however much it is. */
+  trim({ stream, below }: Of<'trim'>): null {
+    for (let i = 0; i < below.length; i += 2) {
+      const partition = below[i]!
+      const tail = this.#tails.get(stream)?.[partition]
+      const end = this.#next(stream, partition) + (tail?.held ?? 0)
+      const floor = Math.min(below[i + 1]!, end)
+      if (floor > this.#floorOf(stream, partition)) this.#setFloor.run(stream, partition, floor)
+    }
+    return null
   }
 
   bounds(stream: number, partitions: number): number[] {

@@ -232,20 +232,4 @@ export const readCases: readonly StreamCase[] = [
       assert.ok(seen.includes('"quiet0"'), 'after 20 reads')
     },
   },
-  {
-    id: 'stream.read.trimmed',
-    title: 'a position below the earliest that is kept reads from the earliest',
-    requires: ['trim'],
-    async run(subject) {
-      const { stream, one, two } = await streamBench(subject, { partitions: 2 })
-      const positions = await appended(one, stream, records(6))
-      await subject.access.trim!(stream, 0, positions[4]!)
-      const found = await new Cursor(two, stream, starts(1)).take(2)
-      assert.deepEqual(bodies(found), ['"r4"', '"r5"'])
-      const bounds = await one.bounds(stream)
-      assert.equal(bounds.find(({ partition }) => partition === 0)!.earliest, positions[4])
-      await appended(one, stream, records(1, 0, 'later'))
-      assert.deepEqual(bodies(await new Cursor(one, stream, starts(1)).take(3)), ['"r4"', '"r5"', '"later0"'])
-    },
-  },
 ]

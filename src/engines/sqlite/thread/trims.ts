@@ -1,0 +1,65 @@
+// Removes what was trimmed: rows whose records are all below the floor of their partition. In steps, each in a
+// transaction with whatever else there is to do; what a crash leaves behind is removed by the next one who sweeps.
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { RecordReader } from '../record.ts'
+
+/** What one step removes, about: freeing the pages of a row costs as much as writing it. */
+const bytesAtOnce = 4 * 1024 * 1024
+const rowsAtOnce = 500
+/** Each key has a row of its own for every version. */
+const versionsAtOnce = 5_000
+
+interface Row {
+  readonly id: number
+  readonly count: number
+  readonly bytes: number
+  readonly versions: string | null
+}
+
+export class Trims {
+  readonly #hidden: StatementSync
+  readonly #data: StatementSync
+  readonly #delete: StatementSync
+  readonly #deleteVersion: StatementSync
+  readonly #reader = new RecordReader()
+
+  constructor(db: DatabaseSync) {
+    this.#hidden = db.prepare(
+      `SELECT b.id, b.count, b.versions, octet_length(b.data) AS bytes FROM stream_floor AS f
+       JOIN stream_batch AS b ON b.stream = f.stream AND b.partition = f.partition
+         AND b.base < f.position AND b.base + b.count <= f.position
+       WHERE f.stream = ? LIMIT ${rowsAtOnce}`,
+    )
+    this.#data = db.prepare('SELECT data FROM stream_batch WHERE id = ?')
+    this.#delete = db.prepare('DELETE FROM stream_batch WHERE id = ?')
+    // The last one of a key stays: the next one counts on from it.
+    this.#deleteVersion = db.prepare(
+      `DELETE FROM stream_version WHERE stream = ?1 AND key = ?2 AND version = ?3
+       AND EXISTS (SELECT 1 FROM stream_version WHERE stream = ?1 AND key = ?2 AND version > ?3)`,
+    )
+  }
+
+  /** One step; whether there is more. */
+  sweep(stream: number): boolean {
+    let bytes = 0
+    let versions = 0
+    const rows = this.#hidden.all(stream) as unknown as Row[]
+    for (const row of rows) {
+      if (bytes >= bytesAtOnce || versions >= versionsAtOnce) return true
+      if (row.versions !== null) versions += this.#forgetVersions(stream, row)
+      this.#delete.run(row.id)
+      bytes += row.bytes
+    }
+    return rows.length === rowsAtOnce
+  }
+
+  #forgetVersions(stream: number, { id, versions }: Row): number {
+    const numbers = JSON.parse(versions!) as (number | null)[]
+    this.#reader.start(this.#data.get(id)!.data as Uint8Array)
+    for (const version of numbers) {
+      const key = this.#reader.next((_id, name) => name)
+      if (version !== null) this.#deleteVersion.run(stream, key!, version)
+    }
+    return numbers.length
+  }
+}
