@@ -10,8 +10,8 @@ export interface QueueControl {
   resume(queue: string): Promise<void>
 
   /**
-   * Messages that are not dead letters, without claiming them: roughly the oldest first, at most `limit`, after the given
-   * handle. A snapshot of a moving queue. Capability `peek`.
+   * Messages that are not dead letters, without claiming them: roughly the oldest first, at most `limit` (fewer when their
+   * bodies are large, none only when there are none), after the given handle. A snapshot of a moving queue. Capability `peek`.
    */
   peek(queue: string, options: PeekOptions): Promise<PeekedMessage[]>
 

@@ -57,7 +57,10 @@ export interface QueuePort extends QueueControl {
   /** How many messages are in which state: a snapshot, which may lag behind by a second. */
   count(queue: string): Promise<QueueCount>
 
-  /** Dead letters by the time of their death, after the given `handle`, which may be one that was redriven since. */
+  /**
+   * Dead letters by the time of their death, after the given `handle`, which may be one that was redriven since. At most `limit`; fewer
+   * when their bodies are large, and none only when there are none.
+   */
   deadLetters(
     queue: string,
     options: { readonly limit: number; readonly after?: string },

@@ -86,7 +86,7 @@ export class Queue<In = unknown, Out = unknown> {
     return this.#port.resume(this.name)
   }
 
-  /** Messages that wait or are handled just now, roughly the oldest first: at most `limit` (default 100) after the handle `after`. Needs `peek`. */
+  /** Messages that wait or are handled just now, roughly the oldest first: at most `limit` (default 100) after the handle `after`, fewer when they are large. Needs `peek`. */
   async peek(
     options: { readonly limit?: number; readonly after?: string } = {},
   ): Promise<WaitingMessage<Out>[]> {
@@ -113,7 +113,7 @@ export class Queue<In = unknown, Out = unknown> {
     return this.#port.purge(this.name, what)
   }
 
-  /** The dead letters, oldest first: at most `limit` (default 100) after the handle `after`. */
+  /** The dead letters, oldest first: at most `limit` (default 100) after the handle `after`, fewer when they are large. */
   deadLetters(options: { readonly limit?: number; readonly after?: string } = {}): Promise<DeadMessage[]> {
     return this.#port.deadLetters(this.name, { limit: 100, ...options })
   }

@@ -32,12 +32,15 @@ export function peekCommand(): Command {
     withQueues(options, async ({ port }) => {
       const { limit, after, full } = options
       const found = await port.peek(queue, { limit, after })
-      const next = found.length === limit ? (found.at(-1)?.handle ?? null) : null
+      const last = found.at(-1)?.handle
+      // A page may also be short because its messages are large.
+      const more = last === undefined ? [] : await port.peek(queue, { limit: 1, after: last })
+      const next = more.length > 0 ? last! : null
       if (options.json) return printJson({ queue, messages: found.map(asJson), next })
       if (found.length === 0) return print(`Nothing waits in ${queue}.`)
       if (full) for (const message of found) await print(...whole(message))
       else await printTable(columns, found)
-      if (next !== null) await print(styled('dim', `there may be more: --after ${next}`))
+      if (next !== null) await print(styled('dim', `there is more: --after ${next}`))
     }),
   )
 }

@@ -3,7 +3,7 @@ import type { CancelResult, PeekedMessage, PeekOptions } from '../../ports/queue
 import { textArray } from './arrays.ts'
 import type { Connection, Statement } from './connection.ts'
 import { checkOption } from './options.ts'
-import { placeAfter } from './queue-dead.ts'
+import { pageBytes, placeAfter } from './queue-dead.ts'
 
 type Name = 'pause' | 'peek' | 'cancel' | 'purgeWaiting' | 'purgeDead' | 'number'
 
@@ -28,13 +28,13 @@ function statements(schema: string): Record<Name, Statement> {
     pause: `update ${schema}.queue set paused = $2 where id = $1`,
     peek: `select m.id::text, m.message_id, m.key, m.body, m.leased, m.starts, m.priority, m.grp,
   case when m.due_at > now() then floor(extract(epoch from m.due_at) * 1000)::float8 end as due
-from (
+from (select m.*, sum(octet_length(m.body)) over (order by m.id) - octet_length(m.body) as bytes_before from (
   (select ${columns}, 0 as priority, '' as grp from ${schema}.message m where ${page} and m.due_at is null order by m.id limit $3)
   union all
   (select ${columns}, 0, '' from ${schema}.message m where ${page} and m.due_at is not null order by m.id limit $3)
   union all
   (select ${columns}, m.priority, m.grp from ${schema}.task m where ${page} order by m.id limit $3)
-) m order by m.id limit $3`,
+) m order by m.id limit $3) m where m.bytes_before < ${pageBytes} order by m.id`,
     cancel: `select message_id, bool_or(held) as held from ${schema}.cancel_messages($1, $2) group by message_id`,
     purgeWaiting: `select removed, phase, below::float8 from ${schema}.purge_waiting($1, $2, $3, $4)`,
     purgeDead: `with gone as (

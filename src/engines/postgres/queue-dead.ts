@@ -15,6 +15,9 @@ interface Row {
   readonly history: readonly FailedStart[] | null
 }
 
+/** A page ends with the row that makes it so many bytes. */
+export const pageBytes: number = 8 * 2 ** 20
+
 type Counts = Record<'fresh' | 'due' | 'delayed' | 'leased' | 'dead', number> & { readonly paused: boolean }
 
 function statements(schema: string): Record<'count' | 'dead' | 'redrive', Statement> {
@@ -41,7 +44,10 @@ function statements(schema: string): Record<'count' | 'dead' | 'redrive', Statem
       name: 'spillway_dead_letters',
       text: `select handle::text, message_id, key, body, reason, starts, history,
   floor(extract(epoch from died_at) * 1000)::float8 as died_at
-from ${schema}.dead_letter d where queue = $1 and d.handle > $2 order by d.handle limit $3`,
+from (
+  select d.*, sum(octet_length(d.body)) over (order by d.handle) - octet_length(d.body) as bytes_before
+  from (select * from ${schema}.dead_letter o where o.queue = $1 and o.handle > $2 order by o.handle limit $3) d
+) d where d.bytes_before < ${pageBytes} order by d.handle`,
     },
     redrive: {
       name: 'spillway_redrive',

@@ -230,7 +230,11 @@ begin
     v_bucket := 0;
     if v_queue.rules ? 'rate' then
       v_count := (v_queue.rules->'rate'->>'count')::float8;
-      -- A clock that was set back fills nothing, and takes nothing away.
+      -- A clock that was set back fills nothing, and takes nothing away; from now on its time is what counts.
+      if v_pace.counted_at > v_now then
+        update ${schema}.pace p set counted_at = v_now where p.queue = p_queue and p.step = v_pace.step;
+        v_pace.counted_at := v_now;
+      end if;
       v_bucket := least(v_count, coalesce(v_pace.bucket, v_count)
         + greatest(0, extract(epoch from v_now - coalesce(v_pace.counted_at, v_now))::float8 * 1000)
           * v_count / (v_queue.rules->'rate'->>'perMs')::float8);

@@ -163,7 +163,16 @@ ALTER TABLE queue_dead ADD COLUMN history TEXT;
 ALTER TABLE queue_dead ADD COLUMN carried TEXT;  -- JSON: priority and group, of a task
 `
 
+const third = `
+-- A purge goes by numbers: those up to these were given by its beginning, and are not given again.
+CREATE TABLE queue_numbers (
+  singles INTEGER NOT NULL,
+  tasks INTEGER NOT NULL
+);
+INSERT INTO queue_numbers VALUES (0, 0);
+`
+
 /** "Spil" in ASCII: how SQLite's own tools and we recognise the file. */
 const applicationId = 0x5370696c
 
-export const storeSchema: FileSchema = { version: applicationId, migrations: [first, second] }
+export const storeSchema: FileSchema = { version: applicationId, migrations: [first, second, third] }

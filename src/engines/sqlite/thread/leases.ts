@@ -13,6 +13,9 @@ export interface Run {
   readonly suspect: number
 }
 
+/** So many runs of a queue are sorted for a page of them. */
+const fewRuns = 10_000
+
 interface RunRow extends Run {
   readonly queue: number
 }
@@ -28,7 +31,10 @@ export class Leases {
   readonly #before: StatementSync
   readonly #count: StatementSync
   readonly #leased: StatementSync
-  readonly #page: StatementSync
+  readonly #few: StatementSync
+  readonly #pageOfFew: StatementSync
+  readonly #pageOfMany: StatementSync
+  readonly #free: StatementSync
 
   constructor(db: DatabaseSync) {
     this.#insert = db.prepare(
@@ -54,11 +60,22 @@ export class Leases {
     this.#leased = db.prepare(
       `SELECT coalesce(sum("last" - "first" + 1), 0) AS n FROM lease WHERE queue = ? AND due > ? AND token > 0`,
     )
-    this.#page = db.prepare(
+    this.#few = db.prepare(
+      `SELECT count(*) <= ${fewRuns} AS few FROM (SELECT 1 FROM lease WHERE queue = ? LIMIT ${fewRuns + 1})`,
+    )
+    const page = (queue: string) =>
+      db.prepare(
+        `SELECT "first", "last", token, due, starts, suspect FROM lease
+         WHERE ${queue} = ?1 AND "last" > ?2 AND "first" < ?3
+           AND "first" >= coalesce((SELECT "first" FROM lease WHERE "first" <= ?2 ORDER BY "first" DESC LIMIT 1), 0)
+         ORDER BY "first" LIMIT ?4`,
+      )
+    this.#pageOfFew = page('queue')
+    // The plus keeps it from being sorted whole for each page; those of other queues are passed over.
+    this.#pageOfMany = page('+queue')
+    this.#free = db.prepare(
       `SELECT "first", "last", token, due, starts, suspect FROM lease
-       WHERE queue = ?1 AND "last" > ?2 AND "first" < ?3
-         AND "first" >= coalesce((SELECT "first" FROM lease WHERE "first" <= ?2 ORDER BY "first" DESC LIMIT 1), 0)
-       ORDER BY "first" LIMIT ?4`,
+       WHERE queue = ? AND "first" >= ? AND "first" < ? AND (token = 0 OR due <= ?) LIMIT ?`,
     )
   }
 
@@ -138,6 +155,11 @@ export class Leases {
     if (seq < row.last) this.add(queue, { ...row, first: seq + 1 })
   }
 
+  /** Forgets a whole run. */
+  removeRun(first: number): void {
+    this.#delete.run(first)
+  }
+
   /** How many messages of the queue are leased now. */
   leased(queue: number, now: number): number {
     return Number(this.#leased.get(queue, now)!.n)
@@ -145,7 +167,13 @@ export class Leases {
 
   /** Up to `limit` runs that reach above `after` and begin below `before`, in their order. */
   page(queue: number, after: number, before: number, limit: number): Run[] {
-    return this.#page.all(queue, after, before, limit) as unknown as Run[]
+    const page = this.#few.get(queue)!.few === 1 ? this.#pageOfFew : this.#pageOfMany
+    return page.all(queue, after, before, limit) as unknown as Run[]
+  }
+
+  /** Up to `limit` runs that nobody holds and that begin from `first` to before `before`, in any order. */
+  free(queue: number, first: number, before: number, now: number, limit: number): Run[] {
+    return this.#free.all(queue, first, before, now, limit) as unknown as Run[]
   }
 
   /** When the first lease or waiting of the queue ends; infinity without any. */

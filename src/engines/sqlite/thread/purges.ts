@@ -15,6 +15,7 @@ export class Purges {
   readonly #cancelled: Cancelled
   readonly #tasks: Tasks
   readonly #lastDead: StatementSync
+  readonly #keepNumbers: StatementSync
   readonly #deleteDead: StatementSync
 
   constructor(db: DatabaseSync, log: QueueLog, leases: Leases, cancelled: Cancelled, tasks: Tasks) {
@@ -23,15 +24,19 @@ export class Purges {
     this.#cancelled = cancelled
     this.#tasks = tasks
     this.#lastDead = db.prepare('SELECT max(handle) AS handle FROM queue_dead WHERE queue = ?')
+    this.#keepNumbers = db.prepare('UPDATE queue_numbers SET singles = ?, tasks = ?')
     this.#deleteDead = db.prepare(
       `DELETE FROM queue_dead WHERE handle IN (
          SELECT handle FROM queue_dead WHERE queue = ? AND handle <= ? ORDER BY handle LIMIT ${atOnce})`,
     )
   }
 
-  end(state: QueueState): PurgeEnd {
+  /** The last of everything. What is sent from now on, here or in another process, has higher numbers, whatever is left by then. */
+  begin(state: QueueState): PurgeEnd {
     const dead = Number(this.#lastDead.get(state.id)!.handle ?? 0)
-    return [state.end, this.#log.lastSingle(), this.#tasks.last(), dead]
+    const [single, task] = [this.#log.lastSingle(), this.#tasks.last()]
+    this.#keepNumbers.run(single, task)
+    return [state.end, single, task, dead]
   }
 
   /** One step; how many dead letters it removed. */
@@ -43,8 +48,8 @@ export class Purges {
   waiting(state: QueueState, [batches, singles, tasks]: PurgeEnd, now: number): number {
     return (
       this.#fresh(state, batches) ||
-      this.#handedOut(state, -1, Math.min(batches, firstSingle), now) ||
-      this.#handedOut(state, firstSingle - 1, singles + 1, now) ||
+      this.#handedOut(state, 0, Math.min(batches, firstSingle), now) ||
+      this.#handedOut(state, firstSingle, singles + 1, now) ||
       this.#taskStep(state, tasks, now)
     )
   }
@@ -62,18 +67,13 @@ export class Purges {
     return removed
   }
 
-  #handedOut(state: QueueState, after: number, before: number, now: number): number {
+  #handedOut(state: QueueState, from: number, before: number, now: number): number {
     let removed = 0
-    for (let at = after; removed < atOnce; ) {
-      const runs = this.#leases.page(state.id, at, before, atOnce)
-      for (const { first, last, token, due } of runs) {
-        at = last
-        if (token > 0 && due > now) continue
-        for (let seq = first; seq <= last; seq++) this.#leases.remove(state.id, seq)
-        this.#log.drop(state, first, last)
-        removed += last - first + 1
-      }
-      if (runs.length < atOnce) break
+    for (const { first, last } of this.#leases.free(state.id, from, before, now, atOnce)) {
+      this.#leases.removeRun(first)
+      this.#cancelled.gone(state.id, first, last)
+      this.#log.drop(state, first, last)
+      removed += last - first + 1
     }
     return removed
   }

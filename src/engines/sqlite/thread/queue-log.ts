@@ -83,7 +83,9 @@ export class QueueLog {
     this.#deleteBatches = db.prepare(
       'DELETE FROM queue_batch WHERE base >= ? AND base <= ? AND base + count <= ?',
     )
-    this.#lastSingle = db.prepare('SELECT max(seq) AS seq FROM queue_single')
+    this.#lastSingle = db.prepare(
+      'SELECT max(coalesce((SELECT max(seq) FROM queue_single), 0), (SELECT singles FROM queue_numbers)) AS seq',
+    )
     this.#insertSingle = db.prepare(
       'INSERT INTO queue_single (seq, queue, history, data) VALUES (?, ?, ?, ?)',
     )
@@ -138,7 +140,7 @@ export class QueueLog {
     starts: number,
     history: string | null = null,
   ): void {
-    this.#nextSingle ??= Math.max(firstSingle, Number(this.#lastSingle.get()!.seq ?? 0) + 1)
+    this.#nextSingle ??= Math.max(firstSingle, this.lastSingle() + 1)
     const seq = this.#nextSingle++
     this.#insertSingle.run(seq, state.id, history, data)
     this.#leases.add(state.id, { first: seq, last: seq, token: 0, due, starts, suspect: 0 })
@@ -173,9 +175,9 @@ export class QueueLog {
     return found && { base: Number(found.base), end: Number(found.end) }
   }
 
-  /** The highest number of a single message; 0 without any. */
+  /** No single message has a higher number, or had one when the last purge began; 0 without any. */
   lastSingle(): number {
-    return Number(this.#lastSingle.get()!.seq ?? 0)
+    return Number(this.#lastSingle.get()!.seq)
   }
 
   batch({ base, end }: Head): CachedBatch {

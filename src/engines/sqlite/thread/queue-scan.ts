@@ -5,6 +5,29 @@ import type { Leases, Run } from './leases.ts'
 import { firstSingle, type QueueLog, type QueueState } from './queue-log.ts'
 import { firstTask, type Tasks, taskState } from './tasks.ts'
 
+/** A page ends when it has as many bytes, so that its answer is bounded. */
+export const pageBytes: number = 8 * 1024 * 1024
+
+/** Messages that were seen, up to a limit of their number and of their bytes. At least one goes in. */
+class Page {
+  readonly messages: PeekedBytes[] = []
+  readonly #limit: number
+  #bytes = 0
+
+  constructor(limit: number) {
+    this.#limit = limit
+  }
+
+  get left(): number {
+    return this.#bytes < pageBytes ? this.#limit - this.messages.length : 0
+  }
+
+  add(message: PeekedBytes): void {
+    this.messages.push(message)
+    this.#bytes += message.data.length
+  }
+}
+
 export class QueueScan {
   readonly #log: QueueLog
   readonly #leases: Leases
@@ -26,34 +49,42 @@ export class QueueScan {
     )
   }
 
-  /** Up to `limit` messages after a number: those that were handed out, fresh ones, single ones, tasks. */
-  page(state: QueueState, after: number, limit: number, now: number): PeekedBytes[] {
-    const page: PeekedBytes[] = []
-    this.#handedOut(state, after, firstSingle, limit, now, page)
-    this.#fresh(state, after, limit, page)
-    this.#handedOut(state, Math.max(after, firstSingle - 1), firstTask, limit, now, page)
-    for (const row of this.#tasks.page(state.id, Math.max(after, firstTask - 1), limit - page.length)) {
+  /**
+   * Up to `limit` messages after a number: those that were handed out, fresh ones, single ones, tasks. `next`: after which number
+   * there may be more.
+   */
+  page(
+    state: QueueState,
+    after: number,
+    limit: number,
+    now: number,
+  ): { readonly messages: PeekedBytes[]; readonly next: number | null } {
+    const page = new Page(limit)
+    this.#handedOut(state, after, firstSingle, now, page)
+    this.#fresh(state, after, page)
+    this.#handedOut(state, Math.max(after, firstSingle - 1), firstTask, now, page)
+    this.#taskRows(state, Math.max(after, firstTask - 1), now, page)
+    const { messages } = page
+    return { messages, next: page.left > 0 ? null : messages[messages.length - 1]!.seq }
+  }
+
+  #taskRows(state: QueueState, after: number, now: number, page: Page): void {
+    if (page.left <= 0) return
+    for (const row of this.#tasks.page(state.id, after, page.left)) {
       const { seq, starts, priority, grp: group, data } = row
       const due = row.state === taskState.behind ? row.notBefore : (row.due ?? 0)
       const ended = due <= now
       const where = ended ? 'ready' : row.state === taskState.leased ? 'leased' : 'delayed'
-      page.push({ seq, state: where, starts, due: ended ? null : due, priority, group, data })
+      page.add({ seq, state: where, starts, due: ended ? null : due, priority, group, data })
+      if (page.left <= 0) return
     }
-    return page
   }
 
-  #handedOut(
-    state: QueueState,
-    after: number,
-    before: number,
-    limit: number,
-    now: number,
-    page: PeekedBytes[],
-  ): void {
-    if (page.length >= limit || after >= before) return
-    for (const run of this.#leases.page(state.id, after, before, limit - page.length))
-      for (let seq = Math.max(run.first, after + 1); seq <= run.last && page.length < limit; seq++)
-        page.push(this.#peeked(seq, run, now))
+  #handedOut(state: QueueState, after: number, before: number, now: number, page: Page): void {
+    if (page.left <= 0 || after >= before) return
+    for (const run of this.#leases.page(state.id, after, before, page.left))
+      for (let seq = Math.max(run.first, after + 1); seq <= run.last && page.left > 0; seq++)
+        page.add(this.#peeked(seq, run, now))
   }
 
   #peeked(seq: number, { token, due, starts }: Run, now: number): PeekedBytes {
@@ -62,15 +93,15 @@ export class QueueScan {
     return { seq, state, starts, due: ended ? null : due, priority: 0, group: '', data: this.#copy(seq) }
   }
 
-  #fresh(state: QueueState, after: number, limit: number, page: PeekedBytes[]): void {
+  #fresh(state: QueueState, after: number, page: Page): void {
     const cancelled = this.#cancelled.any(state.id)
-    for (let seq = Math.max(state.cursor, after + 1); seq < state.end && page.length < limit; seq++) {
+    for (let seq = Math.max(state.cursor, after + 1); seq < state.end && page.left > 0; seq++) {
       // Other queues have numbers in between.
       const batch = this.#log.batchFrom(state, seq)
       if (batch === undefined) return
       seq = Math.max(seq, batch.base)
       if (cancelled && this.#cancelled.has(seq)) continue
-      page.push({ seq, state: 'ready', starts: 0, due: null, priority: 0, group: '', data: this.#copy(seq) })
+      page.add({ seq, state: 'ready', starts: 0, due: null, priority: 0, group: '', data: this.#copy(seq) })
     }
   }
 

@@ -5,6 +5,7 @@ import type { QueueRules } from '../../../ports/queue-rules.ts'
 import { idOf } from '../record.ts'
 import {
   type Answers,
+  type DeadBytes,
   type QueueFacts,
   type ReadOperation,
   settleKind,
@@ -15,13 +16,16 @@ import { Leases, type Run } from './leases.ts'
 import { Purges } from './purges.ts'
 import { QueueClaims } from './queue-claims.ts'
 import { firstSingle, QueueLog, type QueueState } from './queue-log.ts'
-import { QueueScan } from './queue-scan.ts'
+import { pageBytes, QueueScan } from './queue-scan.ts'
 import { joined, rowBytes } from './spans.ts'
 import { TaskLane } from './task-lane.ts'
 import { TaskRules } from './task-rules.ts'
 import { firstTask, withFailure } from './tasks.ts'
 import type { Part, Transaction } from './transaction.ts'
 
+/** Counting goes over the rows: of so many it is remembered for as long as it took, and more, at most for a second. */
+const manyMessages = 50_000
+const rest = 20
 /** How many messages one step of a cancellation looks at. */
 const cancelAtOnce = 2_000
 
@@ -43,6 +47,8 @@ export class Queues implements Part {
   readonly #unbury: StatementSync
   readonly #deadAfter: StatementSync
   readonly #countDead: StatementSync
+  /** The last count of large queues, and until when it is good enough. */
+  readonly #counted = new Map<number, { readonly until: number; readonly counts: Answers['count'] }>()
 
   constructor(db: DatabaseSync) {
     this.#leases = new Leases(db)
@@ -266,6 +272,19 @@ export class Queues implements Part {
   }
 
   count(queue: number, now: number): Answers['count'] {
+    const { paused } = this.#rules.of(queue)
+    const begun = performance.now()
+    const known = this.#counted.get(queue)
+    if (known !== undefined && begun < known.until) return { ...known.counts, paused }
+    const counts = this.#count(queue, now)
+    const ended = performance.now()
+    const { ready, delayed, leased, dead } = counts
+    if (ready + delayed + leased + dead < manyMessages) this.#counted.delete(queue)
+    else this.#counted.set(queue, { until: ended + Math.min(1_000, (ended - begun) * rest), counts })
+    return counts
+  }
+
+  #count(queue: number, now: number): Answers['count'] {
     const { ready, delayed, leased } = this.#leases.count(queue, now)
     const { paused, tasks } = this.#rules.of(queue)
     const ruled = tasks ? this.#lane.tasks.count(queue, now) : { ready: 0, delayed: 0, leased: 0 }
@@ -279,7 +298,18 @@ export class Queues implements Part {
   }
 
   deadLetters(queue: number, limit: number, after: number): Answers['deadLetters'] {
-    return this.#deadAfter.all(queue, after, limit) as unknown as Answers['deadLetters']
+    const page: DeadBytes[] = []
+    let bytes = 0
+    for (const row of this.#deadAfter.iterate(
+      queue,
+      after,
+      limit,
+    ) as Iterable<unknown> as Iterable<DeadBytes>) {
+      page.push(row)
+      bytes += row.data.length
+      if (bytes >= pageBytes) break
+    }
+    return page
   }
 
   pause({ queue, paused }: Of<'pause'>, { wakeQueues }: Transaction): null {
@@ -289,16 +319,16 @@ export class Queues implements Part {
   }
 
   peek({ queue, after, limit }: Extract<ReadOperation, { kind: 'peek' }>, now: number): Answers['peek'] {
-    return this.#scan.page(this.#log.state(queue), after, limit, now)
+    return this.#scan.page(this.#log.state(queue), after, limit, now).messages
   }
 
   /** One step of a cancellation. */
   cancel({ queue, ids, after }: Of<'cancel'>, { now, wakeQueues }: Transaction): Answers['cancel'] {
     const state = this.#log.state(queue)
     const wanted = new Map(ids.map((id, index) => [id, index]))
-    const page = this.#scan.page(state, after, cancelAtOnce, now)
+    const { messages, next } = this.#scan.page(state, after, cancelAtOnce, now)
     const found: [number, number][] = []
-    for (const { seq, state: where, data } of page) {
+    for (const { seq, state: where, data } of messages) {
       const index = wanted.get(idOf(data))
       if (index === undefined) continue
       if (seq >= firstTask) {
@@ -317,13 +347,13 @@ export class Queues implements Part {
       }
     }
     if (found.length > 0) wakeQueues.add(queue)
-    return { found, next: page.length < cancelAtOnce ? null : page[page.length - 1]!.seq }
+    return { found, next }
   }
 
   /** One step of emptying a queue. */
   purge({ queue, what, until }: Of<'purge'>, { now, wakeQueues }: Transaction): Answers['purge'] {
     const state = this.#log.state(queue)
-    const end = until ?? this.#purges.end(state)
+    const end = until ?? this.#purges.begin(state)
     const removed = what === 'dead' ? this.#purges.dead(queue, end) : this.#purges.waiting(state, end, now)
     state.nextDue = undefined
     wakeQueues.add(queue)

@@ -69,6 +69,8 @@ export class TaskRules {
   }
 
   pause(queue: number, paused: boolean): void {
+    // What this transaction counted so far is not in the file yet.
+    this.finish()
     this.#pause.run(queue, paused ? 1 : 0)
     this.#states.delete(queue)
   }
@@ -90,7 +92,8 @@ export class TaskRules {
 export function startsLeft(state: RuleState, now: number): number {
   const { rate } = state.rules
   if (rate === undefined) return Number.POSITIVE_INFINITY
-  // A clock that was set back fills nothing, and takes nothing away.
+  // A clock that was set back fills nothing, and takes nothing away; from now on its time is what counts, for all processes.
+  if (now < state.bucketAt) state.changed = true
   const passed = Math.max(0, now - state.bucketAt)
   state.bucket = Math.min(rate.count, state.bucket + (passed * rate.count) / rate.perMs)
   state.bucketAt = now

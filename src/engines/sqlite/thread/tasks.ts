@@ -7,7 +7,8 @@ import { DedupKeys } from './dedup-keys.ts'
 
 /** From here on sequence numbers are those of tasks. */
 export const firstTask: number = 2 ** 52 + 2 ** 51
-const dueAtOnce = 1_000
+/** How many tasks whose time has come one claim makes ready at most: with a million of them all others would wait for seconds. */
+const dueAtOnce = 2_000
 
 export const taskState = { ready: 0, waiting: 1, leased: 2, behind: 3 } as const
 
@@ -67,7 +68,9 @@ export class Tasks {
   constructor(db: DatabaseSync) {
     this.dedup = new DedupKeys(db)
     // Numbers of tasks that are gone may come again, but not to one that a live lease names: tokens only rise.
-    this.#last = db.prepare('SELECT max(seq) AS seq FROM task')
+    this.#last = db.prepare(
+      'SELECT max(coalesce((SELECT max(seq) FROM task), 0), (SELECT tasks FROM queue_numbers)) AS seq',
+    )
     this.#insert = db.prepare(
       `INSERT INTO task (seq, queue, state, due, not_before, priority, grp, lane, dedup, data)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -119,7 +122,7 @@ export class Tasks {
     dedup: string | null,
     data: Uint8Array,
   ): number {
-    this.#nextSeq ??= Math.max(firstTask, Number(this.#last.get()!.seq ?? 0) + 1)
+    this.#nextSeq ??= Math.max(firstTask, this.last() + 1)
     const seq = this.#nextSeq++
     const { priority, group, lane } = carried
     const behind = lane !== null && this.#laneHead.get(queue, lane) !== undefined
@@ -139,15 +142,14 @@ export class Tasks {
     return this.#data.get(seq)!.data as Uint8Array
   }
 
-  /** Those whose lease or waiting has ended become ready; those that were cancelled meanwhile end. */
+  /**
+   * Those whose lease or waiting has ended become ready, some thousands at once; those that were cancelled meanwhile end. The others
+   * are still due: who looks when the next one is due comes again at once, and their places count as taken until then.
+   */
   promote(queue: number, now: number): void {
-    for (;;) {
-      const rows = this.#due.all(queue, now) as unknown as TaskRow[]
-      for (const row of rows) {
-        if (row.cancelled === 1) this.end(row, now)
-        else this.#promote.run(row.state === taskState.leased ? 1 : row.suspect, row.seq)
-      }
-      if (rows.length < dueAtOnce) return
+    for (const row of this.#due.all(queue, now) as unknown as TaskRow[]) {
+      if (row.cancelled === 1) this.end(row, now)
+      else this.#promote.run(row.state === taskState.leased ? 1 : row.suspect, row.seq)
     }
   }
 
@@ -211,9 +213,9 @@ export class Tasks {
     return this.#anyReady.get(queue) !== undefined
   }
 
-  /** The highest number that was given; 0 without any. */
+  /** No task has a higher number, or had one when the last purge began; 0 without any. */
   last(): number {
-    return Number(this.#last.get()!.seq ?? 0)
+    return Number(this.#last.get()!.seq)
   }
 
   count(queue: number, now: number): { ready: number; delayed: number; leased: number } {
@@ -221,8 +223,11 @@ export class Tasks {
     return { ready: Number(row.ready), delayed: Number(row.delayed), leased: Number(row.leased) }
   }
 
-  page(queue: number, after: number, limit: number): (TaskRow & { readonly data: Uint8Array })[] {
-    return this.#page.all(queue, after, limit) as unknown as (TaskRow & { readonly data: Uint8Array })[]
+  /** One after the other: whoever has seen enough stops. */
+  page(queue: number, after: number, limit: number): Iterable<TaskRow & { readonly data: Uint8Array }> {
+    return this.#page.iterate(queue, after, limit) as Iterable<unknown> as Iterable<
+      TaskRow & { readonly data: Uint8Array }
+    >
   }
 
   /** Up to `limit` tasks that nobody holds, up to a number. */
