@@ -46,6 +46,16 @@ test.each([
     { 'engines/kafka/a.ts': "import '../../queue/b.ts'", 'queue/b.ts': '' },
     'sees core and ports only',
   ],
+  [
+    'the memory engine from what tests services',
+    { 'testing/memory/a.ts': "import '../services/b.ts'", 'testing/services/b.ts': '' },
+    'sees core and ports only',
+  ],
+  [
+    'a feature from what tests services',
+    { 'topology/a.ts': "import '../testing/services/b.ts'", 'testing/services/b.ts': '' },
+    'see testing',
+  ],
   ['a client library elsewhere', { 'core/a.ts': "import pg from 'pg'" }, 'client library pg'],
   ['a folder on no floor', { 'attic/a.ts': "import '../core/b.ts'", 'core/b.ts': '' }, 'stands on no floor'],
   [

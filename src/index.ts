@@ -20,6 +20,7 @@ export { type DeadLetter, deadLetter, type Outcome, type Retry, retry } from './
 export type { QueueBehaviour } from './core/queue-options.ts'
 export type { OnReport, Report } from './core/report.ts'
 export { type InputOf, type OutputOf, type Schema, unchecked } from './core/schema.ts'
+export type { OnSettled, Settled } from './core/settled.ts'
 export { openEngine } from './engine-of.ts'
 export type { Durability, Engine, EngineOptions } from './ports/engine.ts'
 export type { DeadMessage, FailedStart, QueueCount } from './ports/queue.ts'

@@ -203,6 +203,11 @@ export const errorCodes = {
     meaning: 'A partition stands still behind an event that keeps failing.',
     remedy: "Nothing is lost. Mend the handler, or choose `onFailure: 'skip'`.",
   },
+  NOT_SEEN: {
+    retryable: false,
+    meaning: 'A test waited for a message that did not end so in time.',
+    remedy: 'Compare what was seen with what was waited for; `within` gives it longer.',
+  },
   ABORTED: {
     retryable: true,
     meaning: 'The call was ended by its signal.',

@@ -11,13 +11,16 @@ export interface Report {
 
 export type OnReport = (report: Report) => void
 
-/** The callback, made safe for background work: what it throws becomes a process warning and ends nothing. */
-export function guarded(onReport: OnReport | undefined): OnReport {
-  return (report) => {
+/** A callback, made safe for background work: what it throws becomes a process warning and ends nothing. */
+export function guarded<Told = Report>(
+  callback: ((told: Told) => void) | undefined,
+  name = 'onReport',
+): (told: Told) => void {
+  return (told) => {
     try {
-      onReport?.(report)
+      callback?.(told)
     } catch (thrown) {
-      process.emitWarning(`onReport threw: ${asError(thrown).message}`, 'SpillwayWarning')
+      process.emitWarning(`${name} threw: ${asError(thrown).message}`, 'SpillwayWarning')
     }
   }
 }

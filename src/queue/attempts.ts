@@ -6,6 +6,7 @@ import { type Opened, unseal } from '../core/envelope.ts'
 import { asError, SpillwayError } from '../core/errors.ts'
 import type { Message } from '../core/message.ts'
 import { outcomeOf, reasonText } from '../core/outcome.ts'
+import type { OnSettled, Settled } from '../core/settled.ts'
 import type { ClaimedMessage } from '../ports/queue.ts'
 import { BatchDelivery, type BatchHandler, outcomesOf } from './batch.ts'
 import { Delivery, type Held, type Place } from './delivery.ts'
@@ -39,6 +40,9 @@ export class Attempts<Out> {
   readonly #settler: Settler
   readonly #report: (error: SpillwayError, messageId?: string) => void
   readonly #onFree: (tookMs: number) => void
+  readonly #onSettled: OnSettled | undefined
+  /** What handlers were given; only while somebody wants to hear of it. */
+  readonly #given: WeakMap<Delivery, Message<Out>> | undefined
   #places = 0
   /** From now on an attempt that ends because it was aborted is given back. */
   stopping = false
@@ -51,6 +55,7 @@ export class Attempts<Out> {
     settler: Settler,
     report: (error: SpillwayError, messageId?: string) => void,
     onFree: (tookMs: number) => void,
+    onSettled?: OnSettled,
   ) {
     this.#contract = contract
     this.#handling = handling
@@ -59,6 +64,8 @@ export class Attempts<Out> {
     this.#settler = settler
     this.#report = report
     this.#onFree = onFree
+    this.#onSettled = onSettled
+    this.#given = onSettled && new WeakMap()
   }
 
   /** How many handlers run. */
@@ -70,7 +77,9 @@ export class Attempts<Out> {
   buried({ starts, lease }: ClaimedMessage): boolean {
     if (starts <= this.#settings.retry.attempts) return false
     const reason = `it was started ${starts - 1} times and never settled: its handler may have ended the process, or outlived its lease`
-    this.#settler.add({ lease, kind: 'dead-letter', reason })
+    const told =
+      this.#onSettled && (() => this.#tell({ outcome: 'dead-lettered', reason, attempt: starts - 1 }))
+    this.#settler.add({ lease, kind: 'dead-letter', reason }, told)
     return true
   }
 
@@ -120,6 +129,7 @@ export class Attempts<Out> {
 
   async #handle(delivery: Delivery, opened: Opened<Out>, handler: Handler<Out>): Promise<void> {
     if (opened instanceof SpillwayError) return this.#refuse(delivery, opened)
+    this.#given?.set(delivery, opened)
     let result: unknown
     try {
       result = await handler(opened, delivery)
@@ -140,6 +150,7 @@ export class Attempts<Out> {
       const delivery = all[index]!
       if (opened instanceof SpillwayError) this.#refuse(delivery, opened)
       else {
+        this.#given?.set(delivery, opened)
         messages.push(opened)
         deliveries.push(delivery)
       }
@@ -233,8 +244,23 @@ export class Attempts<Out> {
   #end(delivery: Delivery, ending: Ending): void {
     if (!this.#free(delivery)) return
     const { lease } = delivery
+    const told = this.#onSettled && (() => this.#tellEnd(delivery, ending))
     // What was cancelled is gone, whatever its handler said.
-    this.#settler.add(delivery.cancelled ? { lease, kind: 'done' } : { lease, ...ending })
+    this.#settler.add(delivery.cancelled ? { lease, kind: 'done' } : { lease, ...ending }, told)
+  }
+
+  #tellEnd(delivery: Delivery, ending: Ending): void {
+    const outcome = delivery.cancelled ? 'cancelled' : outcomes[ending.kind]
+    if (!outcome) return
+    const why = outcome !== 'cancelled' && 'reason' in ending ? { reason: ending.reason } : {}
+    this.#tell({ outcome, ...why, attempt: delivery.attempt, message: this.#given?.get(delivery) })
+  }
+
+  #tell(
+    end: Pick<Settled, 'outcome' | 'reason' | 'attempt'> & { readonly message?: Message | undefined },
+  ): void {
+    const { type, context, queue } = this.#contract
+    this.#onSettled?.({ type, by: context ?? queue, message: undefined, ...end })
   }
 
   /** Ends an attempt; false when it was ended before. */
@@ -254,3 +280,10 @@ type Ending =
   | { readonly kind: 'done' | 'release' }
   | { readonly kind: 'retry'; readonly delayMs: number; readonly reason: string }
   | { readonly kind: 'dead-letter'; readonly reason: string }
+
+const outcomes: Readonly<Record<Ending['kind'], Settled['outcome'] | undefined>> = {
+  done: 'done',
+  retry: 'retried',
+  'dead-letter': 'dead-lettered',
+  release: undefined,
+}

@@ -7,6 +7,7 @@ import { type Duration, milliseconds } from '../core/duration.ts'
 import { SpillwayError } from '../core/errors.ts'
 import { type Background, background } from '../core/lifecycle.ts'
 import type { OnReport } from '../core/report.ts'
+import type { OnSettled } from '../core/settled.ts'
 import type { QueuePort } from '../ports/queue.ts'
 import type { Handler, Handling } from './attempts.ts'
 import type { BatchHandler } from './batch.ts'
@@ -19,6 +20,8 @@ export interface ConsumeOptions {
   readonly lease?: Duration
   /** Told of everything that went wrong and was survived. */
   readonly onReport?: OnReport
+  /** Told how each attempt ended, once that is stored. */
+  readonly onSettled?: OnSettled
   readonly clock?: Clock
 }
 
@@ -87,6 +90,6 @@ function start<Out>(
     deadlineMs: milliseconds(contract.deadline ?? '5m', 'deadline'),
     retry: retryPolicy(contract.retry),
   }
-  const worker = new Worker(contract, port, handling, settings, clock, options.onReport)
+  const worker = new Worker(contract, port, handling, settings, clock, options.onReport, options.onSettled)
   return background((signals) => worker.run(signals.stopping, signals.abandon), clock)
 }

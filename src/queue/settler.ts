@@ -2,7 +2,7 @@
 import { backoff } from '../core/backoff.ts'
 import { type Clock, sleep } from '../core/clock.ts'
 import { asSpillwayError, isFinal, SpillwayError } from '../core/errors.ts'
-import type { QueuePort, Settlement } from '../ports/queue.ts'
+import type { QueuePort, Settlement, SettleResult } from '../ports/queue.ts'
 
 const batch = 1_000
 const bound = 10_000
@@ -16,6 +16,8 @@ export class Settler {
   readonly #leaseMs: number
   readonly #report: (error: SpillwayError) => void
   #pending: Settlement[] = []
+  /** Who wants to hear that a settlement is stored. */
+  readonly #told = new Map<Settlement, () => void>()
   #flushing: Promise<void> | undefined
   #onDrained: (() => void)[] = []
   #abandon: AbortSignal | undefined
@@ -43,8 +45,10 @@ export class Settler {
     return new Promise((resolve) => this.#onDrained.push(resolve))
   }
 
-  add(settlement: Settlement): void {
+  /** `told` is called once it is stored; never when it is stale, or given up. */
+  add(settlement: Settlement, told?: () => void): void {
     this.#pending.push(settlement)
+    if (told) this.#told.set(settlement, told)
     this.#flushing ??= Promise.resolve().then(() => this.#flush())
   }
 
@@ -68,12 +72,22 @@ export class Settler {
   async #flush(): Promise<void> {
     try {
       while (this.#pending.length > 0) {
-        const settled = await this.#settle(this.#pending.splice(0, batch))
+        const settlements = this.#pending.splice(0, batch)
+        const settled = await this.#settle(settlements)
+        if (!settled) for (const settlement of settlements) this.#told.delete(settlement)
         if (!settled && this.#abandon?.aborted) this.#pending = []
         if (!this.full) for (const resolve of this.#onDrained.splice(0)) resolve()
       }
     } finally {
       this.#flushing = undefined
+    }
+  }
+
+  #tell(settlements: readonly Settlement[], results: readonly SettleResult[]): void {
+    for (const [index, settlement] of settlements.entries()) {
+      const told = this.#told.get(settlement)
+      this.#told.delete(settlement)
+      if (results[index] === 'settled') told?.()
     }
   }
 
@@ -83,6 +97,7 @@ export class Settler {
     for (let failures = 1; ; failures++) {
       try {
         const results = await this.#port.settle(this.#queue, settlements)
+        if (this.#told.size > 0) this.#tell(settlements, results)
         const stale = results.filter((result) => result === 'stale').length
         if (stale > 0)
           this.#report(

@@ -5,6 +5,7 @@ import { type Clock, sleep } from '../core/clock.ts'
 import type { QueueContract } from '../core/contract.ts'
 import { asSpillwayError, isFinal, SpillwayError } from '../core/errors.ts'
 import { guarded, type OnReport } from '../core/report.ts'
+import type { OnSettled } from '../core/settled.ts'
 import type { QueuePort } from '../ports/queue.ts'
 import { type AttemptSettings, Attempts, type Handling } from './attempts.ts'
 import type { Delivery, Held } from './delivery.ts'
@@ -54,6 +55,7 @@ export class Worker<Out> {
     settings: WorkerSettings,
     clock: Clock,
     onReport: OnReport | undefined,
+    onSettled?: OnSettled,
   ) {
     this.#queue = contract.queue
     this.#port = port
@@ -68,7 +70,17 @@ export class Worker<Out> {
       this.#startWaiting()
       this.#change()
     }
-    this.#attempts = new Attempts(contract, handling, settings, clock, this.#settler, this.#report, onFree)
+    const told = onSettled && guarded(onSettled, 'onSettled')
+    this.#attempts = new Attempts(
+      contract,
+      handling,
+      settings,
+      clock,
+      this.#settler,
+      this.#report,
+      onFree,
+      told,
+    )
     this.#reserve = new Reserve(settings.concurrency * settings.size, settings.leaseMs)
     this.#reserves = contract.maxConcurrency === undefined && contract.groupConcurrency === undefined
   }

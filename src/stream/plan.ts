@@ -6,6 +6,7 @@ import { type Duration, milliseconds } from '../core/duration.ts'
 import { describe, SpillwayError } from '../core/errors.ts'
 import type { Message } from '../core/message.ts'
 import type { OnReport } from '../core/report.ts'
+import type { OnSettled } from '../core/settled.ts'
 import type { Database } from '../ports/database.ts'
 import type { EventDelivery } from './event-delivery.ts'
 import type { Start } from './start.ts'
@@ -58,6 +59,8 @@ export interface GroupOptions {
   /** How long a silent member keeps its partitions. Default 30 s. */
   readonly session?: Duration
   readonly onReport?: OnReport
+  /** Told how each attempt ended; where a database keeps the progress, once that is stored. */
+  readonly onSettled?: OnSettled
   readonly clock?: Clock
 }
 

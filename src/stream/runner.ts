@@ -2,7 +2,10 @@
 import { backoff } from '../core/backoff.ts'
 import type { Clock } from '../core/clock.ts'
 import { asError, asSpillwayError, SpillwayError } from '../core/errors.ts'
+import type { Message } from '../core/message.ts'
 import { outcomeOf, reasonText } from '../core/outcome.ts'
+import { guarded } from '../core/report.ts'
+import type { OnSettled, Settled } from '../core/settled.ts'
 import type { CommitOutcome } from '../ports/database.ts'
 import type { StreamPort } from '../ports/stream.ts'
 import type { Assignment, Task } from './assignment.ts'
@@ -38,6 +41,7 @@ export class Runner {
   readonly #clock: Clock
   readonly #concurrency: number
   readonly #events: RunnerEvents
+  readonly #onSettled: OnSettled | undefined
   readonly #running = new Set<Task>()
   #ready: Task[] = []
   /** The one suspect that runs, and those that wait for it. */
@@ -60,6 +64,7 @@ export class Runner {
     this.#clock = clock
     this.#concurrency = concurrency
     this.#events = events
+    this.#onSettled = plan.onSettled && guarded(plan.onSettled, 'onSettled')
   }
 
   /** Tasks that run, or that only wait for a place. */
@@ -172,8 +177,10 @@ export class Runner {
       if (delivery.ended) return
       const said = outcomeOf(result)
       if (result === 'stale' && this.#plan.store) this.#events.stale(task.assignment)
-      else if (!said) this.#done(task, result === 'committed')
-      else if (said.outcome === 'dead-letter') await this.#bury(task, delivery, said.reason)
+      else if (!said) {
+        this.#done(task, result === 'committed')
+        if (result === 'committed' || !task.assignment.gone) this.#tell(task, 'done')
+      } else if (said.outcome === 'dead-letter') await this.#bury(task, delivery, said.reason)
       else await this.#again(task, delivery, said.reason ?? 'the handler asked for a retry', said.delayMs)
     } catch (thrown) {
       await this.#failed(task, delivery, thrown)
@@ -257,6 +264,7 @@ export class Runner {
     }
     this.#end(task)
     this.#rest(task, delayMs ?? backoff(retry, task.attempt))
+    this.#tell(task, 'retried', reason)
   }
 
   #rest(task: Task, delayMs: number): void {
@@ -302,10 +310,12 @@ export class Runner {
       else if (task.unparked) {
         this.#end(task)
         task.unparked('failed')
+        this.#tell(task, 'parked', why)
       } else {
         if (outcome === 'committed') parked.count += 1
         if (key !== undefined) parked.keys.add(key)
         this.#done(task, true)
+        this.#tell(task, 'parked', why)
       }
     } catch (thrown) {
       this.#events.report(asSpillwayError(thrown), this.nameOf(task))
@@ -331,7 +341,10 @@ export class Runner {
       const outcome = await this.#store(task, delivery, reason)
       if (task.assignment.gone) this.#end(task)
       else if (outcome === 'stale') this.#events.stale(task.assignment)
-      else this.#done(task, this.#plan.store !== undefined)
+      else {
+        this.#done(task, this.#plan.store !== undefined)
+        this.#tell(task, 'dead-lettered', reason)
+      }
     } catch (thrown) {
       this.#events.report(asSpillwayError(thrown), this.nameOf(task))
       this.#end(task)
@@ -349,6 +362,20 @@ export class Runner {
     }
     await this.#port.append(name, [{ partition: 0, body }])
     return 'committed'
+  }
+
+  #tell({ handled, message, attempt }: Task, outcome: Settled['outcome'], reason?: string): void {
+    if (!this.#onSettled) return
+    const { group: by, stream } = this.#plan
+    const type = handled?.contract.type ?? stream
+    const tried = reason === waits ? 0 : attempt
+    const why = reason === undefined ? {} : { reason }
+    const tell = (opened: Message | SpillwayError) => {
+      const given = opened instanceof SpillwayError ? undefined : opened
+      this.#onSettled?.({ type, by, outcome, ...why, attempt: tried, message: given })
+    }
+    if (message instanceof Promise) void message.then(tell)
+    else tell(message)
   }
 
   #nextSuspect(): void {

@@ -1,20 +1,25 @@
 // A clock that stands still until a test moves it: timers fire in order, and what they set off runs in between.
 import { setImmediate as nextTurn } from 'node:timers'
 import type { Clock } from '../core/clock.ts'
-import { SpillwayError } from '../core/errors.ts'
+import { type Duration, milliseconds } from '../core/duration.ts'
 import { Heap, type Placed } from './memory/heap.ts'
 
 export interface FakeClock extends Clock {
   /**
-   * Moves the time on by `ms` and fires what falls due, each timer at its own time and those of one time in the order
+   * Moves the time on, by `'30s'`, `'1h'` or milliseconds, and fires what falls due, each timer at its own time and those of one time in the order
    * in which they were set. Before, between and after, everything runs that needs no time: promises, and what they
    * start, so that a timer set by an earlier one in the same span fires too. (Real I/O is not waited for.)
    * Overlapping calls run one after the other. Rejects with the first error that a timer threw, after firing all.
    */
-  advance(ms: number): Promise<void>
+  advance(by: Duration): Promise<void>
   /** How many timers are set: 0 when everything that waited has ended or was cancelled. */
   readonly timers: number
 }
+
+/** Work that takes turns for ever must not hold the clock. */
+const mostTurns = 50
+/** Real I/O gets a turn now and then. */
+const timersPerTurn = 100
 
 interface Timer extends Placed {
   readonly at: number
@@ -30,11 +35,12 @@ export function fakeClock(start: number = Date.UTC(2026, 0, 1)): FakeClock {
   let serial = 0
   let last: Promise<unknown> = Promise.resolve()
 
-  async function run(ms: number): Promise<void> {
-    if (!(ms >= 0 && ms < Number.POSITIVE_INFINITY))
-      throw new SpillwayError('INVALID_OPTION', `advance(${ms}): time moves on by 0 ms or more.`)
+  async function run(by: Duration): Promise<void> {
+    const ms = milliseconds(by, 'advance')
     const errors: unknown[] = []
     const until = now + ms
+    let fired = 0
+    await aTurn()
     await settle()
     for (let timer = timers.first(); timer !== undefined && timer.at <= until; timer = timers.first()) {
       timers.remove(timer)
@@ -46,8 +52,11 @@ export function fakeClock(start: number = Date.UTC(2026, 0, 1)): FakeClock {
         errors.push(thrown)
       }
       await settle()
+      fired += 1
+      if (fired % timersPerTurn === 0) await aTurn()
     }
     now = until
+    await aTurn()
     if (errors.length > 0) throw errors[0]
   }
 
@@ -63,8 +72,8 @@ export function fakeClock(start: number = Date.UTC(2026, 0, 1)): FakeClock {
         timer.set = false
       }
     },
-    advance(ms) {
-      const done = last.then(() => run(ms))
+    advance(by) {
+      const done = last.then(() => run(by))
       last = done.catch(() => {})
       return done
     },
@@ -74,8 +83,16 @@ export function fakeClock(start: number = Date.UTC(2026, 0, 1)): FakeClock {
   }
 }
 
-// One turn of the event loop runs every promise that is ready; a few more let work run that takes turns itself, as calls of
-// the in-memory engine do.
+/** Everything that needs no time has run: promises, and what takes turns of the event loop, as calls of the in-memory engine do. */
 async function settle(): Promise<void> {
-  for (let turn = 0; turn < 12; turn++) await new Promise<void>((resolve) => nextTurn(resolve))
+  for (let turn = 0; turn < mostTurns; turn++) {
+    // Called from a promise, this comes after every other promise that is ready, and costs no turn of the loop.
+    await new Promise<void>((resolve) => process.nextTick(resolve))
+    if (!process.getActiveResourcesInfo().includes('Immediate')) return
+    await aTurn()
+  }
+}
+
+function aTurn(): Promise<void> {
+  return new Promise((resolve) => nextTurn(resolve))
 }

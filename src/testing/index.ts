@@ -1,4 +1,5 @@
-// spillway/testing: what tests of your own code need. The in-memory engine and database, and a clock that waits for nobody.
+// spillway/testing: what tests of your own code need. The in-memory engine and database, a clock that waits for nobody, a spy on
+// handlers, and a service without a broker.
 export { type FakeClock, fakeClock } from './fake-clock.ts'
 export {
   type MemoryDatabaseOptions,
@@ -9,3 +10,11 @@ export {
 export { type MemoryOptions, memory } from './memory/engine.ts'
 export { type MemoryStore, type MemoryStoreOptions, memoryStore } from './memory/store.ts'
 export { MemoryTable, type Restorable } from './memory/table.ts'
+export {
+  type Handled,
+  type HandlerSpy,
+  handlerSpy,
+  type SettledOutcome,
+  type SpyFilter,
+  type SpyWait,
+} from './services/handler-spy.ts'

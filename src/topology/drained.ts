@@ -1,5 +1,5 @@
 // Whether a running topology has nothing left to do: for programs that end when their work is done, and for tests.
-import { sleep } from '../core/clock.ts'
+import { sleep, systemClock } from '../core/clock.ts'
 import { isSpillwayError } from '../core/errors.ts'
 import type { Database } from '../ports/database.ts'
 import { lagOf } from '../stream/lag.ts'
@@ -30,11 +30,7 @@ export class Activity {
 }
 
 /** Looks until there is nothing left. An engine that is away for a while may still have something: it is asked again. */
-export async function untilDrained(
-  look: () => Promise<boolean>,
-  channels: Channels,
-  signal?: AbortSignal,
-): Promise<void> {
+export async function untilDrained(look: () => Promise<boolean>, signal?: AbortSignal): Promise<void> {
   const isDrained = async () => {
     try {
       return await look()
@@ -43,7 +39,8 @@ export async function untilDrained(
       throw thrown
     }
   }
-  while (!(await isDrained())) await sleep(channels.clock, lookEveryMs, signal)
+  // How often to look is no matter of the clock that a test may hold still.
+  while (!(await isDrained())) await sleep(systemClock, lookEveryMs, signal)
 }
 
 /**

@@ -132,7 +132,7 @@ test('an inbox in which much is old is pruned until little is', async () => {
     service(other, { database }),
     new Channels(engine, engine, 1, clock),
     new Activity(),
-    () => {},
+    { onReport: () => {} },
   )
   running.start()
   await clock.advance(120_000)

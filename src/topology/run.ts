@@ -1,10 +1,11 @@
 // A topology in motion: engines opened, channels declared, every chosen service's handlers and relay at work.
-import { systemClock } from '../core/clock.ts'
+import { type Clock, systemClock } from '../core/clock.ts'
 import type { QueueContract } from '../core/contract.ts'
 import { SpillwayError } from '../core/errors.ts'
 import type { StopOptions } from '../core/lifecycle.ts'
 import { defaultPartitions } from '../core/partition.ts'
 import { guarded, type OnReport } from '../core/report.ts'
+import type { OnSettled } from '../core/settled.ts'
 import { openEngine } from '../engine-of.ts'
 import { missing } from '../ports/capability.ts'
 import type { Engine } from '../ports/engine.ts'
@@ -36,6 +37,10 @@ export interface RunOptions {
   /** Refuse an engine whose durability is weaker than the promise. */
   readonly strict?: boolean
   readonly onReport?: OnReport
+  /** Told how each attempt of the services that run here ended, once that is stored. */
+  readonly onSettled?: OnSettled
+  /** What dates messages, retries, deadlines and renewals. Default: the system's. An engine has a clock of its own. */
+  readonly clock?: Clock
 }
 
 /** A running topology; it keeps its process alive. `stop` ends handlers first, then relays, then databases, then engines. */
@@ -97,10 +102,13 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
     const main = await engineFor(options.engine ?? topology.engine)
     const other = options.streams ?? (options.engine === undefined ? topology.streams : undefined)
     const forStreams = other === undefined ? main : await engineFor(other)
-    const channels = await declare(topology, main, forStreams)
+    const channels = await declare(topology, main, forStreams, options.clock)
     for (const service of services)
       started.push(
-        await RunningService.open(service as Service<unknown>, channels, activity, guarded(options.onReport)),
+        await RunningService.open(service as Service<unknown>, channels, activity, {
+          ...options,
+          onReport: guarded(options.onReport),
+        }),
       )
     for (const service of started) service.start()
     const engines = main === forStreams ? [main] : [main, forStreams]
@@ -134,7 +142,7 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
         return new Queue(contract, channels.queue(contract.queue), main.name, channels.clock)
       },
       drained: ({ signal } = {}) =>
-        untilDrained(() => isDrained(topology, channels, started, activity), channels, signal),
+        untilDrained(() => isDrained(topology, channels, started, activity), signal),
       replay: (context, handlers, replayOptions) => replay(channels, context, handlers, replayOptions),
       done,
       stop,
@@ -162,14 +170,19 @@ function chosen(topology: Topology, only: readonly string[] | undefined): AnySer
 }
 
 /** Makes every queue and stream of the topology exist, also those of contexts that run elsewhere. */
-async function declare(topology: Topology, main: Engine, forStreams: Engine): Promise<Channels> {
+async function declare(
+  topology: Topology,
+  main: Engine,
+  forStreams: Engine,
+  clock: Clock = systemClock,
+): Promise<Channels> {
   const contexts = contextsOf(topology)
   const queues = contexts.flatMap(queuesOf)
   if (queues.length > 0) {
     if (!main.queue) throw missing(main.name, 'queue')
     await declareQueues(main.name, main.queue, queues)
   }
-  const channels = new Channels(main, forStreams, topology.partitions ?? defaultPartitions, systemClock)
+  const channels = new Channels(main, forStreams, topology.partitions ?? defaultPartitions, clock)
   for (const context of contexts) if (eventsOf(context).length > 0) await channels.stream(context.name)
   return channels
 }

@@ -3,6 +3,7 @@
 import { asSpillwayError } from '../core/errors.ts'
 import type { Background, StopOptions } from '../core/lifecycle.ts'
 import type { OnReport } from '../core/report.ts'
+import type { OnSettled } from '../core/settled.ts'
 import type { Database } from '../ports/database.ts'
 import { consume } from '../queue/consumer.ts'
 import { failurePolicy, type Handled } from '../stream/plan.ts'
@@ -25,13 +26,19 @@ const manyPruned = 100
 const pruneAgainMs = 100
 const transactionMs = 5_000
 
+/** Who hears of what its services do. */
+export interface Listeners {
+  readonly onReport: OnReport
+  readonly onSettled?: OnSettled
+}
+
 export class RunningService<Db> {
   readonly name: string
   readonly database: Database<Db> | undefined
   readonly #service: Service<Db>
   readonly #channels: Channels
   readonly #activity: Activity
-  readonly #onReport: OnReport
+  readonly #listeners: Listeners
   readonly #home: UnitHome<Db>
   readonly #relay: Relay | undefined
   readonly #handlers: Background[] = []
@@ -44,19 +51,21 @@ export class RunningService<Db> {
     database: Database<Db> | undefined,
     channels: Channels,
     activity: Activity,
-    onReport: OnReport,
+    { onReport, onSettled }: Listeners,
   ) {
     this.name = service.context.name
     this.database = database
     this.#service = service
     this.#channels = channels
     this.#activity = activity
-    this.#onReport = onReport
+    this.#listeners = { onReport, ...(onSettled ? { onSettled } : {}) }
     this.#done.promise.catch(() => {})
-    this.#relay = database && relay(database.outbox, channels, { service: this.name, onReport })
+    const { clock } = channels
+    this.#relay = database && relay(database.outbox, channels, { service: this.name, onReport, clock })
     if (this.#relay) this.#watch(`the relay of ${this.name}`, this.#relay)
     this.#home = {
       context: this.name,
+      clock,
       database,
       deliver: (messages) => channels.deliver(messages),
       wake: () => this.#relay?.wake(),
@@ -75,10 +84,10 @@ export class RunningService<Db> {
     service: Service<Db>,
     channels: Channels,
     activity: Activity,
-    onReport: OnReport,
+    listeners: Listeners,
   ): Promise<RunningService<Db>> {
     const database = await service.database?.open(service.context.name)
-    return new RunningService(service, database, channels, activity, onReport)
+    return new RunningService(service, database, channels, activity, listeners)
   }
 
   /** Runs `work` in the service's own transaction, from outside a handler; what it sends is committed with it. */
@@ -102,7 +111,8 @@ export class RunningService<Db> {
         group,
         handlers,
         strictTypes: false,
-        onReport: this.#onReport,
+        clock: this.#channels.clock,
+        ...this.#listeners,
         ...(session === undefined ? {} : { session }),
         ...(store ? { store } : {}),
       }
@@ -111,7 +121,8 @@ export class RunningService<Db> {
     for (const { queue, handler, concurrency } of this.#service.works) {
       const port = this.#channels.queue(queue.queue)
       const options = {
-        onReport: this.#onReport,
+        clock: this.#channels.clock,
+        ...this.#listeners,
         ...(concurrency === undefined ? {} : { concurrency }),
         ...(lease === undefined ? {} : { lease }),
       }
@@ -158,7 +169,7 @@ export class RunningService<Db> {
   /** Background work that ends by itself has failed for good: the person in charge must hear of it. */
   #watch(from: string, work: Background): Background {
     work.done.catch((thrown) => {
-      this.#onReport({ from, error: asSpillwayError(thrown) })
+      this.#listeners.onReport({ from, error: asSpillwayError(thrown) })
       this.#done.reject(thrown)
     })
     return work
@@ -174,7 +185,7 @@ export class RunningService<Db> {
         removed = await database.prune(clock.now() - inboxKeptMs)
       } catch (thrown) {
         if (!this.#stopped)
-          this.#onReport({ from: `the inbox of ${this.name}`, error: asSpillwayError(thrown) })
+          this.#listeners.onReport({ from: `the inbox of ${this.name}`, error: asSpillwayError(thrown) })
       }
       if (!this.#stopped) this.#prune(removed < manyPruned ? pruneEveryMs : pruneAgainMs)
     }
