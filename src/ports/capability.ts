@@ -28,6 +28,8 @@ export interface QueueCapabilities {
   readonly peek: boolean
   readonly cancel: boolean
   readonly purge: boolean
+  /** What queue-schedules.ts has. */
+  readonly schedules: boolean
 }
 
 export interface StreamCapabilities {
@@ -56,6 +58,7 @@ export const capabilityTable = {
     peek: { title: 'looking at waiting messages', engines: ['sqlite', 'postgres', 'memory'] },
     cancel: { title: 'cancelling a message', engines: ['sqlite', 'postgres', 'memory'] },
     purge: { title: 'emptying a queue', engines: ['sqlite', 'postgres', 'memory'] },
+    schedules: { title: 'schedules', engines: ['sqlite', 'postgres', 'memory'] },
   },
   stream: {
     atomicAppend: {

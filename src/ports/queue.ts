@@ -1,5 +1,6 @@
 // The queue port: what an engine must do to keep messages safe until one consumer has handled each. What a queue can be
-// asked beyond that by rules stands in queue-rules.ts, what an operator does to it in queue-control.ts.
+// asked beyond that by rules stands in queue-rules.ts, what an operator does to it in queue-control.ts,
+// what it sends itself by the clock in queue-schedules.ts.
 //
 // States of a message: ready → leased → gone | ready again (later, or when its lease ends) | dead letter → ready.
 // All methods take and return arrays; results stand in the order of their arguments. All times are milliseconds.
@@ -8,10 +9,14 @@
 // ENGINE_UNAVAILABLE, CLOSED, UNKNOWN_QUEUE, STORE_FULL, BACKLOG_FULL, and INVALID_OPTION for numbers out of range, before
 // anything is done.
 import type { QueueCapabilities } from './capability.ts'
+import type { OutgoingMessage } from './outgoing-message.ts'
 import type { QueueControl } from './queue-control.ts'
-import type { DedupKey, Duplicate, QueueRules } from './queue-rules.ts'
+import type { Duplicate, QueueRules } from './queue-rules.ts'
+import type { QueueSchedules } from './queue-schedules.ts'
 
-export interface QueuePort extends QueueControl {
+export type { OutgoingMessage } from './outgoing-message.ts'
+
+export interface QueuePort extends QueueControl, QueueSchedules {
   readonly capabilities: QueueCapabilities
   /** `maxBodyBytes`: the largest UTF-8 body that is taken. `minLeaseMs`: the shortest lease that it can keep up. */
   readonly limits: { readonly maxBodyBytes: number; readonly minLeaseMs: number }
@@ -77,19 +82,6 @@ export interface QueuePort extends QueueControl {
    * keep on the same server is no queue, whatever its name.
    */
   names(): Promise<string[]>
-}
-
-export interface OutgoingMessage {
-  readonly id: string
-  readonly key?: string | undefined
-  /** The encoded message. Opaque to the engine, returned byte for byte. */
-  readonly body: string
-  /** Claimable only after this time from now. Only with the capability `delay`. */
-  readonly delayMs?: number | undefined
-  /** Only in a queue with the rule of the same name; see queue-rules.ts. INVALID_OPTION in another. */
-  readonly priority?: number | undefined
-  readonly dedup?: DedupKey | undefined
-  readonly group?: string | undefined
 }
 
 export interface ClaimOptions {

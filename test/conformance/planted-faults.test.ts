@@ -28,6 +28,7 @@ import * as rules from './faults/rules.ts'
 import { dedupFaults } from './faults/rules-dedup.ts'
 import * as order from './faults/rules-order.ts'
 import * as shares from './faults/rules-shares.ts'
+import { scheduleFaults } from './faults/schedules.ts'
 import * as stream from './faults/stream.ts'
 import { suspectFaults } from './faults/suspect.ts'
 import { trimFaults } from './faults/trim.ts'
@@ -118,6 +119,7 @@ const engines: Readonly<Record<string, readonly Fault<Engine>[]>> = {
   peeking: control.peekFaults,
   cancelling: control.cancelFaults,
   purging: control.purgeFaults,
+  schedules: scheduleFaults,
   'declaring streams': stream.declareFaults,
   appending: stream.appendFaults,
   reading: stream.readFaults,

@@ -46,6 +46,9 @@ export async function cleanUp(
 async function emptied(port: QueuePort, queue: string): Promise<number> {
   const { capabilities } = port
   if (capabilities.pause) await port.resume(queue)
+  if (capabilities.schedules)
+    for (const { name } of (await port.schedules(queue, 'all')).schedules)
+      await port.removeSchedule(queue, name)
   if (capabilities.purge) {
     await port.purge(queue, 'waiting')
     await port.purge(queue, 'dead')

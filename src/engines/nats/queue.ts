@@ -13,6 +13,7 @@ import type {
 } from '../../ports/queue.ts'
 import type { CancelResult, PeekedMessage } from '../../ports/queue-control.ts'
 import { checkCarried, checkRules, type Duplicate, type QueueRules } from '../../ports/queue-rules.ts'
+import type { ScheduleList } from '../../ports/queue-schedules.ts'
 import type { Api, StreamInfo } from './api.ts'
 import type { Backlog } from './backlog.ts'
 import { DeadLetters } from './dead-letters.ts'
@@ -45,6 +46,7 @@ export class NatsQueue implements QueuePort {
     peek: false,
     cancel: false,
     purge: false,
+    schedules: false,
   }
   readonly limits: { readonly maxBodyBytes: number; readonly minLeaseMs: number }
   readonly #api: Api
@@ -176,6 +178,18 @@ export class NatsQueue implements QueuePort {
 
   purge(): Promise<number> {
     return Promise.reject(missing('nats', 'queue', 'purge'))
+  }
+
+  schedules(): Promise<ScheduleList> {
+    return Promise.reject(missing('nats', 'queue', 'schedules'))
+  }
+
+  putSchedule(): Promise<'stored' | 'stale'> {
+    return Promise.reject(missing('nats', 'queue', 'schedules'))
+  }
+
+  removeSchedule(): Promise<boolean> {
+    return Promise.reject(missing('nats', 'queue', 'schedules'))
   }
 
   /** Ends the claims, and waits until what was accepted is done. */

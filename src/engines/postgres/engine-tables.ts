@@ -228,6 +228,21 @@ comment on column ${schema}.group_partition.generation is 'raised whenever the p
 comment on column ${schema}.group_partition.revoke_by is 'when the member must have given the partition back; null while it may keep it';
 `
 
+const schedules: Migration = (schema) => `
+create table ${schema}.schedule (
+  queue int not null,
+  name text collate "C" not null,
+  version bigint generated always as identity,
+  due bigint not null,
+  last bigint,
+  spec text not null,
+  primary key (queue, name)
+);
+comment on column ${schema}.schedule.due is 'milliseconds since the epoch, as is last: the due time that it fired for last';
+comment on column ${schema}.schedule.version is 'another with every change: whoever changes the schedule names the one that he saw';
+create index schedule_due on ${schema}.schedule (queue, due);
+`
+
 export const engineTables: Part = {
   name: 'engine',
   migrations: [
@@ -239,5 +254,6 @@ export const engineTables: Part = {
     claimFunctions,
     controlFunctions,
     retentionTables,
+    schedules,
   ],
 }

@@ -1,7 +1,7 @@
 // Sending to queues without rules: concurrent sends of this process, whatever their queues, go together as one statement.
 import type { OutgoingMessage } from '../../ports/queue.ts'
 import { float8Array, int4Array, textArray } from './arrays.ts'
-import type { Connection, Statement } from './connection.ts'
+import type { Connection, Run, Statement } from './connection.ts'
 import { GroupCommit } from './group-commit.ts'
 
 interface Send {
@@ -47,21 +47,18 @@ export class Sends {
     return this.#sends.submit({ queue, messages })
   }
 
+  /** The same in a transaction of the caller's, who says what was stored once it is committed. */
+  async sendIn(run: Run, queue: number, messages: readonly OutgoingMessage[]): Promise<Sent> {
+    return (await this.#store(run, [{ queue, messages }], [queue])).length === 0 ? 'sent' : 'outdated'
+  }
+
   close(): Promise<void> {
     return this.#sends.close()
   }
 
   async #run(calls: readonly Send[]): Promise<Sent[]> {
-    const rows = calls.flatMap((call) => call.messages.map((message) => ({ queue: call.queue, message })))
     const queues = new Set(calls.map((call) => call.queue))
-    const ruled = await this.#connection.run<{ id: number }>(this.#statement, [
-      int4Array(rows.map((row) => row.queue)),
-      textArray(rows.map((row) => row.message.id)),
-      textArray(rows.map((row) => row.message.key)),
-      textArray(rows.map((row) => row.message.body)),
-      float8Array(rows.map(({ message }) => (message.delayMs ? message.delayMs : undefined))),
-      int4Array([...queues]),
-    ])
+    const ruled = await this.#store((...args) => this.#connection.run(...args), calls, [...queues])
     if (ruled.length === 0) {
       for (const queue of queues) this.#stored(queue)
       return calls.map(() => 'sent')
@@ -71,6 +68,19 @@ export class Sends {
     const results = others.length === 0 ? [] : await this.#run(others)
     let next = 0
     return calls.map((call) => (outdated.has(call.queue) ? 'outdated' : results[next++]!))
+  }
+
+  /** The queues that have rules by now: if there are any, nothing was stored. */
+  async #store(run: Run, calls: readonly Send[], queues: readonly number[]): Promise<{ id: number }[]> {
+    const rows = calls.flatMap((call) => call.messages.map((message) => ({ queue: call.queue, message })))
+    return await run<{ id: number }>(this.#statement, [
+      int4Array(rows.map((row) => row.queue)),
+      textArray(rows.map((row) => row.message.id)),
+      textArray(rows.map((row) => row.message.key)),
+      textArray(rows.map((row) => row.message.body)),
+      float8Array(rows.map(({ message }) => (message.delayMs ? message.delayMs : undefined))),
+      int4Array(queues),
+    ])
   }
 }
 

@@ -15,7 +15,8 @@ import type {
 } from '../../ports/queue.ts'
 import type { CancelResult, PeekedMessage, PeekOptions } from '../../ports/queue-control.ts'
 import { checkCarried, checkRules, type Duplicate, type QueueRules } from '../../ports/queue-rules.ts'
-import type { Connection, Statement } from './connection.ts'
+import { checkSchedule, type ScheduleChange, type ScheduleList } from '../../ports/queue-schedules.ts'
+import type { Connection, Run, Statement } from './connection.ts'
 import { closed } from './errors.ts'
 import { isTaskLease } from './leases.ts'
 import { checkOption } from './options.ts'
@@ -24,6 +25,7 @@ import { checkPeek, QueueControls } from './queue-control.ts'
 import { DeadLetters, placeAfter } from './queue-dead.ts'
 import { FactsOfQueues, type QueueFacts } from './queue-facts.ts'
 import { claimStatement, PlainLook } from './queue-look.ts'
+import { Schedules } from './queue-schedules.ts'
 import { Sends } from './queue-send.ts'
 import { Leases } from './queue-settle.ts'
 import { type TaskStatements, Tasks, taskStatements } from './tasks.ts'
@@ -46,6 +48,7 @@ export class PostgresQueue implements QueuePort {
     peek: true,
     cancel: true,
     purge: true,
+    schedules: true,
   }
   readonly limits: QueuePort['limits'] = { maxBodyBytes: maxBodyBytes, minLeaseMs: 100 }
   readonly #connection: Connection
@@ -59,6 +62,7 @@ export class PostgresQueue implements QueuePort {
   readonly #sends: Sends
   readonly #dead: DeadLetters
   readonly #controls: QueueControls
+  readonly #schedules: Schedules
   #closed = false
 
   constructor(connection: Connection, wake: Wake, schema: string) {
@@ -71,6 +75,7 @@ export class PostgresQueue implements QueuePort {
     this.#sends = new Sends(connection, schema, (id) => wake.changed(topic(id)))
     this.#dead = new DeadLetters(connection, schema)
     this.#controls = new QueueControls(connection, schema)
+    this.#schedules = new Schedules(connection, schema)
   }
 
   async declare(queues: readonly string[], rules?: QueueRules): Promise<void> {
@@ -202,6 +207,30 @@ export class PostgresQueue implements QueuePort {
     return count
   }
 
+  async schedules(queue: string, which: 'all' | 'due'): Promise<ScheduleList> {
+    return await this.#schedules.list((await this.#of(queue)).id, which)
+  }
+
+  async putSchedule(queue: string, change: ScheduleChange): Promise<'stored' | 'stale'> {
+    const { name, spec, messages } = change
+    checkSchedule('postgres', change)
+    checkText(`${name} ${spec}`, 'A schedule')
+    for (const message of messages) checkMessage(message)
+    for (;;) {
+      const facts = await this.#checked(queue, messages)
+      const put = await this.#schedules.put(facts.id, change, (run) => this.#sendIn(run, facts, messages))
+      if (put !== 'outdated') {
+        if (put === 'stored' && messages.length > 0) this.#wake.changed(topic(facts.id))
+        return put
+      }
+      this.#facts.forget(queue, facts)
+    }
+  }
+
+  async removeSchedule(queue: string, name: string): Promise<boolean> {
+    return await this.#schedules.remove((await this.#of(queue)).id, name)
+  }
+
   /** Ends the waiting claims, finishes what was accepted. */
   async close(): Promise<void> {
     this.#closed = true
@@ -229,6 +258,18 @@ export class PostgresQueue implements QueuePort {
     const newer = await this.#of(queue)
     for (const message of messages) checkCarried(message, newer.rules)
     return newer
+  }
+
+  /** In a transaction of the caller's. */
+  async #sendIn(
+    run: Run,
+    { id, version }: QueueFacts,
+    messages: readonly OutgoingMessage[],
+  ): Promise<unknown> {
+    if (messages.length === 0) return undefined
+    return version === undefined
+      ? await this.#sends.sendIn(run, id, messages)
+      : await this.#tasksOf(id).sendIn(run, version, messages)
   }
 
   #tasksOf(id: number): Tasks {

@@ -9,7 +9,7 @@ import type {
 } from '../../ports/queue.ts'
 import type { Duplicate } from '../../ports/queue-rules.ts'
 import { float8Array, int4Array, int8Array, textArray } from './arrays.ts'
-import type { Connection, Statement } from './connection.ts'
+import type { Connection, Run, Statement } from './connection.ts'
 import { GroupCommit } from './group-commit.ts'
 import { Known, readTaskLease, taskLeaseOf } from './leases.ts'
 import { LevelBounds } from './level-bounds.ts'
@@ -19,6 +19,12 @@ import { delaysAndReasons, extended } from './queue-settle.ts'
 interface Send {
   readonly version: number
   readonly messages: readonly OutgoingMessage[]
+}
+
+/** A message that was not stored, by its place, and who has its key; the place -1: nothing was, the rules are others. */
+interface Unsent {
+  readonly place: number
+  readonly holder: string
 }
 
 interface Extension {
@@ -98,6 +104,16 @@ export class Tasks {
     return this.#sends.submit({ version, messages })
   }
 
+  /** The same in a transaction of the caller's, who says that something was stored once it is committed. */
+  async sendIn(
+    run: Run,
+    version: number,
+    messages: readonly OutgoingMessage[],
+  ): Promise<'sent' | 'outdated'> {
+    const duplicates = await this.#store(run, version, messages)
+    return duplicates[0]?.place === -1 ? 'outdated' : 'sent'
+  }
+
   settle(settlements: readonly Settlement[]): Promise<SettleResult[]> {
     return this.#settles.submit(settlements)
   }
@@ -139,8 +155,22 @@ export class Tasks {
     const places = calls.flatMap((call, place) =>
       call.version === version ? call.messages.map((message, index) => ({ place, index, message })) : [],
     )
-    const messages = places.map(({ message }) => message)
-    const duplicates = await this.#connection.run<{ place: number; holder: string }>(this.#sql.send, [
+    const duplicates = await this.#store(
+      (...args) => this.#connection.run(...args),
+      version,
+      places.map(({ message }) => message),
+    )
+    if (duplicates[0]?.place === -1) return calls.map(() => 'outdated')
+    this.#changed()
+    for (const { place, holder } of duplicates) {
+      const { place: call, index } = places[place]!
+      ;(results[call] as Duplicate[]).push({ index, id: holder })
+    }
+    return results
+  }
+
+  #store(run: Run, version: number, messages: readonly OutgoingMessage[]): Promise<Unsent[]> {
+    return run<Unsent>(this.#sql.send, [
       this.#queue,
       version,
       textArray(messages.map(({ id }) => id)),
@@ -152,13 +182,6 @@ export class Tasks {
       textArray(messages.map(({ dedup }) => dedup?.key)),
       float8Array(messages.map(({ dedup }) => dedup?.forMs)),
     ])
-    if (duplicates[0]?.place === -1) return calls.map(() => 'outdated')
-    this.#changed()
-    for (const { place, holder } of duplicates) {
-      const { place: call, index } = places[place]!
-      ;(results[call] as Duplicate[]).push({ index, id: holder })
-    }
-    return results
   }
 
   async #runSettles(calls: readonly (readonly Settlement[])[]): Promise<SettleResult[][]> {

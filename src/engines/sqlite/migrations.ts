@@ -172,7 +172,21 @@ CREATE TABLE queue_numbers (
 INSERT INTO queue_numbers VALUES (0, 0);
 `
 
+const fourth = `
+-- Schedules. A change is a new row: its version was that of no other state.
+CREATE TABLE queue_schedule (
+  version INTEGER PRIMARY KEY AUTOINCREMENT,
+  queue INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  due INTEGER NOT NULL,
+  last INTEGER,                          -- the due time that it fired for last
+  spec TEXT NOT NULL,
+  UNIQUE (queue, name)
+);
+CREATE INDEX queue_schedule_by_due ON queue_schedule (queue, due);
+`
+
 /** "Spil" in ASCII: how SQLite's own tools and we recognise the file. */
 const applicationId = 0x5370696c
 
-export const storeSchema: FileSchema = { version: applicationId, migrations: [first, second, third] }
+export const storeSchema: FileSchema = { version: applicationId, migrations: [first, second, third, fourth] }

@@ -13,9 +13,12 @@ import type {
   SettleResult,
 } from '../../ports/queue.ts'
 import type { CancelResult, PeekedMessage, PeekOptions } from '../../ports/queue-control.ts'
-import { checkCarried, checkRules, type Duplicate, type QueueRules } from '../../ports/queue-rules.ts'
-import { maxBodyBytes, sizeOf } from './limits.ts'
+import { checkRules, type Duplicate, type QueueRules } from '../../ports/queue-rules.ts'
+import { checkSchedule, type ScheduleChange, type ScheduleList } from '../../ports/queue-schedules.ts'
+import { maxBodyBytes } from './limits.ts'
 import { QueueControl } from './queue-control.ts'
+import { putSchedule } from './queue-schedules.ts'
+import { addMessages, checkedSize, emptySend } from './queue-send.ts'
 import { checkMs, checkWhole } from './range.ts'
 import { RecordReader } from './record.ts'
 import { closedError, type Pending, type Storage } from './storage.ts'
@@ -66,6 +69,7 @@ export class SqliteQueue implements QueuePort {
     peek: true,
     cancel: true,
     purge: true,
+    schedules: true,
   }
   readonly limits: QueuePort['limits'] = { maxBodyBytes, minLeaseMs }
   readonly #storage: Storage
@@ -90,14 +94,26 @@ export class SqliteQueue implements QueuePort {
     for (const [index, name] of queues.entries()) this.#add(name, facts[index]!)
   }
 
-  async send(queue: string, messages: readonly OutgoingMessage[]): Promise<readonly Duplicate[]> {
+  send(queue: string, messages: readonly OutgoingMessage[]): Promise<readonly Duplicate[]> {
+    return this.#byItsRules(queue, (channel) => this.#sendAs(channel, messages))
+  }
+
+  async putSchedule(queue: string, change: ScheduleChange): Promise<'stored' | 'stale'> {
+    checkSchedule('sqlite', change)
+    return this.#byItsRules(queue, ({ facts }) => putSchedule(this.#storage, facts, change))
+  }
+
+  /** Does what depends on the rules of the queue, again when they are others than we knew. */
+  async #byItsRules<Result>(
+    queue: string,
+    act: (channel: Channel) => Promise<Result | 'outdated'>,
+  ): Promise<Result> {
     const channel = this.#channels.get(queue) ?? (await this.#find(queue))
     for (;;) {
       const { version } = channel.facts
-      let answer: readonly Duplicate[] | 'outdated'
       let refusal: unknown
       try {
-        answer = await this.#sendAs(channel, messages)
+        const answer = await act(channel)
         if (answer !== 'outdated') return answer
       } catch (thrown) {
         if (!isSpillwayError(thrown) || thrown.code !== 'INVALID_OPTION') throw thrown
@@ -113,68 +129,26 @@ export class SqliteQueue implements QueuePort {
     channel: Channel,
     messages: readonly OutgoingMessage[],
   ): Promise<readonly Duplicate[] | 'outdated'> {
-    const { rules } = channel.facts
-    let bytes = 0
-    for (const message of messages) {
-      const { id, key, body, delayMs } = message
-      if (delayMs !== undefined) checkMs(delayMs, 0, 'delayMs')
-      checkCarried(message, rules)
-      bytes += sizeOf(id, key, body)
-    }
+    const bytes = checkedSize(messages, channel.facts.rules)
     if (messages.length === 0) return []
     const room = this.#storage.admit(bytes)
     if (room !== undefined) await room
-    const { version } = channel.facts
+    const { version, rules } = channel.facts
     const pending = this.#merge(
       channel,
       'send',
-      () => ({
-        kind: 'send',
-        queue: channel.id,
-        version,
-        spans: [],
-        delayed: [],
-        delaysMs: [],
-        tasks: [],
-        extras: [],
-      }),
+      () => emptySend(channel.facts),
       (open) => open.version === version,
     )
     pending.bytes += bytes
-    const { operation } = pending
-    const first = operation.extras.length
-    if (hasRules(channel.facts.rules)) this.#addTasks(channel.facts.rules, pending, messages)
-    else this.#addPlain(pending, messages)
+    const first = pending.operation.extras.length
+    addMessages(this.#storage.slabs, rules, pending.operation, pending.held, messages)
     const answer = await pending.answer
     if (answer === 'outdated') return answer
     const end = first + messages.length
     return answer
       .filter(([index]) => index >= first && index < end)
       .map(([index, id]) => ({ index: index - first, id }))
-  }
-
-  #addPlain({ operation, held }: Pending<Of<'send'>>, messages: readonly OutgoingMessage[]): void {
-    const { slabs } = this.#storage
-    for (const { id, key, body, delayMs } of messages) {
-      if (delayMs === undefined || delayMs <= 0) slabs.write(operation.spans, held, id, key, body, false)
-      else {
-        slabs.write(operation.delayed, held, id, key, body, true)
-        operation.delaysMs.push(Math.ceil(delayMs))
-      }
-    }
-  }
-
-  #addTasks(
-    rules: QueueRules,
-    { operation, held }: Pending<Of<'send'>>,
-    messages: readonly OutgoingMessage[],
-  ): void {
-    for (const { id, key, body, delayMs = 0, priority = 0, group = '', dedup } of messages) {
-      this.#storage.slabs.write(operation.tasks, held, id, key, body, true)
-      const lane = rules.keyOrder === true ? (key ?? null) : null
-      const unique = dedup === undefined ? null : ([dedup.key, Math.ceil(dedup.forMs ?? 0), id] as const)
-      operation.extras.push([Math.ceil(delayMs), priority, group, lane, unique])
-    }
   }
 
   async claim(queue: string, options: ClaimOptions): Promise<ClaimedMessage[]> {
@@ -336,6 +310,14 @@ export class SqliteQueue implements QueuePort {
     return this.#storage.ask({ kind: 'redrive', queue: channel.id, handles: handles.map(handleNumber) })
   }
 
+  async schedules(queue: string, which: 'all' | 'due'): Promise<ScheduleList> {
+    return this.#storage.ask({ kind: 'schedules', queue: await this.#idOf(queue), which })
+  }
+
+  async removeSchedule(queue: string, name: string): Promise<boolean> {
+    return this.#storage.ask({ kind: 'removeSchedule', queue: await this.#idOf(queue), name })
+  }
+
   async names(): Promise<string[]> {
     return [...(await this.#storage.ask({ kind: 'queueNames' }))]
   }
@@ -425,10 +407,6 @@ export class SqliteQueue implements QueuePort {
 }
 
 const extendResults: readonly ExtendResult[] = ['stale', 'extended', 'cancelled']
-
-function hasRules(rules: QueueRules): boolean {
-  return Object.keys(rules).length > 0
-}
 
 /** Without what is not asked for, always in the same order: so that equal rules are equal texts. */
 function plainRules({ keyOrder, priority, dedup, groups, concurrency, rate }: QueueRules): QueueRules {

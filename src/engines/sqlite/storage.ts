@@ -255,6 +255,7 @@ const readKinds = new Set<Operation['kind']>([
   'queueNames',
   'peek',
   'count',
+  'schedules',
   'deadLetters',
   'findStream',
   'streamNames',

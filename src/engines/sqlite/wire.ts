@@ -2,6 +2,7 @@
 // both threads see (slabs.ts), and an operation says where.
 import type { QueueCount } from '../../ports/queue.ts'
 import type { QueueRules } from '../../ports/queue-rules.ts'
+import type { ScheduleList } from '../../ports/queue-schedules.ts'
 import type { Failure } from './native-error.ts'
 
 /** Runs of records in slabs, four numbers each: slab, start, bytes, how many records. */
@@ -68,6 +69,18 @@ export type WriteOperation =
       readonly what: 'waiting' | 'dead'
       readonly until: PurgeEnd | null
     }
+  /** `send`: what it sends, of the same queue. */
+  | {
+      readonly kind: 'putSchedule'
+      readonly queue: number
+      readonly name: string
+      readonly spec: string
+      readonly due: number
+      readonly last: number | null
+      readonly version: number | null
+      readonly send: Extract<WriteOperation, { kind: 'send' }>
+    }
+  | { readonly kind: 'removeSchedule'; readonly queue: number; readonly name: string }
   | {
       readonly kind: 'declareStream'
       readonly name: string
@@ -120,6 +133,7 @@ export type ReadOperation =
   | { readonly kind: 'queueNames' }
   | { readonly kind: 'peek'; readonly queue: number; readonly after: number; readonly limit: number }
   | { readonly kind: 'count'; readonly queue: number }
+  | { readonly kind: 'schedules'; readonly queue: number; readonly which: 'all' | 'due' }
   | { readonly kind: 'deadLetters'; readonly queue: number; readonly limit: number; readonly after: number }
   | { readonly kind: 'findStream'; readonly name: string }
   | { readonly kind: 'streamNames' }
@@ -221,6 +235,9 @@ export interface Answers {
   /** Pairs of index and 1 for removed, 2 for signalled; and where the next step goes on. */
   cancel: { readonly found: readonly (readonly [number, number])[]; readonly next: number | null }
   purge: { readonly removed: number; readonly until: PurgeEnd | null }
+  /** 'outdated': the rules of the queue are others by now, and nothing was done. */
+  putSchedule: 'stored' | 'stale' | 'outdated'
+  removeSchedule: boolean
   declareStream: StreamFacts
   /** The position of the first record of each span. */
   append: readonly number[]
@@ -240,6 +257,7 @@ export interface Answers {
   queueNames: readonly string[]
   peek: readonly PeekedBytes[]
   count: QueueCount
+  schedules: ScheduleList
   deadLetters: readonly DeadBytes[]
   findStream: StreamFacts | null
   streamNames: readonly string[]

@@ -26,6 +26,7 @@ import { rulesMissingCases } from './queue/rules-missing.ts'
 import { priorityCases } from './queue/rules-priority.ts'
 import { rateCases } from './queue/rules-rate.ts'
 import { togetherCases } from './queue/rules-together.ts'
+import { scheduleCases } from './queue/schedules.ts'
 import { sendCases } from './queue/send.ts'
 import { settleCases } from './queue/settle.ts'
 import { historyCases, suspectCases } from './queue/suspect.ts'
@@ -60,4 +61,5 @@ export const queueSuite: readonly QueueCase[] = [
   ...peekCases,
   ...cancelCases,
   ...purgeCases,
+  ...scheduleCases,
 ]

@@ -22,6 +22,7 @@ import { Heap } from './heap.ts'
 import { KeyLines } from './key-lines.ts'
 import { type Capacity, engineName } from './limits.ts'
 import { Numbered } from './numbered.ts'
+import { Schedules } from './schedules.ts'
 import type { StoredMessage } from './stored-message.ts'
 import { answer, type OpenCalls, type Waiting, waiting } from './waiting.ts'
 
@@ -36,6 +37,7 @@ const byDue = (a: StoredMessage, b: StoredMessage): boolean =>
   a.due < b.due || (a.due === b.due && a.order < b.order)
 
 export class Backlog {
+  readonly schedules: Schedules = new Schedules()
   readonly #name: string
   readonly #clock: Clock
   readonly #capacity: Capacity
@@ -63,6 +65,10 @@ export class Backlog {
 
   get rules(): QueueRules {
     return this.#rules
+  }
+
+  get paused(): boolean {
+    return this.#paused
   }
 
   /** Throws CONFIGURATION when the queue cannot be given these rules now. */

@@ -14,6 +14,7 @@ import type {
 } from '../../ports/queue.ts'
 import type { CancelResult, PeekedMessage, PeekOptions } from '../../ports/queue-control.ts'
 import { checkCarried, checkRules, type Duplicate, type QueueRules } from '../../ports/queue-rules.ts'
+import { checkSchedule, type ScheduleChange, type ScheduleList } from '../../ports/queue-schedules.ts'
 import { Backlog } from './backlog.ts'
 import { checkBodies, checkOption, closedError, engineName, maxBodyBytes } from './limits.ts'
 import type { MemoryStore } from './store.ts'
@@ -35,6 +36,7 @@ export class MemoryQueue implements QueuePort {
     peek: true,
     cancel: true,
     purge: true,
+    schedules: true,
   }
   readonly limits: QueuePort['limits'] = { maxBodyBytes, minLeaseMs: 100 }
   readonly #store: MemoryStore
@@ -59,11 +61,7 @@ export class MemoryQueue implements QueuePort {
 
   async send(queue: string, messages: readonly OutgoingMessage[]): Promise<readonly Duplicate[]> {
     const backlog = this.#find(queue)
-    for (const message of messages) {
-      if (message.delayMs !== undefined) checkOption('delayMs', message.delayMs, 0, 'time')
-      checkCarried(message, backlog.rules)
-    }
-    checkBodies(messages)
+    checkMessages(messages, backlog.rules)
     return backlog.send(messages)
   }
 
@@ -127,6 +125,22 @@ export class MemoryQueue implements QueuePort {
     return this.#find(queue).purge(what)
   }
 
+  async schedules(queue: string, which: 'all' | 'due'): Promise<ScheduleList> {
+    const { schedules, paused } = this.#find(queue)
+    return schedules.list(which, this.#store.clock.now(), paused)
+  }
+
+  async putSchedule(queue: string, change: ScheduleChange): Promise<'stored' | 'stale'> {
+    const backlog = this.#find(queue)
+    checkSchedule(engineName, change)
+    checkMessages(change.messages, backlog.rules)
+    return backlog.schedules.put(change, () => backlog.send(change.messages))
+  }
+
+  async removeSchedule(queue: string, name: string): Promise<boolean> {
+    return this.#find(queue).schedules.remove(name)
+  }
+
   async names(): Promise<string[]> {
     if (this.#closed) throw closedError()
     return [...this.#store.backlogs.keys()].sort()
@@ -145,6 +159,15 @@ export class MemoryQueue implements QueuePort {
       engine: engineName,
     })
   }
+}
+
+/** Throws for the first that cannot be stored under these rules. */
+function checkMessages(messages: readonly OutgoingMessage[], rules: QueueRules): void {
+  for (const message of messages) {
+    if (message.delayMs !== undefined) checkOption('delayMs', message.delayMs, 0, 'time')
+    checkCarried(message, rules)
+  }
+  checkBodies(messages)
 }
 
 /** The number that a handle is. */

@@ -24,6 +24,18 @@ const declaring = (port: QueuePort): Partial<QueuePort> => ({
     await port.declare([queue])
     return port.purge(queue, what)
   },
+  async schedules(queue, which) {
+    await port.declare([queue])
+    return port.schedules(queue, which)
+  },
+  async putSchedule(queue, change) {
+    await port.declare([queue])
+    return port.putSchedule(queue, change)
+  },
+  async removeSchedule(queue, name) {
+    await port.declare([queue])
+    return port.removeSchedule(queue, name)
+  },
 })
 
 /** Queues are paused in front of the engine; `atOnce` says whether claims that wait see it. */

@@ -40,7 +40,7 @@ export function dropped(...rules: readonly (keyof QueueRules)[]): () => Change<Q
 
 const everyField = fieldsOf(['priority', 'dedup', 'groups'])
 const ruleNames = ['keyOrder', 'priority', 'dedup', 'groups', 'concurrency', 'rate'] as const
-const controlNames = ['pause', 'peek', 'cancel', 'purge'] as const
+const controlNames = ['pause', 'peek', 'cancel', 'purge', 'schedules'] as const
 
 export const ruleFaults: readonly Fault<Engine>[] = [
   queueFault('a process knows the rules that it declared itself', ['queue.rules.seen'], () => (port) => {
@@ -178,6 +178,9 @@ export const withoutAll: Fault<Engine> = queueFault(
       peek: refuse('peek'),
       cancel: refuse('cancel'),
       purge: refuse('purge'),
+      schedules: refuse('schedules'),
+      putSchedule: refuse('schedules'),
+      removeSchedule: refuse('schedules'),
     }
   },
 )

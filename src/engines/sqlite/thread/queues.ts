@@ -17,6 +17,7 @@ import { Purges } from './purges.ts'
 import { QueueClaims } from './queue-claims.ts'
 import { firstSingle, QueueLog, type QueueState } from './queue-log.ts'
 import { pageBytes, QueueScan } from './queue-scan.ts'
+import { Schedules } from './schedules.ts'
 import { joined, rowBytes } from './spans.ts'
 import { TaskLane } from './task-lane.ts'
 import { TaskRules } from './task-rules.ts'
@@ -40,6 +41,7 @@ export class Queues implements Part {
   readonly #scan: QueueScan
   readonly claims: QueueClaims
   readonly #purges: Purges
+  readonly #schedules: Schedules
   readonly #declare: StatementSync
   readonly #find: StatementSync
   readonly #bury: StatementSync
@@ -59,6 +61,7 @@ export class Queues implements Part {
     this.claims = new QueueClaims(this.#log, this.#leases, this.#cancelled, this.#rules, this.#lane)
     this.#scan = new QueueScan(this.#log, this.#leases, this.#cancelled, this.#lane.tasks)
     this.#purges = new Purges(db, this.#log, this.#leases, this.#cancelled, this.#lane.tasks)
+    this.#schedules = new Schedules(db)
     this.#declare = db.prepare('INSERT INTO queue (name) VALUES (?) ON CONFLICT DO NOTHING')
     this.#find = db.prepare('SELECT id FROM queue WHERE name = ?')
     this.#bury = db.prepare(
@@ -122,6 +125,18 @@ export class Queues implements Part {
     transaction.wakeQueues.add(queue)
     if (extras.length === 0) return []
     return this.#lane.send(queue, tasks, extras, now, slabs)
+  }
+
+  putSchedule(operation: Of<'putSchedule'>, transaction: Transaction): Answers['putSchedule'] {
+    return this.#schedules.put(operation, () => this.send(operation.send, transaction))
+  }
+
+  removeSchedule({ queue, name }: Of<'removeSchedule'>): boolean {
+    return this.#schedules.remove(queue, name)
+  }
+
+  schedules(queue: number, which: 'all' | 'due', now: number): Answers['schedules'] {
+    return this.#schedules.list(queue, which, now, this.#rules.of(queue).paused)
   }
 
   settle(operation: Of<'settle'>, transaction: Transaction): number[] {

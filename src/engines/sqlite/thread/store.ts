@@ -255,6 +255,10 @@ export class Store {
         return this.#queues.cancel(operation, transaction)
       case 'purge':
         return this.#queues.purge(operation, transaction)
+      case 'putSchedule':
+        return this.#queues.putSchedule(operation, transaction)
+      case 'removeSchedule':
+        return this.#queues.removeSchedule(operation)
       case 'declareStream':
         return this.#streams.declare(operation.name, operation.partitions, operation.versions)
       case 'append':
@@ -311,6 +315,8 @@ export class Store {
         return this.#queues.peek(operation, Date.now())
       case 'count':
         return this.#queues.count(operation.queue, Date.now())
+      case 'schedules':
+        return this.#queues.schedules(operation.queue, operation.which, Date.now())
       case 'deadLetters':
         return this.#queues.deadLetters(operation.queue, operation.limit, operation.after)
       case 'findStream':
@@ -346,6 +352,7 @@ function failed(operations: readonly WriteOperation[], failure: Failure): GroupR
 }
 
 function bytesOf(operation: WriteOperation): number {
+  if (operation.kind === 'putSchedule') return bytesOf(operation.send)
   if (!('spans' in operation)) return 0
   let bytes = 0
   for (let at = 2; at < operation.spans.length; at += spanWidth) bytes += operation.spans[at]!

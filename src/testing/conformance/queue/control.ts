@@ -6,7 +6,7 @@ import { fresh } from '../sample.ts'
 import { owners } from '../subject.ts'
 import { counts, messages, type QueueCase, queueBench, queuePorts } from './bench.ts'
 
-type Control = Extract<QueueFeature, 'pause' | 'peek' | 'cancel' | 'purge'>
+type Control = Extract<QueueFeature, 'pause' | 'peek' | 'cancel' | 'purge' | 'schedules'>
 type Call = (port: QueuePort, queue: string) => Promise<unknown>
 
 /** Every method of a capability. */
@@ -15,6 +15,12 @@ export const controlCalls: Readonly<Record<Control, readonly Call[]>> = {
   peek: [(port, queue) => port.peek(queue, { limit: 1 })],
   cancel: [(port, queue) => port.cancel(queue, ['m0'])],
   purge: [(port, queue) => port.purge(queue, 'waiting'), (port, queue) => port.purge(queue, 'dead')],
+  schedules: [
+    (port, queue) => port.schedules(queue, 'all'),
+    (port, queue) =>
+      port.putSchedule(queue, { name: 'a', spec: '{}', due: 1, version: undefined, messages: messages(1) }),
+    (port, queue) => port.removeSchedule(queue, 'a'),
+  ],
 }
 
 const capabilities = Object.keys(controlCalls) as Control[]
