@@ -198,6 +198,13 @@ export const errorCodes = {
     remedy:
       'Reading goes on at the earliest event kept. Keep events for longer, or let the group catch up sooner.',
   },
+  STREAM_REPLACED: {
+    retryable: false,
+    meaning:
+      'A stream ends before what a group has handled of it: it was deleted and made anew, or restored from an older copy than the group.',
+    remedy:
+      "What is appended below the group's position is not handled. Say from where the group is to go on: `group(…).replay('earliest')`, or from a time.",
+  },
   HELD_UP: {
     retryable: true,
     meaning: 'A partition stands still behind an event that keeps failing.',

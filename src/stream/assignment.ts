@@ -31,6 +31,8 @@ export interface Task {
   readonly killed: number
   delivery: EventDelivery | undefined
   readonly whence: Whence
+  /** For one that was redriven: the id of its dead letter. */
+  readonly letter?: string
   /** For an event that was parked and runs again: to be called when it is parked no longer, or for good. */
   readonly unparked?: (outcome: 'handled' | 'failed') => void
 }
@@ -39,6 +41,8 @@ export interface Task {
 export interface Parked {
   count: number
   readonly keys: Set<string>
+  /** Those without key that are being let go of. */
+  keyless?: Promise<void>
 }
 
 export class Assignment {
@@ -58,6 +62,9 @@ export class Assignment {
   readonly #plan: SubscriptionPlan
   /** Per key: the tasks that wait for the one under way. A key without an entry is idle. */
   readonly #lanes = new Map<string, (Task | (() => void))[]>()
+
+  /** Per key: the task that has its turn, and only waits until there is room to park it. */
+  readonly #roomless = new Map<string, Task>()
 
   /** Undefined where there is nowhere to park. */
   readonly parked: Parked | undefined
@@ -114,26 +121,42 @@ export class Assignment {
     return this.#entered(this.#task(this.main, 'stream', record, entry, decoded))
   }
 
-  /** Takes an event in that is to be handled again; `at` is its place in the log of the group. */
-  acceptRedriven(record: StreamRecord, at: WindowEntry): Task | undefined {
-    return this.#entered(this.#task(this.orders, 'group', record, at, decode(record.body)))
+  /** Takes an event in that is to be handled again; `at` is its place in the log of the group, `letter` the id of its dead letter. */
+  acceptRedriven(record: StreamRecord, at: WindowEntry, letter?: string): Task | undefined {
+    const more = letter === undefined ? {} : { letter }
+    return this.#entered(this.#task(this.orders, 'group', record, at, decode(record.body), more))
   }
 
   /** An event that was parked, to run again while the lane of its key is held. */
   parkedTask(record: StreamRecord, unparked: NonNullable<Task['unparked']>): Task | undefined {
     const entry = { position: record.position, producer: undefined, sequence: 0, finished: true }
-    return this.#task(this.main, 'parked', record, entry, decode(record.body), unparked)
+    return this.#task(this.main, 'parked', record, entry, decode(record.body), { unparked })
   }
 
   /** Calls `start` once nothing of the key is under way; until `release` nothing else of it is. */
-  hold(key: string | undefined, start: () => void): void {
-    const lane = key === undefined ? undefined : this.#lanes.get(key)
-    if (lane) {
+  hold(key: string, start: () => void): void {
+    const lane = this.#lanes.get(key)
+    const roomless = this.#roomless.get(key)
+    if (lane && !roomless) {
       lane.push(start)
       return
     }
-    if (key !== undefined) this.#lanes.set(key, [])
+    // It waits for room that only those before it can make: they go first.
+    if (lane && roomless) lane.unshift(roomless)
+    else this.#lanes.set(key, [])
+    this.#roomless.delete(key)
     start()
+  }
+
+  /** The task was not begun: it has its turn, and there is no room to park it behind those of its key. */
+  waitForRoom(task: Task): void {
+    if (task.record.key !== undefined) this.#roomless.set(task.record.key, task)
+  }
+
+  /** False when the turn of the task has passed to those that are parked before it: it comes when they are through. */
+  hasItsTurn(task: Task): boolean {
+    const { key } = task.record
+    return key !== undefined && this.#roomless.get(key) === task && this.#roomless.delete(key)
   }
 
   /** What is under way of a key has ended. Returns the task that comes next, if one waits. */
@@ -153,7 +176,7 @@ export class Assignment {
     record: StreamRecord,
     entry: WindowEntry,
     decoded: Message | SpillwayError,
-    unparked?: Task['unparked'],
+    more: Pick<Task, 'unparked' | 'letter'> = {},
   ): Task | undefined {
     const unreadable = decoded instanceof SpillwayError
     const handled = unreadable ? undefined : this.#plan.handlers.get(decoded.type)
@@ -183,7 +206,7 @@ export class Assignment {
       killed,
       delivery: undefined,
       whence: log,
-      ...(unparked ? { unparked } : {}),
+      ...more,
     }
     return task
   }

@@ -65,11 +65,11 @@ export function deadEvent(
   return { id, body: sealed(record.body.slice(0, keptOfLarge)) }
 }
 
-/** Reads what `deadEvent` wrote. Throws INVALID_MESSAGE for anything else. */
-export function openDeadEvent(body: string): DeadEvent {
+/** Reads what `deadEvent` wrote, with the id of the letter. Throws INVALID_MESSAGE for anything else. */
+export function openDeadEvent(body: string): { readonly id: string; readonly event: DeadEvent } {
   const message = decode(body)
   if (message instanceof SpillwayError) throw message
-  if (message.type === type) return message.data as DeadEvent
+  if (message.type === type) return { id: message.id, event: message.data as DeadEvent }
   throw new SpillwayError(
     'INVALID_MESSAGE',
     `Message ${message.id} has the type ${message.type} and is no dead event.`,

@@ -109,6 +109,46 @@ test('events that only fail beside it are charged with none of its deaths', asyn
   expect(await stream.deadLetters('g')).toMatchObject([{ position: 5 }])
 })
 
+test('who leaves in good order before he came past a suspect leaves the suspicion to the next', async () => {
+  const { stream } = await process()
+  await stream.append({ key: 'k', n: 1 })
+  const options = { retry: { attempts: 3, initial: '1ms', max: '5ms' } } as const
+  const over = async () => (await stream.deadLetters('g')).length === 1
+  let deaths = 0
+  for (; deaths < 10 && !(await over()); deaths++) {
+    // A deployment between two deaths: this one has the event in hand when it is told to go.
+    const leaver = await process()
+    const begun = Promise.withResolvers<void>()
+    const leaving = leaver.stream.subscribe(
+      'g',
+      (_, { signal }) => {
+        begun.resolve()
+        return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+      },
+      options,
+    )
+    const ended = vi.waitFor(async () => expect(await over()).toBe(true), { timeout: 4_000, interval: 20 })
+    ended.catch(() => {})
+    await Promise.race([begun.promise, ended])
+    await leaving.stop({ deadlineMs: 10 })
+    if (await over()) break
+    const { engine, stream: dying } = await process()
+    const died = Promise.withResolvers<void>()
+    const subscription = dying.subscribe(
+      'g',
+      () => {
+        void engine.close().then(died.resolve)
+        return new Promise(() => {})
+      },
+      options,
+    )
+    subscriptions.push(subscription)
+    await died.promise
+  }
+  expect(deaths).toBe(5)
+  expect(await stream.deadLetters('g')).toMatchObject([{ attempts: 3 }])
+})
+
 test('who leaves in good order leaves no suspicion', async () => {
   const { engine, stream } = await process()
   const log = new GroupLog(engine.stream!, { stream: 'steps', group: 'g' }, store.clock)

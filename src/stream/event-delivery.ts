@@ -3,7 +3,7 @@ import type { CommitUnit, Progress } from '../ports/database.ts'
 import type { StreamRecord } from '../ports/stream.ts'
 
 /** Empty where no database keeps the progress. */
-export type EventMark = Pick<CommitUnit<unknown>, 'progress' | 'unpark'>
+export type EventMark = Pick<CommitUnit<unknown>, 'progress' | 'inbox' | 'unpark'>
 
 export class EventDelivery {
   readonly partition: number

@@ -11,8 +11,9 @@ export interface RedriveOrder {
   readonly kind: 'redrive'
   readonly partition: number
   readonly position: number
-  /** Its position among the dead letters. */
+  /** Its position among the dead letters, and the id that it has there. */
   readonly dead: number
+  readonly letter?: string
   readonly key?: string
   readonly body?: string
 }
@@ -62,14 +63,19 @@ export interface Handover {
   readonly began: readonly Began[]
 }
 
-export type GroupEntry =
-  | Order
-  | Began
-  | Handover
-  | { readonly kind: 'done'; readonly partition: number; readonly done: Done }
+/** Orders are done: for whoever looks from outside, and for the next holder where no database keeps it. */
+export interface Finished {
+  readonly kind: 'done'
+  readonly partition: number
+  readonly done: Done
+}
+
+export type GroupEntry = Order | Began | Handover | Finished
 
 /** What a new holder finds. */
 export interface Found {
+  /** Where the log ended when it was looked at. */
+  readonly end: number
   readonly deaths: number
   readonly done: Done
   readonly began: readonly Began[]
@@ -132,11 +138,11 @@ export class GroupLog {
   async *entries(from = 0): AsyncGenerator<GroupRecord> {
     const end = (await this.#bounds()).next
     for (let position = from; position < end; ) {
-      // They are there: an engine may need a moment to fetch them.
       const records = await this.read(position, fetchMs)
-      if (records.length === 0) return
       for (const record of records) if (record.position < end) yield record
-      position = records.at(-1)!.position + 1
+      // They are there, unless they were trimmed: an engine may need longer to fetch them, and to do without would be to forget.
+      if (records.length === 0) position = Math.max(position, (await this.#bounds()).earliest)
+      else position = records.at(-1)!.position + 1
     }
   }
 
@@ -158,10 +164,12 @@ export class GroupLog {
         last.delete(entry.member)
       }
       if (!handover && from > earliest) continue
-      if (!handover || handover.kind === 'left') return { deaths: 0, done, began: [] }
+      if (!handover) return { end: next, deaths: 0, done, began: [] }
+      // Who left in good order need not have come past what it found begun.
+      if (handover.kind === 'left') return { end: next, deaths: handover.deaths, done, began: handover.began }
       const killer = last.get(handover.member)
       const began = killer?.partition === partition ? withMark(handover.began, killer) : handover.began
-      return { deaths: handover.deaths + 1, done, began }
+      return { end: next, deaths: handover.deaths + 1, done, began }
     }
   }
 
@@ -180,7 +188,8 @@ function withMark(began: readonly Began[], mark: Began): readonly Began[] {
   return mark.attempt > 0 ? [...others, mark].slice(-mostBegan) : others
 }
 
-function later(one: Done, other: Done): Done {
+/** Of two words about the same partition the one that counts. */
+export function later(one: Done, other: Done): Done {
   return other.below >= one.below ? other : one
 }
 

@@ -10,6 +10,7 @@ import { Assignment, type Parked, type Task } from './assignment.ts'
 import { deadStream } from './dead-events.ts'
 import { type Found, GroupLog, type Handover } from './group-log.ts'
 import { Ledger } from './ledger.ts'
+import { LogWatch } from './log-watch.ts'
 import { Orders, untilAborted } from './orders.ts'
 import { noPast, Past } from './past.ts'
 import type { SubscriptionPlan } from './plan.ts'
@@ -24,6 +25,8 @@ const readAhead = 2_000
 const heldUp = 5_000
 /** How often progress is stored where no handler's transaction stores it. */
 const storeEveryMs = 200
+/** How often it looks whether the stream still is the one that it reads. */
+const lookEveryMs = 30_000
 
 export interface MemberSettings {
   readonly concurrency: number
@@ -39,6 +42,7 @@ export class Member {
   readonly #keeper: ProgressKeeper
   readonly #id: string
   readonly #log: GroupLog
+  readonly #watch: LogWatch
   readonly #orders: Orders
   readonly #report: (error: SpillwayError, messageId?: string) => void
   /** The partitions that the engine says are ours; those being acquired; those being worked on. */
@@ -84,6 +88,7 @@ export class Member {
       done: ({ partition, orders }) => this.#log.append({ kind: 'done', partition, done: orders.done }),
     })
     this.#log = new GroupLog(port, plan, clock)
+    this.#watch = new LogWatch(port, plan.stream, report)
     this.#orders = new Orders(port, plan, this.#log, {
       report,
       readable: () => this.#readable(readAhead, ({ orders }) => orders.window),
@@ -107,6 +112,11 @@ export class Member {
     stopping.addEventListener('abort', stop, { once: true })
     abandon.addEventListener('abort', abort, { once: true })
     const cancelTick = this.#everyTick()
+    const lookAtEnds = () => {
+      void this.#watch.lookAtEnds([...this.#assignments.values()])
+      cancelLook = this.#clock.after(lookEveryMs, lookAtEnds)
+    }
+    let cancelLook = this.#clock.after(lookEveryMs, lookAtEnds)
     try {
       await this.#persist(stopping, () => this.#port.declare({ name: deadStream(this.#plan), partitions: 1 }))
       await this.#persist(stopping, () => this.#log.declare())
@@ -124,6 +134,7 @@ export class Member {
       await this.#runner.idle()
       await ordered
       cancelTick()
+      cancelLook()
       abandon.removeEventListener('abort', abort)
     }
   }
@@ -171,8 +182,8 @@ export class Member {
       if (!assignment || assignment.draining || this.#assignments.get(record.partition) !== assignment)
         continue
       // Reading goes on at the earliest from one call to the next; within one there are the gaps of numbers only.
-      if (!begun.has(assignment) && record.position > assignment.window.cursor)
-        void this.#checkTrimmed(assignment, assignment.window.cursor)
+      const { cursor } = assignment.window
+      if (!begun.has(assignment) && record.position > cursor) this.#watch.passedOver(assignment, cursor)
       begun.add(assignment)
       const task = assignment.accept(record)
       if (task) this.#runner.add(task)
@@ -198,19 +209,6 @@ export class Member {
     if (!this.#leftOut || this.#readable(readAhead / 2, ({ window }) => window).length <= this.#reads) return
     this.#leftOut = false
     this.#interrupt()
-  }
-
-  /** Positions may have gaps; it is another matter when retention removed what the group had not read. */
-  async #checkTrimmed({ partition }: Assignment, cursor: number): Promise<void> {
-    try {
-      const bounds = await this.#port.bounds(this.#plan.stream)
-      const earliest = bounds.find((of) => of.partition === partition)?.earliest ?? 0
-      if (earliest <= cursor) return
-      const what = `Partition ${partition} of ${this.#plan.stream} begins at ${earliest}, but the group wanted ${cursor}.`
-      this.#report(new SpillwayError('EVENTS_TRIMMED', what))
-    } catch (thrown) {
-      this.#report(asSpillwayError(thrown))
-    }
   }
 
   #reportHeldUp({ partition, window }: Assignment): void {
@@ -243,8 +241,15 @@ export class Member {
       const { store, stream, group } = this.#plan
       const held = await store?.acquire(stream, group, partition)
       const position = (store ? held?.position : committed) ?? (await this.#firstPosition(partition))
-      const heldOrders = await store?.acquire(this.#log.name, group, partition)
+      let heldOrders = await store?.acquire(this.#log.name, group, partition)
       const found = await this.#log.lookBack(partition)
+      if (store && heldOrders && Number(heldOrders.position) > found.end) {
+        // The log was restored from an older copy, or made anew: what it will hold there is not done.
+        const { generation } = heldOrders
+        const to = { stream: this.#log.name, group, partition, generation, low: found.end }
+        await store.rewind({ ...to, finished: undefined, sequences: {} }, { ...to, position: found.end })
+        heldOrders = await store.acquire(this.#log.name, group, partition)
+      }
       const past = before?.past ?? (await this.#pastOf(found, partition))
       const { below, above } = found.done
       const told = heldOrders ?? { finished: above }
@@ -258,7 +263,11 @@ export class Member {
         await this.#parkedOf(partition),
       )
       if (!stillOurs()) return
-      if (!before) await this.#log.append(this.#handover('taken', assignment))
+      // Someone went back and died before he told the engine: whoever looks from outside must see that before he sees what is done.
+      if (store && committed !== null && position < committed)
+        await this.#membership?.commit([{ partition, position }])
+      if (before) assignment.ordersToStore = true
+      else await this.#log.append(this.#handover('taken', assignment))
       if (!stillOurs()) {
         // Nothing was begun.
         if (!before) await this.#log.append(this.#handover('left', assignment))
@@ -266,6 +275,7 @@ export class Member {
       }
       this.#taking.delete(partition)
       this.#assignments.set(partition, assignment)
+      void this.#watch.lookAtEnds([assignment])
       this.#interrupt()
     })
   }
@@ -329,7 +339,7 @@ export class Member {
     const low = Math.min(main.window.low, position)
     const token = {}
     this.#taking.set(partition, token)
-    await this.#untilTaken(partition, token, async () => {
+    await this.#untilTaken(partition, token, async (stillOurs) => {
       const { store, stream, group } = this.#plan
       if (store) {
         const to = { stream, group, partition, generation: main.generation, position, low: main.window.low }
@@ -341,7 +351,8 @@ export class Member {
         orders.window.finish(at)
         await this.#log.append({ kind: 'done', partition, done: orders.done })
       }
-      void this.#take(partition, low, assignment)
+      // Given away meanwhile: who has it now finds the position, or the order.
+      if (stillOurs()) void this.#take(partition, low, assignment)
     })
   }
 

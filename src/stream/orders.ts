@@ -96,13 +96,13 @@ export class Orders {
 
   #redrive(
     assignment: Assignment,
-    { partition, position, key }: RedriveOrder,
+    { partition, position, key, letter }: RedriveOrder,
     body: string,
     appendedAt: number,
     at: WindowEntry,
   ): void {
     const record = { partition, position, key, body, appendedAt, version: undefined }
-    const task = assignment.acceptRedriven(record, at)
+    const task = assignment.acceptRedriven(record, at, letter)
     if (task) this.#events.run([task])
     else if (at.finished) assignment.ordersToStore = true
   }
@@ -118,9 +118,21 @@ export class Orders {
       options,
     )
     if (found?.position === position) return found.body
+    // An engine that needs longer to fetch it must not make it a lost one.
+    if (!found && !(await this.#isTrimmed(partition, position)))
+      throw new SpillwayError(
+        'ENGINE_UNAVAILABLE',
+        `The event ${this.#plan.stream}/${partition}:${position}, which is to be handled again, could not be fetched within ${fetchMs} ms.`,
+      )
     const what = `The event ${this.#plan.stream}/${partition}:${position} was to be handled again, and is no longer there.`
     this.#events.report(new SpillwayError('EVENTS_TRIMMED', what))
     return undefined
+  }
+
+  async #isTrimmed(partition: number, position: number): Promise<boolean> {
+    const bounds = await this.#port.bounds(this.#plan.stream)
+    const of = bounds.find((each) => each.partition === partition)
+    return !of || position < of.earliest || position >= of.next
   }
 }
 

@@ -16,6 +16,7 @@ import {
 import { type Running, run } from '../topology/run.ts'
 import { service } from '../topology/service.ts'
 import { topology } from '../topology/topology.ts'
+import type { ServiceHandler } from '../transaction/handler.ts'
 
 interface Step {
   key: string
@@ -24,7 +25,10 @@ interface Step {
 type Rows = MemoryTable<number>
 
 const moves = context('moves', {
-  events: { step: event({ data: unchecked<Step>(), key: ({ key }) => key }) },
+  events: {
+    step: event({ data: unchecked<Step>(), key: ({ key }) => key }),
+    loose: event({ data: unchecked<Step>() }),
+  },
 })
 const ledger = context('ledger', {})
 
@@ -55,20 +59,20 @@ const publisher = service(moves)
 type Judge = (step: Step) => unknown
 
 function listener(judge: Judge) {
-  return service(ledger, { database }).on(
-    moves.events.step,
-    async ({ data }, { commit }) => {
-      const said = await judge(data)
-      if (said !== undefined) return said
-      await commit(({ db }) => {
-        if (db.has(`${data.key}${data.n}`)) throw new Error('done twice')
-        db.set(`${data.key}${data.n}`, data.n)
-      })
-      order.push(`${data.key}${data.n}`)
-      return undefined
-    },
-    { onFailure: 'park', retry: { attempts: 2, initial: '1ms' } },
-  )
+  const handle: ServiceHandler<Step, Rows> = async ({ data }, { commit }) => {
+    const said = await judge(data)
+    if (said !== undefined) return said
+    await commit(({ db }) => {
+      if (db.has(`${data.key}${data.n}`)) throw new Error('done twice')
+      db.set(`${data.key}${data.n}`, data.n)
+    })
+    order.push(`${data.key}${data.n}`)
+    return undefined
+  }
+  const options = { onFailure: 'park', retry: { attempts: 2, initial: '1ms' } } as const
+  return service(ledger, { database })
+    .on(moves.events.step, handle, options)
+    .on(moves.events.loose, handle, options)
 }
 
 async function start(judge: Judge) {
@@ -154,6 +158,61 @@ test('what comes while a key drains comes after it, and what fails again stays p
   await group.unpark()
   await vi.waitFor(() => expect(order).toHaveLength(180), { timeout: 8_000 })
   expect(order).toEqual(Array.from({ length: 180 }, (_, n) => `a${n}`))
+})
+
+test('when all that can be parked is of one key, those that wait for room let it go first', {
+  timeout: 60_000,
+}, async () => {
+  let failing = true
+  const { group, publish } = await start(({ n }) => (failing && n === 0 ? throws() : undefined))
+  await publish(...Array.from({ length: 10_050 }, (_, n) => ({ key: 'a', n })))
+  await vi.waitFor(() => expect(reports.some(({ error }) => error.code === 'HELD_UP')).toBe(true), {
+    timeout: 30_000,
+    interval: 100,
+  })
+  failing = false
+  await group.unpark('a')
+  await vi.waitFor(() => expect(order).toHaveLength(10_050), { timeout: 25_000, interval: 100 })
+  expect(order).toEqual(Array.from({ length: 10_050 }, (_, n) => `a${n}`))
+  expect(await group.parked()).toEqual([])
+})
+
+test('let go of twice at once, an event without key runs once', async () => {
+  let failing = true
+  let running = 0
+  let most = 0
+  const { running: topologyRuns, group } = await start(async () => {
+    if (failing) throws()
+    most = Math.max(most, ++running)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    running -= 1
+    return undefined
+  })
+  await topologyRuns
+    .service(publisher)
+    .transaction((tx) => tx.publish(moves.events.loose, { key: 'x', n: 1 }))
+  await vi.waitFor(async () => expect(await group.parked()).toHaveLength(1), { timeout: 5_000 })
+  failing = false
+  await Promise.all([group.unpark(), group.unpark()])
+  await topologyRuns.drained()
+  expect(order).toEqual(['x1'])
+  expect(most).toBe(1)
+})
+
+test('drained() waits for what is let go of', async () => {
+  let failing = true
+  const { running, group, publish } = await start(async ({ n }) => {
+    if (failing && n === 0) throws()
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    return undefined
+  })
+  await publish({ key: 'a', n: 0 }, { key: 'a', n: 1 })
+  await vi.waitFor(async () => expect(await group.parked()).toHaveLength(2), { timeout: 5_000 })
+  await running.drained()
+  failing = false
+  await group.unpark('a')
+  await running.drained()
+  expect(order).toEqual(['a0', 'a1'])
 })
 
 test('a parked key is parked for the next member too, which drains it once', async () => {

@@ -10,7 +10,7 @@ export interface KeeperEvents {
   stale(assignment: Assignment): void
   /** The engine says that the partition is not ours, and there is no database to say otherwise. */
   lost(assignment: Assignment): void
-  /** Where no database keeps which orders are done: they are to be written down. */
+  /** Orders are done, and what they changed is stored: that is to be written down. */
   done(assignment: Assignment): Promise<void>
   report(error: SpillwayError): void
 }
@@ -60,28 +60,34 @@ export class ProgressKeeper {
 
   async #storeNow(assignments: readonly Assignment[]): Promise<void> {
     try {
-      for (const assignment of assignments) await this.#storeOne(assignment)
-      const kept = assignments.filter(({ gone, window, advisedLow }) => !gone && window.low > advisedLow)
-      if (kept.length === 0) return
-      const positions = kept.map(({ partition, window }) => ({ partition, position: window.low }))
-      const results = (await this.#membership()?.commit(positions)) ?? []
-      results.forEach((result, index) => {
-        const assignment = kept[index]!
-        if (result === 'committed') assignment.advisedLow = positions[index]!.position
-        else if (!this.#store) this.#events.lost(assignment)
-      })
+      for (const assignment of assignments) await this.#storeLedger(assignment, assignment.main)
+      await this.#advise(assignments)
+      // Who sees that an order to go back is done must see how far the group is since.
+      for (const assignment of assignments) await this.#storeOrders(assignment)
     } catch (thrown) {
       this.#events.report(asSpillwayError(thrown))
     }
   }
 
-  async #storeOne(assignment: Assignment): Promise<void> {
-    if (this.#store) await this.#storeLedger(assignment, assignment.main)
+  /** Tells the engine, which is all there is without a database. */
+  async #advise(assignments: readonly Assignment[]): Promise<void> {
+    const kept = assignments.filter(({ gone, window, advisedLow }) => !gone && window.low > advisedLow)
+    if (kept.length === 0) return
+    const positions = kept.map(({ partition, window }) => ({ partition, position: window.low }))
+    const results = (await this.#membership()?.commit(positions)) ?? []
+    results.forEach((result, index) => {
+      const assignment = kept[index]!
+      if (result === 'committed') assignment.advisedLow = positions[index]!.position
+      else if (!this.#store) this.#events.lost(assignment)
+    })
+  }
+
+  async #storeOrders(assignment: Assignment): Promise<void> {
     if (!assignment.ordersToStore || assignment.gone) return
     assignment.ordersToStore = false
     try {
-      if (this.#store) await this.#storeLedger(assignment, assignment.orders)
-      else await this.#events.done(assignment)
+      await this.#storeLedger(assignment, assignment.orders)
+      if (!assignment.gone) await this.#events.done(assignment)
     } catch (thrown) {
       assignment.ordersToStore = true
       throw thrown

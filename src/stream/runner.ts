@@ -267,10 +267,18 @@ export class Runner {
     this.#tell(task, 'retried', reason)
   }
 
-  #rest(task: Task, delayMs: number): void {
+  /** It was not tried: it only waits behind another of its key. */
+  #waitForRoom(task: Task): void {
+    task.attempt -= 1
+    task.assignment.waitForRoom(task)
+    this.#rest(task, parkAgainMs, () => task.assignment.hasItsTurn(task))
+  }
+
+  #rest(task: Task, delayMs: number, goesOn = () => true): void {
     if (this.#stopping || task.assignment.draining) return
     const cancel = this.#clock.after(delayMs, () => {
       this.#resting.delete(task)
+      if (!goesOn()) return
       this.#ready.push(task)
       this.runReady()
     })
@@ -297,7 +305,8 @@ export class Runner {
     if (!parked || !store || (parked.count >= mostParked && !task.unparked)) {
       this.#events.full(assignment)
       this.#end(task)
-      this.#rest(task, parkAgainMs)
+      if (attempts === 0) this.#waitForRoom(task)
+      else this.#rest(task, parkAgainMs)
       return
     }
     const { position, key, body, appendedAt } = record
@@ -324,10 +333,12 @@ export class Runner {
     }
   }
 
-  #markOf({ ledger, entry, unparked }: Task): EventMark {
+  #markOf({ ledger, entry, unparked, letter }: Task): EventMark {
     if (!this.#plan.store) return {}
     if (unparked) return { progress: ledger.progressSoFar(), unpark: entry.position }
-    return { progress: ledger.progress(entry) }
+    // Two who redrive the same letter order it twice: its id lets it have its effects once.
+    const inbox = letter === undefined ? {} : { inbox: { consumer: deadStream(this.#plan), id: letter } }
+    return { progress: ledger.progress(entry), ...inbox }
   }
 
   /**

@@ -13,6 +13,7 @@ function isLast(start: Start): boolean {
 
 /** Throws INVALID_OPTION for what is no start. */
 export function checkStart(start: Start): Start {
+  if (Array.isArray(start)) for (const place of start) checkPlace(place)
   const isStart =
     start === 'earliest' ||
     start === 'latest' ||
@@ -43,7 +44,23 @@ export async function startPositions(
       return { partition, position: Math.max(earliest, next - checkLast(start.last)) }
     })
   const named = new Map(start.map(({ partition, position }) => [partition, position]))
+  for (const partition of named.keys())
+    if (!bounds.some((of) => of.partition === partition))
+      throw new SpillwayError(
+        'INVALID_OPTION',
+        `from names partition ${partition}; ${stream} has ${bounds.length}, numbered from 0.`,
+      )
   return bounds.map(({ partition, earliest }) => ({ partition, position: named.get(partition) ?? earliest }))
+}
+
+function checkPlace(place: PartitionPosition): void {
+  const { partition, position } = Object(place) as Partial<PartitionPosition>
+  for (const [name, value] of Object.entries({ partition, position }))
+    if (!Number.isSafeInteger(value) || Number(value) < 0)
+      throw new SpillwayError(
+        'INVALID_OPTION',
+        `from has a ${name} that is ${describe(value)}; it takes a whole number from 0 on.`,
+      )
 }
 
 /** Throws INVALID_OPTION for a number of last events that nobody could hold. */

@@ -11,6 +11,7 @@ import { MemoryTable, memory, memoryDatabase } from '../testing/index.ts'
 import { Channels } from '../topology/channels.ts'
 import { relay } from '../transaction/relay.ts'
 import type { EventDelivery } from './event-delivery.ts'
+import { PendingOrders } from './pending-orders.ts'
 import { type FailureOptions, failurePolicy, type SubscriptionPlan } from './plan.ts'
 import { type Subscription, subscribe } from './subscription.ts'
 
@@ -33,6 +34,7 @@ afterEach(async () => {
   await engine.close()
 })
 
+const address = { stream: 'steps', group: 'g' }
 const open = (partitions = 1) =>
   new Spillway(engine).stream('steps', { data: unchecked<Step>(), key: ({ key }) => key, partitions })
 
@@ -65,7 +67,7 @@ describe.each(Object.entries(stores))('%s', (_, openStore) => {
       handler: async (message: { data: unknown }, delivery: EventDelivery) => {
         const said = await handler(message.data as Step, delivery)
         if (said !== undefined || !store) return said
-        return store.commit({ outbox: [], progress: delivery.progress(), timeoutMs: 1_000 })
+        return store.commit({ outbox: [], ...delivery.mark(), timeoutMs: 1_000 })
       },
     }
     const subscription = subscribe(engine.stream!, {
@@ -240,6 +242,152 @@ describe.each(Object.entries(stores))('%s', (_, openStore) => {
     for (const key of [0, 1, 2]) {
       const order = again.filter((n) => n % 3 === key)
       expect(order).toEqual(order.toSorted((a, b) => a - b))
+    }
+  })
+  test('a letter that two people redrive at the same moment has its effects once', async () => {
+    const stream = await open()
+    await stream.appendMany([1, 2].map((n) => ({ key: 'k', n })))
+    let dying = true
+    let done = 0
+    await member(({ n }, delivery) => {
+      if (dying && n === 1) return deadLetter('not today')
+      if (n !== 1 || !store) return undefined
+      return store.commit({
+        effects: () => {
+          done += 1
+        },
+        outbox: [],
+        ...delivery.mark(),
+        timeoutMs: 1_000,
+      })
+    })
+    const group = stream.group('g')
+    await vi.waitFor(async () => expect(await group.deadLetters()).toHaveLength(1), { timeout: 5_000 })
+    dying = false
+    // Both look before either has ordered.
+    const [one, other] = [group.redrive(() => true), stream.group('g').redrive(() => true)]
+    expect(await Promise.all([one, other])).toEqual([1, 1])
+    const orders = new PendingOrders(engine.stream!, address)
+    await vi.waitFor(async () => expect(await orders.count()).toBe(0), { timeout: 5_000 })
+    expect(done).toBe(store ? 1 : 0)
+    expect(await group.deadLetters()).toEqual([])
+  })
+
+  test('places that cannot be are refused before anybody is told of them', async () => {
+    const stream = await open(2)
+    await stream.append({ key: 'k', n: 1 })
+    const group = stream.group('g')
+    for (const [partition, position] of [
+      [0, -1],
+      [0, 0.5],
+      [0, 2 ** 53],
+      [-1, 0],
+      [2, 0],
+      [0, '1' as never],
+    ] as const)
+      await expect(group.replay([{ partition, position }])).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+    await expect(group.replay([null as never])).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+    expect(await engine.stream!.bounds('steps.group.g').catch(() => [{ next: 0 }])).toMatchObject([
+      { next: 0 },
+    ])
+  })
+
+  test('a partition that an order to go back does not name goes on as it was', async () => {
+    const stream = await open(2)
+    const steps = Array.from({ length: 12 }, (_, n) => ({ key: `k${n}`, n }))
+    const places = await stream.appendMany(steps)
+    const inFirst = steps.filter((_, index) => places[index]!.partition === 0).length
+    expect([0, 12]).not.toContain(inFirst)
+    let seen = 0
+    await member(() => {
+      seen += 1
+    })
+    await settled()
+    const group = stream.group('g')
+    await group.replay([{ partition: 0, position: 0 }])
+    const orders = new PendingOrders(engine.stream!, address)
+    await vi.waitFor(async () => expect(await orders.count()).toBe(0), { timeout: 5_000 })
+    await settled()
+    await vi.waitFor(() => expect(seen).toBe(12 + inFirst))
+  })
+
+  test('an order to go back is not carried out by who lost the partition meanwhile', async () => {
+    if (!store) return
+    const stream = await open(2)
+    await stream.appendMany(Array.from({ length: 12 }, (_, n) => ({ key: `k${n}`, n })))
+    const [gate, rewinding] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const acquired: number[] = []
+    const slow = Object.assign(Object.create(store) as NonNullable<typeof store>, {
+      commit: store.commit.bind(store),
+      parking: store.parking,
+      async acquire(name: string, group: string, partition: number) {
+        if (name === 'steps') acquired.push(partition)
+        return store!.acquire(name, group, partition)
+      },
+      async rewind(...args: Parameters<NonNullable<typeof store>['rewind']>) {
+        rewinding.resolve()
+        await gate.promise
+        return store!.rewind(...args)
+      },
+    })
+    await member(() => undefined, {}, { store: slow })
+    await settled()
+    await stream.group('g').replay('earliest')
+    await rewinding.promise
+    const before = acquired.length
+    // The other has a partition for certain once it has handled what was appended to it.
+    const seen = new Set<number>()
+    await member((_, { partition }) => void seen.add(partition))
+    await vi.waitFor(
+      async () => {
+        await stream.appendMany(Array.from({ length: 12 }, (_, n) => ({ key: `k${n}`, n })))
+        expect(seen.size).toBeGreaterThan(0)
+      },
+      { timeout: 5_000 },
+    )
+    gate.resolve()
+    await settled()
+    const again = acquired.slice(before)
+    expect(again.filter((partition) => seen.has(partition))).toEqual([])
+  })
+
+  test('an engine that needs long to fetch what is asked for loses no order and no letter', async () => {
+    const stream = await open()
+    const large = '"'.repeat(300_000)
+    await stream.appendMany([1, 2].map((n) => ({ key: 'k', n, large })))
+    let dying = true
+    let seen = 0
+    await member(() => {
+      seen += dying ? 0 : 1
+      return dying ? deadLetter('large') : undefined
+    })
+    const group = stream.group('g')
+    await vi.waitFor(async () => expect(await group.deadLetters()).toHaveLength(2), { timeout: 5_000 })
+    await subscriptions.pop()!.stop()
+    dying = false
+    const port = engine.stream!
+    const read = port.read.bind(port)
+    const asked = new Set<string>()
+    // The first look at a place comes back with nothing, as it does when the time is up.
+    port.read = async (name, from, options) => {
+      const place = JSON.stringify([name, from])
+      if (!asked.has(place)) {
+        asked.add(place)
+        return []
+      }
+      return read(name, from, options)
+    }
+    try {
+      expect(await group.deadLetters()).toHaveLength(2)
+      expect(await group.redrive(() => true)).toBe(2)
+      expect(await group.deadLetters()).toEqual([])
+      await member(() => {
+        seen += 1
+      })
+      await vi.waitFor(() => expect(seen).toBe(2), { timeout: 8_000 })
+      expect(reports.filter(({ error }) => error.code === 'EVENTS_TRIMMED')).toEqual([])
+    } finally {
+      port.read = read
     }
   })
 })

@@ -4,7 +4,7 @@ import { SpillwayError } from '../core/errors.ts'
 import { decode } from '../core/message.ts'
 import { checkName } from '../core/name.ts'
 import type { ParkedEvent, ParkingPort } from '../ports/parking.ts'
-import type { StreamPort } from '../ports/stream.ts'
+import type { PartitionPosition, StreamPort } from '../ports/stream.ts'
 import { type DeadEvent, deadStream, openDeadEvent } from './dead-events.ts'
 import { GroupLog, type RedriveOrder } from './group-log.ts'
 import { type GroupLag, lagOf } from './lag.ts'
@@ -14,6 +14,8 @@ import { checkStart, type Start, startPositions } from './start.ts'
 export interface DeadLetterOfStream extends DeadEvent {
   /** Names it among the dead letters of its group. */
   readonly deadPosition: number
+  /** Names it for ever, also where the dead letters were moved or made anew. */
+  readonly letter: string
 }
 
 /** An event that a group has parked: with why it failed, or that it waits behind one that did. */
@@ -22,6 +24,8 @@ export interface ParkedLetter extends ParkedEvent {
 }
 
 const page = { maxRecords: 500, maxBytes: 16 << 20, waitMs: 1_000 }
+/** What one write to the group's log holds at most. */
+const orderBytes = 4 << 20
 
 /** Make it with `stream.group(name)`. It need not run in this process, nor at all: orders wait for its members. */
 export class StreamGroup {
@@ -72,6 +76,7 @@ export class StreamGroup {
    * Has dead letters handled again by the group, with their ids: those at the dead positions given, or those that the function
    * chooses (of the dead letters as they are now). Resolves with how many were ordered, once that is durable. Members handle them after what they have
    * read of the same key, and never beside another event of it; the old place in the order is lost. What fails again is a new dead letter.
+   * Ordered twice at the same moment it is handled once, where the group has a database.
    */
   async redrive(which: readonly number[] | ((letter: DeadLetterOfStream) => boolean)): Promise<number> {
     const chosen = typeof which === 'function' ? undefined : new Set(which)
@@ -82,14 +87,20 @@ export class StreamGroup {
         : ({ deadPosition }: DeadLetterOfStream) => chosen!.has(deadPosition)
     let count = 0
     let orders: RedriveOrder[] = []
+    let bytes = 0
     const flush = async () => {
       await this.#log.append(...orders)
       count += orders.length
       orders = []
+      bytes = 0
     }
     for await (const letter of this.#dead(chosen ? Math.min(...chosen) : 0)) {
       if (chosen && letter.deadPosition > Math.max(...chosen)) break
-      if (chooses(letter) && orders.push(this.#order(letter)) === page.maxRecords) await flush()
+      if (!chooses(letter)) continue
+      const order = this.#order(letter)
+      orders.push(order)
+      bytes += order.body?.length ?? 0
+      if (orders.length >= page.maxRecords || bytes >= orderBytes) await flush()
     }
     await flush()
     return count
@@ -97,12 +108,17 @@ export class StreamGroup {
 
   /**
    * Has the group handle everything from a place on again, in order per key, while others go on. Resolves once that is durable; members carry it
-   * out as soon as they hear of it, or when they start. A partition that has not come to the place yet goes on as it was.
+   * out as soon as they hear of it, or when they start. A partition that has not come to the place yet goes on as it was, and so does
+   * one that a list of positions does not name.
    */
   async replay(from: Start): Promise<void> {
     checkStart(from)
     const bounds = await this.#port.bounds(this.stream)
-    const positions = await startPositions(this.#port, this.stream, from, bounds)
+    const starts = await startPositions(this.#port, this.stream, from, bounds)
+    const named = Array.isArray(from)
+      ? new Set((from as readonly PartitionPosition[]).map((of) => of.partition))
+      : undefined
+    const positions = starts.filter(({ partition }) => !named || named.has(partition))
     await this.#log.declare()
     await this.#log.append({ kind: 'replay', positions })
   }
@@ -148,20 +164,24 @@ export class StreamGroup {
       if (entry?.kind === 'redrive' && entry.dead >= from) redriven.add(entry.dead)
     for (let position = from; position < end; ) {
       const records = await this.#port.read(name, [{ partition: 0, position }], page)
-      if (records.length === 0) return
-      for (const record of records)
-        if (record.position < end && !redriven.has(record.position))
-          yield { deadPosition: record.position, ...openDeadEvent(record.body) }
-      position = records.at(-1)!.position + 1
+      for (const record of records) {
+        if (record.position >= end || redriven.has(record.position)) continue
+        const { id, event } = openDeadEvent(record.body)
+        yield { deadPosition: record.position, letter: id, ...event }
+      }
+      // They are there, unless they were trimmed: an engine may need longer to fetch them.
+      if (records.length === 0) position = Math.max(position, (await this.#port.bounds(name))[0]!.earliest)
+      else position = records.at(-1)!.position + 1
     }
   }
 
-  #order({ partition, position, deadPosition: dead, key, body }: DeadLetterOfStream): RedriveOrder {
+  #order({ partition, position, deadPosition: dead, letter, key, body }: DeadLetterOfStream): RedriveOrder {
     const order = {
       kind: 'redrive' as const,
       partition,
       position,
       dead,
+      letter,
       ...(key === undefined ? {} : { key }),
     }
     const whole = { ...order, body }

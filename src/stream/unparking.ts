@@ -69,8 +69,24 @@ class Drain {
     }
   }
 
-  /** There is no order to keep; those that fail again stay, and the others go on. */
+  /**
+   * There is no order to keep; those that fail again stay, and the others go on. An order that comes meanwhile waits: what
+   * runs must not run beside itself.
+   */
   async keyless(): Promise<boolean> {
+    const parked = this.#assignment.parked!
+    const before = parked.keyless
+    const { promise, resolve } = Promise.withResolvers<void>()
+    parked.keyless = promise
+    await before
+    try {
+      return this.#assignment.gone ? false : await this.#allKeyless()
+    } finally {
+      resolve()
+    }
+  }
+
+  async #allKeyless(): Promise<boolean> {
     for (let after = -1; ; ) {
       const events = await this.#list(after, null)
       const outcomes = await Promise.all(events.map((event) => this.#handle(event)))

@@ -3,6 +3,7 @@ import { sleep, systemClock } from '../core/clock.ts'
 import { isSpillwayError } from '../core/errors.ts'
 import type { Database } from '../ports/database.ts'
 import { lagOf } from '../stream/lag.ts'
+import { PendingOrders } from '../stream/pending-orders.ts'
 import type { Channels } from './channels.ts'
 import { contextsOf, servicesOf, type Topology } from './topology.ts'
 
@@ -43,24 +44,45 @@ export async function untilDrained(look: () => Promise<boolean>, signal?: AbortS
   while (!(await isDrained())) await sleep(systemClock, lookEveryMs, signal)
 }
 
+/** What was read of the logs of the groups so far, from one look to the next. */
+export class OrderLooks {
+  readonly #channels: Channels
+  readonly #of = new Map<string, PendingOrders>()
+
+  constructor(channels: Channels) {
+    this.#channels = channels
+  }
+
+  count(stream: string, group: string): Promise<number> {
+    const name = JSON.stringify([stream, group])
+    const pending = this.#of.get(name) ?? new PendingOrders(this.#channels.streamPort, { stream, group })
+    this.#of.set(name, pending)
+    return pending.count()
+  }
+}
+
 /**
  * One look at every place where a message can be. Outboxes come first: what leaves one is in its destination before the row is
- * gone. A handler's message is leased, or below no position, until the handler has ended: so when none ended during
- * the look, nothing went from a place that was still to be seen to one that was seen already.
+ * gone. What a group was told comes before its lag: going back is done when the lag says so. A handler's message is leased, or below
+ * no position, until the handler has ended: so when none ended during the look, nothing went from a place that was still to be seen to one that was seen already.
  */
 export async function isDrained(
   topology: Topology,
   channels: Channels,
   services: readonly { readonly database: Pick<Database<unknown>, 'outbox'> | undefined }[],
   activity: Activity,
+  orders: OrderLooks,
 ): Promise<boolean> {
   const { ended } = activity
   for (const { database } of services)
     if (database && (await database.outbox.count()).waiting > 0) return false
   const kept = new Set(contextsOf(topology).map(({ name }) => name))
   for (const { context, reactions, works } of servicesOf(topology)) {
-    for (const stream of new Set(reactions.map(({ event }) => event.stream)))
-      if (kept.has(stream) && (await lagOf(channels.streamPort, stream, context.name)).total > 0) return false
+    for (const stream of new Set(reactions.map(({ event }) => event.stream))) {
+      if (!kept.has(stream)) continue
+      if ((await orders.count(stream, context.name)) > 0) return false
+      if ((await lagOf(channels.streamPort, stream, context.name)).total > 0) return false
+    }
     for (const { queue } of works) if (!(await isEmpty(channels, queue.queue))) return false
   }
   return activity.ended === ended

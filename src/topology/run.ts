@@ -14,7 +14,7 @@ import { declareQueues } from '../queue/rules.ts'
 import type { HistoryOptions } from '../stream/history.ts'
 import { Channels } from './channels.ts'
 import { atOnce, inTurn } from './closing.ts'
-import { Activity, isDrained, untilDrained } from './drained.ts'
+import { Activity, isDrained, OrderLooks, untilDrained } from './drained.ts'
 import { type Replayable, type ReplayHandlers, replay } from './replay.ts'
 import { RunningService } from './running-service.ts'
 import type { AnyService, Service } from './service.ts'
@@ -141,8 +141,10 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
           )
         return new Queue(contract, channels.queue(contract.queue), main.name, channels.clock)
       },
-      drained: ({ signal } = {}) =>
-        untilDrained(() => isDrained(topology, channels, started, activity), signal),
+      drained({ signal } = {}) {
+        const orders = new OrderLooks(channels)
+        return untilDrained(() => isDrained(topology, channels, started, activity, orders), signal)
+      },
       replay: (context, handlers, replayOptions) => replay(channels, context, handlers, replayOptions),
       done,
       stop,

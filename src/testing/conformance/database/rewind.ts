@@ -72,6 +72,11 @@ export const rewindCases: readonly DatabaseCase[] = [
       assert.equal(await rewind(bench, held, 6), 'committed')
       assert.deepEqual(await standing(bench), { position: 6, finished: [], sequences: {} })
       assert.equal((await standing(bench, orders(bench))).position, 5, 'the order is finished')
+      // What orders it may be the partition itself: a log of orders that was restored from an older copy.
+      const main = await acquire(bench)
+      const itself = progress(bench, main.generation, undefined, 2)
+      assert.equal(await bench.one.rewind(itself, back(bench, main, 2, 2)), 'committed')
+      assert.deepEqual(await standing(bench), { position: 2, finished: [], sequences: {} })
     },
   },
   {
