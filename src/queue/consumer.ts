@@ -90,6 +90,17 @@ function start<Out>(
     deadlineMs: milliseconds(contract.deadline ?? '5m', 'deadline'),
     retry: retryPolicy(contract.retry),
   }
-  const worker = new Worker(contract, port, handling, settings, clock, options.onReport, options.onSettled)
-  return background((signals) => worker.run(signals.stopping, signals.abandon), clock)
+  return background(({ stopping, abandon }) => {
+    const worker = new Worker(
+      contract,
+      port,
+      handling,
+      settings,
+      clock,
+      abandon,
+      options.onReport,
+      options.onSettled,
+    )
+    return worker.run(stopping)
+  }, clock)
 }

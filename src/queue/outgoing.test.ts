@@ -93,6 +93,7 @@ test.each<[string, SendOptions, Order, typeof plain]>([
   ['no time at all', { at: new Date(Number.NaN) }, { id: '1' }, plain],
   ['a life that ends before it begins', { delay: '1m', ttl: '1m' }, { id: '1' }, plain],
   ['a delay beyond every calendar', { delay: 1e16 }, { id: '1' }, plain],
+  ['a time after a hundred years', { at: new Date(Date.now() + 40_000 * 86_400_000) }, { id: '1' }, plain],
   ['a life beyond every calendar', { ttl: 1e16 }, { id: '1' }, plain],
   ['a dedup key for longer than a year', { dedup: { key: 'x', for: '400d' } }, { id: '1' }, full],
   ['no life', { ttl: 0 }, { id: '1' }, plain],

@@ -2,7 +2,7 @@
 // envelope, and nowhere else: so it passes through an outbox, which knows of bodies only, and the relay reads it there again.
 import { type Clock, systemClock } from '../core/clock.ts'
 import type { QueueContract } from '../core/contract.ts'
-import { type Duration, milliseconds } from '../core/duration.ts'
+import { type Duration, longestMs, milliseconds } from '../core/duration.ts'
 import { type Attributes, attributesOf, type Sealed, seal } from '../core/envelope.ts'
 import { SpillwayError } from '../core/errors.ts'
 import type { OutgoingMessage } from '../ports/queue.ts'
@@ -147,6 +147,12 @@ function startTime({ delay, at }: SendOptions, now: number): number | undefined 
   if (at === undefined) return undefined
   const time = at.getTime()
   if (Number.isNaN(time)) throw new SpillwayError('INVALID_OPTION', '`at` is an invalid Date.')
+  // Here, and not by the engine: from an outbox nobody would hear of it.
+  if (time - now > longestMs)
+    throw new SpillwayError(
+      'INVALID_OPTION',
+      `\`at\` is ${at.toISOString()}; a message waits for a hundred years at most.`,
+    )
   return time > now ? time : undefined
 }
 

@@ -20,20 +20,31 @@ export class Settler {
   readonly #told = new Map<Settlement, () => void>()
   #flushing: Promise<void> | undefined
   #onDrained: (() => void)[] = []
-  #abandon: AbortSignal | undefined
+  #onSettled: (() => void)[] = []
+  readonly #abandon: AbortSignal
+  /** From a moment after `abandon` on nobody waits for anything here any longer. */
+  #givenUp = false
 
+  /** Once `abandon` fires nothing is tried again: the leases end by themselves. */
   constructor(
     queue: string,
     port: QueuePort,
     clock: Clock,
     leaseMs: number,
+    abandon: AbortSignal,
     report: (error: SpillwayError) => void,
   ) {
     this.#queue = queue
     this.#port = port
     this.#clock = clock
     this.#leaseMs = leaseMs
+    this.#abandon = abandon
     this.#report = report
+    const giveUp = () => {
+      this.#givenUp = true
+      this.#release()
+    }
+    abandon.addEventListener('abort', () => clock.after(lingerMs, giveUp), { once: true })
   }
 
   /** True while so much is unsettled that no more should be claimed. */
@@ -42,6 +53,7 @@ export class Settler {
   }
 
   drained(): Promise<void> {
+    if (this.#givenUp) return Promise.resolve()
     return new Promise((resolve) => this.#onDrained.push(resolve))
   }
 
@@ -53,20 +65,9 @@ export class Settler {
   }
 
   /** Resolves once everything that was added is settled, or given up. */
-  async settled(): Promise<void> {
-    while (this.#flushing) await this.#flushing
-  }
-
-  /** Settles what is left. Once `abandon` fires nothing is tried again: the leases end by themselves. */
-  async close(abandon: AbortSignal): Promise<void> {
-    this.#abandon = abandon
-    const givenUp = new Promise<void>((resolve) => {
-      const soon = () => this.#clock.after(lingerMs, resolve)
-      if (abandon.aborted) soon()
-      else abandon.addEventListener('abort', soon, { once: true })
-    })
-    while (this.#flushing)
-      if ((await Promise.race([this.#flushing, givenUp.then(() => 'given up')])) !== undefined) return
+  settled(): Promise<void> {
+    if (!this.#flushing || this.#givenUp) return Promise.resolve()
+    return new Promise((resolve) => this.#onSettled.push(resolve))
   }
 
   async #flush(): Promise<void> {
@@ -75,11 +76,12 @@ export class Settler {
         const settlements = this.#pending.splice(0, batch)
         const settled = await this.#settle(settlements)
         if (!settled) for (const settlement of settlements) this.#told.delete(settlement)
-        if (!settled && this.#abandon?.aborted) this.#pending = []
+        if (!settled && this.#abandon.aborted) this.#pending = []
         if (!this.full) for (const resolve of this.#onDrained.splice(0)) resolve()
       }
     } finally {
       this.#flushing = undefined
+      this.#release()
     }
   }
 
@@ -89,6 +91,11 @@ export class Settler {
       this.#told.delete(settlement)
       if (results[index] === 'settled') told?.()
     }
+  }
+
+  #release(): void {
+    for (const resolve of this.#onDrained.splice(0)) resolve()
+    for (const resolve of this.#onSettled.splice(0)) resolve()
   }
 
   /** Tries again while the leases can still be alive; after that the messages come again by themselves, and it is false. */
@@ -109,7 +116,7 @@ export class Settler {
         return true
       } catch (thrown) {
         this.#report(asSpillwayError(thrown))
-        if (isFinal(thrown) || this.#abandon?.aborted || this.#clock.elapsed() >= giveUpAt) return false
+        if (isFinal(thrown) || this.#abandon.aborted || this.#clock.elapsed() >= giveUpAt) return false
         const delay = 20 + backoff({ attempts: 0, initialMs: 50, maxMs: 2_000 }, failures)
         await sleep(this.#clock, delay, this.#abandon).catch(() => {})
       }

@@ -37,6 +37,12 @@ export function keepUp<Out>(
   let tookMs = 0
   let renewing = false
 
+  /** Nobody can say any more that these are ours: another consumer may have them by now. */
+  const loseOver = (): void => {
+    for (const delivery of attempts.running)
+      if (clock.elapsed() >= delivery.heldUntil) attempts.lose(delivery)
+  }
+
   const renew = async (): Promise<void> => {
     const running = [...attempts.running]
     if (running.length === 0) return
@@ -53,8 +59,7 @@ export function keepUp<Out>(
       }
     } catch (thrown) {
       report(asSpillwayError(thrown))
-      // Nobody can say any more that these are ours: another consumer may have them by now.
-      for (const delivery of running) if (clock.elapsed() >= delivery.heldUntil) attempts.lose(delivery)
+      loseOver()
     } finally {
       renewing = false
       tookMs = clock.elapsed() - from
@@ -65,6 +70,8 @@ export function keepUp<Out>(
     const now = clock.elapsed()
     const blocked = blockedLoop(now - last - tickMs, leaseMs, 'lease')
     if (blocked) report(blocked)
+    // An engine that says nothing. After a late tick its answer may be here already, and is heard first.
+    if (renewing && now - last < 2 * tickMs) loseOver()
     last = now
     for (const delivery of attempts.running) if (now >= delivery.deadlineAt) attempts.timeOut(delivery)
     onTick(now)

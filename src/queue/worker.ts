@@ -31,6 +31,8 @@ export class Worker<Out> {
   readonly #port: QueuePort
   readonly #settings: WorkerSettings
   readonly #clock: Clock
+  /** A stop has waited long enough. */
+  readonly #abandon: AbortSignal
   readonly #report: (error: SpillwayError, messageId?: string) => void
   readonly #settler: Settler
   readonly #attempts: Attempts<Out>
@@ -54,6 +56,7 @@ export class Worker<Out> {
     handling: Handling<Out>,
     settings: WorkerSettings,
     clock: Clock,
+    abandon: AbortSignal,
     onReport: OnReport | undefined,
     onSettled?: OnSettled,
   ) {
@@ -61,10 +64,11 @@ export class Worker<Out> {
     this.#port = port
     this.#settings = settings
     this.#clock = clock
+    this.#abandon = abandon
     const from = `the consumer of ${contract.queue}`
     const report = guarded(onReport)
     this.#report = (error, messageId) => report({ from, error, messageId })
-    this.#settler = new Settler(contract.queue, port, clock, settings.leaseMs, this.#report)
+    this.#settler = new Settler(contract.queue, port, clock, settings.leaseMs, abandon, this.#report)
     const onFree = (tookMs: number) => {
       this.#reserve.handled(tookMs)
       this.#startWaiting()
@@ -85,7 +89,7 @@ export class Worker<Out> {
     this.#reserves = contract.maxConcurrency === undefined && contract.groupConcurrency === undefined
   }
 
-  async run(stopping: AbortSignal, abandon: AbortSignal): Promise<void> {
+  async run(stopping: AbortSignal): Promise<void> {
     const { leaseMs, deadlineMs } = this.#settings
     const endUpkeep = keepUp(
       this.#port,
@@ -107,9 +111,9 @@ export class Worker<Out> {
       this.#attempts.stopping = true
       this.#cancelBatchTimer?.()
       this.#giveBack(this.#waiting.splice(0))
-      await this.#finish(abandon)
+      await this.#finish()
       endUpkeep()
-      await this.#settler.close(abandon)
+      await this.#settler.settled()
     }
   }
 
@@ -295,7 +299,8 @@ export class Worker<Out> {
   }
 
   /** Waits for what is under way; once `abandon` fires aborts it, and after a moment gives the leases back regardless. */
-  async #finish(abandon: AbortSignal): Promise<void> {
+  async #finish(): Promise<void> {
+    const abandon = this.#abandon
     const abort = () => {
       this.#attempts.abortAll(new SpillwayError('ABORTED', 'The consumer is stopping.'))
       this.#clock.after(lingerMs, () => this.#attempts.releaseAll())
@@ -307,7 +312,7 @@ export class Worker<Out> {
   }
 
   #untilChanged(): Promise<void> {
-    if (this.#settler.full) return this.#settler.drained()
+    if (this.#settler.full && !this.#attempts.stopping) return this.#settler.drained()
     return new Promise((resolve) => {
       this.#changed = resolve
     })
