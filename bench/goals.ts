@@ -52,6 +52,7 @@ export const goals: readonly Goal[] = [
   { kind: 'queue', work: work.sendBulk, system: 'spillway-postgres', against: postgresQueues, atLeast: 1.5 },
   { kind: 'queue', work: work.consume, system: 'spillway-postgres', against: postgresQueues, atLeast: 1.5 },
   { kind: 'queue', work: work.sendBulk, system: 'spillway-postgres', against: ['bare-postgres'] },
+  { kind: 'queue', work: work.p50, system: 'spillway-postgres', below: 3 },
   { kind: 'stream', work: work.appendBulk, system: 'spillway-sqlite', against: ['bare-file'], atLeast: 0.6 },
   { kind: 'stream', work: work.appendBulk, system: 'spillway-sqlite', against: ['bare-file-encoded'] },
   { kind: 'stream', work: work.read, system: 'spillway-sqlite', against: streams, atLeast: 2 },
@@ -63,6 +64,10 @@ export const goals: readonly Goal[] = [
     against: ['bare-postgres'],
     atLeast: 0.7,
   },
+  { kind: 'stream', work: work.appendBulk, system: 'spillway-nats', against: ['bare-nats'], atLeast: 0.85 },
+  { kind: 'stream', work: work.read, system: 'spillway-nats', against: ['bare-nats'], atLeast: 0.85 },
+  { kind: 'stream', work: work.appendBulk, system: 'spillway-kafka', against: ['bare-kafka'], atLeast: 0.85 },
+  { kind: 'stream', work: work.read, system: 'spillway-kafka', against: ['bare-kafka'], atLeast: 0.85 },
 ]
 
 export interface Row {

@@ -28,6 +28,15 @@ export const systems: readonly Entry[] = [
     stream: async () => (await import('./spillway.ts')).spillwayStream('kafka'),
   },
   {
+    name: 'spillway-nats',
+    title: 'Spillway on NATS JetStream, sync always',
+    role: 'spillway',
+    place: 'nats-always',
+    client: '@nats-io/transport-node',
+    queue: async () => (await import('./spillway.ts')).spillwayQueue('nats'),
+    stream: async () => (await import('./spillway.ts')).spillwayStream('nats'),
+  },
+  {
     name: 'bullmq-redis-always',
     title: 'BullMQ on Redis, appendfsync always',
     role: 'peer',
@@ -134,5 +143,24 @@ export const systems: readonly Entry[] = [
     client: 'pg',
     queue: async () => (await import('./bare-postgres.ts')).barePostgresQueue,
     stream: async () => (await import('./bare-postgres.ts')).barePostgresStream,
+  },
+  {
+    name: 'bare-nats',
+    title: 'bare client of NATS JetStream, sync always',
+    role: 'limit',
+    place: 'nats-always',
+    client: '@nats-io/jetstream',
+    stream: async () => {
+      const { enveloped, jetStream } = await import('./nats.ts')
+      return jetStream('always', enveloped)
+    },
+  },
+  {
+    name: 'bare-kafka',
+    title: 'bare client of Kafka',
+    role: 'limit',
+    place: 'kafka',
+    client: '@platformatic/kafka',
+    stream: async () => (await import('./bare-kafka.ts')).bareKafka,
   },
 ]

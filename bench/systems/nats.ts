@@ -3,6 +3,7 @@
 import { jetstream, jetstreamManager, StorageType } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import type { Payload } from '../workloads/payload.ts'
+import { stringified } from './encoded.ts'
 import type { StreamSystem } from './system.ts'
 
 const name = 'BENCH'
@@ -12,15 +13,24 @@ const durability = {
   interval: 'process: file storage, synced every two minutes, which is the default',
 } as const
 
-export function jetStream(sync: keyof typeof durability): StreamSystem {
+/** `encode`: what is stored for a payload; `decode` gives it back. */
+interface Form {
+  readonly encode: (payload: Payload) => string
+  readonly decode: (body: string) => Payload
+}
+
+/** As a peer stores it: the payload and nothing else. */
+const bare: Form = { encode: JSON.stringify, decode: JSON.parse }
+/** The same work as Spillway's: its envelope, whole. */
+export const enveloped: Form = {
+  encode: (payload) => stringified(payload).body,
+  decode: (body) => (JSON.parse(body) as { readonly data: Payload }).data,
+}
+
+export function jetStream(sync: keyof typeof durability, { encode, decode }: Form = bare): StreamSystem {
   return {
     reads: true,
-    async clear(url) {
-      const connection = await connect({ servers: new URL(url).host })
-      const manager = await jetstreamManager(connection)
-      await manager.streams.delete(name).catch(() => {})
-      await connection.close()
-    },
+    clear: deleteStreams,
     async open(url) {
       const connection = await connect({ servers: new URL(url).host })
       const manager = await jetstreamManager(connection)
@@ -34,18 +44,18 @@ export function jetStream(sync: keyof typeof durability): StreamSystem {
       const client = jetstream(connection)
       return {
         durability: durability[sync],
-        append: (payload) => client.publish(subject, JSON.stringify(payload)),
+        append: (payload) => client.publish(subject, encode(payload)),
         async appendMany(payloads) {
-          const batch = await client.startBatch(subject, JSON.stringify(payloads[0]))
-          for (let i = 1; i < payloads.length - 1; i++) batch.add(subject, JSON.stringify(payloads[i]))
-          await batch.commit(subject, JSON.stringify(payloads.at(-1)))
+          const batch = await client.startBatch(subject, encode(payloads[0]!))
+          for (let i = 1; i < payloads.length - 1; i++) batch.add(subject, encode(payloads[i]!))
+          await batch.commit(subject, encode(payloads.at(-1)!))
         },
         async read(handler, count) {
           const consumer = await client.consumers.get(name)
           const messages = await consumer.consume({ max_messages: 5_000 })
           let left = count
           for await (const message of messages) {
-            handler(message.json<Payload>())
+            handler(decode(message.string()))
             if (--left === 0) break
           }
           await messages.close()
@@ -55,4 +65,12 @@ export function jetStream(sync: keyof typeof durability): StreamSystem {
       }
     },
   }
+}
+
+/** Empties a server that runs for the measurements alone: key-value buckets are streams too. */
+export async function deleteStreams(url: string): Promise<void> {
+  const connection = await connect({ servers: new URL(url).host })
+  const manager = await jetstreamManager(connection)
+  for await (const stream of manager.streams.names()) await manager.streams.delete(stream)
+  await connection.close()
 }

@@ -6,7 +6,7 @@ import type { Payload } from '../workloads/payload.ts'
 import { dropSchema } from './postgres.ts'
 import type { BenchQueue, BenchStream, QueueSystem, StreamSystem } from './system.ts'
 
-type EngineName = 'sqlite' | 'postgres' | 'kafka'
+type EngineName = 'sqlite' | 'postgres' | 'nats' | 'kafka'
 
 const name = 'bench'
 /** The peers check nothing, so nothing is checked here either. */
@@ -19,6 +19,7 @@ function urlOf(engine: EngineName, place: string): string {
 async function clear(engine: EngineName, place: string): Promise<void> {
   if (engine === 'sqlite') await rm(join(place, 'spillway'), { recursive: true, force: true })
   if (engine === 'postgres') await dropSchema(place, 'spillway')
+  if (engine === 'nats') await (await import('./nats.ts')).deleteStreams(place)
   if (engine === 'kafka') await (await import('./kafka-topics.ts')).deleteTopics(place)
 }
 
