@@ -143,6 +143,8 @@ export class SqliteQueue implements QueuePort {
     pending.bytes += bytes
     const first = pending.operation.extras.length
     addMessages(this.#storage.slabs, rules, pending.operation, pending.held, messages)
+    // A claim that waits here looks again in the same turn: it shares the commit, and its answer comes with that of the send.
+    channel.room.wake()
     const answer = await pending.answer
     if (answer === 'outdated') return answer
     const end = first + messages.length
