@@ -37,7 +37,7 @@ export class Attempts<Out> {
   readonly #handling: Handling<Out>
   readonly #settings: AttemptSettings
   readonly #clock: Clock
-  readonly #settler: Settler
+  readonly #settler: Pick<Settler, 'add'>
   readonly #report: (error: SpillwayError, messageId?: string) => void
   readonly #onFree: (tookMs: number) => void
   readonly #onSettled: OnSettled | undefined
@@ -52,7 +52,7 @@ export class Attempts<Out> {
     handling: Handling<Out>,
     settings: AttemptSettings,
     clock: Clock,
-    settler: Settler,
+    settler: Pick<Settler, 'add'>,
     report: (error: SpillwayError, messageId?: string) => void,
     onFree: (tookMs: number) => void,
     onSettled?: OnSettled,

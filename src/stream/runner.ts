@@ -23,6 +23,9 @@ const waits = 'an event of its key was parked before it'
 const triedOn =
   "It is tried again until it succeeds, and later events of its key wait; `onFailure: 'skip'` or `'park'` would set it aside."
 
+/** Where dead letters go when no database keeps them until a relay sends them. */
+type DeadLetters = Pick<StreamPort, 'limits' | 'append'>
+
 export interface RunnerEvents {
   /** A place or room became free. */
   freed(): void
@@ -36,7 +39,7 @@ export interface RunnerEvents {
 }
 
 export class Runner {
-  readonly #port: StreamPort
+  readonly #port: DeadLetters
   readonly #plan: SubscriptionPlan
   readonly #clock: Clock
   readonly #concurrency: number
@@ -53,7 +56,7 @@ export class Runner {
   #stopping = false
 
   constructor(
-    port: StreamPort,
+    port: DeadLetters,
     plan: SubscriptionPlan,
     clock: Clock,
     concurrency: number,

@@ -18,3 +18,10 @@ export {
   type SpyFilter,
   type SpyWait,
 } from './services/handler-spy.ts'
+export {
+  type TestedService,
+  type TestServiceOptions,
+  type Then,
+  testService,
+  type WhenOptions,
+} from './services/test-service.ts'

@@ -1,29 +1,21 @@
-// A service under test is a topology of one, on the in-memory engine: what goes in is sent, what comes out is replayed.
+// The services of the shop, handler by handler: what comes in, and what came of it. The view is rebuilt on a running topology.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { type Invoice, type Order, orders } from '../../examples/shop/orders/contract.ts'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { type Invoice, orders } from '../../examples/shop/orders/contract.ts'
 import { rebuildRevenue, revenueEntries } from '../../examples/shop/orders/revenue.ts'
 import { ordersService } from '../../examples/shop/orders/service.ts'
-import { type Engine, open, type Running, run, topology } from '../../examples/shop/spillway.ts'
-import { memory } from '../../src/testing/memory/engine.ts'
+import { payments } from '../../examples/shop/payments/contract.ts'
+import { paymentsService } from '../../examples/shop/payments/service.ts'
+import { run, topology } from '../../examples/shop/spillway.ts'
+import { memory, testService } from '../../src/testing/index.ts'
 
 let folder: string
-let engine: Engine
-let running: Running
-let service: ReturnType<typeof ordersService>
-
-beforeEach(async () => {
+beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'orders-'))
-  engine = memory()
-  service = ordersService(folder)
-  running = await run(topology({ contexts: [service], engine: 'memory:' }), { engine })
 })
-afterEach(async () => {
-  await running.stop()
-  rmSync(folder, { recursive: true })
-})
+afterEach(() => rmSync(folder, { recursive: true }))
 
 const row = {
   stockCode: 'A1',
@@ -36,46 +28,60 @@ const invoice = (number: string, ...quantities: number[]): Invoice => ({
   number,
   rows: quantities.map((quantity) => ({ ...row, quantity: String(quantity), unitPrice: '1.25' })),
 })
-
-async function send(...invoices: Invoice[]): Promise<void> {
-  const intake = await (await open(engine)).queue(orders.queues.intake)
-  await intake.sendMany(invoices)
-  await vi.waitFor(async () => expect(await intake.count()).toMatchObject({ ready: 0, leased: 0 }))
+const order = {
+  invoice: '1',
+  customer: '17850',
+  country: 'Malta',
+  date: '2011-01-01T10:00:00',
+  pence: 250,
+  lines: [{ stockCode: 'A1', description: 'Cup', quantity: 2, pence: 250 }],
 }
-
-async function published(): Promise<Record<string, Order>> {
-  const events: Record<string, Order> = {}
-  await running.replay(orders, {
-    placed: ({ data }) => (events[`placed ${data.invoice}`] = data),
-    cancelled: ({ data }) => (events[`cancelled ${data.invoice}`] = data),
-  })
-  return events
-}
-
-const view = () => revenueEntries(running.service(service).database!.db)
 
 test('orders and cancellations are published, with what is a sale', async () => {
-  await send(invoice('1', 2, -7), invoice('C2', -1), invoice('3', 0), invoice('A4', 1))
-  await vi.waitFor(async () => expect(Object.keys(await published())).toHaveLength(2))
-  expect(await published()).toMatchObject({
-    'placed 1': { customer: '17850', country: 'Malta', pence: 250, lines: [{ quantity: 2, pence: 250 }] },
-    'cancelled C2': { pence: -125 },
-  })
+  await using service = await testService(ordersService(folder))
+  const { intake } = orders.queues
+  const placed = await service.when(intake, invoice('1', 2, -7))
+  expect(placed.published(orders.events.placed)).toMatchObject([
+    { customer: '17850', country: 'Malta', pence: 250, lines: [{ quantity: 2, pence: 250 }] },
+  ])
+  const cancelled = await service.when(intake, invoice('C2', -1))
+  expect(cancelled.published(orders.events.cancelled)).toMatchObject([{ pence: -125 }])
+  expect((await service.when(intake, invoice('3', 0))).messages).toEqual([])
+  expect((await service.when(intake, invoice('A4', 1))).messages).toEqual([])
 })
 
 test('an invoice that comes twice is taken in once', async () => {
-  await send(invoice('1', 2))
-  await send(invoice('1', 2), invoice('1', 50))
-  await vi.waitFor(() => expect(view()).toHaveLength(1))
-  expect(await published()).toMatchObject({ 'placed 1': { pence: 250 } })
+  await using service = await testService(ordersService(folder))
+  await service.given(orders.queues.intake, invoice('1', 2))
+  expect(await service.when(orders.queues.intake, invoice('1', 50))).toMatchObject({
+    outcome: 'done',
+    messages: [],
+  })
+})
+
+test('an order is charged once, and its cancellation refunded', async () => {
+  await using service = await testService(paymentsService(folder))
+  const charged = await service.when(orders.events.placed, order)
+  expect(charged.published(payments.events.charged)).toEqual([
+    { invoice: '1', customer: '17850', pence: 250 },
+  ])
+  expect(await service.when(orders.events.placed, order)).toMatchObject({ outcome: 'done', messages: [] })
+  const refunded = await service.when(orders.events.cancelled, { ...order, invoice: 'C1', pence: -250 })
+  expect(refunded.published(payments.events.refunded)).toMatchObject([{ invoice: 'C1', pence: 250 }])
 })
 
 test('the view can be deleted and rebuilt', async () => {
-  await send(...Array.from({ length: 50 }, (_, index) => invoice(String(index), index + 1)))
-  await vi.waitFor(() => expect(view()).toHaveLength(50))
-  const before = view()
-  running.service(service).database!.db.exec('UPDATE revenue SET pence = 0')
-  expect(view()).not.toEqual(before)
+  const service = ordersService(folder)
+  await using running = await run(topology({ contexts: [service], engine: 'memory:' }), { engine: memory() })
+  const { db } = running.service(service).database!
+  await running
+    .queue(orders.queues.intake)
+    .sendMany(Array.from({ length: 50 }, (_, index) => invoice(String(index), index + 1)))
+  await running.drained()
+  const before = revenueEntries(db)
+  expect(before).toHaveLength(50)
+  db.exec('UPDATE revenue SET pence = 0')
+  expect(revenueEntries(db)).not.toEqual(before)
   expect(await rebuildRevenue(running, service)).toBe(50)
-  expect(view()).toEqual(before)
+  expect(revenueEntries(db)).toEqual(before)
 })

@@ -1,5 +1,5 @@
 // npm run test:package: the package as a new user meets it. Packs it, installs it in an empty folder, imports every door,
-// compiles and runs every snippet of the README, and asks the command for help.
+// compiles and runs every snippet of the README and of the guide to testing, and asks the command for help.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import {
@@ -84,13 +84,14 @@ try {
   }
 
   mkdirSync(join(folder, 'snippets'))
-  const readme = readFileSync(join(root, 'README.md'), 'utf8')
+  const pages = ['README.md', 'docs/guides/testing.md'].map((page) => readFileSync(join(root, page), 'utf8'))
   const snippets = readdirSync(join(root, 'docs/snippets')).filter((file) =>
-    readme.includes(`docs/snippets/${file}`),
+    pages.some((page) => page.includes(`docs/snippets/${file}`)),
   )
-  assert.ok(snippets.length >= 3, 'the README has its snippets')
-  for (const file of snippets) {
-    copyFileSync(join(root, 'docs/snippets', file), join(folder, 'snippets', file))
+  assert.ok(snippets.length >= 7, 'the README and the guide to testing have their snippets')
+  for (const file of snippets) copyFileSync(join(root, 'docs/snippets', file), join(folder, 'snippets', file))
+  // The service that the tests of the guide test does nothing by itself.
+  for (const file of snippets.filter((each) => each !== 'testing-service.ts')) {
     assert.notEqual(
       run(`run ${file}`, folder, process.execPath, join('snippets', file)),
       '',
@@ -99,6 +100,7 @@ try {
   }
   const flags = [
     '--noEmit',
+    '--allowImportingTsExtensions',
     '--strict',
     '--target',
     'es2024',

@@ -1,0 +1,75 @@
+// What a tested service commits goes into its real database, and is noted on the way: the messages of the unit that handled what arrived.
+import type { Clock } from '../../core/clock.ts'
+import type { SpillwayError } from '../../core/errors.ts'
+import type { CommitOutcome, CommitUnit, Database, Destination, OutboxMessage } from '../../ports/database.ts'
+import type { UnitHome } from '../../transaction/unit.ts'
+
+const transactionMs = 5_000
+
+export class Kept<Db> {
+  readonly context: string
+  readonly clock: Clock
+  readonly database: Database<Db> | undefined
+  readonly home: UnitHome<Db>
+  #messages: OutboxMessage[] = []
+  #errors: SpillwayError[] = []
+
+  constructor(context: string, database: Database<Db> | undefined, clock: Clock) {
+    this.context = context
+    this.clock = clock
+    this.database = database && this.#noting(database)
+    this.home = {
+      context,
+      clock,
+      database: this.database,
+      deliver: async (messages) => void this.#messages.push(...messages),
+      onReport: ({ error }) => this.report(error),
+      timeoutMs: transactionMs,
+    }
+  }
+
+  begin(): void {
+    this.#messages = []
+    this.#errors = []
+  }
+
+  /** What was committed, or delivered, since it began; in the order of sending. */
+  get messages(): readonly OutboxMessage[] {
+    return this.#messages
+  }
+
+  /** Of what went there nobody wants to hear. */
+  forget({ kind, name }: Destination): void {
+    this.#messages = this.#messages.filter(
+      (of) => of.destination.kind !== kind || of.destination.name !== name,
+    )
+  }
+
+  /** What went wrong last. */
+  get error(): SpillwayError | undefined {
+    return this.#errors.at(-1)
+  }
+
+  report(error: SpillwayError): void {
+    this.#errors.push(error)
+  }
+
+  #noting(database: Database<Db>): Database<Db> {
+    return {
+      name: database.name,
+      db: database.db,
+      outbox: database.outbox,
+      parking: database.parking,
+      commit: async (unit: CommitUnit<Db>): Promise<CommitOutcome> => {
+        const outcome = await database.commit(unit)
+        if (outcome === 'committed') this.#messages.push(...unit.outbox)
+        return outcome
+      },
+      handled: (consumer, ids) => database.handled(consumer, ids),
+      acquire: (stream, group, partition) => database.acquire(stream, group, partition),
+      rewind: (order, to) => database.rewind(order, to),
+      prune: (before) => database.prune(before),
+      close: () => database.close(),
+    }
+  }
+}
