@@ -23,6 +23,7 @@ const NATS = 'github.com/nats-io/nats-server/v2@latest'
 
 const parts: Readonly<Record<string, () => Promise<string>>> = {
   postgres,
+  pgbouncer,
   redis,
   nats,
   'nats-packaged': natsPackaged,
@@ -35,6 +36,15 @@ async function postgres(): Promise<string> {
   const found = findSystem()
   if (found === undefined) throw new Error('installed, and still no supported version is found')
   return `PostgreSQL ${found.major} in ${found.bin}`
+}
+
+async function pgbouncer(): Promise<string> {
+  // Debian keeps it where only root looks.
+  const find = () => findProgram('pgbouncer', ['/usr/sbin', '/usr/local/sbin'])
+  if (find() === undefined) await install(['pgbouncer'])
+  const found = find()
+  if (found === undefined) throw new Error('installed, and still pgbouncer is not found')
+  return `PgBouncer in ${found}`
 }
 
 async function redis(): Promise<string> {

@@ -9,11 +9,13 @@ import {
   queueSuite,
   streamSuite,
 } from '../../src/testing/conformance/index.ts'
-import { embeddedPostgres, type RunningServer, systemPostgres } from '../servers/index.ts'
+import { embeddedPostgres, pgbouncer, type RunningServer, systemPostgres } from '../servers/index.ts'
 import { certify } from './certify.ts'
 import { distantMembers } from './distant-member.ts'
 import { openAt } from './engines.ts'
 import { postgresSubject } from './postgres-subject.ts'
+
+const withoutPooler = (await pgbouncer.missing()) !== undefined
 
 for (const launcher of [systemPostgres, embeddedPostgres]) {
   const missing = await launcher.missing()
@@ -25,7 +27,8 @@ for (const launcher of [systemPostgres, embeddedPostgres]) {
     afterAll(() => server?.stop())
     const engines = { engine: engineSuite, queue: queueSuite, stream: streamSuite, groups: groupSuite }
     certify('engine', engines, () => engine(server!.url, true), { missing })
-    if (launcher === embeddedPostgres)
+    // Where there is a pooler it is certified behind that (pgbouncer.test.ts).
+    if (launcher === embeddedPostgres && withoutPooler)
       certify('engine without listening', engines, () => engine(server!.url, false), { missing })
     certify('database', { database: databaseSuite }, () => postgresSubject(server!.url), { missing })
   })

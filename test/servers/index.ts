@@ -8,6 +8,7 @@ import { redis } from './redis.ts'
 export { type KafkaOptions, kafka } from './kafka.ts'
 export type { Launcher, RunningServer, StartOptions } from './launcher.ts'
 export { type NatsOptions, nats, packagedNats } from './nats.ts'
+export { type PgBouncerOptions, pgbouncer } from './pgbouncer.ts'
 export { embeddedPostgres, type PostgresOptions, systemPostgres } from './postgres.ts'
 export { type RedisOptions, redis } from './redis.ts'
 

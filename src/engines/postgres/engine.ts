@@ -1,4 +1,5 @@
 // postgres(): opens the engine on a PostgreSQL server, version 15 or later.
+import { SpillwayError } from '../../core/errors.ts'
 import type { Durability, Engine, EngineOptions } from '../../ports/engine.ts'
 import {
   checkOut,
@@ -35,8 +36,8 @@ export interface PostgresOptions extends EngineOptions {
    */
   readonly pool?: PgPool
   /**
-   * Whether the server can be listened to, and sessions can be kept: default true. Say false for a connection pooler in
-   * transaction mode (PgBouncer): waiting then means asking ten times a second.
+   * Whether the server can be listened to, and sessions can be kept: default true. Say false, here or as `?listen=false` in the
+   * url, for a connection pooler in transaction mode (PgBouncer): waiting then means asking ten times a second.
    */
   readonly listen?: boolean
 }
@@ -46,9 +47,13 @@ export interface PostgresOptions extends EngineOptions {
  * DURABILITY (with `strict`), CLIENT_MISSING.
  */
 export async function postgres(options: PostgresOptions): Promise<Engine> {
+  return await openAt(withListen(options))
+}
+
+async function openAt(options: PostgresOptions & { readonly listen: boolean }): Promise<Engine> {
   const url = redact(options.url)
   const schema = checkSchema(options.schema ?? 'spillway')
-  const listen = options.listen ?? true
+  const { listen } = options
   const own = options.pool === undefined ? await ownPool(options, listen) : undefined
   const pool = options.pool ?? own!
   try {
@@ -75,6 +80,24 @@ export async function postgres(options: PostgresOptions): Promise<Engine> {
 }
 
 const notifyStatement: Statement = { name: 'spillway_notify', text: 'select pg_notify($1, $2)' }
+
+/** What the url says of listening is for us, and not for the server. */
+function withListen(options: PostgresOptions): PostgresOptions & { readonly listen: boolean } {
+  if (!/[?&]listen=/.test(options.url) || !URL.canParse(options.url))
+    return { ...options, listen: options.listen ?? true }
+  const url = new URL(options.url)
+  const said = url.searchParams.get('listen')
+  if (said !== 'true' && said !== 'false')
+    throw new SpillwayError(
+      'INVALID_OPTION',
+      'listen in the url of the engine `postgres` is true or false.',
+      {
+        engine: 'postgres',
+      },
+    )
+  url.searchParams.delete('listen')
+  return { ...options, url: url.href, listen: options.listen ?? said === 'true' }
+}
 
 async function ownPool(options: PostgresOptions, sessions: boolean): Promise<OwnPool> {
   const size = options.poolSize ?? 10

@@ -44,6 +44,13 @@ export function translate(thrown: unknown): SpillwayError {
       `PostgreSQL cannot be reached: ${reasonOf(error)}.`,
       options,
     )
+  // What a pooler says to the settings of a session, before there is one.
+  if (state === '08P01' && error.message.includes('startup parameter'))
+    return new SpillwayError(
+      'CONFIGURATION',
+      `A connection pooler refused the settings of a session (${error.message}). Behind one in transaction mode, like PgBouncer, write ?listen=false in the url.`,
+      options,
+    )
   const [code, what] = byState[state] ?? byState[state.slice(0, 2)] ?? ['ENGINE_FAILED', 'PostgreSQL refused']
   const retryable = state.startsWith('40') ? true : lasting.has(state) ? false : undefined
   return new SpillwayError(code, `${what}: ${error.message} (${state}).`, {
