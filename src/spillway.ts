@@ -9,6 +9,7 @@ import {
 } from './core/contract.ts'
 import { SpillwayError } from './core/errors.ts'
 import { defaultPartitions } from './core/partition.ts'
+import { type Retain, retentionOf } from './core/retain.ts'
 import { openEngine } from './engine-of.ts'
 import { missing } from './ports/capability.ts'
 import type { Durability, Engine, EngineOptions } from './ports/engine.ts'
@@ -25,6 +26,8 @@ export interface StreamOptions<In, Out> extends EventOptions<In, Out> {
   readonly partitions?: number
   /** Keep versions per key: `readKey`, and `append` with `expectedVersion`. Only for a new stream. */
   readonly versions?: boolean
+  /** What it keeps from now on. Left out: as it is, and a new one keeps everything. */
+  readonly retain?: Retain
 }
 
 /** Opens an engine by its URL, or takes one that is open. See `openEngine` for the URLs and the errors. */
@@ -77,7 +80,8 @@ export class Spillway implements AsyncDisposable {
     const contract = streamContract(name, options)
     const { partitions = defaultPartitions, versions = false } = options
     if (versions && !port.capabilities.versions) throw missing(this.engine.name, 'stream', 'versions')
-    const declared = await port.declare({ name, partitions, versions })
+    const retention = options.retain === undefined ? undefined : retentionOf(options.retain)
+    const declared = await port.declare({ name, partitions, versions, retention })
     return new Stream(contract, declared.partitions, port, this.engine.name, this.#clock)
   }
 

@@ -4,6 +4,7 @@ import { SpillwayError } from './errors.ts'
 import { schemaUri } from './message.ts'
 import { checkName } from './name.ts'
 import type { QueueBehaviour } from './queue-options.ts'
+import { type Retain, retentionOf } from './retain.ts'
 import type { Schema } from './schema.ts'
 
 /** One step from the data of a version to the data of the next. Pure; it may throw for data that it cannot carry over. */
@@ -72,6 +73,8 @@ export function queue<In, Out>(options: QueueOptions<In, Out>): QueueDefinition<
 }
 
 export interface ContextDefinition {
+  /** What the stream of its events keeps, from the next start of its service on. Left out: as it is, and a new one keeps everything. */
+  readonly retain?: Retain
   readonly events?: Readonly<Record<string, EventDefinition<unknown, unknown>>>
   readonly queues?: Readonly<Record<string, QueueDefinition<unknown, unknown>>>
 }
@@ -96,6 +99,7 @@ type QueuesOf<D> = D extends { readonly queues: infer Q }
 export interface Context<Name extends string = string, D extends ContextDefinition = ContextDefinition> {
   readonly kind: 'context'
   readonly name: Name
+  readonly retain: Retain | undefined
   readonly events: EventsOf<D>
   readonly queues: QueuesOf<D>
 }
@@ -106,6 +110,7 @@ export function context<const Name extends string, D extends ContextDefinition>(
   definition: D,
 ): Context<Name, D> {
   checkName(name, 'context')
+  if (definition.retain !== undefined) retentionOf(definition.retain)
   const events = Object.entries(definition.events ?? {}).map(([key, { options }]) => {
     return [key, eventContract(name, key, options)] as const
   })
@@ -116,6 +121,7 @@ export function context<const Name extends string, D extends ContextDefinition>(
   return {
     kind: 'context',
     name,
+    retain: definition.retain,
     events: Object.fromEntries(events) as EventsOf<D>,
     queues: Object.fromEntries(queues) as QueuesOf<D>,
   }

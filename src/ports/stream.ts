@@ -8,6 +8,7 @@
 // UNKNOWN_STREAM, STORE_FULL, BACKLOG_FULL, and INVALID_OPTION for numbers out of range and partitions that do not exist,
 // before anything is done.
 import type { StreamCapabilities } from './capability.ts'
+import type { Retention } from './retention.ts'
 
 export interface StreamPort {
   readonly capabilities: StreamCapabilities
@@ -16,7 +17,8 @@ export interface StreamPort {
   /**
    * Makes the stream exist and resolves with the partitions that it has: an existing stream keeps its own number.
    * `versions` (only with the capability) makes it keep versions; it cannot be changed for a stream that has records:
-   * CONFIGURATION; left out, an existing stream stays as it is. Idempotent.
+   * CONFIGURATION; left out, an existing stream stays as it is. `retention` can be changed at any time, by whoever declares it last. CONFIGURATION
+   * when a server does not take it. Idempotent.
    */
   declare(stream: StreamSpec): Promise<{ readonly partitions: number }>
 
@@ -96,6 +98,8 @@ export interface StreamSpec {
   /** At least 1. For a new stream. */
   readonly partitions: number
   readonly versions?: boolean
+  /** What is kept from now on. Left out, an existing stream stays as it is, and a new one keeps everything. */
+  readonly retention?: Retention | undefined
 }
 
 export interface AppendRecord {

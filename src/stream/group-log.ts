@@ -109,8 +109,10 @@ export class GroupLog {
     this.#clock = clock
   }
 
-  async declare(): Promise<void> {
-    await this.#port.declare({ name: this.name, partitions: 1 })
+  /** `keptMs`: for how long entries are kept from now on; left out, as it is. */
+  async declare(keptMs?: number): Promise<void> {
+    const retention = keptMs === undefined ? undefined : { maxAgeMs: keptMs }
+    await this.#port.declare({ name: this.name, partitions: 1, retention })
   }
 
   async append(...entries: readonly GroupEntry[]): Promise<void> {

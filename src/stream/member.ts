@@ -31,6 +31,7 @@ const lookEveryMs = 30_000
 export interface MemberSettings {
   readonly concurrency: number
   readonly sessionMs: number
+  readonly keepDeadMs: number
 }
 
 export class Member {
@@ -118,8 +119,11 @@ export class Member {
     }
     let cancelLook = this.#clock.after(lookEveryMs, lookAtEnds)
     try {
-      await this.#persist(stopping, () => this.#port.declare({ name: deadStream(this.#plan), partitions: 1 }))
-      await this.#persist(stopping, () => this.#log.declare())
+      const maxAgeMs = this.#settings.keepDeadMs
+      const dead = { name: deadStream(this.#plan), partitions: 1, retention: { maxAgeMs } }
+      await this.#persist(stopping, () => this.#port.declare(dead))
+      // A letter that was redriven must be gone before the entry that says so.
+      await this.#persist(stopping, () => this.#log.declare(Math.ceil(1.5 * maxAgeMs)))
       await this.#persist(stopping, () => this.#join())
       ordered = this.#orders.run(over.signal).catch((thrown) => this.#fail(thrown))
       await this.#readUntil(stopping)

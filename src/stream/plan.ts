@@ -58,6 +58,8 @@ export interface GroupOptions {
   readonly concurrency?: number
   /** How long a silent member keeps its partitions. Default 30 s. */
   readonly session?: Duration
+  /** How long dead letters are kept; what the group was told, half as long again. At least a minute. Default 90 d. */
+  readonly keepDeadLetters?: Duration
   readonly onReport?: OnReport
   /** Told how each attempt ended; where a database keeps the progress, once that is stored. */
   readonly onSettled?: OnSettled

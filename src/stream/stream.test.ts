@@ -328,3 +328,27 @@ test('who reads a key of which the beginning is gone is told, or says that a par
   expect(await versions({ partial: true })).toEqual([4, 5])
   expect(await stream.append(6, { expectedVersion: 0 })).toEqual({ status: 'conflict', version: 5 })
 })
+
+test('a stream keeps what its declaration says, and the dead letters and the log of a group are bounded too', async () => {
+  const asked = new Map<string, unknown>()
+  const { declare } = engine.stream!
+  vi.spyOn(engine.stream!, 'declare').mockImplementation((spec) => {
+    if (spec.retention) asked.set(spec.name, spec.retention)
+    return declare.call(engine.stream, spec)
+  })
+  const kept = await spillway.stream('kept', {
+    data: unchecked<number>(),
+    retain: { for: '30d', bytes: '2GB' },
+  })
+  subscribe(kept as never, 'group', () => {}, { keepDeadLetters: '10d' })
+  await vi.waitFor(() => expect(asked.size).toBe(3))
+  const day = 86_400_000
+  expect(Object.fromEntries(asked)).toEqual({
+    kept: { maxAgeMs: 30 * day, maxBytes: 2e9 },
+    'kept.dead.group': { maxAgeMs: 10 * day },
+    'kept.group.group': { maxAgeMs: 15 * day },
+  })
+  await expect(
+    spillway.stream('wrong', { data: unchecked<number>(), retain: { for: '1ms' } }),
+  ).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+})

@@ -29,7 +29,13 @@ export function subscribe(port: StreamPort, plan: SubscriptionPlan): Subscriptio
       'CONFIGURATION',
       `The group ${plan.group} on ${plan.stream} is to park what fails, and has nowhere to: events are parked in the database of a service, with the group's position.`,
     )
-  const member = new Member(port, plan, clock, { concurrency, sessionMs })
+  const keepDeadMs = milliseconds(plan.keepDeadLetters ?? '90d', 'keepDeadLetters')
+  if (keepDeadMs < 60_000)
+    throw new SpillwayError(
+      'INVALID_OPTION',
+      `keepDeadLetters is ${keepDeadMs} ms; it takes a minute at least.`,
+    )
+  const member = new Member(port, plan, clock, { concurrency, sessionMs, keepDeadMs })
   return background(async ({ stopping, abandon }) => {
     // A member that has no partitions yet waits on nothing that keeps a process alive.
     const alive = setInterval(() => {}, 2 ** 31 - 1)

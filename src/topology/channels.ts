@@ -1,6 +1,7 @@
 // The queues and streams of a topology on their engines: what handlers' messages are delivered to.
 import type { Clock } from '../core/clock.ts'
 import { partitionOf } from '../core/partition.ts'
+import { type Retain, retentionOf } from '../core/retain.ts'
 import { missing, type QueueCapabilities } from '../ports/capability.ts'
 import type { OutboxMessage } from '../ports/database.ts'
 import type { Engine } from '../ports/engine.ts'
@@ -38,12 +39,18 @@ export class Channels implements Destinations {
     return this.#streams.stream
   }
 
-  /** The stream's port and its partitions; the stream is declared when it is first asked for. */
-  async stream(name: string): Promise<{ readonly port: StreamPort; readonly partitions: number }> {
+  /** The stream's port and its partitions; the stream is declared when it is first asked for, with what its owner wants it to keep. */
+  async stream(
+    name: string,
+    retain?: Retain,
+  ): Promise<{ readonly port: StreamPort; readonly partitions: number }> {
     const port = this.streamPort
     let declared = this.#declared.get(name)
     if (!declared) {
-      declared = port.declare({ name, partitions: this.#partitions }).then(({ partitions }) => partitions)
+      const retention = retain === undefined ? undefined : retentionOf(retain)
+      declared = port
+        .declare({ name, partitions: this.#partitions, retention })
+        .then(({ partitions }) => partitions)
       this.#declared.set(name, declared)
       declared.catch(() => this.#declared.delete(name))
     }

@@ -140,3 +140,27 @@ test('an inbox in which much is old is pruned until little is', async () => {
   expect(prunedAt).toEqual([60_000, 60_100, 60_200, 60_300])
   expect(clock.timers).toBe(0)
 })
+
+test('what a stream keeps is said by the service that owns it, not by those who listen', async () => {
+  const kept = context('kept', {
+    events: { sold: event({ data: unchecked<string>() }) },
+    retain: { for: '7d' },
+  })
+  const owner = service(kept)
+  const listener = service(other).on(kept.events.sold, () => {})
+  const asked: unknown[] = []
+  for (const only of [['other'], ['kept', 'other']]) {
+    const engine = memory()
+    const { declare } = engine.stream!
+    vi.spyOn(engine.stream!, 'declare').mockImplementation((spec) => {
+      if (spec.name === 'kept') asked.push(spec.retention)
+      return declare.call(engine.stream, spec)
+    })
+    const running = await run(topology({ contexts: [owner, listener], engine: 'memory:' }), { only, engine })
+    await running.stop()
+  }
+  expect(asked).toEqual([undefined, { maxAgeMs: 7 * 86_400_000 }])
+  expect(() => context('wrong', { retain: { for: '1ms' } })).toThrow(
+    expect.objectContaining({ code: 'INVALID_OPTION' }),
+  )
+})

@@ -102,7 +102,7 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
     const main = await engineFor(options.engine ?? topology.engine)
     const other = options.streams ?? (options.engine === undefined ? topology.streams : undefined)
     const forStreams = other === undefined ? main : await engineFor(other)
-    const channels = await declare(topology, main, forStreams, options.clock)
+    const channels = await declare(topology, services, main, forStreams, options.clock)
     for (const service of services)
       started.push(
         await RunningService.open(service as Service<unknown>, channels, activity, {
@@ -174,6 +174,7 @@ function chosen(topology: Topology, only: readonly string[] | undefined): AnySer
 /** Makes every queue and stream of the topology exist, also those of contexts that run elsewhere. */
 async function declare(
   topology: Topology,
+  services: readonly AnyService[],
   main: Engine,
   forStreams: Engine,
   clock: Clock = systemClock,
@@ -185,6 +186,9 @@ async function declare(
     await declareQueues(main.name, main.queue, queues)
   }
   const channels = new Channels(main, forStreams, topology.partitions ?? defaultPartitions, clock)
-  for (const context of contexts) if (eventsOf(context).length > 0) await channels.stream(context.name)
+  // What a stream keeps is for its owner to say: others may know an older contract.
+  const owned = new Set(services.map(({ context }) => context.name))
+  for (const { name, retain } of contexts.filter((context) => eventsOf(context).length > 0))
+    await channels.stream(name, owned.has(name) ? retain : undefined)
   return channels
 }

@@ -102,7 +102,7 @@ export class RunningService<Db> {
   }
 
   start(): void {
-    const { lease, session } = this.#service
+    const { lease, session, keepDeadLetters } = this.#service
     for (const [stream, handlers] of this.#byStream()) {
       const { port, group } = { port: this.#channels.streamPort, group: this.name }
       const store = this.database
@@ -114,6 +114,7 @@ export class RunningService<Db> {
         clock: this.#channels.clock,
         ...this.#listeners,
         ...(session === undefined ? {} : { session }),
+        ...(keepDeadLetters === undefined ? {} : { keepDeadLetters }),
         ...(store ? { store } : {}),
       }
       this.#handlers.push(this.#watch(`the group ${group} on ${stream}`, subscribe(port, plan)))

@@ -15,6 +15,8 @@ export interface ServiceOptions<Db> {
   readonly lease?: Duration
   /** How long a silent process of this service keeps its partitions of the streams it listens to. Default 30 s. */
   readonly session?: Duration
+  /** How long the dead letters of its group are kept. Default 90 d. */
+  readonly keepDeadLetters?: Duration
 }
 
 export interface WorkOptions {
@@ -49,6 +51,7 @@ export interface Service<Db> extends AnyService {
   readonly database: DatabaseSource<Db> | undefined
   readonly lease: Duration | undefined
   readonly session: Duration | undefined
+  readonly keepDeadLetters: Duration | undefined
   readonly reactions: readonly Reaction<Db>[]
   readonly works: readonly Work<Db>[]
   /** Handles an event of any context; one handler for each event. Events of one key are handled in their order. */
@@ -85,6 +88,7 @@ function build<Db>(
     database: options.database,
     lease: options.lease,
     session: options.session,
+    keepDeadLetters: options.keepDeadLetters,
     reactions,
     works,
     on(event, handler, reactionOptions = {}) {

@@ -7,17 +7,20 @@ export type EngineAddress =
   | { readonly engine: 'kafka'; readonly url: string }
   | { readonly engine: 'nats'; readonly url: string }
 
+/** Soon: the cases wait for it. */
+const retentionEveryMs = 200
+
 /** Loads only the engine that is asked for: the other's client need not be there. */
 export async function openAt(address: EngineAddress, options: EngineOptions = {}): Promise<Engine> {
   switch (address.engine) {
     case 'sqlite': {
       const { sqlite } = await import('../../src/engines/sqlite/engine.ts')
-      return sqlite({ path: address.path, ...options })
+      return sqlite({ path: address.path, retentionEveryMs, ...options })
     }
     case 'postgres': {
       const { postgres } = await import('../../src/engines/postgres/engine.ts')
       const { url, listen = true } = address
-      return postgres({ url, listen, ...options })
+      return postgres({ url, listen, retentionEveryMs, ...options })
     }
     case 'kafka': {
       const { kafka } = await import('../../src/engines/kafka/engine.ts')

@@ -19,7 +19,14 @@ describe('kafka', () => {
   let server: RunningServer | undefined
   beforeAll(async () => {
     if (missing === undefined)
-      server = await kafka.start({ settings: { 'group.min.session.timeout.ms': '1000' } })
+      server = await kafka.start({
+        settings: {
+          'group.min.session.timeout.ms': '1000',
+          // As soon as retention allows: minutes otherwise.
+          'log.initial.task.delay.ms': '500',
+          'log.retention.check.interval.ms': '500',
+        },
+      })
   })
   afterAll(() => server?.stop())
   const suites = { engine: engineSuite, queue: queueSuite, stream: streamSuite, groups: groupSuite }
@@ -31,5 +38,6 @@ function subject(url: string): Promise<EngineSubject> {
   return engineSubject({
     openEngine: (options) => openAt(address, options),
     startMember: distantMembers(address),
+    retainsWithinMs: 50_000,
   })
 }

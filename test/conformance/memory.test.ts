@@ -1,4 +1,6 @@
 // The conformance suites on the in-memory engine and its database.
+
+import type { EngineOptions } from '../../src/ports/engine.ts'
 import {
   databaseSubject,
   databaseSuite,
@@ -16,7 +18,8 @@ import { certify } from './certify.ts'
 
 certify('memory', { engine: engineSuite, queue: queueSuite, stream: streamSuite, groups: groupSuite }, () => {
   const store = memoryStore()
-  return engineSubject({ openEngine: async (options) => memory({ ...options, store }) })
+  const openEngine = async (options: EngineOptions = {}) => memory({ ...options, store })
+  return engineSubject({ openEngine, retainsWithinMs: 5_000 })
 })
 
 certify('memory database', { database: databaseSuite }, () =>

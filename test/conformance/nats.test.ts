@@ -31,5 +31,6 @@ function subject(url: string): Promise<EngineSubject> {
   return engineSubject({
     openEngine: (options) => openAt(address, options),
     startMember: distantMembers(address),
+    retainsWithinMs: 50_000,
   })
 }

@@ -24,6 +24,7 @@ import { nameFaults } from './faults/names.ts'
 import * as outbox from './faults/outbox.ts'
 import * as parking from './faults/parking.ts'
 import * as queue from './faults/queue.ts'
+import { retainFaults } from './faults/retain.ts'
 import * as rules from './faults/rules.ts'
 import { dedupFaults } from './faults/rules-dedup.ts'
 import * as order from './faults/rules-order.ts'
@@ -124,6 +125,7 @@ const engines: Readonly<Record<string, readonly Fault<Engine>[]>> = {
   appending: stream.appendFaults,
   reading: stream.readFaults,
   trimming: trimFaults,
+  retention: retainFaults,
   versions: stream.versionFaults,
   bounds: stream.boundsFaults,
   groups: groupFaults,

@@ -39,5 +39,6 @@ function engine(url: string, listen: boolean): Promise<EngineSubject> {
   return engineSubject({
     openEngine: (options) => openAt(address, options),
     startMember: distantMembers(address),
+    retainsWithinMs: 10_000,
   })
 }

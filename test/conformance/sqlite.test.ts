@@ -29,6 +29,7 @@ certify('sqlite', { engine: engineSuite, queue: queueSuite, stream: streamSuite,
   return engineSubject({
     openEngine: (options) => openAt(address, options),
     startMember: distantMembers(address),
+    retainsWithinMs: 10_000,
   })
 })
 

@@ -4,6 +4,7 @@ import type { StreamSpec } from '../../ports/stream.ts'
 import { batchOverhead, recordOverhead } from './batch-writer.ts'
 import type { Cluster, Topic } from './cluster.ts'
 import { Fault } from './errors.ts'
+import { retentionSettings } from './retention.ts'
 
 export interface TopicOptions {
   /** Copies of every partition. Default: three, or one for each broker when there are fewer. */
@@ -29,6 +30,8 @@ const largestMessage = 50 * 1024 * 1024
 /** Kafka's limit is on key and body together; ours is on bodies. */
 const keyRoom = 1024
 const kinds = { topic: 2, broker: 4 } as const
+/** The operation on a setting that gives it a value. */
+const set = 0 as const
 
 export class Topics {
   readonly #cluster: Cluster
@@ -90,7 +93,7 @@ export class Topics {
           if (complete(seen)) return seen
           throw new Fault('LEADER_NOT_AVAILABLE', `not all partitions of ${spec.name} have a leader`)
         })
-    const settings = await this.settings('topic', spec.name)
+    const settings = await this.#retain(spec, await this.settings('topic', spec.name))
     if (settings.get('cleanup.policy')?.includes('compact'))
       throw new SpillwayError(
         'CONFIGURATION',
@@ -122,6 +125,7 @@ export class Topics {
       'retention.ms': '-1',
       'retention.bytes': '-1',
       ...this.#options.topicConfig,
+      ...(spec.retention && retentionSettings(spec.retention, spec.partitions)),
       [mark.name]: mark.value,
     }
     const answer = await link.call(
@@ -143,13 +147,46 @@ export class Topics {
     const fault = this.#cluster.fault(result.errorCode, result.errorMessage)
     if (fault.id === 'TOPIC_ALREADY_EXISTS') return
     if (fault.id === 'NOT_CONTROLLER') await this.#cluster.discover()
-    if (unfitting.has(fault.id))
-      throw new SpillwayError(
-        'CONFIGURATION',
-        `Kafka cannot create a topic for the stream '${spec.name}': ${fault.message}.`,
-        { engine: 'kafka', cause: fault },
-      )
-    throw fault
+    throw this.#unfitting(spec.name, fault)
+  }
+
+  /** Gives a topic that is there the retention that was asked for, unless it has it, and looks whether it has it then. */
+  async #retain({ name, retention }: StreamSpec, found: Settings): Promise<Settings> {
+    // A cluster that does not show us its settings will not let us change them.
+    if (retention === undefined || found.size === 0) return found
+    const partitions = (await this.#cluster.topic(name)).leaders.length
+    const wanted = Object.entries(retentionSettings(retention, partitions))
+    const differs = (settings: Settings) => wanted.filter(([each, value]) => settings.get(each) !== value)
+    if (differs(found).length === 0) return found
+    await this.#cluster.persist(async () => {
+      const link = await this.#cluster.any()
+      const { client } = this.#cluster
+      const resource = {
+        resourceType: kinds.topic,
+        resourceName: name,
+        configs: differs(found).map(([each, value]) => ({ name: each, configOperation: set, value })),
+      }
+      const { responses } = await link.call(client.incrementalAlterConfigsV1.api, [resource], false)
+      const { errorCode, errorMessage } = responses[0] ?? { errorCode: 0, errorMessage: null }
+      if (errorCode !== 0) throw this.#unfitting(name, this.#cluster.fault(errorCode, errorMessage))
+    })
+    // The broker that is asked hears of it from the controller.
+    const settings = await this.#cluster.persist(async () => {
+      const now = await this.settings('topic', name)
+      const [left] = differs(now)
+      if (left === undefined) return now
+      throw new Fault('LEADER_NOT_AVAILABLE', `${name} has ${left[0]}=${now.get(left[0])}, not ${left[1]}`)
+    })
+    return settings
+  }
+
+  #unfitting(name: string, fault: Fault): unknown {
+    if (!unfitting.has(fault.id)) return fault
+    return new SpillwayError(
+      'CONFIGURATION',
+      `Kafka does not take the settings of the stream '${name}': ${fault.message}.`,
+      { engine: 'kafka', cause: fault },
+    )
   }
 
   async settings(kind: 'topic' | 'broker', name: string): Promise<Settings> {

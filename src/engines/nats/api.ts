@@ -67,6 +67,10 @@ export class Api {
     return this.call(`STREAM.CREATE.${config.name}`, config)
   }
 
+  updateStream(config: Config & { readonly name: string }): Promise<StreamInfo> {
+    return this.call(`STREAM.UPDATE.${config.name}`, config)
+  }
+
   /** Undefined when there is no such stream. */
   async streamInfo(stream: string, subjects?: string): Promise<StreamInfo | undefined> {
     const all: Record<string, number> = {}

@@ -69,6 +69,24 @@ export class Declaring {
     }
   }
 
+  /** Gives a stream that is there other settings, unless it has them. */
+  async change(found: StreamInfo, wanted: Config): Promise<StreamInfo> {
+    const has = (config: Config) =>
+      Object.entries(wanted).every(([name, value]) => isDeepStrictEqual(config[name], value))
+    if (has(found.config)) return found
+    try {
+      const changed = await this.#api.updateStream({ ...found.config, ...wanted })
+      if (has(changed.config)) return changed
+    } catch (thrown) {
+      throw unfit(found.config.name, thrown)
+    }
+    throw new SpillwayError(
+      'CONFIGURATION',
+      `The NATS server (${this.#api.link.info.version}) did not take ${JSON.stringify(wanted)} for ${found.config.name}.`,
+      { engine: 'nats' },
+    )
+  }
+
   async #checkEcho(asked: Asked, made: StreamInfo): Promise<void> {
     for (const [name, value] of Object.entries(asked)) {
       if (isDeepStrictEqual(made.config[name], value)) continue

@@ -83,10 +83,10 @@ export class NatsStream implements StreamPort {
 
   bounds(name: string): Promise<PartitionBounds[]> {
     return this.#call(`asking for the bounds of '${name}'`, name, async () => {
-      const [stream] = await this.#end(name)
+      const [stream, , first] = await this.#end(name)
       return await Promise.all(
         partitionsOf(stream).map(async (partition) => {
-          const [low, next] = await this.#lowAndNext(stream, partition)
+          const [low, next] = await this.#lowAndNext(stream, partition, first)
           const earliest = await this.#first(stream, partition, undefined, low, next)
           return { partition, earliest, next }
         }),
@@ -96,11 +96,11 @@ export class NatsStream implements StreamPort {
 
   positionsAt(name: string, time: number): Promise<PartitionPosition[]> {
     return this.#call(`asking for positions in '${name}'`, name, async () => {
-      const [stream] = await this.#end(name)
+      const [stream, , first] = await this.#end(name)
       const from = time > 0 ? time : undefined
       return await Promise.all(
         partitionsOf(stream).map(async (partition) => {
-          const [low, next] = await this.#lowAndNext(stream, partition)
+          const [low, next] = await this.#lowAndNext(stream, partition, first)
           return { partition, position: await this.#first(stream, partition, from, low, next) }
         }),
       )
@@ -133,21 +133,23 @@ export class NatsStream implements StreamPort {
   /** To the record: what a message holds below the position stays on the server with the rest of the message, and is passed over. */
   trim(name: string, below: readonly PartitionPosition[]): Promise<void> {
     return this.#call(`trimming '${name}'`, name, async () => {
-      const [stream, next] = await this.#end(name)
+      const [stream, next, first] = await this.#end(name)
       for (const { partition, position } of below) {
         requirePartition(name, partition, stream.partitions)
         requireWhole('position', position, 0)
       }
       await Promise.all(
-        below.map(({ partition, position }) => this.#trim(stream, partition, Math.min(position, next))),
+        below.map(({ partition, position }) =>
+          this.#trim(stream, partition, Math.min(position, next), first),
+        ),
       )
     })
   }
 
-  async #trim(stream: KnownStream, partition: number, wanted: number): Promise<void> {
+  async #trim(stream: KnownStream, partition: number, wanted: number, first: number): Promise<void> {
     const { names } = stream
     // Above the last record of this partition, but below what others have: stands for its own end.
-    const [low, next] = await this.#lowAndNext(stream, partition)
+    const [low, next] = await this.#lowAndNext(stream, partition, first)
     const below = Math.min(wanted, next)
     if (below <= low) return
     const subject = `${names.base}.${partition}`
@@ -170,26 +172,31 @@ export class NatsStream implements StreamPort {
     await Promise.allSettled(this.#running)
   }
 
-  /** The stream, and the position that no record has reached yet. */
-  async #end(name: string): Promise<readonly [KnownStream, number]> {
+  /** The stream, the position that no record has reached yet, and one that no record is below: what the server let go is a beginning. */
+  async #end(name: string): Promise<readonly [KnownStream, number, number]> {
     const stream = await this.#streams.get(name)
     const info = await this.#api.streamInfo(stream.names.stream)
     if (info === undefined) {
       await this.#streams.check(name)
       throw new SpillwayError('ENGINE_UNAVAILABLE', `The stream '${name}' is being made.`, { engine: 'nats' })
     }
-    return [stream, positionOf(info.state.last_seq + 1)]
+    const { first_seq, last_seq } = info.state
+    return [stream, positionOf(last_seq + 1), first_seq > 1 ? positionOf(first_seq) : 0]
   }
 
   /** Below what a partition was trimmed, and the position right behind its last record. */
-  async #lowAndNext(stream: KnownStream, partition: number): Promise<readonly [number, number]> {
+  async #lowAndNext(
+    stream: KnownStream,
+    partition: number,
+    first: number,
+  ): Promise<readonly [number, number]> {
     const { names } = stream
     const [mark, last] = await Promise.all([
       this.#api.message(names.groups, { last_by_subj: `${names.groupsBase}.low.${partition}` }),
       this.#api.message(names.stream, { last_by_subj: `${names.base}.${partition}` }),
     ])
     const low = Number(mark?.data.toString() ?? 0)
-    if (last === undefined) return [low, low]
+    if (last === undefined) return [Math.max(low, first), Math.max(low, first)]
     const { count } = new BatchReader(last.data, last.sequence, last.time)
     return [low, Math.max(low, positionOf(last.sequence) + count)]
   }

@@ -1,10 +1,14 @@
 // The streams that exist on the server, as far as this process has heard of them.
 import { SpillwayError } from '../../core/errors.ts'
+import { limitsOf, type Retention } from '../../ports/retention.ts'
 import type { StreamSpec } from '../../ports/stream.ts'
-import type { Api, StreamInfo } from './api.ts'
+import type { Api, Config, StreamInfo } from './api.ts'
 import type { Declaring } from './declaring.ts'
 import type { Names, StreamNames } from './names.ts'
 import { requireWhole } from './options.ts'
+
+/** Room for a few messages, however large: a server refuses one that is larger than all it may keep. */
+const leastBytes = 16 * 1024 * 1024
 
 export interface KnownStream {
   readonly name: string
@@ -26,8 +30,9 @@ export class Streams {
     this.#seen = seen
   }
 
-  async declare({ name, partitions }: StreamSpec): Promise<KnownStream> {
+  async declare({ name, partitions, retention }: StreamSpec): Promise<KnownStream> {
     requireWhole('partitions', partitions, 1)
+    const limits = retention && this.#limits(retention)
     const names = this.#names.stream(name)
     // First what belongs to it: whoever sees the stream can use it.
     await this.#declaring.declare({
@@ -42,8 +47,19 @@ export class Streams {
       subjects: Array.from({ length: partitions }, (_, partition) => `${names.base}.${partition}`),
       retention: 'limits',
       ...this.#declaring.base(true),
+      ...limits,
     })
-    return this.#learn(name, info)
+    return this.#learn(name, limits ? await this.#declaring.change(info, limits) : info)
+  }
+
+  /** In the server's words; none is -1 for bytes and 0 for age. Ids of messages are remembered for no longer than messages are kept. */
+  #limits(retention: Retention): Config {
+    const { maxAgeMs, maxBytes } = limitsOf('nats', retention)
+    const age = maxAgeMs === null ? 0 : Math.max(maxAgeMs, this.#declaring.idsMs)
+    return {
+      max_age: age * 1_000_000,
+      max_bytes: maxBytes === null ? -1 : Math.max(maxBytes, leastBytes),
+    }
   }
 
   known(name: string): KnownStream | undefined {

@@ -17,6 +17,7 @@ import { translate } from './errors.ts'
 import { migrate } from './migrations.ts'
 import { checkOption } from './options.ts'
 import { PostgresQueue } from './queue.ts'
+import { Retention } from './retention.ts'
 import { checkSchema, quote, shorten } from './schema.ts'
 import { checkServer } from './server.ts'
 import { sessionSettings } from './session.ts'
@@ -40,6 +41,8 @@ export interface PostgresOptions extends EngineOptions {
    * url, for a connection pooler in transaction mode (PgBouncer): waiting then means asking ten times a second.
    */
   readonly listen?: boolean
+  /** How often streams are looked at for what they need not keep any longer. Default 10,000. */
+  readonly retentionEveryMs?: number
 }
 
 /**
@@ -53,7 +56,8 @@ export async function postgres(options: PostgresOptions): Promise<Engine> {
 async function openAt(options: PostgresOptions & { readonly listen: boolean }): Promise<Engine> {
   const url = redact(options.url)
   const schema = checkSchema(options.schema ?? 'spillway')
-  const { listen } = options
+  const { listen, retentionEveryMs = 10_000 } = options
+  checkOption('retentionEveryMs', retentionEveryMs, 'time', 1, 2 ** 31 - 1)
   const own = options.pool === undefined ? await ownPool(options, listen) : undefined
   const pool = options.pool ?? own!
   try {
@@ -72,6 +76,7 @@ async function openAt(options: PostgresOptions & { readonly listen: boolean }): 
       wake,
       schema: quote(schema),
       end: listener?.end,
+      retentionEveryMs,
     })
   } catch (thrown) {
     await own?.end()
@@ -148,6 +153,7 @@ interface Parts {
   /** Quoted. */
   readonly schema: string
   readonly end: (() => Promise<void>) | undefined
+  readonly retentionEveryMs: number
 }
 
 class PostgresEngine implements Engine {
@@ -157,6 +163,7 @@ class PostgresEngine implements Engine {
   readonly queue: PostgresQueue
   readonly stream: PostgresStream
   readonly #parts: Parts
+  readonly #retention: Retention
   #closing: Promise<void> | undefined
 
   constructor(url: string, durability: Durability, parts: Parts) {
@@ -165,6 +172,7 @@ class PostgresEngine implements Engine {
     this.#parts = parts
     this.queue = new PostgresQueue(parts.connection, parts.wake, parts.schema)
     this.stream = new PostgresStream(parts.connection, parts.wake, parts.schema)
+    this.#retention = new Retention(parts.connection, parts.schema, parts.retentionEveryMs)
   }
 
   close(): Promise<void> {
@@ -174,7 +182,7 @@ class PostgresEngine implements Engine {
 
   async #close(): Promise<void> {
     const { connection, wake, end } = this.#parts
-    const ports = Promise.all([this.queue.close(), this.stream.close()])
+    const ports = Promise.all([this.queue.close(), this.stream.close(), this.#retention.close()])
     wake.interrupt()
     await ports
     await wake.close()

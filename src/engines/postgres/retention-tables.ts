@@ -11,6 +11,19 @@ create table ${schema}.forgotten_key (
 );
 comment on table ${schema}.forgotten_key is 'the version of keys whose last record went: the next one counts on from it';
 
+alter table ${schema}.stream add column max_age_ms bigint, add column max_bytes bigint;
+comment on column ${schema}.stream.max_age_ms is 'null: whatever their age, records are kept';
+
+create table ${schema}.stream_size (
+  stream int not null,
+  partition int not null,
+  counted bigint not null,
+  bytes bigint not null,
+  primary key (stream, partition)
+) with (fillfactor = 50);
+comment on table ${schema}.stream_size is 'how large the partitions are whose stream has max_bytes';
+comment on column ${schema}.stream_size.counted is 'records below this position are counted';
+
 -- One step of forgetting what a partition has from a position on and below another one. Gives how far it came: the next step begins there,
 -- and does not look again at what is gone. Who appends waits only when the last record goes, which tells the position of the next.
 create function ${schema}.trim_step(
@@ -41,7 +54,7 @@ begin
   with deleted as (
     delete from ${schema}.record r
       where r.stream = p_stream and r.partition = p_partition and r.position >= v_first and r.position < p_below
-      returning r.key, r.version, octet_length(r.body) as bytes
+      returning r.key, r.version, r.position, octet_length(r.body) as bytes
   ), forgotten as (
     insert into ${schema}.forgotten_key as f (stream, key, version)
       select p_stream, d.key, d.version from deleted d
@@ -49,7 +62,52 @@ begin
         select from ${schema}.record r where r.stream = p_stream and r.key = d.key and r.version > d.version)
       on conflict (stream, key) do update set version = greatest(f.version, excluded.version)
   )
-  select count(*), coalesce(sum(d.bytes), 0) into gone, bytes from deleted d;
+  select count(*), coalesce(sum(d.bytes) filter (where d.position < s.counted), 0) into gone, bytes
+    from deleted d left join ${schema}.stream_size s on s.stream = p_stream and s.partition = p_partition;
+  if bytes > 0 then
+    update ${schema}.stream_size s set bytes = s.bytes - trim_step.bytes where s.stream = p_stream and s.partition = p_partition;
+  end if;
   if p_below < reached then reached := p_below; end if;
+end $$;
+
+-- One step of what a partition need not keep any longer. p_bytes: its share of the size, null without one. One process at a time does it in a
+-- stream; another one gets null. Gives how far it came, and whether there is more.
+create function ${schema}.retain_step(
+  p_stream int, p_partition int, p_from bigint, p_age_ms bigint, p_bytes bigint, p_limit int, out reached bigint, out more boolean
+) language plpgsql ${functionSettings} as $$
+declare
+  v_size ${schema}.stream_size;
+  v_fresh record;
+  v_below bigint;
+  v_step record;
+begin
+  if not pg_try_advisory_xact_lock(hashtextextended('spillway retention ${schema} ' || p_stream, 0)) then return; end if;
+  reached := p_from;
+  more := false;
+  if p_bytes is not null then
+    select s.* into v_size from ${schema}.stream_size s where s.stream = p_stream and s.partition = p_partition;
+    select max(r.position) + 1 as counted, sum(octet_length(r.body)) as bytes, count(*) as count into v_fresh from (
+      select r.position, r.body from ${schema}.record r
+      where r.stream = p_stream and r.partition = p_partition and r.position >= coalesce(v_size.counted, 0)
+      order by r.position limit 5 * p_limit
+    ) r;
+    if v_fresh.count > 0 then
+      insert into ${schema}.stream_size as s values (p_stream, p_partition, v_fresh.counted, v_fresh.bytes)
+        on conflict (stream, partition) do update set counted = excluded.counted, bytes = s.bytes + excluded.bytes
+        returning s.* into v_size;
+      more := v_fresh.count = 5 * p_limit;
+    end if;
+  end if;
+  select max(r.position) + 1 into v_below from (
+    select r.position, r.appended_at, sum(octet_length(r.body)) over (order by r.position) as bytes from (
+      select r.position, r.appended_at, r.body from ${schema}.record r
+      where r.stream = p_stream and r.partition = p_partition and r.position >= p_from order by r.position limit p_limit
+    ) r
+  ) r
+  where r.appended_at < floor(extract(epoch from clock_timestamp()) * 1000) - p_age_ms or v_size.bytes - r.bytes >= p_bytes;
+  if v_below is null then return; end if;
+  select * into v_step from ${schema}.trim_step(p_stream, p_partition, p_from, v_below, p_limit);
+  reached := v_step.reached;
+  more := true;
 end $$;
 `

@@ -1,6 +1,7 @@
 // The stream port on PostgreSQL: one row per record, positions given in the order of commit.
 import { SpillwayError } from '../../core/errors.ts'
 import type { StreamCapabilities } from '../../ports/capability.ts'
+import { limitsOf } from '../../ports/retention.ts'
 import type {
   AppendRecord,
   AppendResult,
@@ -59,6 +60,7 @@ type StatementName =
   | 'bounds'
   | 'positionsAt'
   | 'trim'
+  | 'limit'
 
 function statements(schema: string): Record<StatementName, Statement> {
   return {
@@ -95,6 +97,11 @@ select $1, partition, $3 from generate_series(0, $2::int - 1) partition`,
     readKey: readKeyStatement(schema),
     bounds: boundsStatement(schema),
     positionsAt: positionsAtStatement(schema),
+    limit: {
+      name: 'spillway_limit_stream',
+      text: `update ${schema}.stream set max_age_ms = $2::bigint, max_bytes = $3::bigint where id = $1
+and (max_age_ms is distinct from $2::bigint or max_bytes is distinct from $3::bigint)`,
+    },
     trim: {
       name: 'spillway_trim_step',
       text: `select reached::float8, gone::float8 from ${schema}.trim_step($1, $2, $3, $4, ${trimAtOnce})`,
@@ -128,6 +135,7 @@ export class PostgresStream implements StreamPort {
   async declare(spec: StreamSpec): Promise<{ readonly partitions: number }> {
     if (this.#closed) throw closed()
     checkOption('partitions', spec.partitions, 'count', 1, maxPartitions)
+    const limits = spec.retention && limitsOf('postgres', spec.retention)
     const versions = spec.versions ?? false
     const found = await this.#connection.run<StreamInfo>(this.#sql.find, [spec.name])
     if (found.length === 0) await this.#create(spec.name, spec.partitions, versions)
@@ -135,6 +143,7 @@ export class PostgresStream implements StreamPort {
     const info = await this.#info(spec.name)
     if (spec.versions !== undefined && info.versions !== versions)
       await this.#alter(spec.name, info, versions)
+    if (limits) await this.#connection.run(this.#sql.limit, [info.id, limits.maxAgeMs, limits.maxBytes])
     return { partitions: info.partitions }
   }
 

@@ -5,6 +5,7 @@ import type { Durability, Engine, EngineOptions } from '../../ports/engine.ts'
 import { durabilityOf } from './durability.ts'
 import { makeFolder } from './make-folder.ts'
 import { SqliteQueue } from './queue.ts'
+import { checkMs, longestTimerMs, outOfRange } from './range.ts'
 import { defaultBounds, Storage } from './storage.ts'
 import { SqliteStream } from './stream.ts'
 
@@ -15,11 +16,17 @@ export interface SqliteOptions extends EngineOptions {
   readonly synchronous?: 'full' | 'off'
   /** How long a write waits for the lock of another process before it fails with ENGINE_UNAVAILABLE. Default 5,000. */
   readonly busyTimeoutMs?: number
+  /** How often streams are looked at for what they need not keep any longer. Default 10,000. */
+  readonly retentionEveryMs?: number
 }
 
 /** Opens the engine. Errors: STORE_CORRUPT, STORE_FROM_FUTURE, DURABILITY, ENGINE_UNAVAILABLE, ENGINE_FAILED. */
 export async function sqlite(options: SqliteOptions): Promise<Engine> {
   const folder = resolve(options.path)
+  const { retentionEveryMs = 10_000 } = options
+  checkMs(retentionEveryMs, 1, 'retentionEveryMs')
+  if (retentionEveryMs > longestTimerMs)
+    throw outOfRange(retentionEveryMs, `milliseconds up to ${longestTimerMs}`, 'retentionEveryMs')
   makeFolder(folder)
   // The thread reports only once these exist: its first report is the one that opens it.
   let queue: SqliteQueue | undefined
@@ -30,6 +37,7 @@ export async function sqlite(options: SqliteOptions): Promise<Engine> {
       wakeFolder: join(folder, 'wake'),
       synchronous: options.synchronous ?? 'full',
       busyTimeoutMs: options.busyTimeoutMs ?? 5000,
+      retentionEveryMs,
     },
     defaultBounds,
     {

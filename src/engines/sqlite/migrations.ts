@@ -186,7 +186,24 @@ CREATE TABLE queue_schedule (
 CREATE INDEX queue_schedule_by_due ON queue_schedule (queue, due);
 `
 
+const fifth = `
+-- What a stream keeps: null for everything.
+ALTER TABLE stream ADD COLUMN max_age_ms INTEGER;
+ALTER TABLE stream ADD COLUMN max_bytes INTEGER;
+-- How large the partitions are whose stream has max_bytes.
+CREATE TABLE stream_size (
+  stream INTEGER NOT NULL,
+  partition INTEGER NOT NULL,
+  counted INTEGER NOT NULL,              -- rows below this position are counted
+  bytes INTEGER NOT NULL,
+  PRIMARY KEY (stream, partition)
+) WITHOUT ROWID;
+`
+
 /** "Spil" in ASCII: how SQLite's own tools and we recognise the file. */
 const applicationId = 0x5370696c
 
-export const storeSchema: FileSchema = { version: applicationId, migrations: [first, second, third, fourth] }
+export const storeSchema: FileSchema = {
+  version: applicationId,
+  migrations: [first, second, third, fourth, fifth],
+}

@@ -17,7 +17,13 @@ const silent = { wake() {}, notices() {}, failed() {} }
 test('what is under way is bounded: callers wait, and when too many wait they are refused', async () => {
   const path = join(folder, 'bounded.db')
   const { storage } = await Storage.open(
-    { path, wakeFolder: join(folder, 'wake'), synchronous: 'full', busyTimeoutMs: 5000 },
+    {
+      path,
+      wakeFolder: join(folder, 'wake'),
+      synchronous: 'full',
+      busyTimeoutMs: 5000,
+      retentionEveryMs: 10_000,
+    },
     { bytesUnderWay: 1000, callsWaiting: 3 },
     silent,
   )
@@ -46,6 +52,7 @@ async function openStorage(name: string, failed: (code: string) => void): Promis
       wakeFolder: join(folder, 'wake'),
       synchronous: 'full',
       busyTimeoutMs: 5000,
+      retentionEveryMs: 10_000,
     },
     defaultBounds,
     { ...silent, failed: (error) => failed(error.code) },

@@ -2,6 +2,7 @@
 
 import { SpillwayError } from '../../core/errors.ts'
 import type { StreamCapabilities } from '../../ports/capability.ts'
+import { limitsOf } from '../../ports/retention.ts'
 import type {
   AppendRecord,
   AppendResult,
@@ -48,7 +49,12 @@ export class SqliteStream implements StreamPort {
     this.#storage = storage
   }
 
-  async declare({ name, partitions, versions }: StreamSpec): Promise<{ readonly partitions: number }> {
+  async declare({
+    name,
+    partitions,
+    versions,
+    retention,
+  }: StreamSpec): Promise<{ readonly partitions: number }> {
     if (!Number.isInteger(partitions) || partitions < 1 || partitions > 10_000)
       throw new SpillwayError(
         'INVALID_OPTION',
@@ -59,6 +65,7 @@ export class SqliteStream implements StreamPort {
       name,
       partitions,
       versions: versions ?? null,
+      limits: retention === undefined ? null : limitsOf('sqlite', retention),
     })
     this.#add(name, facts)
     return { partitions: facts.partitions }

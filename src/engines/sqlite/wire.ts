@@ -3,6 +3,7 @@
 import type { QueueCount } from '../../ports/queue.ts'
 import type { QueueRules } from '../../ports/queue-rules.ts'
 import type { ScheduleList } from '../../ports/queue-schedules.ts'
+import type { Limits } from '../../ports/retention.ts'
 import type { Failure } from './native-error.ts'
 
 /** Runs of records in slabs, four numbers each: slab, start, bytes, how many records. */
@@ -87,6 +88,8 @@ export type WriteOperation =
       readonly partitions: number
       /** Null: as it is, or without for a new one. */
       readonly versions: boolean | null
+      /** Null: as it is. */
+      readonly limits: Limits | null
     }
   /** `partitions`: one for each span. */
   | { readonly kind: 'append'; readonly stream: number; readonly spans: Spans; readonly partitions: number[] }
@@ -102,6 +105,8 @@ export type WriteOperation =
   | { readonly kind: 'trim'; readonly stream: number; readonly below: readonly number[] }
   /** One step: removes what is hidden. */
   | { readonly kind: 'sweep'; readonly stream: number }
+  /** One step: hides and removes what no stream need keep any longer. The storage thread asks this itself. */
+  | { readonly kind: 'retain' }
   /** `member`: a number that the caller chose, to name the member in this engine from now on. */
   | {
       readonly kind: 'join'
@@ -247,6 +252,7 @@ export interface Answers {
   trim: null
   /** Whether there is more. */
   sweep: boolean
+  retain: boolean
   join: null
   leave: null
   rejoin: null
@@ -334,4 +340,5 @@ export interface StorageSetup {
   readonly wakeFolder: string
   readonly synchronous: 'full' | 'off'
   readonly busyTimeoutMs: number
+  readonly retentionEveryMs: number
 }

@@ -15,6 +15,8 @@ export type Need =
   | 'shared storage'
   /** The subject can start a member of a consumer group in another process. */
   | 'process'
+  /** It is known how soon the engine removes what need not be kept. */
+  | 'retention'
   | 'synchronous driver'
   | 'asynchronous driver'
 

@@ -5,6 +5,7 @@ import { boundsCases } from './stream/bounds.ts'
 import { declareCases } from './stream/declare.ts'
 import { nameCases } from './stream/names.ts'
 import { readCases } from './stream/read.ts'
+import { retainCases } from './stream/retain.ts'
 import { trimCases } from './stream/trim.ts'
 import { versionCases } from './stream/versions.ts'
 
@@ -13,6 +14,7 @@ export const streamSuite: readonly StreamCase[] = [
   ...appendCases,
   ...readCases,
   ...trimCases,
+  ...retainCases,
   ...versionCases,
   ...boundsCases,
   ...nameCases,

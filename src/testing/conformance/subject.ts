@@ -14,6 +14,8 @@ export interface EngineAccess {
   readonly privateStorage?: boolean
   /** Joins a consumer group in another process, so that a case can stop that process dead. */
   startMember?(stream: string, group: string, sessionMs: number): Promise<DistantMember>
+  /** Within which time retention removes what it may. Where nobody can say, its cases skip. */
+  readonly retainsWithinMs?: number
 }
 
 /** A member of a consumer group in another process. */
@@ -57,6 +59,10 @@ function lacks(engine: Engine, access: EngineAccess, need: Need): string | undef
     return access.privateStorage ? `the storage of the engine '${engine.name}' is its one handle` : undefined
   if (need === 'process')
     return access.startMember ? undefined : 'no second process can be started for this engine'
+  if (need === 'retention')
+    return access.retainsWithinMs === undefined
+      ? 'when this engine removes what need not be kept is up to its settings'
+      : undefined
   if (need === 'synchronous driver' || need === 'asynchronous driver') return 'an engine is no database'
   const [name, feature] = need.split('.') as ['queue' | 'stream', string | undefined]
   const port = engine[name]

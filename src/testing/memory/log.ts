@@ -1,5 +1,6 @@
 // One stream in memory: its partitions, its records by key when it keeps versions, its groups, and the reads that wait for it.
 import type { Clock } from '../../core/clock.ts'
+import type { Retention } from '../../ports/retention.ts'
 import type {
   AppendRecord,
   AppendResult,
@@ -35,6 +36,7 @@ interface Waiter {
 
 export class Log {
   versions: boolean
+  retention: Retention = {}
   readonly #clock: Clock
   readonly #capacity: Capacity
   readonly #partitions: readonly Partition[]
@@ -61,6 +63,7 @@ export class Log {
   }
 
   append(records: readonly AppendRecord[]): AppendResult {
+    this.#retain()
     const conflict = this.#conflict(records)
     if (conflict !== undefined) return conflict
     this.#capacity.reserve(records.length)
@@ -77,6 +80,7 @@ export class Log {
 
   read(from: readonly PartitionPosition[], options: ReadOptions, open: OpenCalls): Promise<StreamRecord[]> {
     if (options.signal?.aborted) return answer([])
+    this.#retain()
     const found = this.#collect(from, options)
     if (found.length > 0 || options.waitMs === 0) return answer(found)
     const places = from.map(({ partition }) => this.#partitions[partition]!.waiters)
@@ -89,12 +93,14 @@ export class Log {
   }
 
   readKey(key: string, fromVersion: number, limit: number): StreamRecord[] {
+    this.#retain()
     const kept = this.#keys.get(key)?.kept ?? []
     const first = kept.findIndex(({ version }) => version! >= fromVersion)
     return first < 0 ? [] : kept.slice(first, first + limit)
   }
 
   bounds(): PartitionBounds[] {
+    this.#retain()
     return this.#partitions.map(({ records }, partition) => ({
       partition,
       earliest: records.earliest,
@@ -103,6 +109,7 @@ export class Log {
   }
 
   positionsAt(time: number): PartitionPosition[] {
+    this.#retain()
     return this.#partitions.map(({ records }, partition) => {
       const index = records.first(({ appendedAt }) => appendedAt >= time)
       return { partition, position: records.all[index]?.position ?? records.next }
@@ -114,7 +121,17 @@ export class Log {
       this.#forget(this.#partitions[partition]!.records.trim(position))
   }
 
+  /** Nobody notices that it happens when somebody looks. */
+  #retain(): void {
+    const { maxAgeMs, maxBytes } = this.retention
+    for (const { records } of this.#partitions) {
+      if (maxAgeMs !== undefined) this.#forget(records.olderThan(this.#clock.now() - maxAgeMs))
+      if (maxBytes !== undefined) this.#forget(records.beyond(maxBytes / this.#partitions.length))
+    }
+  }
+
   #forget(records: readonly StreamRecord[]): void {
+    if (records.length === 0) return
     this.#capacity.free(records.length)
     const gone = new Set(records)
     const histories = new Set(records.map(({ key }) => (key === undefined ? undefined : this.#keys.get(key))))

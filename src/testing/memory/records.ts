@@ -5,6 +5,8 @@ export class Records {
   all: StreamRecord[] = []
   /** The position of the record that comes next. */
   next = 0
+  /** Of their bodies. */
+  #bytes = 0
 
   get earliest(): number {
     return this.all[0]?.position ?? this.next
@@ -13,6 +15,7 @@ export class Records {
   add(record: StreamRecord): void {
     this.all.push(record)
     this.next = record.position + 1
+    this.#bytes += Buffer.byteLength(record.body)
   }
 
   /** The index of the first record at or after a position. */
@@ -34,6 +37,30 @@ export class Records {
 
   /** Takes out what is below a position, and gives it back. */
   trim(below: number): StreamRecord[] {
-    return this.all.splice(0, this.from(below))
+    return this.#take(this.from(below))
+  }
+
+  /** The same with what was appended before a time. */
+  olderThan(time: number): StreamRecord[] {
+    return this.#take(this.first(({ appendedAt }) => appendedAt >= time))
+  }
+
+  /** The same with the oldest, as long as so many bytes are left. */
+  beyond(bytes: number): StreamRecord[] {
+    let left = this.#bytes
+    let count = 0
+    for (const { body } of this.all) {
+      left -= Buffer.byteLength(body)
+      if (left < bytes) break
+      count += 1
+    }
+    return this.#take(count)
+  }
+
+  #take(count: number): StreamRecord[] {
+    if (count === 0) return []
+    const taken = this.all.splice(0, count)
+    for (const { body } of taken) this.#bytes -= Buffer.byteLength(body)
+    return taken
   }
 }

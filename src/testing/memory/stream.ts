@@ -1,6 +1,7 @@
 // The stream port of the in-memory engine: finds the stream, refuses what cannot be, and leaves the rest to the log.
 import { SpillwayError } from '../../core/errors.ts'
 import type { StreamCapabilities } from '../../ports/capability.ts'
+import { limitsOf } from '../../ports/retention.ts'
 import type {
   AppendRecord,
   AppendResult,
@@ -34,16 +35,20 @@ export class MemoryStream implements StreamPort {
     this.#store = store
   }
 
-  async declare({ name, partitions, versions }: StreamSpec): Promise<{ readonly partitions: number }> {
+  async declare({
+    name,
+    partitions,
+    versions,
+    retention,
+  }: StreamSpec): Promise<{ readonly partitions: number }> {
     if (this.#closed) throw closedError()
     checkOption('partitions', partitions, 1, 'count')
     if (partitions > maxPartitions) throw invalid(`A stream has ${maxPartitions} partitions at most.`)
+    if (retention !== undefined) limitsOf(engineName, retention)
     const { logs, clock, capacity } = this.#store
-    const log = logs.get(name)
-    if (log === undefined) {
-      logs.set(name, new Log(partitions, versions ?? false, clock, capacity))
-      return { partitions }
-    }
+    const known = logs.get(name)
+    const log = known ?? new Log(partitions, versions ?? false, clock, capacity)
+    logs.set(name, log)
     if (versions !== undefined && versions !== log.versions) {
       if (!log.empty)
         throw new SpillwayError(
@@ -53,6 +58,7 @@ export class MemoryStream implements StreamPort {
         )
       log.versions = versions
     }
+    if (retention !== undefined) log.retention = retention
     return { partitions: log.partitions }
   }
 

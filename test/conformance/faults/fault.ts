@@ -70,5 +70,6 @@ export function faultySubject(
   const plant = fault.plant()
   return engineSubject({
     openEngine: async (options = {}) => plant(memory({ ...optionsSeen(options), store })),
+    retainsWithinMs: 3_000,
   })
 }

@@ -130,6 +130,21 @@ function start(): void {
     if (store.groups.hasMembers) timer = setTimeout(work, Math.min(Math.ceil(msToTick()), longestTimerMs))
   }
 
+  /** Step by step, and whoever asks for something meanwhile comes in between. */
+  function retain(): void {
+    try {
+      if (!store.retains) return
+      const step = store.write([{ kind: 'retain' }], false).answers[0]!
+      checkpoints.wrote(0)
+      if (store.broken) throw new Error(`a sync failed (${store.broken.native}); open the engine again`)
+      if (!closing && 'ok' in step && step.ok) setImmediate(retain)
+    } catch (thrown) {
+      // Nobody asked for it, and it comes round again.
+      if (store.broken) throw thrown
+    }
+  }
+  const retaining = setInterval(retain, setup.retentionEveryMs)
+
   port.on('message', (message: Turn | 'close') => {
     take(message)
     drain()
@@ -139,6 +154,7 @@ function start(): void {
 
   async function close(): Promise<void> {
     clearTimeout(timer)
+    clearInterval(retaining)
     wakeFiles.close()
     await checkpoints.close()
     db.close()

@@ -29,7 +29,7 @@ beforeEach(() => {
   path = join(folder, `${++files}.db`)
   ;({ db, store } = openStore())
   run({ kind: 'declareQueues', rules: null, names: ['jobs', 'mails'] })
-  run({ kind: 'declareStream', name: 'events', partitions: 2, versions: false })
+  run({ kind: 'declareStream', name: 'events', partitions: 2, versions: false, limits: null })
 })
 afterEach(() => db.close())
 

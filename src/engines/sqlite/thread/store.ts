@@ -13,6 +13,7 @@ import {
 } from '../wire.ts'
 import { Groups } from './groups.ts'
 import { Queues } from './queues.ts'
+import { Retention } from './retention.ts'
 import { Streams } from './streams.ts'
 import type { Part, Transaction } from './transaction.ts'
 import { Trims } from './trims.ts'
@@ -27,6 +28,7 @@ const mayBeForgotten = new Set<WriteOperation['kind']>([
   'givenUp',
   // What is hidden goes in the end, whoever sweeps.
   'sweep',
+  'retain',
 ])
 
 export interface GroupResult {
@@ -56,6 +58,7 @@ export class Store {
   readonly #queues: Queues
   readonly #streams: Streams
   readonly #trims: Trims
+  readonly #retention: Retention
   readonly #parts: readonly Part[]
   readonly #begin: StatementSync
   readonly #beginRead: StatementSync
@@ -74,6 +77,7 @@ export class Store {
     this.#queues = new Queues(db)
     this.#streams = new Streams(db)
     this.#trims = new Trims(db)
+    this.#retention = new Retention(db, this.#streams, this.#trims)
     this.groups = new Groups(db)
     this.#parts = [this.#queues, this.#streams, this.groups]
     this.#begin = db.prepare('BEGIN IMMEDIATE')
@@ -260,7 +264,7 @@ export class Store {
       case 'removeSchedule':
         return this.#queues.removeSchedule(operation)
       case 'declareStream':
-        return this.#streams.declare(operation.name, operation.partitions, operation.versions)
+        return this.#streams.declare(operation)
       case 'append':
         return this.#streams.append(operation, transaction)
       case 'appendVersions':
@@ -269,6 +273,8 @@ export class Store {
         return this.#streams.trim(operation)
       case 'sweep':
         return this.#trims.sweep(operation.stream)
+      case 'retain':
+        return this.#retention.step(transaction.now)
       case 'join':
         return this.groups.join(operation, this.#partitions(operation.stream), transaction)
       case 'leave':
@@ -298,6 +304,11 @@ export class Store {
     } catch (thrown) {
       return operations.map(() => ({ failure: this.#failure(thrown) }))
     }
+  }
+
+  /** Whether there is anything that need not be kept any longer. */
+  get retains(): boolean {
+    return this.#inSnapshot(() => this.#retention.isDue(Date.now()))
   }
 
   /** What our members are to be told. Apart from the writing: that is done, whatever becomes of this. */

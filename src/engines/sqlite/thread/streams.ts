@@ -41,6 +41,7 @@ export class Streams implements Part {
   readonly #cache = new BatchCache<string>(cacheBytes)
   readonly #declare: StatementSync
   readonly #keepVersions: StatementSync
+  readonly #limit: StatementSync
   readonly #any: StatementSync
   readonly #find: StatementSync
   readonly #versionsOf: StatementSync
@@ -61,6 +62,7 @@ export class Streams implements Part {
       'INSERT INTO stream (name, partitions, versions) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
     )
     this.#keepVersions = db.prepare('UPDATE stream SET versions = ? WHERE id = ?')
+    this.#limit = db.prepare('UPDATE stream SET max_age_ms = ?, max_bytes = ? WHERE id = ?')
     this.#any = db.prepare('SELECT 1 FROM stream_batch WHERE stream = ? LIMIT 1')
     this.#find = db.prepare('SELECT id, partitions, versions FROM stream WHERE name = ?')
     this.#versionsOf = db.prepare('SELECT versions FROM stream WHERE id = ?')
@@ -97,9 +99,14 @@ export class Streams implements Part {
     )
   }
 
-  declare(name: string, partitions: number, versions: boolean | null): StreamFacts {
+  declare({ name, partitions, versions, limits }: Of<'declareStream'>): StreamFacts {
     this.#declare.run(name, partitions, versions ? 1 : 0)
-    const facts = this.find(name)!
+    const facts = this.#keepVersionsOr(this.find(name)!, name, versions)
+    if (limits !== null) this.#limit.run(limits.maxAgeMs, limits.maxBytes, facts.id)
+    return facts
+  }
+
+  #keepVersionsOr(facts: StreamFacts, name: string, versions: boolean | null): StreamFacts {
     if (versions === null || facts.versions === versions) return facts
     if (this.#any.get(facts.id) !== undefined || this.#tails.get(facts.id)?.some(({ held }) => held > 0))
       throw new SpillwayError(
@@ -326,21 +333,26 @@ export class Streams implements Part {
       const partition = below[i]!
       const tail = this.#tails.get(stream)?.[partition]
       const end = this.#next(stream, partition) + (tail?.held ?? 0)
-      const floor = Math.min(below[i + 1]!, end)
-      if (floor > this.#floorOf(stream, partition)) this.#setFloor.run(stream, partition, floor)
+      this.raiseFloor(stream, partition, Math.min(below[i + 1]!, end))
     }
     return null
+  }
+
+  raiseFloor(stream: number, partition: number, floor: number): boolean {
+    if (floor <= this.#floorOf(stream, partition)) return false
+    this.#setFloor.run(stream, partition, floor)
+    return true
   }
 
   bounds(stream: number, partitions: number): number[] {
     const bounds: number[] = []
     for (let partition = 0; partition < partitions; partition++) {
-      bounds.push(this.#earliest(stream, partition), this.#next(stream, partition))
+      bounds.push(this.earliest(stream, partition), this.#next(stream, partition))
     }
     return bounds
   }
 
-  #earliest(stream: number, partition: number): number {
+  earliest(stream: number, partition: number): number {
     const first = this.#first.get(stream, partition)!.base
     if (first === null) return this.#next(stream, partition)
     return Math.max(Number(first), this.#floorOf(stream, partition))
@@ -356,7 +368,7 @@ export class Streams implements Part {
 
   /** By halving: the times of a partition never fall. */
   positionAt(stream: number, partition: number, time: number): number {
-    let low = this.#earliest(stream, partition)
+    let low = this.earliest(stream, partition)
     let high = this.#next(stream, partition)
     while (low < high) {
       const middle = Math.floor((low + high) / 2)

@@ -11,7 +11,9 @@ const versionsAtOnce = 5_000
 
 interface Row {
   readonly id: number
-  readonly count: number
+  readonly stream: number
+  readonly partition: number
+  readonly base: number
   readonly bytes: number
   readonly versions: string | null
 }
@@ -21,14 +23,18 @@ export class Trims {
   readonly #data: StatementSync
   readonly #delete: StatementSync
   readonly #deleteVersion: StatementSync
+  readonly #shrink: StatementSync
   readonly #reader = new RecordReader()
 
   constructor(db: DatabaseSync) {
     this.#hidden = db.prepare(
-      `SELECT b.id, b.count, b.versions, octet_length(b.data) AS bytes FROM stream_floor AS f
+      `SELECT b.id, b.stream, b.partition, b.base, b.versions, octet_length(b.data) AS bytes FROM stream_floor AS f
        JOIN stream_batch AS b ON b.stream = f.stream AND b.partition = f.partition
          AND b.base < f.position AND b.base + b.count <= f.position
-       WHERE f.stream = ? LIMIT ${rowsAtOnce}`,
+       WHERE f.stream = coalesce(?, f.stream) LIMIT ${rowsAtOnce}`,
+    )
+    this.#shrink = db.prepare(
+      'UPDATE stream_size SET bytes = bytes - ? WHERE stream = ? AND partition = ? AND counted > ?',
     )
     this.#data = db.prepare('SELECT data FROM stream_batch WHERE id = ?')
     this.#delete = db.prepare('DELETE FROM stream_batch WHERE id = ?')
@@ -39,21 +45,27 @@ export class Trims {
     )
   }
 
-  /** One step; whether there is more. */
-  sweep(stream: number): boolean {
+  /** Whether anything is left to sweep, of any stream. */
+  get any(): boolean {
+    return this.#hidden.get(null) !== undefined
+  }
+
+  /** One step, in one stream or in all; whether there is more. */
+  sweep(stream: number | null): boolean {
     let bytes = 0
     let versions = 0
     const rows = this.#hidden.all(stream) as unknown as Row[]
     for (const row of rows) {
       if (bytes >= bytesAtOnce || versions >= versionsAtOnce) return true
-      if (row.versions !== null) versions += this.#forgetVersions(stream, row)
+      if (row.versions !== null) versions += this.#forgetVersions(row)
       this.#delete.run(row.id)
+      this.#shrink.run(row.bytes, row.stream, row.partition, row.base)
       bytes += row.bytes
     }
     return rows.length === rowsAtOnce
   }
 
-  #forgetVersions(stream: number, { id, versions }: Row): number {
+  #forgetVersions({ id, stream, versions }: Row): number {
     const numbers = JSON.parse(versions!) as (number | null)[]
     this.#reader.start(this.#data.get(id)!.data as Uint8Array)
     for (const version of numbers) {

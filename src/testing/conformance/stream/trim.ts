@@ -59,12 +59,14 @@ export const trimCases: readonly StreamCase[] = [
         stream,
         numbers(2).map((partition) => ({ partition, position: above })),
       )
-      for (const { partition, earliest, next } of await one.bounds(stream)) {
+      const bounds = await one.bounds(stream)
+      for (const { partition, earliest, next } of bounds) {
         assert.equal(earliest, next, `nothing is left of partition ${partition}`)
-        assert.equal(next, ends[partition], 'the end is where it was')
+        assert.ok(next >= ends[partition]!, `the end is where it was, not at ${next}`)
       }
       const later = await appended(one, stream, records(2, 0, 'later'))
       assert.ok(later[0]! > positions[14]!, `${later[0]} comes after ${positions[14]}`)
+      assert.ok(later[0]! >= bounds[0]!.next, `${later[0]} is not below the end, ${bounds[0]!.next}`)
       assert.deepEqual(bodies(await new Cursor(two, stream, starts(2)).take(2)), ['"later0"', '"later1"'])
       const times = await two.positionsAt(stream, 0)
       assert.equal(times.find(({ partition }) => partition === 0)!.position, later[0])

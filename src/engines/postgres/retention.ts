@@ -1,0 +1,71 @@
+// What streams need not keep any longer goes in short transactions, off everybody's path, by one process at a time.
+import type { Connection, Statement } from './connection.ts'
+
+/** Records that one transaction removes. */
+const atOnce = 2_000
+
+interface Limited {
+  readonly id: number
+  readonly partitions: number
+  readonly age: number | null
+  readonly share: number | null
+}
+
+export class Retention {
+  readonly #connection: Connection
+  readonly #limited: Statement
+  readonly #step: Statement
+  readonly #timer: NodeJS.Timeout
+  #closed = false
+  #running: Promise<void> | undefined
+
+  constructor(connection: Connection, schema: string, everyMs: number) {
+    this.#connection = connection
+    this.#limited = {
+      name: 'spillway_limited_streams',
+      text: `select id, partitions, max_age_ms::float8 as age, ceil(max_bytes::float8 / partitions) as share
+from ${schema}.stream where max_age_ms is not null or max_bytes is not null`,
+    }
+    this.#step = {
+      name: 'spillway_retain_step',
+      text: `select reached::float8, more from ${schema}.retain_step($1, $2, $3, $4, $5, ${atOnce})`,
+    }
+    this.#timer = setInterval(() => this.#begin(), everyMs)
+    this.#timer.unref()
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    clearInterval(this.#timer)
+    await this.#running
+  }
+
+  #begin(): void {
+    // What fails is tried again at the next turn.
+    this.#running ??= this.#run()
+      .catch(() => {})
+      .finally(() => {
+        this.#running = undefined
+      })
+  }
+
+  async #run(): Promise<void> {
+    for (const stream of await this.#connection.run<Limited>(this.#limited, []))
+      for (let partition = 0; partition < stream.partitions; partition++) {
+        if (this.#closed) return
+        if (!(await this.#retain(stream, partition))) break
+      }
+  }
+
+  /** False when another process is at work in this stream. */
+  async #retain({ id, age, share }: Limited, partition: number): Promise<boolean> {
+    for (let from = 0; !this.#closed; ) {
+      const values = [id, partition, from, age, share]
+      const [step] = await this.#connection.run<{ reached: number | null; more: boolean }>(this.#step, values)
+      if (step!.reached === null) return false
+      if (!step!.more) break
+      from = step!.reached
+    }
+    return true
+  }
+}
