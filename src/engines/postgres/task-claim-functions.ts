@@ -67,13 +67,14 @@ begin
     );
 end $$;
 
--- Ready tasks, the highest priority first, by turns between the groups of each: from the one after p_turn on, and round again.
+-- Ready tasks, the highest priority first, by turns between the groups of each: from the one after that in p_turns on, and round again.
 create function ${schema}.pick_in_turns(
-  p_queue int, p_limit int, p_turn text, p_most int, p_legacy boolean, p_now timestamptz, out ids bigint[], out turn text
+  p_queue int, p_limit int, p_turns jsonb, p_most int, p_legacy boolean, p_now timestamptz, out ids bigint[], out turns jsonb
 ) language plpgsql as $$
 declare
   v_top int := 100;
   v_level int;
+  v_turn text;
   v_at text;
   v_end text;
   v_group text;
@@ -89,7 +90,7 @@ declare
   v_more boolean;
 begin
   ids := '{}';
-  turn := p_turn;
+  turns := p_turns;
   loop
     exit when v_left <= 0;
     select t.priority into v_level from ${schema}.task t
@@ -99,7 +100,8 @@ begin
     v_groups := '{}';
     v_rooms := '{}';
     -- No text sorts between one and the same with this character behind it.
-    v_end := turn || e'\\x01';
+    v_turn := coalesce(turns->>v_level::text, '');
+    v_end := v_turn || e'\\x01';
     v_at := v_end;
     for half in 1..2 loop
       loop
@@ -153,7 +155,7 @@ begin
         order by c.round, g.place limit v_left
       loop
         ids := ids || v_row.id;
-        turn := v_row.grp;
+        v_turn := v_row.grp;
         v_lasts[v_row.place] := v_row.id;
         v_rooms[v_row.place] := v_rooms[v_row.place] - 1;
         v_taken[v_row.place] := v_taken[v_row.place] + 1;
@@ -168,6 +170,7 @@ begin
       exit when v_groups is null;
       v_taken := array_fill(0, array[cardinality(v_groups)]);
     end loop;
+    turns := turns || jsonb_build_object(v_level, v_turn);
     v_top := v_level - 1;
   end loop;
 end $$;
@@ -188,7 +191,7 @@ declare
   v_now timestamptz;
   v_count float8;
   v_bucket float8;
-  v_turn text;
+  v_turns jsonb;
   v_wait float8;
   v_room bigint := p_limit;
   v_ids bigint[] := '{}';
@@ -226,7 +229,7 @@ begin
   end if;
   if v_queue.rules ?| array['rate', 'groups'] then
     select p.* into v_pace from ${schema}.pace p where p.queue = p_queue order by p.step desc limit 1;
-    v_turn := coalesce(v_pace.turn, '');
+    v_turns := coalesce(v_pace.turns, '{}');
     v_bucket := 0;
     if v_queue.rules ? 'rate' then
       v_count := (v_queue.rules->'rate'->>'count')::float8;
@@ -250,7 +253,7 @@ begin
   if v_room > 0 then
     v_begun := clock_timestamp();
     if v_queue.rules ? 'groups' then
-      select p.ids, p.turn into v_ids, v_turn from ${schema}.pick_in_turns(p_queue, v_room::int, v_turn,
+      select p.ids, p.turns into v_ids, v_turns from ${schema}.pick_in_turns(p_queue, v_room::int, v_turns,
         (v_queue.rules->'groups'->>'concurrency')::int, v_queue.legacy, v_now) p;
       v_ids := array(
         select c.id from unnest(v_ids) with ordinality c(id, place)
@@ -281,10 +284,10 @@ begin
     v_scan := extract(epoch from clock_timestamp() - v_begun)::float8 * 1000;
   end if;
   if cardinality(v_ids) > 0 then
-    if v_turn is not null then
+    if v_turns is not null then
       delete from ${schema}.pace p where p.queue = p_queue and p.step = v_pace.step;
-      insert into ${schema}.pace (queue, step, turn, bucket, counted_at)
-        values (p_queue, coalesce(v_pace.step, 0) + 1, v_turn, v_bucket - cardinality(v_ids), v_now);
+      insert into ${schema}.pace (queue, step, turns, bucket, counted_at)
+        values (p_queue, coalesce(v_pace.step, 0) + 1, v_turns, v_bucket - cardinality(v_ids), v_now);
     end if;
     return query
       with taken as (

@@ -49,7 +49,10 @@ begin
       ) f order by f.name collate "C"
       on conflict on constraint dedup_key_pkey do update
         set message_id = excluded.message_id, task = excluded.task, until = excluded.until
-        where d.task is null and d.until <= v_now;
+        -- One that was cancelled while it was held is gone with its lease, though nobody may have looked since.
+        where d.until <= v_now and (d.task is null or exists (
+          select from ${schema}.task t where t.id = d.task and t.cancelled and t.due_at <= v_now
+        ));
   end if;
   insert into ${schema}.task (id, queue, due_at, priority, laned, behind, message_id, key, grp, dedup, body)
     select v_numbers[m.place], p_queue, case when m.delay > 0 then v_now + m.delay * interval '1 millisecond' end,

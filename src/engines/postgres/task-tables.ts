@@ -54,12 +54,12 @@ create index dedup_key_over on ${schema}.dedup_key (until) where task is null;
 create table ${schema}.pace (
   queue int not null,
   step bigint not null,
-  turn text collate "C" not null,
+  turns jsonb not null,
   bucket float8 not null,
   counted_at timestamptz not null,
   primary key (queue, step)
 ) with (${hot});
-comment on column ${schema}.pace.turn is 'the group that was served last';
+comment on column ${schema}.pace.turns is 'for each priority the group that was served last';
 
 -- Locks, taken in this order: 0 keeps the rules as they are (shared), 1 is that of claims, from 2 on they are those of keys.
 create function ${schema}.queue_lock(p_queue int, p_part int) returns bigint language sql immutable as $$

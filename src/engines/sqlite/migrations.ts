@@ -114,7 +114,7 @@ CREATE TABLE queue_rules (
   rules TEXT,                            -- JSON; null when it never had any
   version INTEGER NOT NULL DEFAULT 1,
   paused INTEGER NOT NULL DEFAULT 0,
-  turn TEXT NOT NULL DEFAULT '',         -- the group that was served last
+  turns TEXT NOT NULL DEFAULT '{}',      -- JSON: for each priority the group that was served last
   bucket REAL,                           -- starts that the rate had left at bucket_at; null: all
   bucket_at INTEGER NOT NULL DEFAULT 0
 );

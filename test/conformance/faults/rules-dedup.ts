@@ -59,7 +59,39 @@ function freed(when: Freeing): () => Change<QueuePort> {
 const onDelay: Partial<QueuePort> = {}
 const byTime: Partial<QueuePort> = {}
 
+/** Gone by its time, but nobody looked: its key is taken until somebody claims. */
+function keptUntilClaimed(): Change<QueuePort> {
+  const keyOf = new Map<string, string>()
+  const kept = new Map<string, string>()
+  return (port) => ({
+    async send(queue, messages) {
+      const holders = messages.map(({ dedup }) => dedup && kept.get(`${queue} ${dedup.key}`))
+      for (const { id, dedup } of messages) if (dedup) keyOf.set(`${queue} ${id}`, `${queue} ${dedup.key}`)
+      const duplicates = await port.send(
+        queue,
+        messages.filter((_, index) => holders[index] === undefined),
+      )
+      return [...duplicates, ...holders.flatMap((id, index) => (id === undefined ? [] : [{ index, id }]))]
+    },
+    async cancel(queue, ids) {
+      const results = await port.cancel(queue, ids)
+      for (const [index, id] of ids.entries())
+        if (results[index] === 'signalled') kept.set(keyOf.get(`${queue} ${id}`) ?? '', id)
+      return results
+    },
+    claim(queue, options) {
+      kept.clear()
+      return port.claim(queue, options)
+    },
+  })
+}
+
 export const dedupFaults: readonly Fault<Engine>[] = [
+  queueFault(
+    'the key of what was cancelled while it was held is free only when somebody claims',
+    ['queue.dedup.cancelled-held'],
+    keptUntilClaimed,
+  ),
   queueFault(
     'keys are looked for in the store, not in the call',
     ['queue.dedup.call', 'queue.dedup.many'],

@@ -55,17 +55,21 @@ export const groupFaults: readonly Fault<Engine>[] = [
     ],
     dropped('groups'),
   ),
-  queueFault('turns begin anew with each claim', ['queue.groups.turns'], () => (port) => ({
-    async claim(queue, options) {
-      const found = byTurns(await port.claim(queue, { ...options, limit: options.limit + 20 }))
-      const rest = found.splice(options.limit)
-      await port.settle(
-        queue,
-        rest.map(({ lease }) => ({ lease, kind: 'release' })),
-      )
-      return found
-    },
-  })),
+  queueFault(
+    'turns begin anew with each claim',
+    ['queue.groups.turns', 'queue.groups.levels'],
+    () => (port) => ({
+      async claim(queue, options) {
+        const found = byTurns(await port.claim(queue, { ...options, limit: options.limit + 20 }))
+        const rest = found.splice(options.limit)
+        await port.settle(
+          queue,
+          rest.map(({ lease }) => ({ lease, kind: 'release' })),
+        )
+        return found
+      },
+    }),
+  ),
   queueFault("no group is the group 'null'", ['queue.groups.ungrouped'], () => (port) => ({
     send: (queue, messages) =>
       port.send(

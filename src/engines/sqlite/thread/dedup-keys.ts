@@ -13,7 +13,9 @@ export class DedupKeys {
 
   constructor(db: DatabaseSync) {
     this.#holder = db.prepare(
-      'SELECT id FROM task_dedup WHERE queue = ? AND name = ? AND (seq IS NOT NULL OR until > ?)',
+      // One that was cancelled while it was held is gone with its lease, though nobody may have looked since.
+      `SELECT id FROM task_dedup d WHERE queue = ?1 AND name = ?2 AND (until > ?3 OR seq IS NOT NULL AND NOT EXISTS (
+         SELECT 1 FROM task WHERE task.seq = d.seq AND cancelled = 1 AND due <= ?3))`,
     )
     this.#take = db.prepare(
       'INSERT OR REPLACE INTO task_dedup (queue, name, id, seq, until) VALUES (?, ?, ?, ?, ?)',

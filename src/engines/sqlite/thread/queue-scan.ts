@@ -74,6 +74,8 @@ export class QueueScan {
       const { seq, starts, priority, grp: group, data } = row
       const due = row.state === taskState.behind ? row.notBefore : (row.due ?? 0)
       const ended = due <= now
+      // Gone with its lease: the next claim removes it.
+      if (ended && row.cancelled === 1) continue
       const where = ended ? 'ready' : row.state === taskState.leased ? 'leased' : 'delayed'
       page.add({ seq, state: where, starts, due: ended ? null : due, priority, group, data })
       if (page.left <= 0) return
@@ -82,9 +84,11 @@ export class QueueScan {
 
   #handedOut(state: QueueState, after: number, before: number, now: number, page: Page): void {
     if (page.left <= 0 || after >= before) return
+    // Whose lease is over is gone: the next claim removes it.
+    const cancelled = this.#cancelled.any(state.id)
     for (const run of this.#leases.page(state.id, after, before, page.left))
       for (let seq = Math.max(run.first, after + 1); seq <= run.last && page.left > 0; seq++)
-        page.add(this.#peeked(seq, run, now))
+        if (run.due > now || !cancelled || !this.#cancelled.has(seq)) page.add(this.#peeked(seq, run, now))
   }
 
   #peeked(seq: number, { token, due, starts }: Run, now: number): PeekedBytes {

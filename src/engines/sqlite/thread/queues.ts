@@ -304,12 +304,25 @@ export class Queues implements Part {
     const { paused, tasks } = this.#rules.of(queue)
     const ruled = tasks ? this.#lane.tasks.count(queue, now) : { ready: 0, delayed: 0, leased: 0 }
     return {
-      ready: ready + this.#log.fresh(queue) - this.#cancelled.countFresh(queue) + ruled.ready,
+      ready:
+        ready +
+        this.#log.fresh(queue) -
+        this.#cancelled.countFresh(queue) -
+        this.#cancelledAndOver(queue, now) +
+        ruled.ready,
       delayed: delayed + ruled.delayed,
       leased: leased + ruled.leased,
       dead: Number(this.#countDead.get(queue)!.n),
       paused,
     }
+  }
+
+  /** Cancelled while they were held: gone with their lease, though nobody may have looked since. */
+  #cancelledAndOver(queue: number, now: number): number {
+    if (!this.#cancelled.any(queue)) return 0
+    return this.#cancelled
+      .leased(queue)
+      .filter((seq) => (this.#leases.at(queue, seq)?.due ?? Number.POSITIVE_INFINITY) <= now).length
   }
 
   deadLetters(queue: number, limit: number, after: number): Answers['deadLetters'] {

@@ -70,7 +70,7 @@ export class TaskClaims {
       for (let took = true; took; ) {
         took = false
         // From the group after the one that was served last to the end, then from the beginning up to it.
-        const stop = state.turn
+        const stop = state.turns[level] ?? ''
         for (const half of ['after', 'up to'] as const) {
           let at = half === 'after' ? after(stop) : ''
           if (half === 'up to' && level === 0 && unruled.any()) {
@@ -78,7 +78,7 @@ export class TaskClaims {
             room.set('', Math.max(0, left - 1))
             at = after('')
             if (left > 0) {
-              state.turn = ''
+              state.turns[level] = ''
               state.changed = true
               took = true
               if (!unruled.takeOne()) return
@@ -95,7 +95,7 @@ export class TaskClaims {
               continue
             }
             room.set(grp, left - 1)
-            state.turn = grp
+            state.turns[level] = grp
             state.changed = true
             took = true
             if (!take(task)) return

@@ -10,8 +10,8 @@ export interface RuleState {
   /** It has rules, or had them once: there may be tasks. */
   readonly tasks: boolean
   readonly paused: boolean
-  /** The group that was served last. */
-  turn: string
+  /** For each priority the group that was served last. */
+  readonly turns: Record<number, string>
   /** Starts that are left, as counted at `bucketAt`. */
   bucket: number
   bucketAt: number
@@ -27,13 +27,13 @@ export class TaskRules {
 
   constructor(db: DatabaseSync) {
     this.#get = db.prepare(
-      'SELECT rules, version, paused, turn, bucket, bucket_at FROM queue_rules WHERE queue = ?',
+      'SELECT rules, version, paused, turns, bucket, bucket_at FROM queue_rules WHERE queue = ?',
     )
     this.#set = db.prepare(
       `INSERT INTO queue_rules (queue, rules) VALUES (?1, ?2)
        ON CONFLICT DO UPDATE SET rules = ?2, version = version + 1, bucket = iif(?3, bucket, NULL)`,
     )
-    this.#save = db.prepare('UPDATE queue_rules SET turn = ?, bucket = ?, bucket_at = ? WHERE queue = ?')
+    this.#save = db.prepare('UPDATE queue_rules SET turns = ?, bucket = ?, bucket_at = ? WHERE queue = ?')
     this.#pause = db.prepare(
       `INSERT INTO queue_rules (queue, paused) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET paused = ?2`,
     )
@@ -51,7 +51,7 @@ export class TaskRules {
       version: Number(row?.version ?? 0),
       tasks: text !== null,
       paused: row?.paused === 1,
-      turn: String(row?.turn ?? ''),
+      turns: JSON.parse(String(row?.turns ?? '{}')),
       bucket: (row?.bucket as number | null | undefined) ?? rules.rate?.count ?? 0,
       bucketAt: Number(row?.bucket_at ?? 0),
       changed: false,
@@ -78,7 +78,7 @@ export class TaskRules {
   finish(): void {
     for (const state of this.#states.values()) {
       if (!state.changed) continue
-      this.#save.run(state.turn, state.bucket, state.bucketAt, state.queue)
+      this.#save.run(JSON.stringify(state.turns), state.bucket, state.bucketAt, state.queue)
       state.changed = false
     }
   }

@@ -95,7 +95,7 @@ export class Tasks {
     this.#extend = db.prepare('UPDATE task SET due = ? WHERE seq = ?')
     this.#cancel = db.prepare('UPDATE task SET cancelled = 1 WHERE seq = ?')
     this.#count = db.prepare(
-      `SELECT count(*) FILTER (WHERE state = 0 OR state = 3 AND not_before <= ?1 OR due <= ?1) AS ready,
+      `SELECT count(*) FILTER (WHERE state = 0 OR state = 3 AND not_before <= ?1 OR due <= ?1 AND cancelled = 0) AS ready,
               count(*) FILTER (WHERE state = 1 AND due > ?1 OR state = 3 AND not_before > ?1) AS delayed,
               count(*) FILTER (WHERE state = 2 AND due > ?1) AS leased
        FROM task WHERE queue = ?2`,

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import type { OutgoingMessage } from '../../../ports/queue.ts'
 import { refused } from '../refusal.ts'
 import { bodyOfBytes, numbers, unusualKeys } from '../sample.ts'
+import { eventually } from '../wait.ts'
 import {
   counts,
   end,
@@ -106,6 +107,28 @@ export const dedupCases: readonly QueueCase[] = [
         if (id === 'second') await kill(one, queue, 'broken')
       }
       await counts(two, queue, { ready: 1, dead: 1 })
+    },
+  },
+  {
+    id: 'queue.dedup.cancelled-held',
+    title:
+      'the key of a message that was cancelled while it was held is free when its lease is over, though nobody claims',
+    requires: ['queue.dedup', 'queue.cancel'],
+    async run(subject) {
+      const { queue, one, two, shortMs } = await queueBench(subject, dedupRules)
+      assert.deepEqual(await one.send(queue, [unique('first')]), [])
+      await takeOne(one, queue, shortMs)
+      assert.deepEqual(await two.cancel(queue, ['first']), ['signalled'])
+      await eventually('the key is free', async () =>
+        assert.deepEqual(await one.send(queue, [unique('second')]), []),
+      )
+      assert.deepEqual(await two.send(queue, [unique('third')]), [{ index: 0, id: 'second' }])
+      await counts(two, queue, { ready: 1 })
+      const message = await takeOne(two, queue)
+      assert.equal(message.id, 'second')
+      assert.deepEqual(await one.send(queue, [unique('third')]), [{ index: 0, id: 'second' }])
+      await end(one, queue, [message])
+      assert.deepEqual(await one.send(queue, [unique('third')]), [])
     },
   },
   {

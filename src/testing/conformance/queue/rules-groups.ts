@@ -140,6 +140,24 @@ export const groupCases: readonly QueueCase[] = [
     },
   },
   {
+    id: 'queue.groups.levels',
+    title:
+      'each priority has turns of its own: what is served on a higher one costs no group on a lower one its turn',
+    requires: ['queue.groups', 'queue.priority'],
+    async run(subject) {
+      const { queue, one, two } = await queueBench(subject, { groups: {}, priority: true })
+      await one.send(queue, [...grouped('b', 8), ...grouped('c', 8)])
+      const low: ClaimedMessage[] = []
+      for (const at of numbers(8)) {
+        const port = at % 2 ? one : two
+        await port.send(queue, [{ id: `high${at}`, group: 'a', priority: 1, body: '{}' }])
+        assert.equal((await takeOne(port, queue)).id, `high${at}`)
+        low.push(await takeOne(two, queue))
+      }
+      assert.deepEqual(tally(low), { b: 4, c: 4 })
+    },
+  },
+  {
     id: 'queue.groups.key-order',
     title: 'with keyOrder a group takes its turns with the heads of its keys',
     requires: ['queue.groups', 'queue.keyOrder'],
