@@ -205,6 +205,12 @@ export const errorCodes = {
     remedy:
       "What is appended below the group's position is not handled. Say from where the group is to go on: `group(…).replay('earliest')`, or from a time.",
   },
+  RUNS_MISSED: {
+    retryable: false,
+    meaning: 'Due times of a schedule passed while no consumer of its queue was there to fire them.',
+    remedy:
+      "What the rule of the schedule leaves out was not sent; it goes on. Keep a consumer running, or choose `missed: 'all'`.",
+  },
   HELD_UP: {
     retryable: true,
     meaning: 'A partition stands still behind an event that keeps failing.',

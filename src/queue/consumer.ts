@@ -11,6 +11,7 @@ import type { OnSettled } from '../core/settled.ts'
 import type { QueuePort } from '../ports/queue.ts'
 import type { Handler, Handling } from './attempts.ts'
 import type { BatchHandler } from './batch.ts'
+import { fireSchedules } from './schedule-runner.ts'
 import { Worker } from './worker.ts'
 
 export interface ConsumeOptions {
@@ -90,7 +91,7 @@ function start<Out>(
     deadlineMs: milliseconds(contract.deadline ?? '5m', 'deadline'),
     retry: retryPolicy(contract.retry),
   }
-  return background(({ stopping, abandon }) => {
+  return background(async ({ stopping, abandon }) => {
     const worker = new Worker(
       contract,
       port,
@@ -101,6 +102,11 @@ function start<Out>(
       options.onReport,
       options.onSettled,
     )
-    return worker.run(stopping)
+    const firing = fireSchedules(contract.queue, port, clock, options.onReport, stopping)
+    try {
+      await worker.run(stopping)
+    } finally {
+      await firing.end()
+    }
   }, clock)
 }

@@ -11,6 +11,8 @@ import { type BatchOptions, type ConsumeOptions, type Consumer, consume, consume
 import { type RedriveFilter, redriveAll } from './dead-letters.ts'
 import { outgoing, type SendOptions } from './outgoing.ts'
 import { checkDelay } from './rules.ts'
+import type { Schedule } from './schedule-spec.ts'
+import { declareSchedule, type ScheduleOptions, schedulesOf } from './schedules.ts'
 import { opened, type WaitingMessage } from './waiting-message.ts'
 
 /** A queue on one engine. Make it with `spillway.queue(…)`. */
@@ -71,6 +73,26 @@ export class Queue<In = unknown, Out = unknown> {
   /** The same in batches: the handler gets up to `size` messages, and says what becomes of each. */
   consumeBatch(handler: BatchHandler<Out>, options: BatchOptions = {}): Consumer {
     return consumeBatch(this.contract, this.#port, handler, { clock: this.#clock, ...options })
+  }
+
+  /**
+   * Sends `data` again and again: by a cron pattern in a time zone, or every so often; once for each due time, however many processes
+   * there are. The consumers of the queue fire it. The message says for when it was sent (`scheduledfor`). Call it at every
+   * start: what is stored already stays as it is, and what is different takes its place. It goes on until `unschedule`,
+   * also when no program mentions it any more. INVALID_OPTION for a pattern, zone or date that cannot be; else as `send`. Needs `schedules`.
+   */
+  schedule(name: string, options: ScheduleOptions, data: In): Promise<Schedule> {
+    return declareSchedule(this.contract, this.#port, this.#engine, name, options, data)
+  }
+
+  /** Resolves with whether there was such a schedule. What it has sent stays. */
+  unschedule(name: string): Promise<boolean> {
+    return this.#port.removeSchedule(this.name, name)
+  }
+
+  /** The schedules of the queue by name, also those of other programs. */
+  schedules(): Promise<Schedule[]> {
+    return schedulesOf(this.#port, this.name)
   }
 
   count(): Promise<QueueCount> {
