@@ -110,6 +110,7 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
           onReport: guarded(options.onReport),
         }),
       )
+    for (const service of started) await service.declareSchedules()
     for (const service of started) service.start()
     const engines = main === forStreams ? [main] : [main, forStreams]
     const weaknesses = engines.flatMap((engine) =>

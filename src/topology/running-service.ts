@@ -6,6 +6,7 @@ import type { OnReport } from '../core/report.ts'
 import type { OnSettled } from '../core/settled.ts'
 import type { Database } from '../ports/database.ts'
 import { consume } from '../queue/consumer.ts'
+import { declareSchedule } from '../queue/schedules.ts'
 import { failurePolicy, type Handled } from '../stream/plan.ts'
 import { StreamGroup } from '../stream/stream-group.ts'
 import { subscribe } from '../stream/subscription.ts'
@@ -99,6 +100,13 @@ export class RunningService<Db> {
   group(of: { readonly name: string }): StreamGroup {
     const { streamPort, clock } = this.#channels
     return new StreamGroup(streamPort, of.name, this.name, clock, this.database?.parking)
+  }
+
+  /** Stores what the service sends by the clock. Before it starts: rejects with what is wrong with one of them. */
+  async declareSchedules(): Promise<void> {
+    const { name: engine } = this.#channels.queueEngine
+    for (const { queue, name, options, data } of this.#service.schedules)
+      await declareSchedule(queue, this.#channels.queue(queue.queue), engine, name, options, data)
   }
 
   start(): void {

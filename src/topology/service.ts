@@ -2,6 +2,7 @@
 import type { Context, ContextDefinition, EventContract, QueueContract } from '../core/contract.ts'
 import type { Duration } from '../core/duration.ts'
 import type { DatabaseSource } from '../ports/database.ts'
+import type { ScheduleOptions } from '../queue/schedules.ts'
 import type { FailureOptions } from '../stream/plan.ts'
 import type { ServiceHandler } from '../transaction/handler.ts'
 
@@ -35,6 +36,14 @@ export interface Work<Db> extends WorkOptions {
   readonly handler: ServiceHandler<unknown, Db>
 }
 
+/** What a service has sent by the clock. */
+export interface Scheduled {
+  readonly queue: QueueContract
+  readonly name: string
+  readonly options: ScheduleOptions
+  readonly data: unknown
+}
+
 /** What a topology needs of a service, whatever its database. */
 export interface AnyService {
   readonly kind: 'service'
@@ -42,9 +51,10 @@ export interface AnyService {
   readonly database: DatabaseSource<unknown> | undefined
   readonly reactions: readonly Reaction<never>[]
   readonly works: readonly Work<never>[]
+  readonly schedules: readonly Scheduled[]
 }
 
-/** A context with what implements it. Immutable: `on` and `work` return a new one. */
+/** A context with what implements it. Immutable: `on`, `work` and `schedule` return a new one. */
 export interface Service<Db> extends AnyService {
   readonly kind: 'service'
   readonly context: Context
@@ -66,6 +76,16 @@ export interface Service<Db> extends AnyService {
     handler: ServiceHandler<Out, Db>,
     options?: WorkOptions,
   ): Service<Db>
+  /**
+   * Sends `data` to a queue of any context by the clock: see `Queue.schedule`. It is declared when the service starts. What is taken out
+   * of the code goes on until it is removed: `spillway queue schedules <queue> --remove <name>`.
+   */
+  schedule<In, Out>(
+    queue: QueueContract<In, Out>,
+    name: string,
+    options: ScheduleOptions,
+    data: In,
+  ): Service<Db>
 }
 
 /** Begins a service: `service(billing, { database }).on(orders.events.placed, …).work(billing.queues.receipt, …)`. */
@@ -73,15 +93,15 @@ export function service<Name extends string, D extends ContextDefinition, Db = u
   context: Context<Name, D>,
   options: ServiceOptions<Db> = {},
 ): Service<Db> {
-  return build(context as unknown as Context, options, [], [])
+  return build(context as unknown as Context, options, { reactions: [], works: [], schedules: [] })
 }
 
 function build<Db>(
   context: Context,
   options: ServiceOptions<Db>,
-  reactions: readonly Reaction<Db>[],
-  works: readonly Work<Db>[],
+  parts: Pick<Service<Db>, 'reactions' | 'works' | 'schedules'>,
 ): Service<Db> {
+  const { reactions, works, schedules } = parts
   return {
     kind: 'service',
     context,
@@ -89,15 +109,14 @@ function build<Db>(
     lease: options.lease,
     session: options.session,
     keepDeadLetters: options.keepDeadLetters,
-    reactions,
-    works,
+    ...parts,
     on(event, handler, reactionOptions = {}) {
       const reaction = {
         event: event as EventContract,
         handler: handler as ServiceHandler<unknown, Db>,
         options: reactionOptions,
       }
-      return build(context, options, [...reactions, reaction], works)
+      return build(context, options, { ...parts, reactions: [...reactions, reaction] })
     },
     work(queue, handler, workOptions = {}) {
       const work = {
@@ -105,7 +124,11 @@ function build<Db>(
         queue: queue as QueueContract,
         handler: handler as ServiceHandler<unknown, Db>,
       }
-      return build(context, options, reactions, [...works, work])
+      return build(context, options, { ...parts, works: [...works, work] })
+    },
+    schedule(queue, name, scheduleOptions, data) {
+      const scheduled = { queue: queue as QueueContract, name, options: scheduleOptions, data }
+      return build(context, options, { ...parts, schedules: [...schedules, scheduled] })
     },
   }
 }

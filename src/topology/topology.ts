@@ -80,13 +80,15 @@ function clashes(of: Topology): string[] {
       const dead = deadStream({ stream: event.stream, group: context.name })
       own(`the stream ${dead}`, `the dead letters of ${context.name}`)
     }
+  for (const { context, schedules } of servicesOf(of))
+    for (const { queue, name } of schedules) own(`the schedule ${name} of ${queue.queue}`, context.name)
   return [...owners]
     .filter(([, names]) => names.size > 1)
     .map(([what, names]) => `${what} would be shared by ${[...names].join(' and ')}: rename one of them`)
 }
 
 function checkService(of: Topology, service: AnyService): string[] {
-  const { context, reactions, works } = service
+  const { context, reactions, works, schedules } = service
   const published = new Set(
     contextsOf(of)
       .flatMap(eventsOf)
@@ -96,6 +98,16 @@ function checkService(of: Topology, service: AnyService): string[] {
   for (const { event } of reactions)
     if (!published.has(event.type))
       problems.push(`${context.name} handles ${event.type}, which no context of this topology publishes`)
+  const queues = new Set(
+    contextsOf(of)
+      .flatMap(queuesOf)
+      .map(({ queue }) => queue),
+  )
+  for (const { name, queue } of schedules)
+    if (!queues.has(queue.queue))
+      problems.push(
+        `${context.name} schedules ${name} for the queue ${queue.queue}, which no context of this topology has`,
+      )
   for (const { queue } of works)
     if (queue.context !== context.name)
       problems.push(
@@ -110,12 +122,17 @@ function checkService(of: Topology, service: AnyService): string[] {
   return [...problems, ...doubledHandlers(service)]
 }
 
-/** Two handlers for one event or queue: which of them should run? A topology with such a service does not start. */
-export function doubledHandlers({ context, reactions, works }: AnyService): string[] {
+/** Two handlers for one event or queue, or two schedules of one name: which of them? A topology with such a service does not start. */
+export function doubledHandlers({ context, reactions, works, schedules }: AnyService): string[] {
   const repeated = (names: readonly string[]) =>
     new Set(names.filter((name, index) => names.indexOf(name) !== index))
-  return [
+  const handled = [
     ...repeated(works.map(({ queue }) => queue.queue)),
     ...repeated(reactions.map(({ event }) => event.type)),
-  ].map((name) => `${context.name} has more than one handler for ${name}`)
+  ]
+  const named = repeated(schedules.map(({ queue, name }) => `${name} of ${queue.queue}`))
+  return [
+    ...handled.map((name) => `${context.name} has more than one handler for ${name}`),
+    ...[...named].map((name) => `${context.name} has more than one schedule ${name}`),
+  ]
 }
