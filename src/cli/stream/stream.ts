@@ -2,14 +2,24 @@
 import { Command } from 'commander'
 import { groupsCommand } from './groups.ts'
 import { lsCommand } from './ls.ts'
+import { parkCommand } from './park.ts'
+import { replayCommand } from './replay.ts'
 import { tailCommand } from './tail.ts'
+import { trimCommand } from './trim.ts'
+import { unparkCommand } from './unpark.ts'
 
 export function streamCommand(): Command {
   return new Command('stream')
-    .description('Look after streams: list them, read their events, see how far their groups are.')
+    .description(
+      'Look after streams: list them, read their events, see how far their groups are, tell a group what to do, trim.',
+    )
     .addCommand(lsCommand())
     .addCommand(tailCommand())
     .addCommand(groupsCommand())
+    .addCommand(replayCommand())
+    .addCommand(parkCommand())
+    .addCommand(unparkCommand())
+    .addCommand(trimCommand())
     .addHelpText(
       'after',
       `
@@ -17,6 +27,7 @@ The engine is that of spillway.config.ts in this folder (its streams, where they
 
   $ spillway stream ls                        what is where?
   $ spillway stream tail orders --follow      what is happening?
-  $ spillway stream groups orders             who is behind?`,
+  $ spillway stream groups orders             who is behind?
+  $ spillway stream park orders billing       what waits for somebody, and why?`,
     )
 }
