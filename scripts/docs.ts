@@ -13,7 +13,8 @@ const snippet = /<!-- from: (\S+) -->\n+```ts\n(?:[^\n]*\n)*?```$/gm
 
 export function pages(): Map<string, string> {
   const wanted = new Map<string, string>()
-  for (const page of markdown()) wanted.set(page, withSnippets(readFileSync(page, 'utf8')))
+  for (const page of markdown())
+    wanted.set(page, withDecisions(withTables(withSnippets(readFileSync(page, 'utf8')))))
   wanted.set('docs/reference/errors.md', errorPage())
   wanted.set('docs/reference/cli.md', cliPage())
   wanted.set('docs/reference/capabilities.md', capabilityPage())
@@ -41,6 +42,46 @@ function withSnippets(text: string): string {
   )
 }
 
+/** A page of an engine has what that engine can do between two comments. */
+const table = /<!-- capabilities: (\w+) -->\n[\s\S]*?<!-- end of capabilities -->/g
+
+function withTables(text: string): string {
+  return text.replace(
+    table,
+    (_, engine: string) =>
+      `<!-- capabilities: ${engine} -->\n\n${engineTable(engine)}\n\n<!-- end of capabilities -->`,
+  )
+}
+
+/** The index has the decisions by the titles that they give themselves. */
+function withDecisions(text: string): string {
+  return text.replace(/<!-- decisions -->\n[\s\S]*?<!-- end of decisions -->/, () => {
+    const decisions = readdirSync('docs/decisions').sort()
+    const titles = decisions.map((file) => {
+      const [, title] = /^# (?:\d+\.? )?(.*)$/m.exec(readFileSync(join('docs/decisions', file), 'utf8')) ?? []
+      return `- [${title}](decisions/${file})`
+    })
+    return `<!-- decisions -->\n\n${titles.join('\n')}\n\n<!-- end of decisions -->`
+  })
+}
+
+function engineTable(engine: string): string {
+  const has = (owners: readonly string[]) => (owners.includes(engine) ? 'yes' : '–')
+  const rows = (['queue', 'stream'] as const).flatMap((port) => {
+    const name = port === 'queue' ? 'queues' : 'streams'
+    if (has(portTable[port]) !== 'yes') return [`| **${name}** | – |`]
+    const byEffects = has(fencedByEffects[port]) === 'yes'
+    return [
+      `| **${name}** | yes |`,
+      `| a stale holder is refused by | ${byEffects ? "the service's transaction" : 'the engine'} |`,
+      ...Object.entries(capabilityTable[port]).map(
+        ([flag, { title, engines: owners }]) => `| ${title} (\`${flag}\`) | ${has(owners)} |`,
+      ),
+    ]
+  })
+  return [`| ${engine} | |`, '| --- | --- |', ...rows].join('\n')
+}
+
 function errorPage(): string {
   const rows = Object.entries(errorCodes).map(
     ([code, { meaning, remedy, retryable }]) =>
@@ -58,7 +99,8 @@ function errorPage(): string {
   ].join('\n')
 }
 
-const engines = ['sqlite', 'postgres', 'nats', 'kafka', 'memory']
+/** Every engine has a page of its own in docs/engines. */
+export const engines = ['sqlite', 'postgres', 'nats', 'kafka', 'memory']
 
 function capabilityPage(): string {
   const row = (name: string, cells: readonly string[]) => `| ${name} | ${cells.join(' | ')} |`

@@ -1,0 +1,52 @@
+// The programs that set an engine up run as they stand, against the real servers, and say what their comments say.
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { embeddedPostgres, kafka, type Launcher, nats } from '../../test/servers/index.ts'
+
+interface Page {
+  readonly says: string
+  readonly launcher?: Launcher
+  readonly variables?: (url: string) => Record<string, string>
+}
+
+const pages: Readonly<Record<string, Page>> = {
+  sqlite: { says: 'power-loss\n1\n' },
+  memory: { says: '1\n' },
+  postgres: {
+    says: 'power-loss\n1\n',
+    launcher: embeddedPostgres,
+    variables: (url) => ({ DATABASE_URL: url }),
+  },
+  kafka: { says: 'process\n/index.html\n', launcher: kafka, variables: (url) => ({ KAFKA_URL: url }) },
+  nats: {
+    says: 'power-loss\n1\n',
+    launcher: nats,
+    variables(url) {
+      const [address = '', monitor = ''] = url.split('?monitor=')
+      return { NATS_URL: address, NATS_MONITOR: monitor }
+    },
+  },
+}
+
+for (const [engine, { says, launcher, variables }] of Object.entries(pages)) {
+  const missing = await launcher?.missing()
+  describe.skipIf(missing !== undefined)(`${engine}${missing === undefined ? '' : ` (${missing})`}`, () => {
+    test('set up as its page says', { timeout: 120_000 }, async () => {
+      await using server = await launcher?.start()
+      const cwd = mkdtempSync(join(tmpdir(), 'spillway-engine-'))
+      try {
+        const file = resolve('docs/snippets', `engine-${engine}.ts`)
+        const env = { ...process.env, ...(server && variables?.(server.url)) }
+        const options = { cwd, env, encoding: 'utf8', timeout: 60_000 } as const
+        const ran = spawnSync(process.execPath, ['--conditions=@spillway/source', file], options)
+        expect(ran.status, ran.stderr).toBe(0)
+        expect(ran.stdout).toBe(says)
+      } finally {
+        rmSync(cwd, { recursive: true })
+      }
+    })
+  })
+}
