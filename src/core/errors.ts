@@ -57,6 +57,12 @@ export const errorCodes = {
     remedy:
       'Nothing was changed. Declare it first: `spillway.queue(name)`, or list its context in the topology.',
   },
+  UNKNOWN_MESSAGE: {
+    retryable: false,
+    meaning: 'A message was to wait for another one that the engine does not know.',
+    remedy:
+      'Nothing was stored. Give the queue of the other one `flow: true` in its contract, and send it first; what ended more than seven days ago is not known any more.',
+  },
   UNKNOWN_STREAM: {
     retryable: false,
     meaning: 'The stream has not been declared on this engine.',

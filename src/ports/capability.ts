@@ -21,6 +21,10 @@ export interface QueueCapabilities {
   readonly groups: boolean
   readonly concurrency: boolean
   readonly rate: boolean
+  readonly flow: boolean
+  readonly finished: boolean
+  /** `extend` takes what a holder says of how far it is, and `peek` shows it. */
+  readonly progress: boolean
   /** A dead letter tells why its message was tried again before. */
   readonly history: boolean
   /** What queue-control.ts has. */
@@ -53,6 +57,9 @@ export const capabilityTable = {
     groups: { title: 'fair turns between groups', engines: ['sqlite', 'postgres', 'memory'] },
     concurrency: { title: 'a concurrency for all processes', engines: ['sqlite', 'postgres', 'memory'] },
     rate: { title: 'a rate for all processes', engines: ['sqlite', 'postgres', 'memory'] },
+    flow: { title: 'messages that wait for others', engines: ['sqlite', 'postgres', 'memory'] },
+    finished: { title: 'keeping finished messages', engines: ['sqlite', 'postgres', 'memory'] },
+    progress: { title: 'the progress of a running message', engines: ['sqlite', 'postgres', 'memory'] },
     history: { title: 'the reasons of earlier attempts', engines: ['sqlite', 'postgres', 'memory'] },
     pause: { title: 'pausing a queue', engines: ['sqlite', 'postgres', 'memory'] },
     peek: { title: 'looking at waiting messages', engines: ['sqlite', 'postgres', 'memory'] },

@@ -1,5 +1,5 @@
 // What a queue is given to keep: by a send, or with a schedule.
-import type { DedupKey } from './queue-rules.ts'
+import type { After, DedupKey } from './queue-rules.ts'
 
 export interface OutgoingMessage {
   readonly id: string
@@ -12,4 +12,5 @@ export interface OutgoingMessage {
   readonly priority?: number | undefined
   readonly dedup?: DedupKey | undefined
   readonly group?: string | undefined
+  readonly after?: After | undefined
 }

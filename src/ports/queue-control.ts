@@ -27,6 +27,18 @@ export interface QueueControl {
    * a large queue it is done in bounded steps: when it rejects, some may be gone. Capability `purge`.
    */
   purge(queue: string, what: 'waiting' | 'dead'): Promise<number>
+
+  /**
+   * Messages that were settled `done` in a queue with the rule `finished`, the newest first, at most `limit`, after (that is: older
+   * than) the given handle. Capability `finished`.
+   */
+  finished(queue: string, options: PeekOptions): Promise<FinishedMessage[]>
+
+  /**
+   * Removes some of the finished messages that need not be kept any more: a bounded number in one short transaction; resolves with how many. 0 when
+   * there are none, or no rule. Without the rule nothing is kept: then all are removed. Capability `finished`.
+   */
+  trimFinished(queue: string): Promise<number>
 }
 
 export interface PeekOptions {
@@ -41,12 +53,27 @@ export interface PeekedMessage {
   readonly id: string
   readonly key: string | undefined
   readonly body: string
-  readonly state: 'ready' | 'delayed' | 'leased'
+  readonly state: 'ready' | 'delayed' | 'waiting' | 'leased'
   readonly starts: number
-  /** When its delay, retry or lease ends: milliseconds since the epoch. Undefined when it is ready. */
+  /** When its delay, retry or lease ends: milliseconds since the epoch. Undefined when it is ready or waits for others. */
   readonly due: number | undefined
   readonly priority: number
   readonly group: string | undefined
+  /** Only when it waits: the ids of the others, at most 10 of them. */
+  readonly after?: readonly string[]
+  /** Only when it is leased, and its holder has said so: JSON. */
+  readonly progress?: string
+}
+
+export interface FinishedMessage {
+  /** Names the place, for `after`. Opaque. */
+  readonly handle: string
+  readonly id: string
+  readonly key: string | undefined
+  readonly body: string
+  readonly starts: number
+  /** Milliseconds since the epoch. */
+  readonly finishedAt: number
 }
 
 /** `removed`: it waited and is gone. `signalled`: it is leased, and goes with its lease. `unknown`: no such message but dead letters. */

@@ -2,7 +2,7 @@
 // asked beyond that by rules stands in queue-rules.ts, what an operator does to it in queue-control.ts,
 // what it sends itself by the clock in queue-schedules.ts.
 //
-// States of a message: ready → leased → gone | ready again (later, or when its lease ends) | dead letter → ready.
+// States of a message: (waiting →) ready → leased → gone | ready again (later, or when its lease ends) | dead letter → ready.
 // All methods take and return arrays; results stand in the order of their arguments. All times are milliseconds.
 // Any method may be called concurrently, from any number of processes. Names were checked by the caller; ids and keys are
 // well-formed texts of 1 to 200 characters without NUL. Errors are SpillwayErrors translated at the engine's edge:
@@ -34,7 +34,7 @@ export interface QueuePort extends QueueControl, QueueSchedules {
    * Stores messages. Resolves when all of them survive what `durability` says; rejects when some may not have been
    * stored (which ones is unknown unless `atomicSend`). Messages of one call become claimable in their order,
    * and so do those of calls of which one resolved before the other was made. Identical ids are separate messages.
-   * TOO_LARGE before anything is stored when a body exceeds the limit. Resolves, in the order of the arguments, with the messages that were not stored because
+   * TOO_LARGE before anything is stored when a body exceeds the limit, UNKNOWN_MESSAGE as `After` says. Resolves, in the order of the arguments, with the messages that were not stored because
    * another one has their `dedup` key, also one before them in the call; with an empty array otherwise.
    */
   send(queue: string, messages: readonly OutgoingMessage[]): Promise<readonly Duplicate[]>
@@ -56,8 +56,15 @@ export interface QueuePort extends QueueControl, QueueSchedules {
   settle(queue: string, settlements: readonly Settlement[]): Promise<SettleResult[]>
 
   /** Moves the end of live leases to `leaseMs` from now. `stale` as for `settle`; one that expired but that nobody claimed
-   * since is live again, or `stale`, and `stale` when a rule has no place left for it. Need not be durable. */
-  extend(queue: string, leases: readonly string[], leaseMs: number): Promise<ExtendResult[]>
+   * since is live again, or `stale`, and `stale` when a rule has no place left for it. Need not be durable. `progress`, only with the
+   * capability: for each lease a JSON text of at most `maxProgress` characters, which `peek` shows for as long as the lease lasts, in place of what was said before;
+   * undefined says nothing new. What is stale writes nothing. */
+  extend(
+    queue: string,
+    leases: readonly string[],
+    leaseMs: number,
+    progress?: readonly (string | undefined)[],
+  ): Promise<ExtendResult[]>
 
   /** How many messages are in which state: a snapshot, which may lag behind by a second. */
   count(queue: string): Promise<QueueCount>
@@ -105,6 +112,8 @@ export interface ClaimedMessage {
    * that from a retry. A release leaves it as it was. False for the first start.
    */
   readonly suspect: boolean
+  /** A message that it was to wait for was cancelled or purged: nobody will do that. Whoever claims it has to decide. */
+  readonly orphan?: true
   /** Names the lease in `settle` and `extend`. Opaque. */
   readonly lease: string
   /** Rises with every claim of this message, also over releases and redriving: whoever stores it beside an effect can refuse an older one. */
@@ -135,6 +144,8 @@ export interface QueueCount {
   readonly ready: number
   /** Waiting for a delay or a retry. */
   readonly delayed: number
+  /** Waiting for other messages: see `After`. */
+  readonly waiting: number
   readonly leased: number
   readonly dead: number
   readonly paused: boolean

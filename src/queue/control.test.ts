@@ -124,7 +124,14 @@ test.each<[string, (signal: AbortSignal) => unknown]>([
     await clock.advance(60_000)
     expect(attempts).toBe(1)
     expect(reports).toEqual([])
-    expect(await jobs.count()).toEqual({ ready: 0, delayed: 0, leased: 0, dead: 0, paused: false })
+    expect(await jobs.count()).toEqual({
+      ready: 0,
+      delayed: 0,
+      waiting: 0,
+      leased: 0,
+      dead: 0,
+      paused: false,
+    })
   },
 )
 

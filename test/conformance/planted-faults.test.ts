@@ -18,6 +18,7 @@ import * as control from './faults/control.ts'
 import * as database from './faults/database.ts'
 import { engineFaults } from './faults/engine.ts'
 import { type Fault, faultySubject, override } from './faults/fault.ts'
+import * as flow from './faults/flow.ts'
 import { groupFaults } from './faults/groups.ts'
 import * as leases from './faults/leases.ts'
 import { nameFaults } from './faults/names.ts'
@@ -121,6 +122,9 @@ const engines: Readonly<Record<string, readonly Fault<Engine>[]>> = {
   cancelling: control.cancelFaults,
   purging: control.purgeFaults,
   schedules: scheduleFaults,
+  'waiting for others': flow.flowFaults,
+  'keeping what is finished': flow.finishedFaults,
+  progress: flow.progressFaults,
   'declaring streams': stream.declareFaults,
   appending: stream.appendFaults,
   reading: stream.readFaults,

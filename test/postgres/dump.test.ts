@@ -53,7 +53,14 @@ test.skipIf(missing)('a restored dump goes on where the old server was', { timeo
   })
 
   const after = await openAll(to)
-  expect(await after.queue.count()).toEqual({ ready: 3, delayed: 0, leased: 0, dead: 0, paused: false })
+  expect(await after.queue.count()).toEqual({
+    ready: 3,
+    delayed: 0,
+    waiting: 0,
+    leased: 0,
+    dead: 0,
+    paused: false,
+  })
   let kept = 0
   for await (const _ of after.stream.read()) kept += 1
   expect(kept).toBe(100)

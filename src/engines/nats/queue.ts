@@ -11,7 +11,7 @@ import type {
   Settlement,
   SettleResult,
 } from '../../ports/queue.ts'
-import type { CancelResult, PeekedMessage } from '../../ports/queue-control.ts'
+import type { CancelResult, FinishedMessage, PeekedMessage } from '../../ports/queue-control.ts'
 import { checkCarried, checkRules, type Duplicate, type QueueRules } from '../../ports/queue-rules.ts'
 import type { ScheduleList } from '../../ports/queue-schedules.ts'
 import type { Api, StreamInfo } from './api.ts'
@@ -41,6 +41,9 @@ export class NatsQueue implements QueuePort {
     groups: false,
     concurrency: false,
     rate: false,
+    flow: false,
+    finished: false,
+    progress: false,
     history: false,
     pause: false,
     peek: false,
@@ -112,9 +115,15 @@ export class NatsQueue implements QueuePort {
     })
   }
 
-  extend(queue: string, leases: readonly string[], leaseMs: number): Promise<ExtendResult[]> {
+  extend(
+    queue: string,
+    leases: readonly string[],
+    leaseMs: number,
+    progress: readonly (string | undefined)[] = [],
+  ): Promise<ExtendResult[]> {
     return this.#call(`extending leases in '${queue}'`, queue, () => {
       requireAtLeast('leaseMs', leaseMs, minLeaseMs)
+      if (progress.some((text) => text !== undefined)) throw missing('nats', 'queue', 'progress')
       return this.#settle.extend(queue, leases, leaseMs)
     })
   }
@@ -133,6 +142,7 @@ export class NatsQueue implements QueuePort {
       return {
         ready: (consumer?.num_pending ?? 0) + waiting.length - delayed,
         delayed,
+        waiting: 0,
         leased: Math.max(0, (consumer?.num_ack_pending ?? 0) - waiting.length),
         dead,
         paused: false,
@@ -190,6 +200,14 @@ export class NatsQueue implements QueuePort {
 
   removeSchedule(): Promise<boolean> {
     return Promise.reject(missing('nats', 'queue', 'schedules'))
+  }
+
+  finished(): Promise<FinishedMessage[]> {
+    return Promise.reject(missing('nats', 'queue', 'finished'))
+  }
+
+  trimFinished(): Promise<number> {
+    return Promise.reject(missing('nats', 'queue', 'finished'))
   }
 
   /** Ends the claims, and waits until what was accepted is done. */

@@ -1,12 +1,14 @@
 // Declaring queues, and what an operator does to them.
+import { flowEnd } from './flow-functions.ts'
 import type { Migration } from './migrations.ts'
 import { functionSettings } from './session.ts'
 
 /** The SQLSTATE of a change of `keyOrder` while there are messages. */
 export const keyOrderFixed = 'SW005'
 
-/** How many messages one step of a purge removes at most. */
+/** How many messages, or dead letters, one step of a purge removes at most. */
 const purgeAtOnce = 2_000
+const purgeDeadAtOnce = 5_000
 
 const settings = `language plpgsql ${functionSettings}`
 
@@ -46,6 +48,13 @@ begin
     ) then
       raise exception '%', v_queue.name using errcode = '${keyOrderFixed}';
     end if;
+    if v_queue.rules ? 'flow' and not p_rules ? 'flow' then
+      perform ${schema}.lock_flows();
+      delete from ${schema}.flow_wait w
+        where w.task in (select t.id from ${schema}.task t where t.queue = v_id and t.waits > 0);
+      update ${schema}.task t set waits = 0, due_at = case when t.due_at > clock_timestamp() then t.due_at end
+        where t.queue = v_id and t.waits > 0;
+    end if;
     if not p_rules ? 'priority' then
       update ${schema}.task t set priority = 0 where t.queue = v_id and t.priority <> 0;
     end if;
@@ -75,6 +84,7 @@ declare
   v_rules jsonb;
   v_keys text[];
   v_count float8;
+  v_tracked text[];
 begin
   perform pg_advisory_xact_lock_shared(${schema}.queue_lock(p_queue, 0));
   select q.rules into v_rules from ${schema}.queue q where q.id = p_queue;
@@ -83,6 +93,13 @@ begin
       select distinct ${schema}.key_lock(p_queue, d.key) as lock from ${schema}.dead_letter d
       where d.queue = p_queue and d.handle = any(p_handles) and d.key is not null order by 1
     ) l;
+  end if;
+  v_tracked := array(
+    select d.message_id from ${schema}.dead_letter d where d.queue = p_queue and d.handle = any(p_handles) and d.tracked
+  );
+  if cardinality(v_tracked) > 0 and v_rules is not null then
+    perform ${schema}.lock_flows();
+    delete from ${schema}.flow_end f where f.id = any(v_tracked) and f.how = ${flowEnd.dead};
   end if;
   if v_rules is null then
     with back as (
@@ -94,10 +111,10 @@ begin
   else
     with back as (
       delete from ${schema}.dead_letter d where d.queue = p_queue and d.handle = any(p_handles)
-      returning d.handle, d.token, d.message_id, d.key, d.body, d.priority, d.grp, v_rules ? 'keyOrder' and d.key is not null as laned
+      returning d.handle, d.token, d.message_id, d.key, d.body, d.priority, d.grp, d.tracked, v_rules ? 'keyOrder' and d.key is not null as laned
     )
-    insert into ${schema}.task (queue, token, message_id, key, body, priority, grp, laned, behind)
-      select p_queue, b.token, b.message_id, b.key, b.body, case when v_rules ? 'priority' then b.priority else 0 end,
+    insert into ${schema}.task (queue, token, message_id, key, body, tracked, priority, grp, laned, in_line)
+      select p_queue, b.token, b.message_id, b.key, b.body, b.tracked or v_rules ? 'flow', case when v_rules ? 'priority' then b.priority else 0 end,
         case when v_rules ? 'groups' then b.grp else '' end, b.laned,
         b.laned and (row_number() over (partition by b.key order by b.handle) > 1
           or coalesce((select true from ${schema}.task t where t.queue = p_queue and t.key = b.key and t.laned limit 1), false))
@@ -207,6 +224,30 @@ begin
     select count(*) into v_cancelled from ${schema}.task t where t.id = any(v_ids) and t.cancelled;
     removed := cardinality(v_ids) - v_cancelled;
     perform ${schema}.end_tasks(p_queue, v_ids, v_now);
+  end if;
+end $$;
+
+-- One step of removing dead letters. Gives the last that it has removed.
+create function ${schema}.purge_dead(p_queue int, p_after bigint, p_until bigint, out removed float8, out last float8)
+${settings} as $$
+declare
+  v_handles bigint[];
+  v_tracked text[];
+begin
+  v_handles := array(
+    select d.handle from ${schema}.dead_letter d where d.queue = p_queue and d.handle > p_after and d.handle <= p_until
+    order by d.handle limit ${purgeDeadAtOnce}
+  );
+  if exists (select from ${schema}.dead_letter d where d.queue = p_queue and d.handle = any(v_handles) and d.tracked) then
+    perform ${schema}.lock_flows();
+  end if;
+  with gone as (
+    delete from ${schema}.dead_letter d where d.queue = p_queue and d.handle = any(v_handles)
+    returning d.handle, d.message_id, d.tracked
+  )
+  select count(*), max(g.handle), array_agg(g.message_id) filter (where g.tracked) into removed, last, v_tracked from gone g;
+  if v_tracked is not null then
+    perform ${schema}.end_flows(v_tracked, array_fill(${flowEnd.gone}, array[cardinality(v_tracked)]), clock_timestamp());
   end if;
 end $$;
 `

@@ -1,5 +1,7 @@
 // The engine's tables: queues, streams, consumer groups.
 import { controlFunctions } from './control-functions.ts'
+import { finishedTables } from './finished-functions.ts'
+import { flowFunctions, flowTables } from './flow-functions.ts'
 import type { Migration, Part } from './migrations.ts'
 import { retentionTables } from './retention-tables.ts'
 import { functionSettings } from './session.ts'
@@ -37,8 +39,10 @@ create table ${schema}.message (
   message_id text not null,
   key text,
   body text not null,
-  history jsonb
+  history jsonb,
+  progress text
 ) with (fillfactor = 85, ${hot});
+comment on column ${schema}.message.progress is 'the token of the lease that it belongs to, a space, and what its holder said';
 comment on column ${schema}.message.due_at is 'null: was never claimed and waits for nothing; else claimable from then on';
 comment on column ${schema}.message.token is 'the fencing token of the last claim; raised when its lease ends by settling';
 create index message_ready on ${schema}.message (queue, id) where due_at is null;
@@ -57,6 +61,7 @@ create table ${schema}.dead_letter (
   history jsonb,
   priority smallint not null default 0,
   grp text collate "C" not null default '',
+  tracked boolean not null default false,
   primary key (queue, handle)
 );
 `
@@ -250,10 +255,13 @@ export const engineTables: Part = {
     streams,
     groups,
     taskTables(hot),
+    flowTables(hot),
+    flowFunctions,
     taskFunctions,
     claimFunctions,
     controlFunctions,
     retentionTables,
     schedules,
+    finishedTables(hot),
   ],
 }

@@ -1,11 +1,11 @@
 // What an operator does to a queue. Peeking sees both kinds of messages, as does everything here: a queue may have both.
-import type { CancelResult, PeekedMessage, PeekOptions } from '../../ports/queue-control.ts'
+import type { CancelResult, FinishedMessage, PeekedMessage, PeekOptions } from '../../ports/queue-control.ts'
 import { textArray } from './arrays.ts'
 import type { Connection, Statement } from './connection.ts'
 import { checkOption } from './options.ts'
 import { pageBytes, placeAfter } from './queue-dead.ts'
 
-type Name = 'pause' | 'peek' | 'cancel' | 'purgeWaiting' | 'purgeDead' | 'number'
+type Name = 'pause' | 'peek' | 'cancel' | 'purgeWaiting' | 'purgeDead' | 'number' | 'finished' | 'trim'
 
 interface Row {
   readonly id: string
@@ -17,33 +17,45 @@ interface Row {
   readonly due: number | null
   readonly priority: number
   readonly grp: string
+  readonly after: readonly string[] | null
+  readonly progress: string | null
 }
 
-const purgeDeadAtOnce = 5_000
+interface FinishedRow extends Pick<Row, 'message_id' | 'key' | 'body' | 'starts'> {
+  readonly handle: string
+  readonly finished_at: number
+}
 
 function statements(schema: string): Record<Name, Statement> {
-  const columns = 'm.id, m.message_id, m.key, m.body, m.leased, m.starts, m.due_at'
+  const columns = 'm.id, m.message_id, m.key, m.body, m.leased, m.starts, m.due_at, m.token, m.progress'
   const page = `m.queue = $1 and m.id > $2 and not (m.cancelled and m.due_at <= now())`
   const texts: Record<Name, string> = {
     pause: `update ${schema}.queue set paused = $2 where id = $1`,
     peek: `select m.id::text, m.message_id, m.key, m.body, m.leased, m.starts, m.priority, m.grp,
-  case when m.due_at > now() then floor(extract(epoch from m.due_at) * 1000)::float8 end as due
+  case when m.due_at > now() and m.waits = 0 then floor(extract(epoch from m.due_at) * 1000)::float8 end as due,
+  case when m.waits > 0 then array(select w.id from ${schema}.flow_wait w where w.task = m.id limit 10) end as after,
+  case when m.leased and m.due_at > now() and starts_with(m.progress, m.token || ' ')
+    then substr(m.progress, length(m.token::text) + 2) end as progress
 from (select m.*, sum(octet_length(m.body)) over (order by m.id) - octet_length(m.body) as bytes_before from (
-  (select ${columns}, 0 as priority, '' as grp from ${schema}.message m where ${page} and m.due_at is null order by m.id limit $3)
+  (select ${columns}, 0 as priority, '' as grp, 0 as waits from ${schema}.message m where ${page} and m.due_at is null order by m.id limit $3)
   union all
-  (select ${columns}, 0, '' from ${schema}.message m where ${page} and m.due_at is not null order by m.id limit $3)
+  (select ${columns}, 0, '', 0 from ${schema}.message m where ${page} and m.due_at is not null order by m.id limit $3)
   union all
-  (select ${columns}, m.priority, m.grp from ${schema}.task m where ${page} order by m.id limit $3)
+  (select ${columns}, m.priority, m.grp, m.waits from ${schema}.task m where ${page} order by m.id limit $3)
 ) m order by m.id limit $3) m where m.bytes_before < ${pageBytes} order by m.id`,
     cancel: `select message_id, bool_or(held) as held from ${schema}.cancel_messages($1, $2) group by message_id`,
     purgeWaiting: `select removed, phase, below::float8 from ${schema}.purge_waiting($1, $2, $3, $4)`,
-    purgeDead: `with gone as (
-  delete from ${schema}.dead_letter d where d.queue = $1 and d.handle in (
-    select o.handle from ${schema}.dead_letter o where o.queue = $1 and o.handle > $2 and o.handle <= $3
-    order by o.handle limit ${purgeDeadAtOnce}
-  ) returning d.handle
-)
-select count(*)::float8 as removed, max(handle)::float8 as last from gone`,
+    purgeDead: `select removed, last from ${schema}.purge_dead($1, $2, $3)`,
+    finished: `select handle::text, message_id, key, body, starts, floor(extract(epoch from finished_at) * 1000)::float8 as finished_at
+from (
+  select f.*, sum(octet_length(f.body)) over (order by f.handle desc) - octet_length(f.body) as bytes_before
+  from (
+    select f.* from ${schema}.finished f where f.queue = $1 and f.handle < $2 and f.finished_at > coalesce((
+      select now() - (q.rules->'finished'->>'forMs')::float8 * interval '1 millisecond' from ${schema}.queue q where q.id = $1
+    ), '-infinity') order by f.handle desc limit $3
+  ) f
+) f where f.bytes_before < ${pageBytes} order by f.handle desc`,
+    trim: `select trim_finished as removed from ${schema}.trim_finished($1)`,
     number: `select nextval('${schema}.message_id_seq')::float8 as messages,
   (select coalesce(max(handle), 0)::float8 from ${schema}.dead_letter where queue = $1) as dead`,
   }
@@ -72,12 +84,32 @@ export class QueueControls {
       id: row.message_id,
       key: row.key ?? undefined,
       body: row.body,
-      state: row.due === null ? 'ready' : row.leased ? 'leased' : 'delayed',
+      state: row.after !== null ? 'waiting' : row.due === null ? 'ready' : row.leased ? 'leased' : 'delayed',
       starts: row.starts,
       due: row.due ?? undefined,
       priority: row.priority,
       group: row.grp === '' ? undefined : row.grp,
+      ...(row.after === null ? {} : { after: row.after }),
+      ...(row.progress === null ? {} : { progress: row.progress }),
     }))
+  }
+
+  async finished(queue: number, { limit, after }: PeekOptions): Promise<FinishedMessage[]> {
+    const before = after === undefined ? Number.MAX_SAFE_INTEGER : placeAfter(after)
+    const rows = await this.#connection.run<FinishedRow>(this.#sql.finished, [queue, before, limit])
+    return rows.map(({ handle, message_id, key, body, starts, finished_at }) => ({
+      handle,
+      id: message_id,
+      key: key ?? undefined,
+      body,
+      starts,
+      finishedAt: finished_at,
+    }))
+  }
+
+  async trimFinished(queue: number): Promise<number> {
+    const rows = await this.#connection.run<{ removed: number }>(this.#sql.trim, [queue])
+    return rows[0]!.removed
   }
 
   async cancel(queue: number, ids: readonly string[]): Promise<CancelResult[]> {

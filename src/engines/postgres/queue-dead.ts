@@ -18,7 +18,9 @@ interface Row {
 /** A page ends with the row that makes it so many bytes. */
 export const pageBytes: number = 8 * 2 ** 20
 
-type Counts = Record<'fresh' | 'due' | 'delayed' | 'leased' | 'dead', number> & { readonly paused: boolean }
+type Counts = Record<'fresh' | 'due' | 'delayed' | 'waiting' | 'leased' | 'dead', number> & {
+  readonly paused: boolean
+}
 
 function statements(schema: string): Record<'count' | 'dead' | 'redrive', Statement> {
   const held = 'm.leased and m.due_at > now()'
@@ -30,11 +32,12 @@ function statements(schema: string): Record<'count' | 'dead' | 'redrive', Statem
     + (select count(*) from ${schema}.task m where queue = $1 and due_at is null and not behind)::float8 as fresh,
   (select count(*) from ${schema}.message m where queue = $1 and due_at <= now() and not cancelled)::float8
     + (select count(*) from ${schema}.task m where queue = $1 and due_at <= now() and not behind and not cancelled)::float8
-    + (select count(*) from ${schema}.task m where queue = $1 and laned and behind
+    + (select count(*) from ${schema}.task m where queue = $1 and laned and behind and waits = 0
         and (due_at is null or due_at <= now()))::float8 as due,
   (select count(*) from ${schema}.message m where queue = $1 and due_at > now() and not leased)::float8
     + (select count(*) from ${schema}.task m where queue = $1 and due_at > now() and not leased and not behind)::float8
-    + (select count(*) from ${schema}.task m where queue = $1 and laned and behind and due_at > now())::float8 as delayed,
+    + (select count(*) from ${schema}.task m where queue = $1 and laned and behind and waits = 0 and due_at > now())::float8 as delayed,
+  (select count(*) from ${schema}.task where queue = $1 and waits > 0)::float8 as waiting,
   (select count(*) from ${schema}.message m where queue = $1 and ${held})::float8
     + (select count(*) from ${schema}.task m where queue = $1 and ${held} and not behind)::float8 as leased,
   (select count(*) from ${schema}.dead_letter where queue = $1)::float8 as dead,
@@ -67,8 +70,8 @@ export class DeadLetters {
 
   async count(queue: number): Promise<QueueCount> {
     const rows = await this.#connection.run<Counts>(this.#sql.count, [queue])
-    const { fresh, due, delayed, leased, dead, paused } = rows[0]!
-    return { ready: fresh + due, delayed, leased, dead, paused }
+    const { fresh, due, delayed, waiting, leased, dead, paused } = rows[0]!
+    return { ready: fresh + due, delayed, waiting, leased, dead, paused }
   }
 
   async list(queue: number, limit: number, after: number): Promise<DeadMessage[]> {

@@ -86,7 +86,8 @@ function toFacts({ id, rules, version }: Row): QueueFacts {
 }
 
 /** Only what is asked for, so that equal rules are equal texts. */
-function inForce({ keyOrder, priority, dedup, groups, concurrency, rate }: QueueRules): QueueRules {
+function inForce(rules: QueueRules): QueueRules {
+  const { keyOrder, priority, dedup, groups, concurrency, rate, flow, finished } = rules
   return {
     ...(keyOrder ? { keyOrder } : {}),
     ...(priority ? { priority } : {}),
@@ -94,6 +95,8 @@ function inForce({ keyOrder, priority, dedup, groups, concurrency, rate }: Queue
     ...(groups === undefined ? {} : { groups }),
     ...(concurrency === undefined ? {} : { concurrency }),
     ...(rate === undefined ? {} : { rate: { count: rate.count, perMs: rate.perMs } }),
+    ...(flow ? { flow } : {}),
+    ...(finished === undefined ? {} : { finished }),
   }
 }
 

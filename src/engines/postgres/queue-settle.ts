@@ -15,6 +15,7 @@ interface Extension {
   readonly queue: number
   readonly leases: readonly string[]
   readonly leaseMs: number
+  readonly progress: readonly (string | undefined)[]
 }
 
 interface Id {
@@ -63,8 +64,9 @@ select id from done union all select id from dead union all select id from back`
 function extendStatement(schema: string): Statement {
   return {
     name: 'spillway_extend',
-    text: `update ${schema}.message m set due_at = now() + s.lease * interval '1 millisecond'
-from unnest($1::bigint[], $2::bigint[], $3::float8[]) s(id, token, lease)
+    text: `update ${schema}.message m set due_at = now() + s.lease * interval '1 millisecond',
+  progress = coalesce(m.token || ' ' || s.progress, m.progress)
+from unnest($1::bigint[], $2::bigint[], $3::float8[], $4::text[]) s(id, token, lease, progress)
 where m.id = s.id and m.token = s.token and m.leased
   and (m.due_at > now() or (not m.cancelled and (select q.rules is null from ${schema}.queue q where q.id = m.queue)))
   and (select set_config('synchronous_commit', 'off', true)) is not null returning m.id, m.cancelled`,
@@ -98,8 +100,13 @@ export class Leases {
     return this.#settles.submit({ queue, settlements })
   }
 
-  extend(queue: number, leases: readonly string[], leaseMs: number): Promise<ExtendResult[]> {
-    return this.#extends.submit({ queue, leases, leaseMs })
+  extend(
+    queue: number,
+    leases: readonly string[],
+    leaseMs: number,
+    progress: readonly (string | undefined)[],
+  ): Promise<ExtendResult[]> {
+    return this.#extends.submit({ queue, leases, leaseMs, progress })
   }
 
   async close(): Promise<void> {
@@ -129,9 +136,22 @@ export class Leases {
     const rows = await this.#connection.run<Extended>(this.#extend, [
       ...known.parameters(),
       float8Array(known.chosen.map((index) => leases[index]!)),
+      progressArray(calls, known),
     ])
     return known.results(rows, extended)
   }
+}
+
+/** What the holders of leases say of their progress, as far as they do. */
+export function progressArray(
+  calls: readonly {
+    readonly leases: readonly string[]
+    readonly progress: readonly (string | undefined)[]
+  }[],
+  known: Known,
+): Buffer {
+  const said = calls.flatMap(({ leases, progress }) => leases.map((_, index) => progress[index]))
+  return textArray(known.chosen.map((index) => said[index]))
 }
 
 /** The last two parameters of a settling statement. */

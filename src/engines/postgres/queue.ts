@@ -13,8 +13,14 @@ import type {
   Settlement,
   SettleResult,
 } from '../../ports/queue.ts'
-import type { CancelResult, PeekedMessage, PeekOptions } from '../../ports/queue-control.ts'
-import { checkCarried, checkRules, type Duplicate, type QueueRules } from '../../ports/queue-rules.ts'
+import type { CancelResult, FinishedMessage, PeekedMessage, PeekOptions } from '../../ports/queue-control.ts'
+import {
+  checkCarried,
+  checkProgress,
+  checkRules,
+  type Duplicate,
+  type QueueRules,
+} from '../../ports/queue-rules.ts'
 import { checkSchedule, type ScheduleChange, type ScheduleList } from '../../ports/queue-schedules.ts'
 import type { Connection, Run, Statement } from './connection.ts'
 import { closed } from './errors.ts'
@@ -43,6 +49,9 @@ export class PostgresQueue implements QueuePort {
     groups: true,
     concurrency: true,
     rate: true,
+    flow: true,
+    finished: true,
+    progress: true,
     history: true,
     pause: true,
     peek: true,
@@ -140,15 +149,23 @@ export class PostgresQueue implements QueuePort {
     return results
   }
 
-  async extend(queue: string, leases: readonly string[], leaseMs: number): Promise<ExtendResult[]> {
+  async extend(
+    queue: string,
+    leases: readonly string[],
+    leaseMs: number,
+    progress: readonly (string | undefined)[] = [],
+  ): Promise<ExtendResult[]> {
+    checkProgress('postgres', progress)
     checkOption('leaseMs', leaseMs, 'time', this.limits.minLeaseMs)
     const { id } = await this.#of(queue)
     if (leases.length === 0) return []
+    const said = new Map(leases.map((lease, index) => [lease, progress[index]]))
+    const of = (some: readonly string[]) => some.map((lease) => said.get(lease))
     return await byKind(
       leases,
       isTaskLease,
-      (plain) => this.#leases.extend(id, plain, leaseMs),
-      (tasks) => this.#tasksOf(id).extend(tasks, leaseMs),
+      (plain) => this.#leases.extend(id, plain, leaseMs, of(plain)),
+      (tasks) => this.#tasksOf(id).extend(tasks, leaseMs, of(tasks)),
     )
   }
 
@@ -231,6 +248,15 @@ export class PostgresQueue implements QueuePort {
     return await this.#schedules.remove((await this.#of(queue)).id, name)
   }
 
+  async finished(queue: string, options: PeekOptions): Promise<FinishedMessage[]> {
+    checkPeek(options)
+    return await this.#controls.finished((await this.#of(queue)).id, options)
+  }
+
+  async trimFinished(queue: string): Promise<number> {
+    return await this.#controls.trimFinished((await this.#of(queue)).id)
+  }
+
   /** Ends the waiting claims, finishes what was accepted. */
   async close(): Promise<void> {
     this.#closed = true
@@ -275,7 +301,7 @@ export class PostgresQueue implements QueuePort {
   #tasksOf(id: number): Tasks {
     let tasks = this.#tasks.get(id)
     if (tasks === undefined) {
-      tasks = new Tasks(this.#connection, this.#taskSql, id, () => this.#wake.changed(topic(id)))
+      tasks = new Tasks(this.#connection, this.#taskSql, id, (changed) => this.#wake.changed(topic(changed)))
       this.#tasks.set(id, tasks)
     }
     return tasks
@@ -337,4 +363,5 @@ function checkMessage(message: OutgoingMessage): void {
   if (message.group !== undefined) checkText(message.group, 'A group')
   if (message.dedup !== undefined) checkText(message.dedup.key, 'A deduplication key')
   if (message.delayMs !== undefined) checkOption('delayMs', message.delayMs, 'time', 0)
+  for (const id of message.after?.ids ?? []) checkText(id, 'An id')
 }

@@ -182,7 +182,7 @@ create function ${schema}.claim_tasks(
 )
 returns table (
   id bigint, message_id text, key text, body text, starts int, token bigint, suspect boolean, level int, wait_ms float8,
-  scan_ms float8
+  scan_ms float8, orphan boolean
 ) language plpgsql ${functionSettings} as $$
 #variable_conflict use_column
 declare
@@ -204,11 +204,11 @@ begin
   perform pg_advisory_xact_lock(${schema}.queue_lock(p_queue, 1));
   select q.* into v_queue from ${schema}.queue q where q.id = p_queue;
   if v_queue.rules is null or v_queue.version <> p_version then
-    return query select null::bigint, null, null, null, -1, null::bigint, null::boolean, null::int, null::float8, null::float8;
+    return query select null::bigint, null, null, null, -1, null::bigint, null::boolean, null::int, null::float8, null::float8, null::boolean;
     return;
   end if;
   if v_queue.paused then
-    return query select null::bigint, null, null, null, 0, null::bigint, null::boolean, null::int, null::float8, null::float8;
+    return query select null::bigint, null, null, null, 0, null::bigint, null::boolean, null::int, null::float8, null::float8, null::boolean;
     return;
   end if;
   v_now := clock_timestamp();
@@ -296,9 +296,9 @@ begin
           token = greatest(t.token + 1, (extract(epoch from v_now) * 1000000)::bigint)
         from unnest(v_ids) with ordinality c(id, place)
         where t.id = c.id
-        returning t.id, t.message_id, t.key, t.body, t.starts, t.token, t.suspect, t.priority, c.place
+        returning t.id, t.message_id, t.key, t.body, t.starts, t.token, t.suspect, t.priority, t.orphan, c.place
       )
-      select k.id, k.message_id, k.key, k.body, k.starts, k.token, k.suspect, k.priority::int, null::float8, v_scan
+      select k.id, k.message_id, k.key, k.body, k.starts, k.token, k.suspect, k.priority::int, null::float8, v_scan, k.orphan
       from taken k order by k.place;
     return;
   end if;
@@ -313,6 +313,6 @@ begin
       (select m.due_at from ${schema}.message m where v_queue.legacy and m.queue = p_queue and m.due_at is not null
         order by m.due_at limit 1)
     ) d
-  )), v_scan;
+  )), v_scan, null::boolean;
 end $$;
 `

@@ -1,5 +1,7 @@
 // A queue with rules, as this process uses it: sends, settlements and extensions of concurrent callers go together, each as one
 // call of a function of the database.
+
+import type { SpillwayError } from '../../core/errors.ts'
 import type {
   ClaimedMessage,
   ExtendResult,
@@ -7,14 +9,16 @@ import type {
   Settlement,
   SettleResult,
 } from '../../ports/queue.ts'
-import type { Duplicate } from '../../ports/queue-rules.ts'
+import { type After, type Duplicate, unknownMessage } from '../../ports/queue-rules.ts'
 import { float8Array, int4Array, int8Array, textArray } from './arrays.ts'
 import type { Connection, Run, Statement } from './connection.ts'
+import { sqlState } from './errors.ts'
+import { unknownPredecessor } from './flow-functions.ts'
 import { GroupCommit } from './group-commit.ts'
 import { Known, readTaskLease, taskLeaseOf } from './leases.ts'
 import { LevelBounds } from './level-bounds.ts'
 import type { Look } from './queue-claim.ts'
-import { delaysAndReasons, extended } from './queue-settle.ts'
+import { delaysAndReasons, extended, progressArray } from './queue-settle.ts'
 
 interface Send {
   readonly version: number
@@ -30,6 +34,7 @@ interface Unsent {
 interface Extension {
   readonly leases: readonly string[]
   readonly leaseMs: number
+  readonly progress: readonly (string | undefined)[]
 }
 
 interface Row {
@@ -47,6 +52,7 @@ interface Row {
   readonly wait_ms: number | null
   /** How long it took to find them; null when nothing was looked for. */
   readonly scan_ms: number | null
+  readonly orphan: boolean
 }
 
 export type TaskStatements = Record<'send' | 'claim' | 'settle' | 'extend', Statement>
@@ -55,7 +61,7 @@ export function taskStatements(schema: string): TaskStatements {
   return {
     send: {
       name: 'spillway_send_tasks',
-      text: `select place, holder from ${schema}.send_tasks($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+      text: `select place, holder from ${schema}.send_tasks($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
     },
     claim: {
       name: 'spillway_claim_tasks',
@@ -67,7 +73,7 @@ export function taskStatements(schema: string): TaskStatements {
     },
     extend: {
       name: 'spillway_extend_tasks',
-      text: `select id, cancelled from ${schema}.extend_tasks($1, $2, $3, $4)`,
+      text: `select id, cancelled from ${schema}.extend_tasks($1, $2, $3, $4, $5)`,
     },
   }
 }
@@ -76,14 +82,14 @@ export class Tasks {
   readonly #connection: Connection
   readonly #sql: TaskStatements
   readonly #queue: number
-  readonly #changed: () => void
+  readonly #changed: (queue: number) => void
   readonly #bounds = new LevelBounds()
   readonly #sends: GroupCommit<Send, readonly Duplicate[] | 'outdated'>
   readonly #settles: GroupCommit<readonly Settlement[], SettleResult[]>
   readonly #extends: GroupCommit<Extension, ExtendResult[]>
 
-  /** `changed` hears of what may let a claim find something, once for all that went together. */
-  constructor(connection: Connection, sql: TaskStatements, queue: number, changed: () => void) {
+  /** `changed` hears of what may let a claim find something, in this queue or another one, once for all that went together. */
+  constructor(connection: Connection, sql: TaskStatements, queue: number, changed: (queue: number) => void) {
     this.#connection = connection
     this.#sql = sql
     this.#queue = queue
@@ -101,6 +107,9 @@ export class Tasks {
 
   /** 'outdated', and nothing stored, when the queue has rules of another version. */
   send(version: number, messages: readonly OutgoingMessage[]): Promise<readonly Duplicate[] | 'outdated'> {
+    // What waits for others may be refused: alone, so that nobody else is.
+    const mayBeRefused = messages.some(({ after }) => after !== undefined && !after.mayCome)
+    if (mayBeRefused) return this.#runSends([{ version, messages }]).then((results) => results[0]!)
     return this.#sends.submit({ version, messages })
   }
 
@@ -118,8 +127,12 @@ export class Tasks {
     return this.#settles.submit(settlements)
   }
 
-  extend(leases: readonly string[], leaseMs: number): Promise<ExtendResult[]> {
-    return this.#extends.submit({ leases, leaseMs })
+  extend(
+    leases: readonly string[],
+    leaseMs: number,
+    progress: readonly (string | undefined)[],
+  ): Promise<ExtendResult[]> {
+    return this.#extends.submit({ leases, leaseMs, progress })
   }
 
   /** 'outdated' when the queue has rules of another version, or none. */
@@ -161,7 +174,7 @@ export class Tasks {
       places.map(({ message }) => message),
     )
     if (duplicates[0]?.place === -1) return calls.map(() => 'outdated')
-    this.#changed()
+    this.#changed(this.#queue)
     for (const { place, holder } of duplicates) {
       const { place: call, index } = places[place]!
       ;(results[call] as Duplicate[]).push({ index, id: holder })
@@ -170,7 +183,7 @@ export class Tasks {
   }
 
   #store(run: Run, version: number, messages: readonly OutgoingMessage[]): Promise<Unsent[]> {
-    return run<Unsent>(this.#sql.send, [
+    const parameters = [
       this.#queue,
       version,
       textArray(messages.map(({ id }) => id)),
@@ -181,7 +194,11 @@ export class Tasks {
       textArray(messages.map(({ group = '' }) => group)),
       textArray(messages.map(({ dedup }) => dedup?.key)),
       float8Array(messages.map(({ dedup }) => dedup?.forMs)),
-    ])
+      textArray(messages.map(({ after }) => after && othersText(after))),
+    ]
+    return run<Unsent>(this.#sql.send, parameters).catch((thrown: unknown) => {
+      throw unknownOther(thrown) ?? thrown
+    })
   }
 
   async #runSettles(calls: readonly (readonly Settlement[])[]): Promise<SettleResult[][]> {
@@ -198,7 +215,8 @@ export class Tasks {
       ...delaysAndReasons(chosen),
     ])
     // Every ending may let others pass.
-    if (rows.length > 0) this.#changed()
+    if (rows.length > 0) this.#changed(this.#queue)
+    for (const { id } of rows) if (id.startsWith('-')) this.#changed(-Number(id))
     return known.results(rows, () => 'settled')
   }
 
@@ -212,6 +230,7 @@ export class Tasks {
       this.#queue,
       ...known.parameters(),
       float8Array(known.chosen.map((index) => leases[index]!)),
+      progressArray(calls, known),
     ])
     return known.results(rows, extended)
   }
@@ -226,7 +245,20 @@ function toMessage(queue: number, row: Row): ClaimedMessage {
     suspect: row.suspect,
     lease: taskLeaseOf(queue, row.id!, row.token),
     fencingToken: Number(row.token),
+    ...(row.orphan ? { orphan: true } : undefined),
   }
+}
+
+/** What a message waits for, as the database reads it. */
+function othersText({ ids, anyEnd = false, mayCome = false }: After): string {
+  return JSON.stringify({ ids, anyEnd, mayCome })
+}
+
+function unknownOther(thrown: unknown): SpillwayError | undefined {
+  const cause = (thrown as SpillwayError).cause
+  return sqlState(cause) === unknownPredecessor
+    ? unknownMessage('postgres', (cause as Error).message)
+    : undefined
 }
 
 function weight({ messages }: Send): number {

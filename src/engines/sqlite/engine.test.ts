@@ -180,7 +180,14 @@ test('what was sent is there after opening anew, in its order, with delays', asy
   const [leased] = await before.queue!.claim('jobs', claimOne)
   await before.close()
   const { queue } = await open()
-  expect(await queue!.count('jobs')).toEqual({ ready: 1, delayed: 1, leased: 1, dead: 0, paused: false })
+  expect(await queue!.count('jobs')).toEqual({
+    ready: 1,
+    delayed: 1,
+    waiting: 0,
+    leased: 1,
+    dead: 0,
+    paused: false,
+  })
   expect(await queue!.settle('jobs', [{ lease: leased!.lease, kind: 'release' }])).toEqual(['settled'])
   const claimed = await queue!.claim('jobs', { ...claimOne, limit: 10 })
   expect(claimed.map(({ id, starts }) => [id, starts])).toEqual([

@@ -200,10 +200,52 @@ CREATE TABLE stream_size (
 ) WITHOUT ROWID;
 `
 
+const sixth = `
+-- Flows. A task of a queue with that rule has its id in flow, so that others can wait for it. State 4: it waits for others, and for nothing
+-- else; behind another one of its key (3) it may wait for others too: then waits is 1.
+ALTER TABLE task ADD COLUMN flow TEXT;
+ALTER TABLE task ADD COLUMN waits INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE task ADD COLUMN orphan INTEGER NOT NULL DEFAULT 0;  -- one that it was to wait for is gone
+CREATE INDEX task_flow ON task (flow) WHERE flow IS NOT NULL;
+ALTER TABLE queue_dead ADD COLUMN flow TEXT;
+CREATE INDEX queue_dead_flow ON queue_dead (queue, handle) WHERE flow IS NOT NULL;
+CREATE TABLE flow_wait (
+  id TEXT NOT NULL,                      -- of the message that is waited for, which may be still to come
+  seq INTEGER NOT NULL,                  -- the task that waits
+  any_end INTEGER NOT NULL,
+  PRIMARY KEY (id, seq)
+) WITHOUT ROWID;
+CREATE INDEX flow_wait_by_task ON flow_wait (seq);
+CREATE TABLE flow_end (
+  id TEXT PRIMARY KEY,
+  how INTEGER NOT NULL,                  -- 0 done, 1 it is a dead letter, 2 cancelled or purged
+  until INTEGER NOT NULL                 -- for so long it is remembered
+) WITHOUT ROWID;
+CREATE INDEX flow_end_over ON flow_end (until);
+-- Messages that were not stored because another one had their deduplication key.
+CREATE TABLE flow_stand_in (id TEXT PRIMARY KEY, holder TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX flow_stand_in_by_holder ON flow_stand_in (holder);
+CREATE TABLE queue_progress (
+  seq INTEGER PRIMARY KEY,
+  queue INTEGER NOT NULL,
+  token INTEGER NOT NULL,                -- of the lease that it belongs to
+  value TEXT NOT NULL
+);
+CREATE INDEX queue_progress_by_queue ON queue_progress (queue);
+CREATE TABLE queue_finished (
+  handle INTEGER PRIMARY KEY AUTOINCREMENT,
+  queue INTEGER NOT NULL,
+  starts INTEGER NOT NULL,
+  finished_at INTEGER NOT NULL,
+  data BLOB NOT NULL
+);
+CREATE INDEX queue_finished_by_queue ON queue_finished (queue, handle);
+`
+
 /** "Spil" in ASCII: how SQLite's own tools and we recognise the file. */
 const applicationId = 0x5370696c
 
 export const storeSchema: FileSchema = {
   version: applicationId,
-  migrations: [first, second, third, fourth, fifth],
+  migrations: [first, second, third, fourth, fifth, sixth],
 }

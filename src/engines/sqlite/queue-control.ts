@@ -1,5 +1,5 @@
 // What an operator does to a queue, in steps of a bounded size: between them the storage thread does what else is asked.
-import type { CancelResult, PeekedMessage, PeekOptions } from '../../ports/queue-control.ts'
+import type { CancelResult, FinishedMessage, PeekedMessage, PeekOptions } from '../../ports/queue-control.ts'
 import { checkWhole, outOfRange } from './range.ts'
 import { RecordReader } from './record.ts'
 import type { Storage } from './storage.ts'
@@ -25,7 +25,7 @@ export class QueueControl {
     const from = after === undefined ? -1 : Number(after)
     if (!Number.isSafeInteger(from)) throw outOfRange(after, 'the handle of a message that was seen', 'after')
     const rows = await this.#storage.ask({ kind: 'peek', queue, after: from, limit })
-    return rows.map(({ seq, data, due, ...rest }) => {
+    return rows.map(({ seq, data, due, after: waitsFor, progress, ...rest }) => {
       this.#reader.start(data)
       return this.#reader.next((id, key, body) => ({
         ...rest,
@@ -35,8 +35,34 @@ export class QueueControl {
         body,
         due: due ?? undefined,
         group: rest.group === '' ? undefined : rest.group,
+        ...(waitsFor === null ? {} : { after: waitsFor }),
+        ...(progress === null ? {} : { progress }),
       }))
     })
+  }
+
+  async finished(queue: number, { limit, after }: PeekOptions): Promise<FinishedMessage[]> {
+    checkWhole(limit, 1, 'limit')
+    if (limit > maxPeek) throw outOfRange(limit, `at most ${maxPeek}`, 'limit')
+    const before = after === undefined ? Number.MAX_SAFE_INTEGER : Number(after)
+    if (!Number.isSafeInteger(before))
+      throw outOfRange(after, 'the handle of a message that was seen', 'after')
+    const rows = await this.#storage.ask({ kind: 'finished', queue, before, limit })
+    return rows.map(({ handle, starts, finishedAt, data }) => {
+      this.#reader.start(data)
+      return this.#reader.next((id, key, body) => ({
+        handle: String(handle),
+        id,
+        key,
+        body,
+        starts,
+        finishedAt,
+      }))
+    })
+  }
+
+  trimFinished(queue: number): Promise<number> {
+    return this.#storage.ask({ kind: 'trimFinished', queue })
   }
 
   async cancel(queue: number, ids: readonly string[]): Promise<CancelResult[]> {

@@ -58,10 +58,12 @@ function addTasks(
   held: Slab[],
   messages: readonly OutgoingMessage[],
 ): void {
-  for (const { id, key, body, delayMs = 0, priority = 0, group = '', dedup } of messages) {
+  for (const { id, key, body, delayMs = 0, priority = 0, group = '', dedup, after } of messages) {
     slabs.write(operation.tasks, held, id, key, body, true)
     const lane = rules.keyOrder === true ? (key ?? null) : null
     const unique = dedup === undefined ? null : ([dedup.key, Math.ceil(dedup.forMs ?? 0), id] as const)
-    operation.extras.push([Math.ceil(delayMs), priority, group, lane, unique])
+    const others =
+      after === undefined ? null : ([after.ids, after.anyEnd === true, after.mayCome === true] as const)
+    operation.extras.push([Math.ceil(delayMs), priority, group, lane, unique, others])
   }
 }

@@ -12,8 +12,8 @@ import type {
   Settlement,
   SettleResult,
 } from '../../ports/queue.ts'
-import type { CancelResult, PeekedMessage, PeekOptions } from '../../ports/queue-control.ts'
-import { checkRules, type Duplicate, type QueueRules } from '../../ports/queue-rules.ts'
+import type { CancelResult, FinishedMessage, PeekedMessage, PeekOptions } from '../../ports/queue-control.ts'
+import { checkProgress, checkRules, type Duplicate, type QueueRules } from '../../ports/queue-rules.ts'
 import { checkSchedule, type ScheduleChange, type ScheduleList } from '../../ports/queue-schedules.ts'
 import { maxBodyBytes } from './limits.ts'
 import { QueueControl } from './queue-control.ts'
@@ -23,7 +23,7 @@ import { checkMs, checkWhole } from './range.ts'
 import { RecordReader } from './record.ts'
 import { closedError, type Pending, type Storage } from './storage.ts'
 import { WaitingRoom } from './waiting-room.ts'
-import { type Answers, type QueueFacts, runWidth, settleKind, type WriteOperation } from './wire.ts'
+import { type Answers, type QueueFacts, runFlag, runWidth, settleKind, type WriteOperation } from './wire.ts'
 
 type Of<Kind extends WriteOperation['kind']> = Extract<WriteOperation, { kind: Kind }>
 
@@ -64,6 +64,9 @@ export class SqliteQueue implements QueuePort {
     groups: true,
     concurrency: true,
     rate: true,
+    flow: true,
+    finished: true,
+    progress: true,
     history: true,
     pause: true,
     peek: true,
@@ -134,12 +137,11 @@ export class SqliteQueue implements QueuePort {
     const room = this.#storage.admit(bytes)
     if (room !== undefined) await room
     const { version, rules } = channel.facts
-    const pending = this.#merge(
-      channel,
-      'send',
-      () => emptySend(channel.facts),
-      (open) => open.version === version,
-    )
+    const make = () => emptySend(channel.facts)
+    // What waits for others may be refused: alone, so that nobody else is.
+    const pending = messages.some(({ after }) => after !== undefined && !after.mayCome)
+      ? this.#storage.begin(make())
+      : this.#merge(channel, 'send', make, (open) => open.version === version)
     pending.bytes += bytes
     const first = pending.operation.extras.length
     addMessages(this.#storage.slabs, rules, pending.operation, pending.held, messages)
@@ -194,7 +196,8 @@ export class SqliteQueue implements QueuePort {
       for (let i = 0; i < runs.length; i += runWidth) {
         const end = runs[i]! + runs[i + 1]!
         const starts = runs[i + 2]!
-        const suspect = runs[i + 3] === 1
+        const suspect = (runs[i + 3]! & runFlag.suspect) !== 0
+        const orphan = (runs[i + 3]! & runFlag.orphan) !== 0
         for (let seq = runs[i]!; seq < end; seq++) {
           if (left === 0) {
             caller = []
@@ -211,6 +214,7 @@ export class SqliteQueue implements QueuePort {
               suspect,
               lease: `${queue}:${seq}:${token}`,
               fencingToken: token,
+              ...(orphan ? { orphan } : undefined),
             })),
           )
         }
@@ -255,7 +259,13 @@ export class SqliteQueue implements QueuePort {
     return settlements.map((_, index) => (results[first + index] === 1 ? 'settled' : 'stale'))
   }
 
-  async extend(queue: string, leases: readonly string[], leaseMs: number): Promise<ExtendResult[]> {
+  async extend(
+    queue: string,
+    leases: readonly string[],
+    leaseMs: number,
+    progress?: readonly (string | undefined)[],
+  ): Promise<ExtendResult[]> {
+    checkProgress('sqlite', progress)
     const channel = this.#channels.get(queue) ?? (await this.#find(queue))
     checkMs(leaseMs, minLeaseMs, 'leaseMs')
     if (leases.length === 0) return []
@@ -265,11 +275,14 @@ export class SqliteQueue implements QueuePort {
       seqs: [],
       tokens: [],
       leasesMs: [],
+      progress: [],
     }))
     const first = operation.seqs.length
-    for (const lease of leases) {
+    for (const [index, lease] of leases.entries()) {
       addLease(operation, lease)
       operation.leasesMs.push(Math.ceil(leaseMs))
+      const said = progress?.[index]
+      if (said !== undefined) operation.progress.push([first + index, said])
     }
     const results = await answer
     return leases.map((_, index) => extendResults[results[first + index]!]!)
@@ -344,6 +357,14 @@ export class SqliteQueue implements QueuePort {
     return this.#control.purge(await this.#idOf(queue), what)
   }
 
+  async finished(queue: string, options: PeekOptions): Promise<FinishedMessage[]> {
+    return this.#control.finished(await this.#idOf(queue), options)
+  }
+
+  async trimFinished(queue: string): Promise<number> {
+    return this.#control.trimFinished(await this.#idOf(queue))
+  }
+
   /** Look again: in these queues, or in all. */
   wake(ids: readonly number[] | undefined): void {
     if (ids === undefined) for (const channel of this.#byId.values()) channel.room.wake()
@@ -411,7 +432,8 @@ export class SqliteQueue implements QueuePort {
 const extendResults: readonly ExtendResult[] = ['stale', 'extended', 'cancelled']
 
 /** Without what is not asked for, always in the same order: so that equal rules are equal texts. */
-function plainRules({ keyOrder, priority, dedup, groups, concurrency, rate }: QueueRules): QueueRules {
+function plainRules(rules: QueueRules): QueueRules {
+  const { keyOrder, priority, dedup, groups, concurrency, rate, flow, finished } = rules
   return {
     ...(keyOrder && { keyOrder }),
     ...(priority && { priority }),
@@ -419,6 +441,13 @@ function plainRules({ keyOrder, priority, dedup, groups, concurrency, rate }: Qu
     ...(groups && { groups: groups.concurrency === undefined ? {} : { concurrency: groups.concurrency } }),
     ...(concurrency !== undefined && { concurrency }),
     ...(rate && { rate: { count: rate.count, perMs: rate.perMs } }),
+    ...(flow && { flow }),
+    ...(finished && {
+      finished: {
+        ...(finished.count !== undefined && { count: finished.count }),
+        ...(finished.forMs !== undefined && { forMs: Math.ceil(finished.forMs) }),
+      },
+    }),
   }
 }
 

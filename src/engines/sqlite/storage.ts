@@ -257,6 +257,7 @@ const readKinds = new Set<Operation['kind']>([
   'count',
   'schedules',
   'deadLetters',
+  'finished',
   'findStream',
   'streamNames',
   'read',

@@ -53,6 +53,8 @@ export type WriteOperation =
       readonly seqs: number[]
       readonly tokens: number[]
       readonly leasesMs: number[]
+      /** What some of the holders say of their progress: index and text. */
+      readonly progress: (readonly [index: number, value: string])[]
     }
   | { readonly kind: 'redrive'; readonly queue: number; readonly handles: readonly number[] }
   | { readonly kind: 'pause'; readonly queue: number; readonly paused: boolean }
@@ -82,6 +84,8 @@ export type WriteOperation =
       readonly send: Extract<WriteOperation, { kind: 'send' }>
     }
   | { readonly kind: 'removeSchedule'; readonly queue: number; readonly name: string }
+  /** One step. */
+  | { readonly kind: 'trimFinished'; readonly queue: number }
   | {
       readonly kind: 'declareStream'
       readonly name: string
@@ -137,6 +141,8 @@ export type ReadOperation =
   | { readonly kind: 'findQueue'; readonly name: string }
   | { readonly kind: 'queueNames' }
   | { readonly kind: 'peek'; readonly queue: number; readonly after: number; readonly limit: number }
+  /** `before`: only those with lower handles. */
+  | { readonly kind: 'finished'; readonly queue: number; readonly before: number; readonly limit: number }
   | { readonly kind: 'count'; readonly queue: number }
   | { readonly kind: 'schedules'; readonly queue: number; readonly which: 'all' | 'due' }
   | { readonly kind: 'deadLetters'; readonly queue: number; readonly limit: number; readonly after: number }
@@ -169,21 +175,23 @@ export interface ClaimedBytes {
   readonly token: number
   /** How many of the messages are for each caller. */
   readonly counts: readonly number[]
-  /** `runWidth` numbers each: the first number of a run, how many follow each other, their starts, whether they are suspect. */
+  /** `runWidth` numbers each: the first number of a run, how many follow each other, their starts, and `runFlag`s. */
   readonly runs: readonly number[]
   /** Their records, in this order. */
   readonly data: Uint8Array
 }
 
 export const runWidth = 4
+export const runFlag = { suspect: 1, orphan: 2 } as const
 
-/** What a message of a queue with rules carries: delay, priority, group (or ''), key where its order holds, deduplication. */
+/** What a message of a queue with rules carries: delay, priority, group (or ''), key where its order holds, deduplication, what it waits for. */
 export type TaskExtras = readonly [
   delayMs: number,
   priority: number,
   group: string,
   lane: string | null,
   dedup: readonly [name: string, forMs: number, id: string] | null,
+  after: readonly [ids: readonly string[], anyEnd: boolean, mayCome: boolean] | null,
 ]
 
 export interface QueueFacts {
@@ -197,11 +205,13 @@ export type PurgeEnd = readonly [batches: number, singles: number, tasks: number
 
 export interface PeekedBytes {
   readonly seq: number
-  readonly state: 'ready' | 'delayed' | 'leased'
+  readonly state: 'ready' | 'delayed' | 'waiting' | 'leased'
   readonly starts: number
   readonly due: number | null
   readonly priority: number
   readonly group: string
+  readonly after: readonly string[] | null
+  readonly progress: string | null
   readonly data: Uint8Array
 }
 
@@ -212,6 +222,13 @@ export interface StreamPart {
   readonly count: number
   readonly appendedAt: number
   readonly versions: readonly (number | null)[] | null
+  readonly data: Uint8Array
+}
+
+export interface FinishedBytes {
+  readonly handle: number
+  readonly starts: number
+  readonly finishedAt: number
   readonly data: Uint8Array
 }
 
@@ -265,6 +282,8 @@ export interface Answers {
   count: QueueCount
   schedules: ScheduleList
   deadLetters: readonly DeadBytes[]
+  finished: readonly FinishedBytes[]
+  trimFinished: number
   findStream: StreamFacts | null
   streamNames: readonly string[]
   read: readonly StreamPart[]

@@ -12,12 +12,16 @@ import { countCases } from './queue/count.ts'
 import { deadCases } from './queue/dead.ts'
 import { declareCases } from './queue/declare.ts'
 import { delayCases } from './queue/delay.ts'
+import { finishedCases } from './queue/finished.ts'
 import { leaseCases } from './queue/lease.ts'
 import { nameCases } from './queue/names.ts'
+import { progressCases } from './queue/progress.ts'
 import { concurrencyRuleCases } from './queue/rules-concurrency.ts'
 import { ruleDeclareCases } from './queue/rules-declare.ts'
 import { dedupCases } from './queue/rules-dedup.ts'
 import { dedupTimeCases } from './queue/rules-dedup-time.ts'
+import { flowCases } from './queue/rules-flow.ts'
+import { flowGoneCases } from './queue/rules-flow-gone.ts'
 import { groupCases } from './queue/rules-groups.ts'
 import { groupConcurrencyCases } from './queue/rules-groups-concurrency.ts'
 import { keyOrderCases } from './queue/rules-key-order.ts'
@@ -55,6 +59,8 @@ export const queueSuite: readonly QueueCase[] = [
   ...groupConcurrencyCases,
   ...concurrencyRuleCases,
   ...rateCases,
+  ...flowCases,
+  ...flowGoneCases,
   ...togetherCases,
   ...controlCases,
   ...pauseCases,
@@ -62,4 +68,6 @@ export const queueSuite: readonly QueueCase[] = [
   ...cancelCases,
   ...purgeCases,
   ...scheduleCases,
+  ...finishedCases,
+  ...progressCases,
 ]

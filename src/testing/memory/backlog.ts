@@ -13,17 +13,19 @@ import type {
   Settlement,
   SettleResult,
 } from '../../ports/queue.ts'
-import type { CancelResult, PeekedMessage } from '../../ports/queue-control.ts'
+import type { CancelResult, FinishedMessage, PeekedMessage, PeekOptions } from '../../ports/queue-control.ts'
 import type { Duplicate, QueueRules } from '../../ports/queue-rules.ts'
 import { Bucket } from './bucket.ts'
 import { Claimable } from './claimable.ts'
 import { DedupKeys } from './dedup-keys.ts'
+import { Finished } from './finished.ts'
+import type { End, Flows } from './flows.ts'
 import { Heap } from './heap.ts'
 import { KeyLines } from './key-lines.ts'
 import { type Capacity, engineName } from './limits.ts'
 import { Numbered } from './numbered.ts'
 import { Schedules } from './schedules.ts'
-import type { StoredMessage } from './stored-message.ts'
+import { newMessage, type StoredMessage } from './stored-message.ts'
 import { answer, type OpenCalls, type Waiting, waiting } from './waiting.ts'
 
 interface DeadLetter {
@@ -33,6 +35,8 @@ interface DeadLetter {
 }
 
 const historyLength = 10
+/** How many of those that a message waits for are told. */
+const namedAtMost = 10
 const byDue = (a: StoredMessage, b: StoredMessage): boolean =>
   a.due < b.due || (a.due === b.due && a.order < b.order)
 
@@ -48,15 +52,20 @@ export class Backlog {
   readonly #dead = new Numbered<DeadLetter>()
   readonly #lines = new KeyLines()
   readonly #keys: DedupKeys
+  readonly #flows: Flows
+  readonly #finished: Finished
   readonly #waiters = new Map<Waiting<ClaimedMessage>, ClaimOptions>()
   #rules: QueueRules = {}
   #claimable = new Claimable({})
   #bucket: Bucket | undefined
   #paused = false
   #leaseCount = 0
+  #waitingCount = 0
   #alarm: { readonly due: number; readonly cancel: () => void } | undefined
 
-  constructor(name: string, clock: Clock, capacity: Capacity) {
+  constructor(name: string, clock: Clock, capacity: Capacity, flows: Flows) {
+    this.#flows = flows
+    this.#finished = new Finished(clock)
     this.#name = name
     this.#clock = clock
     this.#capacity = capacity
@@ -89,6 +98,12 @@ export class Backlog {
     if (rate?.count !== this.#bucket?.rate.count || rate?.perMs !== this.#bucket?.rate.perMs)
       this.#bucket = rate && new Bucket(rate, this.#clock.now())
     this.#claimable = new Claimable(rules)
+    if (!rules.flow)
+      for (const message of this.#messages.all()) {
+        if (message.state !== 'waiting') continue
+        this.#flows.stopWaiting(message)
+        this.letGo(message, false)
+      }
     for (const message of this.#messages.all())
       if (message.state === 'leased') this.#claimable.lease(message)
       else if (message.state === 'ready') this.#offer(message)
@@ -98,34 +113,18 @@ export class Backlog {
   send(messages: readonly OutgoingMessage[]): Duplicate[] {
     this.#serve()
     const duplicates = this.#duplicates(messages)
+    this.#flows.check(messages)
     this.#capacity.reserve(messages.length - duplicates.length)
     const passedOver = new Set(duplicates.map(({ index }) => index))
     const now = this.#clock.now()
-    for (const [index, { id, key, body, delayMs, priority = 0, dedup, group }] of messages.entries())
-      if (!passedOver.has(index))
-        this.#enter(
-          {
-            id,
-            key,
-            body,
-            priority,
-            group,
-            dedup: dedup && this.#keys.hold(dedup.key, id, now + (dedup.forMs ?? 0)),
-            order: 0,
-            state: 'ready',
-            due: 0,
-            starts: 0,
-            claims: 0,
-            lease: undefined,
-            suspect: false,
-            cancelled: false,
-            history: [],
-            ahead: undefined,
-            behind: undefined,
-            place: 0,
-          },
-          delayMs ?? 0,
-        )
+    if (this.#rules.flow)
+      for (const { index, id } of duplicates) this.#flows.duplicate(messages[index]!.id, id)
+    for (const [index, message] of messages.entries()) {
+      if (passedOver.has(index)) continue
+      const { id, dedup, delayMs = 0, after } = message
+      const held = dedup && this.#keys.hold(dedup.key, id, now + (dedup.forMs ?? 0))
+      this.#enter(newMessage(message, held, this.#rules.flow === true), delayMs, after)
+    }
     this.#serve()
     return duplicates
   }
@@ -151,10 +150,11 @@ export class Backlog {
       if (message === undefined) return 'stale'
       this.#lift(message)
       this.#endLease(message)
-      if (settlement.kind === 'done' || message.cancelled) this.#remove(message)
+      if (message.cancelled) this.#remove(message, 'gone')
+      else if (settlement.kind === 'done') this.#remove(message, 'done')
       else if (settlement.kind === 'retry') this.#retry(message, settlement)
       else if (settlement.kind === 'dead-letter') {
-        this.#leave(message)
+        this.#leave(message, 'dead')
         this.#dead.add({ message, reason: settlement.reason, diedAt: this.#clock.now() })
       } else {
         message.starts--
@@ -166,9 +166,13 @@ export class Backlog {
     return results
   }
 
-  extend(leases: readonly string[], leaseMs: number): ExtendResult[] {
+  extend(
+    leases: readonly string[],
+    leaseMs: number,
+    progress: readonly (string | undefined)[] = [],
+  ): ExtendResult[] {
     this.#serve()
-    const results = leases.map((lease): ExtendResult => {
+    const results = leases.map((lease, index): ExtendResult => {
       const message = this.#leases.get(lease)
       if (message === undefined) return 'stale'
       if (message.state !== 'leased') {
@@ -178,6 +182,7 @@ export class Backlog {
         this.#claimable.lease(message)
       } else this.#heaps.leased.remove(message)
       this.#wait(message, 'leased', leaseMs)
+      message.progress = progress[index] ?? message.progress
       return message.cancelled ? 'cancelled' : 'extended'
     })
     this.#setAlarm()
@@ -188,8 +193,9 @@ export class Backlog {
     this.#serve()
     const { delayed, leased } = this.#heaps
     return {
-      ready: this.#messages.size - delayed.size - leased.size,
+      ready: this.#messages.size - delayed.size - leased.size - this.#waitingCount,
       delayed: delayed.size,
+      waiting: this.#waitingCount,
       leased: leased.size,
       dead: this.#dead.size,
       paused: this.#paused,
@@ -215,6 +221,8 @@ export class Backlog {
       letter.message.starts = 0
       letter.message.suspect = false
       letter.message.history = []
+      letter.message.orphan = false
+      if (letter.message.tracked) this.#flows.redriven(letter.message)
       this.#enter(letter.message, 0)
     }
     this.#serve()
@@ -235,9 +243,11 @@ export class Backlog {
   peek(after: number, limit: number): PeekedMessage[] {
     this.#serve()
     return this.#messages.page(after, limit).map(({ number, item }) => {
-      const { id, key, body, state, starts, due, priority, group } = item
-      const ends = state === 'ready' ? undefined : due
-      return { handle: String(number), id, key, body, state, starts, due: ends, priority, group }
+      const { id, key, body, state, starts, due, priority, group, progress } = item
+      const ends = state === 'ready' || state === 'waiting' ? undefined : due
+      const base = { handle: String(number), id, key, body, state, starts, due: ends, priority, group }
+      if (state === 'waiting') return { ...base, after: [...item.waitsFor].slice(0, namedAtMost) }
+      return state === 'leased' && progress !== undefined ? { ...base, progress } : base
     })
   }
 
@@ -265,14 +275,38 @@ export class Backlog {
       const letters = this.#dead.page(0, this.#dead.size)
       for (const { number, item } of letters) {
         this.#dead.take(number)
+        if (item.message.tracked) this.#flows.ended(item.message, 'gone', true)
         this.#forget(item.message)
       }
+      this.#serve()
       return letters.length
     }
     const waits = this.#messages.all().filter(({ state }) => state !== 'leased')
     for (const message of waits) this.#drop(message)
     this.#serve()
     return waits.length
+  }
+
+  finished(options: PeekOptions): FinishedMessage[] {
+    return this.#finished.page(options, this.#rules.finished)
+  }
+
+  trimFinished(): number {
+    const removed = this.#finished.trim(this.#rules.finished)
+    for (const message of removed) this.#forget(message)
+    return removed.length
+  }
+
+  /** It waits for nothing more: it becomes what it would be without. `now`: what can be claimed by that is offered at once. */
+  letGo(message: StoredMessage, offered = true): void {
+    this.#waitingCount--
+    const leftMs = message.due - this.#clock.now()
+    if (offered || leftMs > 0) this.#rest(message, leftMs)
+    else message.state = 'ready'
+  }
+
+  serve(): void {
+    this.#serve()
   }
 
   /** Also of those before it in the call. */
@@ -297,6 +331,7 @@ export class Backlog {
       if (message === undefined) break
       if (message.lease !== undefined) message.suspect = true
       this.#endLease(message)
+      const { orphan } = message
       const lease = `${this.#name}/${++this.#leaseCount}`
       message.lease = lease
       this.#leases.set(lease, message)
@@ -304,7 +339,8 @@ export class Backlog {
       message.claims++
       this.#wait(message, 'leased', leaseMs)
       const { id, key, body, starts, suspect, claims } = message
-      taken.push({ id, key, body, starts, suspect, lease, fencingToken: claims })
+      const claimed = { id, key, body, starts, suspect, lease, fencingToken: claims }
+      taken.push(orphan ? { ...claimed, orphan } : claimed)
     }
     this.#bucket?.take(taken.length)
     return taken
@@ -328,10 +364,17 @@ export class Backlog {
     this.#rest(message, delayMs)
   }
 
-  #enter(message: StoredMessage, delayMs: number): void {
+  #enter(message: StoredMessage, delayMs: number, after?: OutgoingMessage['after']): void {
     message.order = this.#messages.add(message)
     if (this.#rules.keyOrder) this.#lines.enter(message)
-    this.#rest(message, delayMs)
+    if (message.tracked) this.#flows.entered(message)
+    if (after !== undefined) this.#flows.wait(message, after, this)
+    if (message.waitsFor.size === 0) this.#rest(message, delayMs)
+    else {
+      message.state = 'waiting'
+      message.due = this.#clock.now() + delayMs
+      this.#waitingCount++
+    }
   }
 
   #rest(message: StoredMessage, delayMs: number): void {
@@ -355,7 +398,10 @@ export class Backlog {
 
   /** Takes it from where its state has put it. */
   #lift(message: StoredMessage): void {
-    if (message.state !== 'ready') this.#heaps[message.state].remove(message)
+    if (message.state === 'waiting') {
+      this.#flows.stopWaiting(message)
+      this.#waitingCount--
+    } else if (message.state !== 'ready') this.#heaps[message.state].remove(message)
     else if (message.ahead === undefined) this.#claimable.remove(message)
     if (message.state === 'leased') this.#claimable.free(message)
   }
@@ -363,23 +409,26 @@ export class Backlog {
   #endLease(message: StoredMessage): void {
     if (message.lease !== undefined) this.#leases.delete(message.lease)
     message.lease = undefined
+    message.progress = undefined
   }
 
   /** Out of the queue, for good. It waits. */
   #drop(message: StoredMessage): void {
     this.#lift(message)
     this.#endLease(message)
-    this.#remove(message)
+    this.#remove(message, 'gone')
   }
 
-  #remove(message: StoredMessage): void {
-    this.#leave(message)
-    this.#forget(message)
+  #remove(message: StoredMessage, how: End): void {
+    this.#leave(message, how)
+    if (how === 'done' && this.#rules.finished !== undefined) this.#finished.add(message)
+    else this.#forget(message)
   }
 
   /** Out of the queue, perhaps to the dead letters: the next one of its key has its turn. It was lifted. */
-  #leave(message: StoredMessage): void {
+  #leave(message: StoredMessage, how: End): void {
     this.#messages.take(message.order)
+    if (message.tracked) this.#flows.ended(message, how)
     const next = this.#lines.leave(message)
     if (next?.state === 'ready') this.#claimable.add(next)
     if (message.dedup !== undefined) this.#keys.leave(message.dedup)
@@ -400,7 +449,7 @@ export class Backlog {
         this.#lift(first)
         if (first.cancelled) {
           this.#endLease(first)
-          this.#remove(first)
+          this.#remove(first, 'gone')
         } else this.#rest(first, 0)
       }
     for (const [call, options] of this.#waiters) {
@@ -410,6 +459,7 @@ export class Backlog {
     }
     this.#claimable.tidy()
     this.#setAlarm()
+    this.#flows.serve()
   }
 
   #setAlarm(): void {

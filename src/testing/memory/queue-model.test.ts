@@ -238,6 +238,7 @@ test('a random history is the same as that of the model', { timeout: 60_000 }, a
         assert.deepEqual(await queue.count('q'), {
           ready: model.count('ready'),
           delayed: model.count('delayed'),
+          waiting: 0,
           leased: model.count('leased'),
           dead: model.count('dead'),
           paused: false,

@@ -128,7 +128,14 @@ test('a lease that ended but was not claimed since may be settled and extended',
   await clock.advance(5_000)
   assert.deepEqual(await queue.extend('a', [x!.lease], 1_000), ['extended'])
   assert.deepEqual(await queue.settle('a', [{ lease: y!.lease, kind: 'done' }]), ['settled'])
-  assert.deepEqual(await queue.count('a'), { ready: 0, delayed: 0, leased: 1, dead: 0, paused: false })
+  assert.deepEqual(await queue.count('a'), {
+    ready: 0,
+    delayed: 0,
+    waiting: 0,
+    leased: 1,
+    dead: 0,
+    paused: false,
+  })
 })
 
 test('leases of another queue, and texts that are none, are stale', async () => {
@@ -137,7 +144,14 @@ test('leases of another queue, and texts that are none, are stale', async () => 
   const [x] = await queue.claim('a', once)
   assert.deepEqual(await queue.settle('b', [{ lease: x!.lease, kind: 'done' }]), ['stale'])
   assert.deepEqual(await queue.extend('a', ['', 'a/99'], 1_000), ['stale', 'stale'])
-  assert.deepEqual(await queue.count('a'), { ready: 0, delayed: 0, leased: 1, dead: 0, paused: false })
+  assert.deepEqual(await queue.count('a'), {
+    ready: 0,
+    delayed: 0,
+    waiting: 0,
+    leased: 1,
+    dead: 0,
+    paused: false,
+  })
 })
 
 test('a redriven message stands at the end, starts anew, and its fencing token still rises', async () => {
@@ -206,7 +220,14 @@ test('BACKLOG_FULL stores nothing; whatever is kept counts, dead letters too, un
   await queue.send('a', [message('x'), message('y')])
   const full = (error: unknown) => isSpillwayError(error, 'BACKLOG_FULL')
   await assert.rejects(queue.send('b', [message('z'), message('z')]), full)
-  assert.deepEqual(await queue.count('b'), { ready: 0, delayed: 0, leased: 0, dead: 0, paused: false })
+  assert.deepEqual(await queue.count('b'), {
+    ready: 0,
+    delayed: 0,
+    waiting: 0,
+    leased: 0,
+    dead: 0,
+    paused: false,
+  })
   await queue.send('b', [message('z')])
   const [x, y] = await queue.claim('a', once)
   await queue.settle('a', [{ lease: x!.lease, kind: 'dead-letter', reason: 'why' }])

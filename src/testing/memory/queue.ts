@@ -12,8 +12,14 @@ import type {
   Settlement,
   SettleResult,
 } from '../../ports/queue.ts'
-import type { CancelResult, PeekedMessage, PeekOptions } from '../../ports/queue-control.ts'
-import { checkCarried, checkRules, type Duplicate, type QueueRules } from '../../ports/queue-rules.ts'
+import type { CancelResult, FinishedMessage, PeekedMessage, PeekOptions } from '../../ports/queue-control.ts'
+import {
+  checkCarried,
+  checkProgress,
+  checkRules,
+  type Duplicate,
+  type QueueRules,
+} from '../../ports/queue-rules.ts'
 import { checkSchedule, type ScheduleChange, type ScheduleList } from '../../ports/queue-schedules.ts'
 import { Backlog } from './backlog.ts'
 import { checkBodies, checkOption, closedError, engineName, maxBodyBytes } from './limits.ts'
@@ -31,6 +37,9 @@ export class MemoryQueue implements QueuePort {
     groups: true,
     concurrency: true,
     rate: true,
+    flow: true,
+    finished: true,
+    progress: true,
     history: true,
     pause: true,
     peek: true,
@@ -50,10 +59,10 @@ export class MemoryQueue implements QueuePort {
   async declare(queues: readonly string[], rules?: QueueRules): Promise<void> {
     if (this.#closed) throw closedError()
     if (rules !== undefined) checkRules(engineName, this.capabilities, rules)
-    const { backlogs, clock, capacity } = this.#store
+    const { backlogs, clock, capacity, flows } = this.#store
     if (rules !== undefined) for (const queue of queues) backlogs.get(queue)?.checkChange(rules)
     for (const queue of queues) {
-      const backlog = backlogs.get(queue) ?? new Backlog(queue, clock, capacity)
+      const backlog = backlogs.get(queue) ?? new Backlog(queue, clock, capacity, flows)
       backlogs.set(queue, backlog)
       if (rules !== undefined) backlog.change(rules)
     }
@@ -80,10 +89,16 @@ export class MemoryQueue implements QueuePort {
     return backlog.settle(settlements)
   }
 
-  async extend(queue: string, leases: readonly string[], leaseMs: number): Promise<ExtendResult[]> {
+  async extend(
+    queue: string,
+    leases: readonly string[],
+    leaseMs: number,
+    progress?: readonly (string | undefined)[],
+  ): Promise<ExtendResult[]> {
     const backlog = this.#find(queue)
     checkOption('leaseMs', leaseMs, this.limits.minLeaseMs, 'time')
-    return backlog.extend(leases, leaseMs)
+    checkProgress(engineName, progress)
+    return backlog.extend(leases, leaseMs, progress)
   }
 
   async count(queue: string): Promise<QueueCount> {
@@ -139,6 +154,17 @@ export class MemoryQueue implements QueuePort {
 
   async removeSchedule(queue: string, name: string): Promise<boolean> {
     return this.#find(queue).schedules.remove(name)
+  }
+
+  async finished(queue: string, options: PeekOptions): Promise<FinishedMessage[]> {
+    const backlog = this.#find(queue)
+    checkOption('limit', options.limit, 1, 'count', 1_000)
+    placeOf(options.after)
+    return backlog.finished(options)
+  }
+
+  async trimFinished(queue: string): Promise<number> {
+    return this.#find(queue).trimFinished()
   }
 
   async names(): Promise<string[]> {

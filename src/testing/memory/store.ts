@@ -1,6 +1,7 @@
 // What an in-memory engine keeps: it outlives the engine, as files and servers outlive theirs.
 import { type Clock, systemClock } from '../../core/clock.ts'
 import type { Backlog } from './backlog.ts'
+import { Flows } from './flows.ts'
 import { Capacity, checkOption } from './limits.ts'
 import type { Log } from './log.ts'
 
@@ -16,11 +17,13 @@ export class MemoryStore {
   readonly clock: Clock
   readonly capacity: Capacity
   readonly backlogs: Map<string, Backlog> = new Map()
+  readonly flows: Flows
   readonly logs: Map<string, Log> = new Map()
 
   constructor({ clock = systemClock, maxMessages = 1_000_000 }: MemoryStoreOptions) {
     checkOption('maxMessages', maxMessages, 1, 'count')
     this.clock = clock
+    this.flows = new Flows(clock)
     this.capacity = new Capacity('The memory engine', maxMessages)
   }
 }

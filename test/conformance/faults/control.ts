@@ -36,6 +36,10 @@ const declaring = (port: QueuePort): Partial<QueuePort> => ({
     await port.declare([queue])
     return port.removeSchedule(queue, name)
   },
+  async finished(queue, options) {
+    await port.declare([queue])
+    return port.finished(queue, options)
+  },
 })
 
 /** Queues are paused in front of the engine; `atOnce` says whether claims that wait see it. */

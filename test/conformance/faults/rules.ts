@@ -17,6 +17,7 @@ const carriedFor: Partial<Record<keyof QueueRules, keyof OutgoingMessage>> = {
   priority: 'priority',
   dedup: 'dedup',
   groups: 'group',
+  flow: 'after',
 }
 
 const fieldsOf = (rules: readonly (keyof QueueRules)[]) =>
@@ -38,9 +39,18 @@ export function dropped(...rules: readonly (keyof QueueRules)[]): () => Change<Q
   })
 }
 
-const everyField = fieldsOf(['priority', 'dedup', 'groups'])
-const ruleNames = ['keyOrder', 'priority', 'dedup', 'groups', 'concurrency', 'rate'] as const
-const controlNames = ['pause', 'peek', 'cancel', 'purge', 'schedules'] as const
+const everyField = fieldsOf(['priority', 'dedup', 'groups', 'flow'])
+const ruleNames = [
+  'keyOrder',
+  'priority',
+  'dedup',
+  'groups',
+  'concurrency',
+  'rate',
+  'flow',
+  'finished',
+] as const
+const controlNames = ['pause', 'peek', 'cancel', 'purge', 'finished', 'schedules'] as const
 
 export const ruleFaults: readonly Fault<Engine>[] = [
   queueFault('a process knows the rules that it declared itself', ['queue.rules.seen'], () => (port) => {
@@ -123,6 +133,7 @@ export const ruleFaults: readonly Fault<Engine>[] = [
       'queue.carried.priority',
       'queue.carried.dedup',
       'queue.carried.groups',
+      'queue.carried.flow',
       'queue.carried.priority.range',
       'queue.carried.dedup.range',
     ],
@@ -142,7 +153,13 @@ export const ruleFaults: readonly Fault<Engine>[] = [
   ),
   queueFault(
     'what has no rule is noticed when those before it are stored',
-    ['queue.carried.priority', 'queue.carried.dedup', 'queue.carried.groups', 'queue.carried.dedup.range'],
+    [
+      'queue.carried.priority',
+      'queue.carried.dedup',
+      'queue.carried.groups',
+      'queue.carried.flow',
+      'queue.carried.dedup.range',
+    ],
     () => (port) => ({
       async send(queue, messages) {
         for (const message of messages) await port.send(queue, [message])
@@ -165,7 +182,7 @@ export const withoutAll: Fault<Engine> = queueFault(
       throw missing(engine.name, 'queue', name)
     }
     return {
-      ...lacking(port, ...ruleNames, ...controlNames, 'history'),
+      ...lacking(port, ...ruleNames, ...controlNames, 'history', 'progress'),
       async declare(queues, rules = {}) {
         for (const rule of ruleNames) if (rules[rule]) throw missing(engine.name, 'queue', rule)
         await port.declare(queues)
@@ -181,6 +198,12 @@ export const withoutAll: Fault<Engine> = queueFault(
       schedules: refuse('schedules'),
       putSchedule: refuse('schedules'),
       removeSchedule: refuse('schedules'),
+      finished: refuse('finished'),
+      trimFinished: refuse('finished'),
+      async extend(queue, leases, leaseMs, progress) {
+        if (progress?.some((text) => text !== undefined)) throw missing(engine.name, 'queue', 'progress')
+        return port.extend(queue, leases, leaseMs)
+      },
     }
   },
 )
@@ -197,7 +220,7 @@ export const missingFaults: readonly Fault<Engine>[] = [
       }),
     ),
   ),
-  ...([...controlNames, 'history'] as const).map((name) =>
+  ...([...controlNames, 'history', 'progress'] as const).map((name) =>
     queueFault(
       `${name} is missing, and is done`,
       [`queue.${name}.missing`],

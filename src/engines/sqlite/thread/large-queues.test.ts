@@ -66,7 +66,7 @@ function send(count: number, delayMs: number, by: Store = store, body = 'body'):
       delayed: asTasks ? [] : spans.flat(),
       delaysMs: asTasks ? [] : spans.map(() => delayMs),
       tasks: asTasks ? spans.flat() : [],
-      extras: asTasks ? spans.map(() => [delayMs, 0, '', null, null] as const) : [],
+      extras: asTasks ? spans.map(() => [delayMs, 0, '', null, null, null] as const) : [],
     },
     by,
   )

@@ -2,6 +2,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { PurgeEnd } from '../wire.ts'
 import type { Cancelled } from './cancelled.ts'
+import { flowEnd } from './flows.ts'
 import type { Leases } from './leases.ts'
 import { firstSingle, type QueueLog, type QueueState } from './queue-log.ts'
 import type { Tasks } from './tasks.ts'
@@ -16,6 +17,8 @@ export class Purges {
   readonly #tasks: Tasks
   readonly #lastDead: StatementSync
   readonly #keepNumbers: StatementSync
+  readonly #lastOfStep: StatementSync
+  readonly #deadInFlows: StatementSync
   readonly #deleteDead: StatementSync
 
   constructor(db: DatabaseSync, log: QueueLog, leases: Leases, cancelled: Cancelled, tasks: Tasks) {
@@ -25,10 +28,14 @@ export class Purges {
     this.#tasks = tasks
     this.#lastDead = db.prepare('SELECT max(handle) AS handle FROM queue_dead WHERE queue = ?')
     this.#keepNumbers = db.prepare('UPDATE queue_numbers SET singles = ?, tasks = ?')
-    this.#deleteDead = db.prepare(
-      `DELETE FROM queue_dead WHERE handle IN (
+    this.#lastOfStep = db.prepare(
+      `SELECT max(handle) AS handle FROM (
          SELECT handle FROM queue_dead WHERE queue = ? AND handle <= ? ORDER BY handle LIMIT ${atOnce})`,
     )
+    this.#deadInFlows = db.prepare(
+      'SELECT flow FROM queue_dead WHERE queue = ? AND handle <= ? AND flow IS NOT NULL',
+    )
+    this.#deleteDead = db.prepare('DELETE FROM queue_dead WHERE queue = ? AND handle <= ?')
   }
 
   /** The last of everything. What is sent from now on, here or in another process, has higher numbers, whatever is left by then. */
@@ -40,8 +47,10 @@ export class Purges {
   }
 
   /** One step; how many dead letters it removed. */
-  dead(queue: number, [, , , last]: PurgeEnd): number {
-    return Number(this.#deleteDead.run(queue, last).changes)
+  dead(queue: number, [, , , last]: PurgeEnd, now: number): number {
+    const end = Number(this.#lastOfStep.get(queue, last)!.handle ?? 0)
+    for (const { flow } of this.#deadInFlows.all(queue, end)) this.#tasks.deadGone(String(flow), now)
+    return Number(this.#deleteDead.run(queue, end).changes)
   }
 
   /** One step; how many messages it removed. 0 when nothing is left that nobody holds. */
@@ -72,6 +81,7 @@ export class Purges {
     for (const { first, last } of this.#leases.free(state.id, from, before, now, atOnce)) {
       this.#leases.removeRun(first)
       this.#cancelled.gone(state.id, first, last)
+      this.#tasks.progress.gone(state.id, first, last)
       this.#log.drop(state, first, last)
       removed += last - first + 1
     }
@@ -83,7 +93,7 @@ export class Purges {
     // From the end: so that none is made ready only to be removed next.
     for (const { seq } of rows.reverse()) {
       const row = this.#tasks.row(seq)
-      if (row !== undefined) this.#tasks.end(row, now)
+      if (row !== undefined) this.#tasks.end(row, flowEnd.gone, now)
     }
     return rows.length
   }

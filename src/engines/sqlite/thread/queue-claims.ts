@@ -1,6 +1,6 @@
 // Claiming: which messages of a queue are leased next. What was sent without rules comes from the batches, what was sent under
 // rules from the tasks.
-import { type Answers, type ClaimedBytes, runWidth, type WriteOperation } from '../wire.ts'
+import { type Answers, type ClaimedBytes, runFlag, runWidth, type WriteOperation } from '../wire.ts'
 import type { Cancelled } from './cancelled.ts'
 import type { Leases } from './leases.ts'
 import type { QueueLog, QueueState } from './queue-log.ts'
@@ -69,8 +69,8 @@ export class QueueClaims {
     const ruled = {
       token: taking.token,
       due: taking.due,
-      add: (seq: number, starts: number, suspect: boolean, data: Uint8Array) => {
-        taking.add(seq, 1, starts, suspect, data)
+      add: (seq: number, starts: number, suspect: boolean, orphan: boolean, data: Uint8Array) => {
+        taking.add(seq, starts, suspect, orphan, data)
         return !taking.full
       },
     }
@@ -124,6 +124,7 @@ export class QueueClaims {
       if (lease !== undefined && lease.due > now) continue
       this.#leases.remove(state.id, seq)
       this.#cancelled.gone(state.id, seq, seq)
+      this.#lane.tasks.progress.gone(state.id, seq, seq)
       this.#log.drop(state, seq, seq)
     }
   }
@@ -224,11 +225,11 @@ class Taking {
     this.#limit = limit
   }
 
-  add(first: number, count: number, starts: number, suspect: boolean, data: Uint8Array): void {
-    this.addRun(first, count, starts, suspect)
+  add(seq: number, starts: number, suspect: boolean, orphan: boolean, data: Uint8Array): void {
+    this.runs.push(seq, 1, starts, (suspect ? runFlag.suspect : 0) | (orphan ? runFlag.orphan : 0))
     this.pieces.push(data)
     this.bytes += data.length
-    this.count += count
+    this.count++
   }
 
   /** The record of a message whose run follows; false when there is no room for it. */
@@ -244,7 +245,7 @@ class Taking {
   }
 
   addRun(first: number, count: number, starts: number, suspect: boolean): void {
-    this.runs.push(first, count, starts, suspect ? 1 : 0)
+    this.runs.push(first, count, starts, suspect ? runFlag.suspect : 0)
   }
 
   join(): Uint8Array {

@@ -8,6 +8,9 @@ import { firstTask, type Tasks, taskState } from './tasks.ts'
 /** A page ends when it has as many bytes, so that its answer is bounded. */
 export const pageBytes: number = 8 * 1024 * 1024
 
+/** What messages without rules do not have. */
+const plain = { priority: 0, group: '', after: null, progress: null }
+
 /** Messages that were seen, up to a limit of their number and of their bytes. At least one goes in. */
 class Page {
   readonly messages: PeekedBytes[] = []
@@ -33,12 +36,14 @@ export class QueueScan {
   readonly #leases: Leases
   readonly #cancelled: Cancelled
   readonly #tasks: Tasks
+  readonly #progress: Tasks['progress']
 
   constructor(log: QueueLog, leases: Leases, cancelled: Cancelled, tasks: Tasks) {
     this.#log = log
     this.#leases = leases
     this.#cancelled = cancelled
     this.#tasks = tasks
+    this.#progress = tasks.progress
   }
 
   any(state: QueueState): boolean {
@@ -73,11 +78,14 @@ export class QueueScan {
     for (const row of this.#tasks.page(state.id, after, page.left)) {
       const { seq, starts, priority, grp: group, data } = row
       const due = row.state === taskState.behind ? row.notBefore : (row.due ?? 0)
-      const ended = due <= now
+      const ended = due <= now || row.waits === 1
       // Gone with its lease: the next claim removes it.
       if (ended && row.cancelled === 1) continue
-      const where = ended ? 'ready' : row.state === taskState.leased ? 'leased' : 'delayed'
-      page.add({ seq, state: where, starts, due: ended ? null : due, priority, group, data })
+      const held = row.state === taskState.leased
+      const where = row.waits === 1 ? 'waiting' : ended ? 'ready' : held ? 'leased' : 'delayed'
+      const after = row.waits === 1 ? this.#tasks.flows.waitsFor(seq) : null
+      const progress = where === 'leased' ? this.#progress.of(state.id, seq, row.token) : null
+      page.add({ seq, state: where, starts, due: ended ? null : due, priority, group, after, progress, data })
       if (page.left <= 0) return
     }
   }
@@ -88,13 +96,15 @@ export class QueueScan {
     const cancelled = this.#cancelled.any(state.id)
     for (const run of this.#leases.page(state.id, after, before, page.left))
       for (let seq = Math.max(run.first, after + 1); seq <= run.last && page.left > 0; seq++)
-        if (run.due > now || !cancelled || !this.#cancelled.has(seq)) page.add(this.#peeked(seq, run, now))
+        if (run.due > now || !cancelled || !this.#cancelled.has(seq))
+          page.add(this.#peeked(state.id, seq, run, now))
   }
 
-  #peeked(seq: number, { token, due, starts }: Run, now: number): PeekedBytes {
+  #peeked(queue: number, seq: number, { token, due, starts }: Run, now: number): PeekedBytes {
     const ended = due <= now
     const state = ended ? 'ready' : token > 0 ? 'leased' : 'delayed'
-    return { seq, state, starts, due: ended ? null : due, priority: 0, group: '', data: this.#copy(seq) }
+    const progress = state === 'leased' ? this.#progress.of(queue, seq, token) : null
+    return { ...plain, seq, state, starts, due: ended ? null : due, progress, data: this.#copy(seq) }
   }
 
   #fresh(state: QueueState, after: number, page: Page): void {
@@ -105,7 +115,7 @@ export class QueueScan {
       if (batch === undefined) return
       seq = Math.max(seq, batch.base)
       if (cancelled && this.#cancelled.has(seq)) continue
-      page.add({ seq, state: 'ready', starts: 0, due: null, priority: 0, group: '', data: this.#copy(seq) })
+      page.add({ ...plain, seq, state: 'ready', starts: 0, due: null, data: this.#copy(seq) })
     }
   }
 

@@ -65,10 +65,10 @@ export class Queues implements Part {
     this.#declare = db.prepare('INSERT INTO queue (name) VALUES (?) ON CONFLICT DO NOTHING')
     this.#find = db.prepare('SELECT id FROM queue WHERE name = ?')
     this.#bury = db.prepare(
-      `INSERT INTO queue_dead (queue, reason, starts, died_at, history, carried, data)
-       VALUES (?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO queue_dead (queue, reason, starts, died_at, history, carried, flow, data)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
     )
-    this.#dead = db.prepare('SELECT data, carried FROM queue_dead WHERE handle = ? AND queue = ?')
+    this.#dead = db.prepare('SELECT data, carried, flow FROM queue_dead WHERE handle = ? AND queue = ?')
     this.#unbury = db.prepare('DELETE FROM queue_dead WHERE handle = ?')
     this.#deadAfter = db.prepare(
       `SELECT handle, reason, starts, died_at AS diedAt, history, data FROM queue_dead
@@ -77,13 +77,13 @@ export class Queues implements Part {
     this.#countDead = db.prepare('SELECT count(*) AS n FROM queue_dead WHERE queue = ?')
   }
 
-  declare({ names, rules }: Of<'declareQueues'>, { wakeQueues }: Transaction): QueueFacts[] {
+  declare({ names, rules }: Of<'declareQueues'>, { now, wakeQueues }: Transaction): QueueFacts[] {
     if (rules !== null) for (const name of names) this.#checkOrder(name, rules)
     return names.map((name) => {
       this.#declare.run(name)
       const id = Number(this.#find.get(name)!.id)
       if (rules !== null && !sameRules(rules, this.#rules.of(id).rules)) {
-        this.#lane.tasks.forgetCarried(id, rules)
+        this.#lane.tasks.forgetCarried(id, rules, now)
         this.#rules.set(id, rules)
         wakeQueues.add(id)
       }
@@ -124,7 +124,7 @@ export class Queues implements Part {
     this.#log.addSingles(state, operation.delayed, operation.delaysMs, now, slabs)
     transaction.wakeQueues.add(queue)
     if (extras.length === 0) return []
-    return this.#lane.send(queue, tasks, extras, now, slabs)
+    return this.#lane.send(this.#rules.of(queue), tasks, extras, now, slabs)
   }
 
   putSchedule(operation: Of<'putSchedule'>, transaction: Transaction): Answers['putSchedule'] {
@@ -169,6 +169,7 @@ export class Queues implements Part {
   /** Messages without a lease are gone. */
   #gone(state: QueueState, first: number, last: number): void {
     this.#cancelled.gone(state.id, first, last)
+    this.#lane.tasks.progress.gone(state.id, first, last)
     this.#log.drop(state, first, last)
   }
 
@@ -181,10 +182,16 @@ export class Queues implements Part {
     const { queue, seqs, tokens, kinds, arguments: given, reasons } = operation
     const ending = { kind: kinds[index]!, argument: given[index]!, reason: reasons[index]! }
     const lease = { queue, seq: seqs[index]!, token: tokens[index]! }
-    const settled = this.#lane.settle(lease, ending, transaction, (row, reason, data) => {
-      const carried = JSON.stringify({ priority: row.priority, group: row.grp })
-      this.#bury.run(queue, reason, row.starts, transaction.now, row.history, carried, data)
-    })
+    const settled = this.#lane.settle(
+      this.#rules.of(queue),
+      lease,
+      ending,
+      transaction,
+      (row, reason, data) => {
+        const carried = JSON.stringify({ priority: row.priority, group: row.grp })
+        this.#bury.run(queue, reason, row.starts, transaction.now, row.history, carried, row.flow, data)
+      },
+    )
     return settled ? 1 : 0
   }
 
@@ -205,12 +212,16 @@ export class Queues implements Part {
       wakeQueues.add(state.id)
       return
     }
+    if (kind === settleKind.done && this.#rules.of(state.id).rules.finished !== undefined)
+      for (let seq = run.first; seq <= run.last; seq++)
+        if (!this.#cancelled.any(state.id) || !this.#cancelled.has(seq))
+          this.#lane.finished.add(state.id, run.starts, now, this.#log.record(seq))
     for (let seq = run.first; seq <= run.last && kind !== settleKind.done; seq++) {
       const index = settled[seq - run.first]!
       const [argument, reason] = [given[index]!, reasons[index]!]
       const before = this.#log.history(seq)
       if (kind === settleKind['dead-letter']) {
-        this.#bury.run(state.id, String(argument), run.starts, now, before, null, this.#log.record(seq))
+        this.#bury.run(state.id, String(argument), run.starts, now, before, null, null, this.#log.record(seq))
         continue
       }
       const due = now + Number(argument)
@@ -226,7 +237,7 @@ export class Queues implements Part {
     if (!single || kind !== settleKind.retry) freed.add(run.first, run.last)
   }
 
-  extend({ queue, seqs, tokens, leasesMs }: Of<'extend'>, { now }: Transaction): number[] {
+  extend({ queue, seqs, tokens, leasesMs, progress }: Of<'extend'>, { now }: Transaction): number[] {
     const state = this.#log.state(queue)
     const ruled = this.#rules.of(queue).tasks
     const results = new Array<number>(seqs.length).fill(0)
@@ -249,6 +260,8 @@ export class Queues implements Part {
         for (let seq = run.first; seq <= run.last; seq++) results[indexes[next++]!] = 1
       }
     }
+    for (const [index, value] of progress)
+      if (results[index]! > 0) this.#lane.tasks.progress.set(queue, seqs[index]!, tokens[index]!, value)
     if (this.#cancelled.any(queue))
       for (const [index, result] of results.entries())
         if (result === 1 && this.#cancelled.has(seqs[index]!)) results[index] = 2
@@ -272,7 +285,9 @@ export class Queues implements Part {
       const row = this.#dead.get(handle, queue)
       if (row === undefined) continue
       const data = row.data as Uint8Array
-      if (asTasks) this.#lane.addAgain(queue, rules, row.carried as string | null, data, transaction.now)
+      const { carried, flow } = row as { carried: string | null; flow: string | null }
+      if (asTasks || flow !== null)
+        this.#lane.addAgain(queue, rules, { carried, flow }, data, transaction.now)
       else {
         if (bytes + data.length > rowBytes) flush()
         pieces.push(data)
@@ -293,8 +308,8 @@ export class Queues implements Part {
     if (known !== undefined && begun < known.until) return { ...known.counts, paused }
     const counts = this.#count(queue, now)
     const ended = performance.now()
-    const { ready, delayed, leased, dead } = counts
-    if (ready + delayed + leased + dead < manyMessages) this.#counted.delete(queue)
+    const { ready, delayed, waiting, leased, dead } = counts
+    if (ready + delayed + waiting + leased + dead < manyMessages) this.#counted.delete(queue)
     else this.#counted.set(queue, { until: ended + Math.min(1_000, (ended - begun) * rest), counts })
     return counts
   }
@@ -302,7 +317,7 @@ export class Queues implements Part {
   #count(queue: number, now: number): Answers['count'] {
     const { ready, delayed, leased } = this.#leases.count(queue, now)
     const { paused, tasks } = this.#rules.of(queue)
-    const ruled = tasks ? this.#lane.tasks.count(queue, now) : { ready: 0, delayed: 0, leased: 0 }
+    const ruled = tasks ? this.#lane.tasks.count(queue, now) : { ready: 0, delayed: 0, waiting: 0, leased: 0 }
     return {
       ready:
         ready +
@@ -311,6 +326,7 @@ export class Queues implements Part {
         this.#cancelledAndOver(queue, now) +
         ruled.ready,
       delayed: delayed + ruled.delayed,
+      waiting: ruled.waiting,
       leased: leased + ruled.leased,
       dead: Number(this.#countDead.get(queue)!.n),
       paused,
@@ -382,13 +398,27 @@ export class Queues implements Part {
   purge({ queue, what, until }: Of<'purge'>, { now, wakeQueues }: Transaction): Answers['purge'] {
     const state = this.#log.state(queue)
     const end = until ?? this.#purges.begin(state)
-    const removed = what === 'dead' ? this.#purges.dead(queue, end) : this.#purges.waiting(state, end, now)
+    const removed =
+      what === 'dead' ? this.#purges.dead(queue, end, now) : this.#purges.waiting(state, end, now)
     state.nextDue = undefined
     wakeQueues.add(queue)
     return { removed, until: removed > 0 ? end : null }
   }
 
-  finish(): void {
+  finished(
+    { queue, before, limit }: Extract<ReadOperation, { kind: 'finished' }>,
+    now: number,
+  ): Answers['finished'] {
+    return this.#lane.finished.page(queue, this.#rules.of(queue).rules.finished, { before, limit }, now)
+  }
+
+  trimFinished({ queue }: Of<'trimFinished'>, { now }: Transaction): number {
+    return this.#lane.finished.trim(queue, this.#rules.of(queue).rules.finished, now)
+  }
+
+  finish({ wakeQueues }: Transaction): void {
+    for (const queue of this.#lane.tasks.flows.woken) wakeQueues.add(queue)
+    this.#lane.tasks.flows.woken.clear()
     this.#log.finish()
     this.#rules.finish()
   }

@@ -151,7 +151,7 @@ test('a lease that was claimed anew is stale for whoever had it before, for sett
   expect(fresh!.token).toBeGreaterThan(old!.token)
   expect(settle([0, 1], old!.token)).toEqual([0, 0])
   const extend = (token: number) =>
-    ok(run({ kind: 'extend', queue: 1, seqs: [0], tokens: [token], leasesMs: [1] })[0])
+    ok(run({ kind: 'extend', queue: 1, seqs: [0], tokens: [token], leasesMs: [1], progress: [] })[0])
   expect([extend(old!.token), extend(fresh!.token)]).toEqual([[0], [1]])
   expect(settle([0, 1], fresh!.token)).toEqual([1, 1])
 })
@@ -181,7 +181,7 @@ test('a retried message leaves its batch, a dead one too', () => {
   settle([2], claimed!.token)
   expect(rows('queue_batch')).toBe(0)
   expect(store.read([{ kind: 'count', queue: 1 }])).toEqual([
-    { ok: { ready: 0, delayed: 1, leased: 0, dead: 1, paused: false } },
+    { ok: { ready: 0, delayed: 1, waiting: 0, leased: 0, dead: 1, paused: false } },
   ])
 })
 

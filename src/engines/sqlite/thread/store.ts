@@ -263,6 +263,8 @@ export class Store {
         return this.#queues.putSchedule(operation, transaction)
       case 'removeSchedule':
         return this.#queues.removeSchedule(operation)
+      case 'trimFinished':
+        return this.#queues.trimFinished(operation, transaction)
       case 'declareStream':
         return this.#streams.declare(operation)
       case 'append':
@@ -324,6 +326,8 @@ export class Store {
         return this.#namesOf.queue.all().map(({ name }) => name)
       case 'peek':
         return this.#queues.peek(operation, Date.now())
+      case 'finished':
+        return this.#queues.finished(operation, Date.now())
       case 'count':
         return this.#queues.count(operation.queue, Date.now())
       case 'schedules':

@@ -9,6 +9,7 @@ export interface Candidate {
   readonly grp: string
   readonly starts: number
   readonly suspect: number
+  readonly orphan: number
 }
 
 /** What was sent before there were rules: it has no group, no priority, and comes before the tasks without a group. */
@@ -27,7 +28,7 @@ export class TaskClaims {
   readonly #leasedOfGroup: StatementSync
 
   constructor(db: DatabaseSync) {
-    const fields = 'seq, priority, grp, starts, suspect'
+    const fields = 'seq, priority, grp, starts, suspect, orphan'
     this.#inOrder = db.prepare(
       `SELECT ${fields} FROM task WHERE queue = ? AND state = 0 AND priority BETWEEN ? AND ?
        ORDER BY priority DESC, grp, seq LIMIT ?`,

@@ -1,16 +1,18 @@
 // Tasks: the messages of queues with rules, a row each. A task is ready, waits until a time, is leased until a time, or
-// stands behind the one before it of its key.
+// stands behind the one before it of its key, or waits for others.
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { FailedStart } from '../../../ports/queue.ts'
 import type { QueueRules } from '../../../ports/queue-rules.ts'
 import { DedupKeys } from './dedup-keys.ts'
+import { type FlowAfter, type FlowEnd, Flows, flowEnd } from './flows.ts'
+import { Progress } from './progress.ts'
 
 /** From here on sequence numbers are those of tasks. */
 export const firstTask: number = 2 ** 52 + 2 ** 51
 /** How many tasks whose time has come one claim makes ready at most: with a million of them all others would wait for seconds. */
 const dueAtOnce = 2_000
 
-export const taskState = { ready: 0, waiting: 1, leased: 2, behind: 3 } as const
+export const taskState = { ready: 0, waiting: 1, leased: 2, behind: 3, others: 4 } as const
 
 export interface TaskRow {
   readonly seq: number
@@ -27,6 +29,10 @@ export interface TaskRow {
   readonly cancelled: number
   readonly dedup: string | null
   readonly history: string | null
+  /** Its id, where others may wait for it. */
+  readonly flow: string | null
+  readonly waits: number
+  readonly orphan: number
 }
 
 /** What a message carries beside its record. */
@@ -35,13 +41,16 @@ export interface Carried {
   readonly group: string
   /** Its key, where the order of keys holds. */
   readonly lane: string | null
+  readonly flow: string | null
 }
 
 const columns = `seq, queue, state, due, not_before AS notBefore, priority, grp, lane, token, starts, suspect, cancelled,
-  dedup, history`
+  dedup, history, flow, waits, orphan`
 
 export class Tasks {
   readonly dedup: DedupKeys
+  readonly flows: Flows
+  readonly progress: Progress
   readonly #last: StatementSync
   readonly #insert: StatementSync
   readonly #row: StatementSync
@@ -53,6 +62,10 @@ export class Tasks {
   readonly #promote: StatementSync
   readonly #firstDue: StatementSync
   readonly #lease: StatementSync
+  readonly #setWaits: StatementSync
+  readonly #letGo: StatementSync
+  readonly #head: StatementSync
+  readonly #allWaiting: StatementSync
   readonly #extend: StatementSync
   readonly #cancel: StatementSync
   readonly #count: StatementSync
@@ -67,13 +80,15 @@ export class Tasks {
 
   constructor(db: DatabaseSync) {
     this.dedup = new DedupKeys(db)
+    this.flows = new Flows(db)
+    this.progress = new Progress(db)
     // Numbers of tasks that are gone may come again, but not to one that a live lease names: tokens only rise.
     this.#last = db.prepare(
       'SELECT max(coalesce((SELECT max(seq) FROM task), 0), (SELECT tasks FROM queue_numbers)) AS seq',
     )
     this.#insert = db.prepare(
-      `INSERT INTO task (seq, queue, state, due, not_before, priority, grp, lane, dedup, data)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO task (seq, queue, state, due, not_before, priority, grp, lane, dedup, flow, data)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     )
     this.#row = db.prepare(`SELECT ${columns} FROM task WHERE seq = ?`)
     this.#data = db.prepare('SELECT data FROM task WHERE seq = ?')
@@ -92,11 +107,18 @@ export class Tasks {
     this.#lease = db.prepare(
       'UPDATE task SET state = 2, due = ?, token = ?, starts = starts + 1 WHERE seq = ?',
     )
+    this.#setWaits = db.prepare(
+      'UPDATE task SET waits = 1, due = NULL, state = iif(state = 3, 3, 4) WHERE seq = ?',
+    )
+    this.#letGo = db.prepare('UPDATE task SET waits = 0, orphan = ? WHERE seq = ?')
+    this.#head = db.prepare('UPDATE task SET state = 4, due = NULL WHERE seq = ?')
+    this.#allWaiting = db.prepare('SELECT seq FROM task WHERE queue = ? AND waits = 1')
     this.#extend = db.prepare('UPDATE task SET due = ? WHERE seq = ?')
     this.#cancel = db.prepare('UPDATE task SET cancelled = 1 WHERE seq = ?')
     this.#count = db.prepare(
-      `SELECT count(*) FILTER (WHERE state = 0 OR state = 3 AND not_before <= ?1 OR due <= ?1 AND cancelled = 0) AS ready,
-              count(*) FILTER (WHERE state = 1 AND due > ?1 OR state = 3 AND not_before > ?1) AS delayed,
+      `SELECT count(*) FILTER (WHERE state = 0 OR state = 3 AND waits = 0 AND not_before <= ?1 OR due <= ?1 AND cancelled = 0) AS ready,
+              count(*) FILTER (WHERE state = 1 AND due > ?1 OR state = 3 AND waits = 0 AND not_before > ?1) AS delayed,
+              count(*) FILTER (WHERE waits = 1) AS waiting,
               count(*) FILTER (WHERE state = 2 AND due > ?1) AS leased
        FROM task WHERE queue = ?2`,
     )
@@ -124,13 +146,42 @@ export class Tasks {
   ): number {
     this.#nextSeq ??= Math.max(firstTask, this.last() + 1)
     const seq = this.#nextSeq++
-    const { priority, group, lane } = carried
+    const { priority, group, lane, flow } = carried
     const behind = lane !== null && this.#laneHead.get(queue, lane) !== undefined
     const waits = notBefore > now
     const state = behind ? taskState.behind : waits ? taskState.waiting : taskState.ready
     const due = state === taskState.waiting ? notBefore : null
-    this.#insert.run(seq, queue, state, due, notBefore, priority, group, lane, dedup, data)
+    this.#insert.run(seq, queue, state, due, notBefore, priority, group, lane, dedup, flow, data)
     return seq
+  }
+
+  /** It was just added, and is to wait for others. */
+  waitFor(seq: number, after: FlowAfter, now: number): void {
+    const how = this.flows.wait(seq, after, now)
+    if (how === 'waits') this.#setWaits.run(seq)
+    else if (how === 'orphan') this.#letGo.run(1, seq)
+  }
+
+  /** A dead letter was removed. */
+  deadGone(flow: string, now: number): void {
+    this.#endFlow(flow, flowEnd.gone, now)
+  }
+
+  /** A message was not stored, because another one has its deduplication key. */
+  duplicate(id: string, holder: string, now: number): void {
+    this.flows.duplicate(id, holder, now, (seq, orphan) => this.#goOn(seq, orphan, now))
+  }
+
+  #endFlow(flow: string, how: FlowEnd, now: number): void {
+    this.flows.ended(flow, how, now, (seq, orphan) => this.#goOn(seq, orphan, now))
+  }
+
+  /** It waits for others no more. */
+  #goOn(seq: number, orphan: boolean, now: number): void {
+    this.#letGo.run(orphan ? 1 : 0, seq)
+    const row = this.row(seq)!
+    if (row.state === taskState.others) this.putBack(row, row.notBefore, now)
+    this.flows.woken.add(row.queue)
   }
 
   row(seq: number): TaskRow | undefined {
@@ -148,7 +199,7 @@ export class Tasks {
    */
   promote(queue: number, now: number): void {
     for (const row of this.#due.all(queue, now) as unknown as TaskRow[]) {
-      if (row.cancelled === 1) this.end(row, now)
+      if (row.cancelled === 1) this.end(row, flowEnd.gone, now)
       else this.#promote.run(row.state === taskState.leased ? 1 : row.suspect, row.seq)
     }
   }
@@ -175,12 +226,17 @@ export class Tasks {
   }
 
   /** It is gone from the queue: its key is free, and the next one of its order may be claimed. */
-  end({ seq, queue, lane, dedup, state }: TaskRow, now: number): void {
+  end({ seq, queue, lane, dedup, state, flow, waits }: TaskRow, how: FlowEnd, now: number): void {
     this.#delete.run(seq)
     if (dedup !== null) this.dedup.free(queue, dedup, seq)
+    this.progress.gone(queue, seq, seq)
+    if (waits === 1) this.flows.stop(seq)
+    if (flow !== null) this.#endFlow(flow, how, now)
     if (lane === null || state === taskState.behind) return
     const next = this.#laneHead.get(queue, lane) as unknown as TaskRow | undefined
-    if (next !== undefined && next.state === taskState.behind) this.putBack(next, next.notBefore, now)
+    if (next === undefined || next.state !== taskState.behind) return
+    if (next.waits === 1) this.#head.run(next.seq)
+    else this.putBack(next, next.notBefore, now)
   }
 
   /** Gone at once when nobody holds it, else when its lease ends. */
@@ -189,12 +245,17 @@ export class Tasks {
       this.#cancel.run(row.seq)
       return 'signalled'
     }
-    this.end(row, now)
+    this.end(row, flowEnd.gone, now)
     return 'removed'
   }
 
   /** Rules changed: what tasks carry for one that is gone counts for nothing. */
-  forgetCarried(queue: number, { priority, groups, dedup }: QueueRules): void {
+  forgetCarried(queue: number, { priority, groups, dedup, flow }: QueueRules, now: number): void {
+    if (!flow)
+      for (const { seq } of this.#allWaiting.all(queue) as { seq: number }[]) {
+        this.flows.stop(seq)
+        this.#goOn(seq, false, now)
+      }
     if (!priority) this.#forgetPriority.run(queue)
     if (!groups) this.#forgetGroup.run(queue)
     if (!dedup) this.#forgetDedup.run(queue)
@@ -218,9 +279,14 @@ export class Tasks {
     return Number(this.#last.get()!.seq)
   }
 
-  count(queue: number, now: number): { ready: number; delayed: number; leased: number } {
-    const row = this.#count.get(now, queue)!
-    return { ready: Number(row.ready), delayed: Number(row.delayed), leased: Number(row.leased) }
+  count(queue: number, now: number): { ready: number; delayed: number; waiting: number; leased: number } {
+    const { ready, delayed, waiting, leased } = this.#count.get(now, queue)!
+    return {
+      ready: Number(ready),
+      delayed: Number(delayed),
+      waiting: Number(waiting),
+      leased: Number(leased),
+    }
   }
 
   /** One after the other: whoever has seen enough stops. */
@@ -236,6 +302,8 @@ export class Tasks {
   }
 
   forget(): void {
+    this.progress.forget()
+    this.flows.woken.clear()
     this.#nextSeq = undefined
   }
 }

@@ -162,7 +162,15 @@ export const endings: readonly Ending[] = [
 export async function counts(port: QueuePort, queue: string, expected: Partial<QueueCount>): Promise<void> {
   await eventually('the counts are right', async () => {
     const found = await port.count(queue)
-    assert.deepEqual(found, { ready: 0, delayed: 0, leased: 0, dead: 0, paused: false, ...expected })
+    assert.deepEqual(found, {
+      ready: 0,
+      delayed: 0,
+      waiting: 0,
+      leased: 0,
+      dead: 0,
+      paused: false,
+      ...expected,
+    })
   })
 }
 

@@ -6,7 +6,7 @@ import { fresh } from '../sample.ts'
 import { owners } from '../subject.ts'
 import { counts, messages, type QueueCase, queueBench, queuePorts } from './bench.ts'
 
-type Control = Extract<QueueFeature, 'pause' | 'peek' | 'cancel' | 'purge' | 'schedules'>
+type Control = Extract<QueueFeature, 'pause' | 'peek' | 'cancel' | 'purge' | 'schedules' | 'finished'>
 type Call = (port: QueuePort, queue: string) => Promise<unknown>
 
 /** Every method of a capability. */
@@ -21,6 +21,7 @@ export const controlCalls: Readonly<Record<Control, readonly Call[]>> = {
       port.putSchedule(queue, { name: 'a', spec: '{}', due: 1, version: undefined, messages: messages(1) }),
     (port, queue) => port.removeSchedule(queue, 'a'),
   ],
+  finished: [(port, queue) => port.finished(queue, { limit: 1 }), (port, queue) => port.trimFinished(queue)],
 }
 
 const capabilities = Object.keys(controlCalls) as Control[]

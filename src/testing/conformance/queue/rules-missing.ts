@@ -14,6 +14,8 @@ const asked: Readonly<Record<keyof QueueRules, QueueRules>> = {
   groups: { groups: {} },
   concurrency: { concurrency: 5 },
   rate: { rate: { count: 5, perMs: 1_000 } },
+  flow: { flow: true },
+  finished: { finished: { count: 5 } },
 }
 
 /** The mirror of a rule: an engine without it refuses the declaration, and changes and makes nothing. */
@@ -40,6 +42,7 @@ const carried: readonly Carrying[] = [
   { rule: 'priority', message: { id: 'carries', body: '{}', priority: 0 } },
   { rule: 'dedup', message: { id: 'carries', body: '{}', dedup: { key: 'k' } } },
   { rule: 'groups', message: { id: 'carries', body: '{}', group: 'g' } },
+  { rule: 'flow', message: { id: 'carries', body: '{}', after: { ids: ['m0'], mayCome: true } } },
 ]
 
 function carriedCase({ rule, message }: Carrying): QueueCase {
@@ -55,7 +58,7 @@ function carriedCase({ rule, message }: Carrying): QueueCase {
       await nothingClaimable(two, queue, 'nothing was stored')
       await counts(one, queue, {})
       await one.send(queue, [
-        { id: 'none', body: '{}', priority: undefined, dedup: undefined, group: undefined },
+        { id: 'none', body: '{}', priority: undefined, dedup: undefined, group: undefined, after: undefined },
       ])
       assert.deepEqual(ids(await take(two, queue, 1)), ['none'])
     },
