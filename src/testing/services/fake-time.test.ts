@@ -101,6 +101,23 @@ test('a time-to-live and a deadline pass with the clock', async () => {
   await running.stop()
 })
 
+test('a schedule fires at its time, in its time zone, once for each', async () => {
+  const times: number[] = []
+  const { clock, spy, running, start: begin } = await start((_, __, at) => void times.push(at - begin))
+  const remind = running.queue(office.queues.remind)
+  // The clock begins at midnight in UTC, which is 01:00 in Berlin.
+  await remind.schedule('early', { cron: '30 1,2 * * *', timeZone: 'Europe/Berlin' }, 'open the shutters')
+  await clock.advance('29m')
+  expect(times).toEqual([])
+  await clock.advance('1m')
+  await spy.until(office.queues.remind)
+  await clock.advance('1h')
+  const second = await spy.until(office.queues.remind, 'done', { nth: 2 })
+  expect(second.message).toMatchObject({ schedule: 'early', scheduledfor: '2026-01-01T01:30:00.000Z' })
+  expect(times).toEqual([hour / 2, 1.5 * hour])
+  await running.stop()
+})
+
 test('what a handler sends for later is on time too', async () => {
   const times: number[] = []
   const { clock, spy, running, works, start: begin } = await start((_, __, at) => void times.push(at - begin))
