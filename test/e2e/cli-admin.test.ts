@@ -142,6 +142,39 @@ describe('queue', () => {
     expect(await queue.count()).toMatchObject({ paused: false })
   })
 
+  test('schedules tells what is sent when, and removes one', async () => {
+    const queue = await spillway.queue('timed', { data })
+    expect((await on('queue', 'schedules', 'timed')).out).toBe('No schedules of timed.\n')
+    const times = { cron: '0 3 1 1 *', timeZone: 'Asia/Kolkata', missed: 'skip' } as const
+    const { due } = await queue.schedule('yearly', times, { orderId: '1' })
+    await queue.schedule('often', { every: '90m' }, { orderId: '1' })
+    const { out } = await on('queue', 'schedules', 'timed')
+    expect(out).toMatch(/^SCHEDULE +TIMES +ZONE +MISSED +DUE \(UTC\)\n/)
+    expect(out).toMatch(/\noften +every 90m +once +\d{4}-/)
+    expect(out).toMatch(/\nyearly +0 3 1 1 \* +Asia\/Kolkata +skip +\d{4}-12-31 21:30:00\n/)
+    const yearly = {
+      name: 'yearly',
+      cron: times.cron,
+      timeZone: times.timeZone,
+      everyMs: null,
+      missed: 'skip',
+      due: due.toISOString(),
+      last: null,
+      problem: null,
+    }
+    expect(await json('queue', 'schedules', 'timed')).toMatchObject({
+      queue: 'timed',
+      schedules: [{ name: 'often', everyMs: 5_400_000 }, yearly],
+    })
+    expect(await on('queue', 'schedules', 'timed', '--remove', 'often')).toMatchObject({ code: 2 })
+    expect(await on('queue', 'schedules', 'timed', '--remove', 'often', '--yes')).toMatchObject({
+      code: 0,
+      out: 'Removed often of timed.\n',
+    })
+    expect(await on('queue', 'schedules', 'timed', '--remove', 'often', '--yes')).toMatchObject({ code: 1 })
+    expect(await queue.schedules()).toMatchObject([{ name: 'yearly' }])
+  })
+
   test('purge does nothing where nobody can be asked, unless --yes; what waits, or the dead letters', async () => {
     await bury('full', ['gone'])
     const queue = await spillway.queue('full', { data })

@@ -22,6 +22,12 @@ export function span(ms: number): string {
   return '0s'
 }
 
+/** `90s`, `10m`, `1d`: exactly, in the largest unit that divides it. */
+export function every(ms: number): string {
+  for (const [unit, size] of units) if (ms % size === 0) return `${ms / size}${unit}`
+  return `${ms}ms`
+}
+
 export function ago(time: number, now: number = Date.now()): string {
   return `${span(Math.max(0, now - time))} ago`
 }

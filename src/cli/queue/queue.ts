@@ -7,6 +7,7 @@ import { pauseCommand, resumeCommand } from './pause.ts'
 import { peekCommand } from './peek.ts'
 import { purgeCommand } from './purge.ts'
 import { redriveCommand } from './redrive.ts'
+import { schedulesCommand } from './schedules.ts'
 
 export function queueCommand(): Command {
   return new Command('queue')
@@ -19,6 +20,7 @@ export function queueCommand(): Command {
     .addCommand(resumeCommand())
     .addCommand(cancelCommand())
     .addCommand(purgeCommand())
+    .addCommand(schedulesCommand())
     .addHelpText(
       'after',
       `
