@@ -142,7 +142,7 @@ describe('queue', () => {
     expect(await queue.count()).toMatchObject({ paused: false })
   })
 
-  test('schedules tells what is sent when, and removes one', async () => {
+  test('schedules tells what is sent when, and removes one', { timeout: 120_000 }, async () => {
     const queue = await spillway.queue('timed', { data })
     expect((await on('queue', 'schedules', 'timed')).out).toBe('No schedules of timed.\n')
     const times = { cron: '0 3 1 1 *', timeZone: 'Asia/Kolkata', missed: 'skip' } as const
