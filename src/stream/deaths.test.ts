@@ -149,6 +149,23 @@ test('who leaves in good order before he came past a suspect leaves the suspicio
   expect(await stream.deadLetters('g')).toMatchObject([{ attempts: 3 }])
 })
 
+test('who lost its partition, and lives, counts as no death', async () => {
+  const { engine } = await process()
+  const log = new GroupLog(engine.stream!, { stream: 'steps', group: 'g' }, store.clock)
+  await log.declare()
+  const handover = { partition: 0, deaths: 1, done: { below: 0, above: [] }, began: [] }
+  await log.append({ kind: 'taken', member: 'a', ...handover })
+  expect(await log.lookBack(0)).toMatchObject({ deaths: 2 })
+  expect(await log.lookBack(0, 'a')).toMatchObject({ deaths: 1 })
+  await log.append({ kind: 'alive', member: 'b', partition: 0 }, { kind: 'alive', member: 'a', partition: 1 })
+  expect(await log.lookBack(0)).toMatchObject({ deaths: 2 })
+  await log.append({ kind: 'alive', member: 'a', partition: 0 })
+  expect(await log.lookBack(0)).toMatchObject({ deaths: 1 })
+  // It took it again, and died.
+  await log.append({ kind: 'taken', member: 'a', ...handover })
+  expect(await log.lookBack(0)).toMatchObject({ deaths: 2 })
+})
+
 test('who leaves in good order leaves no suspicion', async () => {
   const { engine, stream } = await process()
   const log = new GroupLog(engine.stream!, { stream: 'steps', group: 'g' }, store.clock)

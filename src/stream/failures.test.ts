@@ -1,11 +1,12 @@
 // What went wrong once: each case shows an event lost, doubled or held up by a failure of something else.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { streamContract } from '../core/contract.ts'
+import { SpillwayError } from '../core/errors.ts'
 import { deadLetter } from '../core/outcome.ts'
 import type { Report } from '../core/report.ts'
 import { type Schema, unchecked } from '../core/schema.ts'
 import type { Engine } from '../ports/engine.ts'
-import type { StreamPort } from '../ports/stream.ts'
+import type { JoinOptions, Membership, StreamPort } from '../ports/stream.ts'
 import { Spillway } from '../spillway.ts'
 import { MemoryTable, memory, memoryDatabase } from '../testing/index.ts'
 import { type EventHandler, type FailureOptions, failurePolicy, type SubscriptionPlan } from './plan.ts'
@@ -253,6 +254,34 @@ test('nothing starts after a stop, also when the membership ended by itself', as
   await new Promise((resolve) => setTimeout(resolve, 100))
   expect(started).toBe(atStop)
   expect(started).toBeLessThan(500)
+})
+
+test('a membership that ends because the engine was away too long is entered anew', async () => {
+  const joins: JoinOptions[] = []
+  const memberships: Membership[] = []
+  const handled: number[] = []
+  const whole = engine.stream!
+  const port = {
+    async join(stream: string, group: string, options: JoinOptions) {
+      joins.push(options)
+      if (joins.length === 2) throw new SpillwayError('ENGINE_UNAVAILABLE', 'It is still away.')
+      const membership = await whole.join(stream, group, options)
+      memberships.push(membership)
+      return membership
+    },
+  }
+  const stream = await start(({ data }) => void handled.push((data as { n: number }).n), { port })
+  await stream.append({ key: 'k', n: 1 })
+  await vi.waitFor(() => expect(handled).toEqual([1]))
+  await vi.waitFor(async () => expect((await stream.group('g').lag()).total).toBe(0))
+  joins[0]!.failed(new SpillwayError('ENGINE_UNAVAILABLE', 'It is away for too long.'))
+  await stream.append({ key: 'k', n: 2 })
+  await vi.waitFor(() => expect(memberships).toHaveLength(2), { timeout: 5_000 })
+  // What the first membership says now concerns nobody.
+  joins[0]!.failed(new SpillwayError('CLOSED', 'It says so late.'))
+  await memberships[0]!.leave()
+  await vi.waitFor(() => expect(handled).toEqual([1, 2]), { timeout: 5_000 })
+  expect(reports.map(({ error }) => error.code)).toContain('ENGINE_UNAVAILABLE')
 })
 
 test('an observer that throws stops nothing', async () => {

@@ -70,7 +70,14 @@ export interface Finished {
   readonly done: Done
 }
 
-export type GroupEntry = Order | Began | Handover | Finished
+/** A member that lost a partition without giving it back lives all the same. */
+export interface Alive {
+  readonly kind: 'alive'
+  readonly member: string
+  readonly partition: number
+}
+
+export type GroupEntry = Order | Began | Handover | Finished | Alive
 
 /** What a new holder finds. */
 export interface Found {
@@ -148,12 +155,13 @@ export class GroupLog {
     }
   }
 
-  /** What the last holder of a partition left behind. Looks back only as far as it has to. */
-  async lookBack(partition: number): Promise<Found> {
+  /** What the last holder of a partition left behind; `self` is who asks, and lives. Looks back only as far as it has to. */
+  async lookBack(partition: number, self?: string): Promise<Found> {
     const { earliest, next } = await this.#bounds()
     for (let look = firstLook; ; look *= 8) {
       const from = Math.max(earliest, next - look)
       let handover: Handover | undefined
+      let alive = false
       let done: Done = { below: earliest, above: [] }
       // A member runs one suspect at a time: only the last that it began can have killed it.
       const last = new Map<string, Began>()
@@ -161,14 +169,17 @@ export class GroupLog {
         if (entry?.kind === 'began') last.set(entry.member, entry)
         if (!entry || !('partition' in entry) || entry.partition !== partition) continue
         if ('done' in entry) done = later(done, entry.done)
+        if (entry.kind === 'alive') alive ||= entry.member === handover?.member
         if (entry.kind !== 'taken' && entry.kind !== 'left' && entry.kind !== 'passed') continue
         handover = entry
+        alive = false
         last.delete(entry.member)
       }
       if (!handover && from > earliest) continue
       if (!handover) return { end: next, deaths: 0, done, began: [] }
       // Who left in good order need not have come past what it found begun.
-      if (handover.kind === 'left') return { end: next, deaths: handover.deaths, done, began: handover.began }
+      if (handover.kind === 'left' || alive || handover.member === self)
+        return { end: next, deaths: handover.deaths, done, began: handover.began }
       const killer = last.get(handover.member)
       const began = killer?.partition === partition ? withMark(handover.began, killer) : handover.began
       return { end: next, deaths: handover.deaths + 1, done, began }

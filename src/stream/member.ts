@@ -6,17 +6,16 @@ import { asSpillwayError, isFinal, isSpillwayError, SpillwayError } from '../cor
 import { newId } from '../core/id.ts'
 import { guarded } from '../core/report.ts'
 import type { CommittedPosition, Membership, StreamPort, StreamRecord } from '../ports/stream.ts'
-import { Assignment, type Parked, type Task } from './assignment.ts'
+import type { Assignment, Task } from './assignment.ts'
 import { deadStream } from './dead-events.ts'
-import { type Found, GroupLog, type Handover } from './group-log.ts'
-import { Ledger } from './ledger.ts'
+import { GroupLog, type Handover } from './group-log.ts'
 import { LogWatch } from './log-watch.ts'
 import { Orders, untilAborted } from './orders.ts'
-import { noPast, Past } from './past.ts'
+import { noPast } from './past.ts'
 import type { SubscriptionPlan } from './plan.ts'
 import { ProgressKeeper } from './progress-keeper.ts'
 import { Runner } from './runner.ts'
-import { startPositions } from './start.ts'
+import { Taking } from './taking.ts'
 import { unpark } from './unparking.ts'
 import type { Window, WindowEntry } from './window.ts'
 
@@ -48,11 +47,14 @@ export class Member {
   readonly #report: (error: SpillwayError, messageId?: string) => void
   /** The partitions that the engine says are ours; those being acquired; those being worked on. */
   readonly #ours = new Set<number>()
-  readonly #taking = new Map<number, object>()
+  readonly #tokens = new Map<number, object>()
+  readonly #taking: Taking
   readonly #assignments = new Map<number, Assignment>()
   /** Of these it was said that no more can be parked. */
   readonly #full = new WeakSet<Assignment>()
   #membership: Membership | undefined
+  /** Stands for the membership that counts; undefined once it has ended. */
+  #entered: object | undefined
   #reading = new AbortController()
   /** How many partitions are being read, and whether others were passed over because they had no room. */
   #reads = 0
@@ -90,6 +92,7 @@ export class Member {
     })
     this.#log = new GroupLog(port, plan, clock)
     this.#watch = new LogWatch(port, plan.stream, report)
+    this.#taking = new Taking(port, plan, this.#log, this.#id)
     this.#orders = new Orders(port, plan, this.#log, {
       report,
       readable: () => this.#readable(readAhead, ({ orders }) => orders.window),
@@ -144,18 +147,57 @@ export class Member {
   }
 
   async #join(): Promise<void> {
+    // A membership that ended has nothing to say any more.
+    const entering = {}
+    this.#entered = entering
+    const isOurs = () => this.#entered === entering
     this.#membership = await this.#port.join(this.#plan.stream, this.#plan.group, {
       sessionMs: this.#settings.sessionMs,
-      assigned: (partitions) => this.#assigned(partitions),
-      revoked: (partitions, lost) => this.#revoked(partitions, lost),
-      failed: (error) => this.#fail(error),
+      assigned: (partitions) => {
+        if (isOurs()) this.#assigned(partitions)
+      },
+      revoked: (partitions, lost) => (isOurs() ? this.#revoked(partitions, lost) : Promise.resolve()),
+      failed: (error) => {
+        if (isOurs()) this.#ended(error)
+      },
     })
+  }
+
+  /** The engine was away for longer than a membership can wait: nothing is ours any more, and the group is joined anew. */
+  #ended(error: Error): void {
+    if (isFinal(error)) {
+      this.#fail(error)
+      return
+    }
+    this.#report(asSpillwayError(error))
+    this.#entered = undefined
+    this.#ours.clear()
+    this.#tokens.clear()
+    const lost = [...this.#assignments.values()]
+    this.#assignments.clear()
+    for (const assignment of lost) this.#drop(assignment, 'its membership ended')
+    void this.#sayAlive(lost)
+    this.#interrupt()
+  }
+
+  /** Who lost partitions without giving them back is not dead for that: nobody is to be suspected. Never rejects. */
+  async #sayAlive(lost: readonly Assignment[]): Promise<void> {
+    const entries = lost.map(({ partition }) => ({ kind: 'alive' as const, member: this.#id, partition }))
+    for (let failures = 1; entries.length > 0 && !this.#stopping; failures++)
+      try {
+        await this.#log.append(...entries)
+        return
+      } catch (thrown) {
+        if (isFinal(thrown)) return
+        await this.#recover(thrown, failures)
+      }
   }
 
   async #readUntil(stopping: AbortSignal): Promise<void> {
     let failures = 0
     while (!stopping.aborted) {
       if (this.#failure) throw this.#failure
+      if (!this.#entered) await this.#persist(stopping, () => this.#join())
       const readable = this.#readable(readAhead, ({ window }) => window)
       this.#reads = readable.length
       this.#leftOut = readable.length < this.#assignments.size
@@ -240,32 +282,11 @@ export class Member {
    */
   async #take(partition: number, committed: number | null, before?: Assignment): Promise<void> {
     const token = {}
-    this.#taking.set(partition, token)
+    this.#tokens.set(partition, token)
     await this.#untilTaken(partition, token, async (stillOurs) => {
-      const { store, stream, group } = this.#plan
-      const held = await store?.acquire(stream, group, partition)
-      const position = (store ? held?.position : committed) ?? (await this.#firstPosition(partition))
-      let heldOrders = await store?.acquire(this.#log.name, group, partition)
-      const found = await this.#log.lookBack(partition)
-      if (store && heldOrders && Number(heldOrders.position) > found.end) {
-        // The log was restored from an older copy, or made anew: what it will hold there is not done.
-        const { generation } = heldOrders
-        const to = { stream: this.#log.name, group, partition, generation, low: found.end }
-        await store.rewind({ ...to, finished: undefined, sequences: {} }, { ...to, position: found.end })
-        heldOrders = await store.acquire(this.#log.name, group, partition)
-      }
-      const past = before?.past ?? (await this.#pastOf(found, partition))
-      const { below, above } = found.done
-      const told = heldOrders ?? { finished: above }
-      const orders = { stream: this.#log.name, group, partition }
-      const assignment = new Assignment(
-        this.#plan,
-        partition,
-        new Ledger({ stream, group, partition }, position, held),
-        new Ledger(orders, heldOrders?.position ?? below, told),
-        past,
-        await this.#parkedOf(partition),
-      )
+      const { store } = this.#plan
+      const assignment = await this.#taking.find(partition, committed, before?.past)
+      const position = assignment.window.low
       if (!stillOurs()) return
       // Someone went back and died before he told the engine: whoever looks from outside must see that before he sees what is done.
       if (store && committed !== null && position < committed)
@@ -277,7 +298,7 @@ export class Member {
         if (!before) await this.#log.append(this.#handover('left', assignment))
         return
       }
-      this.#taking.delete(partition)
+      this.#tokens.delete(partition)
       this.#assignments.set(partition, assignment)
       void this.#watch.lookAtEnds([assignment])
       this.#interrupt()
@@ -290,7 +311,7 @@ export class Member {
     token: object,
     act: (stillOurs: () => boolean) => Promise<void>,
   ): Promise<void> {
-    const stillOurs = () => this.#taking.get(partition) === token && !this.#stopping
+    const stillOurs = () => this.#tokens.get(partition) === token && !this.#stopping
     for (let failures = 1; stillOurs(); failures++) {
       try {
         return await act(stillOurs)
@@ -299,20 +320,6 @@ export class Member {
         await this.#recover(thrown, failures)
       }
     }
-  }
-
-  async #pastOf(found: Found, partition: number): Promise<Past> {
-    if (found.deaths === 0) return noPast
-    const bounds = await this.#port.bounds(this.#plan.stream)
-    const stream = bounds.find((of) => of.partition === partition)?.next ?? 0
-    return new Past(found, { stream, group: await this.#log.end() })
-  }
-
-  /** What is parked since before; asked once the generation was raised, so that nothing is added behind our back. */
-  async #parkedOf(partition: number): Promise<Parked | undefined> {
-    const { store, stream, group } = this.#plan
-    const summary = await store?.parking.summary({ stream, group, partition })
-    return summary && { count: summary.count, keys: new Set(summary.keys) }
   }
 
   /** Carries out an order to let go of what is parked. Never rejects. */
@@ -342,7 +349,7 @@ export class Member {
     this.#assignments.delete(partition)
     const low = Math.min(main.window.low, position)
     const token = {}
-    this.#taking.set(partition, token)
+    this.#tokens.set(partition, token)
     await this.#untilTaken(partition, token, async (stillOurs) => {
       const { store, stream, group } = this.#plan
       if (store) {
@@ -360,17 +367,11 @@ export class Member {
     })
   }
 
-  async #firstPosition(partition: number): Promise<number> {
-    const bounds = await this.#port.bounds(this.#plan.stream)
-    const starts = await startPositions(this.#port, this.#plan.stream, this.#plan.from ?? 'earliest', bounds)
-    return starts.find((start) => start.partition === partition)?.position ?? 0
-  }
-
   async #revoked(partitions: readonly number[], lost: boolean): Promise<void> {
     const leaving: Assignment[] = []
     for (const partition of partitions) {
       this.#ours.delete(partition)
-      this.#taking.delete(partition)
+      this.#tokens.delete(partition)
       const assignment = this.#assignments.get(partition)
       if (assignment) leaving.push(assignment)
     }
@@ -378,6 +379,7 @@ export class Member {
       assignment.draining = true
       if (lost) this.#drop(assignment, 'its session expired')
     }
+    if (lost) void this.#sayAlive(leaving)
     await this.#drain(leaving, 'its partition was given to another member')
     if (!lost) {
       await this.#keeper.store(leaving)
@@ -428,7 +430,7 @@ export class Member {
     this.#assignments.delete(partition)
     this.#interrupt()
     this.#clock.after(100 + Math.random() * 400, () => {
-      const free = !this.#assignments.has(partition) && !this.#taking.has(partition)
+      const free = !this.#assignments.has(partition) && !this.#tokens.has(partition)
       if (!this.#stopping && this.#ours.has(partition) && free) void this.#take(partition, null, assignment)
     })
   }

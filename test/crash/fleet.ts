@@ -134,9 +134,14 @@ export class Fleet {
     )
   }
 
+  /** Resolves when all are at work. */
+  ready(): Promise<void> {
+    return this.#all('ready')
+  }
+
   /** Resolves when every sender has its acknowledgements; everything else goes on. */
   async hush(): Promise<void> {
-    await this.#all('ready')
+    await this.ready()
     for (const worker of this.workers) if (!worker.gone) worker.hush()
     await this.#all('quiet')
   }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { openEngine } from '../../src/index.ts'
+import type { RunningServer } from '../servers/index.ts'
 import { type Collected, collect, postgresReader, sqliteReader } from './collect.ts'
 import { Fleet } from './fleet.ts'
 import { checkHistory, type Finding, type Verdict } from './history.ts'
@@ -23,6 +24,12 @@ export interface CrashOptions {
   readonly victims?: readonly Role[]
   /** One process for each role that is not struck: a short run starts sooner. */
   readonly small?: boolean
+  /** Nothing of the queues: a short run of the streams. */
+  readonly streamsOnly?: boolean
+  /** The server of the engine is killed so often too, and started again a moment later. Default 0. */
+  readonly outages?: number
+  /** Needed for outages. */
+  readonly server?: Pick<RunningServer, 'kill' | 'restart'>
   /** How long something may be missing, with nothing moving, before it is lost. Default 30 s. */
   readonly giveUpMs?: number
   readonly onProgress?: (line: string) => void
@@ -111,7 +118,7 @@ export async function crash(options: CrashOptions): Promise<CrashResult> {
 
 /** Opens the engine once, to see that it can be and what it needs, and makes the folder of the run. */
 async function prepare(
-  { engine: wanted, database, plant }: CrashOptions,
+  { engine: wanted, database, plant, streamsOnly }: CrashOptions,
   say: (line: string) => void,
 ): Promise<{ engine: string; queues: boolean; base: Omit<WorkerSpec, 'seed' | 'role' | 'name'> }> {
   const folder = mkdtempSync(join(tmpdir(), 'spillway-crash-'))
@@ -129,13 +136,13 @@ async function prepare(
     ...(plant ? { plant } : {}),
     ...(database ? { database } : {}),
   }
-  return { engine: name, queues: queue !== undefined, base }
+  return { engine: name, queues: queue !== undefined && !streamsOnly, base }
 }
 
 /** Kills, one process or all of a role, and pauses in between that outlast leases and sessions. */
 async function strike(
   fleet: Fleet,
-  { kills: wanted, victims }: CrashOptions,
+  { kills: wanted, victims, outages = 0, server }: CrashOptions,
   lastingMs: number,
   random: Random,
   say: (line: string) => void,
@@ -144,9 +151,21 @@ async function strike(
   const pauses = new Set<Promise<void>>()
   let kills = 0
   let rounds = 0
-  while (kills < wanted) {
+  let cuts = 0
+  while (kills < wanted || cuts < outages) {
     await delay(random.between(300, 1_700))
     rounds += 1
+    // Spread over the run.
+    if (server && cuts < outages && kills >= (cuts + 1) * Math.floor(wanted / (outages + 1))) {
+      cuts += 1
+      await fleet.ready()
+      const ms = random.between(100, lastingMs * 2)
+      say(`killed the server for ${ms} ms (${cuts} of ${outages})`)
+      await server.kill()
+      await delay(ms)
+      await server.restart()
+      continue
+    }
     const worker = random.pick(targets)
     if (random.chance(0.25) && pauses.size < 2) {
       const ms = random.between(Math.round(lastingMs * 1.1), lastingMs * 2)

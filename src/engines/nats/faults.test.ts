@@ -1,7 +1,9 @@
 // Servers that die and come back, and answers that are lost: on real servers, behind a relay that can be told to misbehave.
 import { connect, createServer, type Server, type Socket } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { nats as current, packagedNats, type RunningServer } from '../../../test/servers/index.ts'
+import { NetworkProxy } from '../../../test/servers/proxy.ts'
 import type { Engine } from '../../ports/engine.ts'
 import { nats } from './engine.ts'
 
@@ -211,6 +213,55 @@ for (const launcher of [current, packagedNats]) {
       for (const call of numbers(12)) await engine.stream!.append(name, [{ partition: 0, body: `${call}` }])
       expect(relay.lost).toBe(3)
       expect(await bodies(name, 12)).toEqual(numbers(12).map(String))
+    })
+
+    test('an append whose time is not over outlives those that went with it', {
+      timeout: 60_000,
+    }, async () => {
+      const proxy = await NetworkProxy.start()
+      proxy.target = Number(new URL(server.url).port)
+      const slow = await nats({ url: `nats://127.0.0.1:${proxy.port}`, timeoutMs: 3_000 })
+      try {
+        const name = fresh()
+        await slow.stream!.declare({ name, partitions: 1 })
+        const append = (body: string) => slow.stream!.append(name, [{ partition: 0, body }])
+        await append('before')
+        const frozen = proxy.freeze(3_800)
+        // The first is under way alone; the next two wait for it, and go together when it is given up.
+        const first = append('first')
+        await pause(100)
+        const early = append('early')
+        await pause(1_900)
+        const late = append('late')
+        const unknown = { code: 'ENGINE_UNAVAILABLE', message: expect.stringContaining('is unknown') }
+        await Promise.all([
+          expect(first).rejects.toMatchObject(unknown),
+          expect(early).rejects.toMatchObject(unknown),
+        ])
+        proxy.delayMs = 20
+        await frozen
+        expect(await late).toMatchObject({ status: 'appended' })
+      } finally {
+        await slow.close()
+        await proxy.close()
+      }
+    })
+
+    test('bounds are told whatever is left of the time for them', { timeout: 60_000 }, async () => {
+      const name = fresh()
+      await other.stream!.declare({ name, partitions: 1 })
+      await other.stream!.append(name, [{ partition: 0, body: '1' }])
+      // Less than one attempt may take: the server is told a rest, which is no whole number.
+      const short = await nats({ url: server.url, timeoutMs: 900 })
+      try {
+        for (let round = 0; round < 40; round++) {
+          const startedAt = performance.now()
+          expect(await short.stream!.bounds(name)).toHaveLength(1)
+          expect(performance.now() - startedAt).toBeLessThan(900)
+        }
+      } finally {
+        await short.close()
+      }
     })
 
     test('sends whose answers are lost are stored once, alone and together', {

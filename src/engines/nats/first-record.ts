@@ -33,7 +33,8 @@ export function firstMessage(
       inactive_threshold: 10 * second,
     })
     if (created.num_pending === 0) return undefined
-    const request = JSON.stringify({ batch: 1, expires: ms * 1_000_000 })
+    // Whole nanoseconds, or the server refuses it.
+    const request = JSON.stringify({ batch: 1, expires: Math.ceil(ms) * 1_000_000 })
     const pull = api.subject(`CONSUMER.MSG.NEXT.${name}.${consumer}`)
     const { promise, resolve } = Promise.withResolvers<Msg | undefined>()
     const mailbox = api.link.openMailbox()

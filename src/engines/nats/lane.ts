@@ -11,7 +11,7 @@ import {
   recordsPerMessage,
   writeBatch,
 } from './record-batch.ts'
-import type { WriteCall } from './write-call.ts'
+import { expiring, latest, type WriteCall } from './write-call.ts'
 
 export interface QueuedRecord extends BatchRecord {
   readonly call: WriteCall
@@ -76,9 +76,14 @@ export class Lane {
   async #store(batch: readonly QueuedRecord[]): Promise<void> {
     const payload = writeBatch(batch)
     const headers = { 'Nats-Msg-Id': newId() }
+    const calls = new Set(batch.map(({ call }) => call))
+    // Once it may have arrived, no later answer says that it did not; and it may while others of the batch still wait for it.
+    let unsure = false
     for (let pauseMs = 20; ; pauseMs = Math.min(2 * pauseMs, 500)) {
+      const late = () => translate(new Fault('SILENT', 'no answer came in time'), this.#doing(true, true))
+      const settle = expiring(calls, late)
       try {
-        const ms = Math.max(1, Math.min(attemptMs, batch[0]!.call.failAt - performance.now()))
+        const ms = Math.max(1, Math.min(attemptMs, latest(calls) - performance.now()))
         const { seq } = await this.#api.store(this.#subject, payload, headers, ms)
         const base = positionOf(seq)
         for (let at = 0; at < batch.length; at++) batch[at]!.call.stored(batch[at]!.index, base + at)
@@ -86,12 +91,16 @@ export class Lane {
       } catch (thrown) {
         const failure = await this.#judge(thrown)
         const passing = failure instanceof Fault && failure.passing
-        const now = performance.now()
-        for (const { call } of batch)
-          if (!passing) call.fail(translate(failure, `appending to '${this.#stream}'`))
-          else if (call.failAt <= now + pauseMs) call.fail(translate(failure, this.#unsure(failure)))
+        unsure ||= failure instanceof Fault && failure.ambiguous
+        const end = performance.now() + pauseMs
+        const goesOn = passing && latest(calls) > end
+        for (const call of calls)
+          if (!passing || call.failAt <= end)
+            call.fail(translate(failure, this.#doing(unsure || goesOn, passing)))
         if (batch.every(({ call }) => call.settled)) return
         await sleep(systemClock, pauseMs)
+      } finally {
+        settle()
       }
     }
   }
@@ -104,8 +113,8 @@ export class Lane {
     )
   }
 
-  #unsure(fault: Fault): string {
-    const stored = fault.ambiguous ? 'whether it is stored is unknown' : 'it is not stored'
-    return `appending to '${this.#stream}' (${stored})`
+  #doing(unsure: boolean, passing: boolean): string {
+    const stored = unsure ? ' (whether it is stored is unknown)' : passing ? ' (it is not stored)' : ''
+    return `appending to '${this.#stream}'${stored}`
   }
 }

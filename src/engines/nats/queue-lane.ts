@@ -8,7 +8,7 @@ import { apiCode, Fault, isFault, translate } from './errors.ts'
 import { isAbsent } from './link.ts'
 import { Pace, type Way } from './pace.ts'
 import type { KnownQueue } from './queues.ts'
-import type { WriteCall } from './write-call.ts'
+import { expiring, latest, type WriteCall } from './write-call.ts'
 
 export interface QueuedMessage {
   readonly payload: string
@@ -83,22 +83,35 @@ export class QueueLane {
 
   async #store(part: Part): Promise<void> {
     const { messages } = part
+    const calls = new Set(messages.map(({ call }) => call))
+    // Once it may have arrived, no later answer says that it did not; and it may while others of the part still wait for it.
+    let unsure = false
     for (let pauseMs = 20; ; pauseMs = Math.min(2 * pauseMs, 500)) {
       const startedAt = performance.now()
+      const doing = `sending to '${this.#queue.name}'`
+      const late = () =>
+        translate(new Fault('SILENT', 'no answer came in time'), `${doing} (whether it is stored is unknown)`)
+      const settle = expiring(calls, late)
       try {
-        await this.#try(part, Math.max(1, Math.min(attemptMs, messages[0]!.call.failAt - startedAt)))
+        await this.#try(part, Math.max(1, Math.min(attemptMs, latest(calls) - startedAt)))
         this.#pace.note(part.way, messages.length, performance.now() - startedAt)
         for (const { call } of messages) call.storedPart()
         return
       } catch (thrown) {
         const failure = await this.#judge(thrown)
         const passing = failure instanceof Fault && failure.passing
-        const now = performance.now()
-        for (const { call } of messages)
-          if (!passing || call.failAt <= now + pauseMs)
-            call.fail(translate(failure, `sending to '${this.#queue.name}' (${unsure(failure)})`))
+        unsure ||= failure instanceof Fault && failure.ambiguous
+        const end = performance.now() + pauseMs
+        const stored =
+          unsure || (passing && latest(calls) > end)
+            ? 'whether it is stored is unknown'
+            : 'not all of it is stored'
+        for (const call of calls)
+          if (!passing || call.failAt <= end) call.fail(translate(failure, `${doing} (${stored})`))
         if (messages.every(({ call }) => call.settled)) return
         await sleep(systemClock, pauseMs)
+      } finally {
+        settle()
       }
     }
   }
@@ -175,9 +188,4 @@ export class QueueLane {
     )
     return { subject: place.subject, outcome: promise }
   }
-}
-
-function unsure(failure: unknown): string {
-  const ambiguous = failure instanceof Fault && failure.ambiguous
-  return ambiguous ? 'whether it is stored is unknown' : 'not all of it is stored'
 }

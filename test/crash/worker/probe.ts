@@ -1,8 +1,9 @@
 // The probe plays the stale holder: it lets leases expire and partitions pass to another handle, and then settles,
 // extends and commits with what it no longer has. Straight at the ports, on a queue and a stream of its own.
 
+import { setTimeout as delay } from 'node:timers/promises'
 import { newId } from '../../../src/core/id.ts'
-import type { Engine } from '../../../src/index.ts'
+import { type Engine, isSpillwayError } from '../../../src/index.ts'
 import type { ClaimedMessage, Settlement } from '../../../src/ports/queue.ts'
 import type { CommittedPosition, Membership, StreamPort } from '../../../src/ports/stream.ts'
 import { Journal } from '../journal.ts'
@@ -26,7 +27,14 @@ export async function probe(setting: Setting, other: Engine): Promise<Work> {
     acts.push(() => probePartitions(setting, other, queue, journal))
   }
   const hush = loops(acts.length, async (index, ended) => {
-    while (!ended()) await acts[index]!()
+    while (!ended())
+      try {
+        await acts[index]!()
+      } catch (thrown) {
+        // Its server was killed: it tries the next.
+        if (!isSpillwayError(thrown) || !thrown.retryable) throw thrown
+        await delay(500)
+      }
   })
   return { hush, stop: async () => journal.close() }
 }
@@ -93,6 +101,8 @@ interface Member {
 async function join(port: StreamPort, stream: string, group: string, sessionMs: number): Promise<Member> {
   const held = new Set<number>()
   let changed = () => {}
+  const over = Promise.withResolvers<never>()
+  over.promise.catch(() => {})
   const membership = await port.join(stream, group, {
     sessionMs,
     assigned(partitions: readonly CommittedPosition[]) {
@@ -103,12 +113,11 @@ async function join(port: StreamPort, stream: string, group: string, sessionMs: 
       for (const partition of partitions) held.delete(partition)
       changed()
     },
-    failed(error) {
-      throw error
-    },
+    failed: (error) => over.reject(error),
   })
   const until = async (condition: (held: ReadonlySet<number>) => boolean) => {
-    while (!condition(held)) await new Promise<void>((resolve) => (changed = resolve))
+    while (!condition(held))
+      await Promise.race([over.promise, new Promise<void>((resolve) => (changed = resolve))])
   }
   return { held, membership, until }
 }

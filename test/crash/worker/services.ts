@@ -40,18 +40,45 @@ export function dispatch(setting: Setting): Promise<Work> {
   return work(setting, service(dispatch, options(setting)).work(dispatch.queues.parcels, handler))
 }
 
-/** Handles orders and readings, and publishes an entry for each, in a handler and in a commit. */
-export function ledger(setting: Setting): Promise<Work> {
+/** How often everything that is parked is let go of. */
+const unparkEveryMs = 700
+
+/**
+ * Handles orders and readings, and publishes an entry for each, in a handler and in a commit. An order that fails once is parked,
+ * with those behind it of its key, and let go of a little later: in its order, whoever dies meanwhile.
+ */
+export async function ledger(setting: Setting): Promise<Work> {
   const { orders, meter, ledger } = setting.contexts
   const publish = (tx: Tx<unknown>, data: Numbered) => tx.publish(ledger.events.entered, data)
   const onReading = effect(setting, 'read', nothing)
   const books = service(ledger, options(setting))
-    .on(orders.events.placed, effect(setting, 'placed', publish))
+    .on(orders.events.placed, effect(setting, 'placed', publish), {
+      onFailure: 'park',
+      retry: { attempts: 1 },
+    })
     .on(meter.events.read, (message, context) => {
       context.publish(ledger.events.entered, message.data)
       return onReading(message, context)
     })
-  return work(setting, books)
+  const running = await runAlone(setting, books)
+  const stopping = new AbortController()
+  const letGo = (async () => {
+    while (!stopping.signal.aborted) {
+      // Away for a while: everything that is parked is asked for again the next time.
+      await running
+        .service(books)
+        .group(orders)
+        .unpark()
+        .catch(() => {})
+      await delay(unparkEveryMs, undefined, { signal: stopping.signal }).catch(() => {})
+    }
+  })()
+  const stop = async () => {
+    stopping.abort()
+    await letGo
+    await running.stop()
+  }
+  return { hush: async () => {}, stop }
 }
 
 export function audit(setting: Setting): Promise<Work> {
