@@ -31,10 +31,10 @@ export async function* readHistory(
   yield* readOn(port, stream, starts, options.follow ? undefined : bounds, options.signal)
 }
 
-/**
- * The last `count` records of all partitions together, oldest first, and then what is appended. Where positions leave numbers
- * out there may be fewer at first.
- */
+/** How much further back each look goes, where positions leave numbers out. */
+const further = 8
+
+/** The last `count` records of all partitions together, oldest first, and then what is appended. */
 export async function* readTail(
   port: StreamPort,
   stream: string,
@@ -44,10 +44,17 @@ export async function* readTail(
   const bounds = await port.bounds(stream)
   const ends = bounds.map(({ partition, next }) => ({ partition, position: next }))
   if (count > 0) {
-    const starts = await startPositions(port, stream, { last: count }, bounds)
     let last: StreamRecord[] = []
-    for await (const records of readOn(port, stream, starts, bounds, signal))
-      last = [...last, ...records].sort(byTime).slice(-count)
+    for (let look = count; last.length < count; look *= further) {
+      const starts = bounds.map(({ partition, earliest, next }) => {
+        return { partition, position: Math.max(earliest, next - look) }
+      })
+      last = []
+      for await (const records of readOn(port, stream, starts, bounds, signal))
+        last = [...last, ...records].sort(byTime).slice(-count)
+      const isAll = bounds.every(({ earliest, next }) => next - look <= earliest)
+      if (isAll) break
+    }
     if (last.length > 0) yield last
   }
   yield* readOn(port, stream, ends, undefined, signal)
