@@ -44,6 +44,8 @@ export class Attempts<Out> {
   /** What handlers were given; only while somebody wants to hear of it. */
   readonly #given: WeakMap<Delivery, Message<Out>> | undefined
   #places = 0
+  /** Holds the process while a handler runs: what that waits for may hold nothing, not even its own deadline does. */
+  #alive: NodeJS.Timeout | undefined
   /** From now on an attempt that ends because it was aborted is given back. */
   stopping = false
 
@@ -106,6 +108,7 @@ export class Attempts<Out> {
 
   #place(left: number): Place {
     this.#places += 1
+    if (this.#places === 1) this.#alive = this.#alive?.ref() ?? setInterval(() => {}, 2 ** 31 - 1)
     return { left, startedAt: this.#clock.elapsed() }
   }
 
@@ -232,6 +235,11 @@ export class Attempts<Out> {
     delivery.abort(new SpillwayError('CANCELLED', what))
   }
 
+  /** Nothing is begun any more, and all has ended. */
+  close(): void {
+    clearInterval(this.#alive)
+  }
+
   abortAll(reason: SpillwayError): void {
     for (const delivery of this.running) delivery.abort(reason)
   }
@@ -270,6 +278,7 @@ export class Attempts<Out> {
     const { place } = delivery
     place.left -= 1
     if (place.left === 0) this.#places -= 1
+    if (this.#places === 0) this.#alive?.unref()
     delivery.end()
     if (place.left === 0) this.#onFree(this.#clock.elapsed() - place.startedAt)
     return true

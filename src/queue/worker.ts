@@ -113,6 +113,7 @@ export class Worker<Out> {
       this.#giveBack(this.#waiting.splice(0))
       await this.#finish()
       endUpkeep()
+      this.#attempts.close()
       await this.#settler.settled()
     }
   }

@@ -52,7 +52,7 @@ function settleStatement(schema: string): Statement {
 ), back as (
   update ${schema}.message m
   set due_at = now() + s.delay * interval '1 millisecond', leased = false, token = m.token + 1,
-    suspect = m.suspect and s.kind = 'release', starts = m.starts - case s.kind when 'release' then 1 else 0 end,
+    suspect = m.suspect and s.kind = 'release' and m.starts > 1, starts = m.starts - case s.kind when 'release' then 1 else 0 end,
     history = case when s.reason is null then m.history else ${schema}.with_failure(m.history, m.starts, s.reason) end
   from s where s.kind in ('retry', 'release') and not m.cancelled and m.id = s.id and m.token = s.token returning m.id
 )

@@ -201,7 +201,7 @@ begin
   if coalesce(cardinality(v_ended), 0) < cardinality(v_ids) then
     update ${schema}.task t
       set due_at = case when s.delay > 0 then v_now + s.delay * interval '1 millisecond' end, leased = false,
-        token = t.token + 1, suspect = t.suspect and s.kind = 'release',
+        token = t.token + 1, suspect = t.suspect and s.kind = 'release' and t.starts > 1,
         starts = t.starts - case s.kind when 'release' then 1 else 0 end,
         history = case when s.kind = 'retry' then ${schema}.with_failure(t.history, t.starts, s.reason) else t.history end
       from unnest(p_ids, p_kinds, p_delays, p_reasons) s(id, kind, delay, reason)

@@ -7,6 +7,7 @@ export class Cancelled {
   readonly #remove: StatementSync
   readonly #has: StatementSync
   readonly #any: StatementSync
+  readonly #anyIn: StatementSync
   readonly #nextFresh: StatementSync
   readonly #leased: StatementSync
   readonly #countFresh: StatementSync
@@ -16,6 +17,7 @@ export class Cancelled {
     this.#add = db.prepare('INSERT OR IGNORE INTO queue_cancelled (seq, queue, leased) VALUES (?, ?, ?)')
     this.#remove = db.prepare('DELETE FROM queue_cancelled WHERE seq BETWEEN ? AND ?')
     this.#has = db.prepare('SELECT 1 AS one FROM queue_cancelled WHERE seq = ?')
+    this.#anyIn = db.prepare('SELECT 1 AS one FROM queue_cancelled WHERE seq BETWEEN ? AND ? LIMIT 1')
     this.#any = db.prepare('SELECT 1 AS one FROM queue_cancelled WHERE queue = ? LIMIT 1')
     this.#nextFresh = db.prepare(
       'SELECT min(seq) AS seq FROM queue_cancelled WHERE queue = ? AND leased = 0 AND seq >= ?',
@@ -38,6 +40,10 @@ export class Cancelled {
 
   has(seq: number): boolean {
     return this.#has.get(seq) !== undefined
+  }
+
+  anyIn(first: number, last: number): boolean {
+    return this.#anyIn.get(first, last) !== undefined
   }
 
   /** Messages are gone: what was noted of them as well. */

@@ -15,6 +15,8 @@ export class Purges {
   readonly #leases: Leases
   readonly #cancelled: Cancelled
   readonly #tasks: Tasks
+  /** Of those that a step has found: they were gone before, though nobody had looked. */
+  #cancelledBefore = 0
   readonly #lastDead: StatementSync
   readonly #keepNumbers: StatementSync
   readonly #lastOfStep: StatementSync
@@ -47,20 +49,39 @@ export class Purges {
   }
 
   /** One step; how many dead letters it removed. */
-  dead(queue: number, [, , , last]: PurgeEnd, now: number): number {
+  dead(
+    queue: number,
+    [, , , last]: PurgeEnd,
+    now: number,
+  ): { readonly removed: number; readonly more: boolean } {
     const end = Number(this.#lastOfStep.get(queue, last)!.handle ?? 0)
     for (const { flow } of this.#deadInFlows.all(queue, end)) this.#tasks.deadGone(String(flow), now)
-    return Number(this.#deleteDead.run(queue, end).changes)
+    const removed = Number(this.#deleteDead.run(queue, end).changes)
+    return { removed, more: removed > 0 }
   }
 
-  /** One step; how many messages it removed. 0 when nothing is left that nobody holds. */
-  waiting(state: QueueState, [batches, singles, tasks]: PurgeEnd, now: number): number {
+  /** One step; how many messages it removed, and whether anything may be left that nobody holds. */
+  waiting(
+    state: QueueState,
+    end: PurgeEnd,
+    now: number,
+  ): { readonly removed: number; readonly more: boolean } {
+    this.#cancelledBefore = 0
+    const found = this.#step(state, end, now)
+    return { removed: found - this.#cancelledBefore, more: found > 0 }
+  }
+
+  #step(state: QueueState, [batches, singles, tasks]: PurgeEnd, now: number): number {
     return (
       this.#fresh(state, batches) ||
       this.#handedOut(state, 0, Math.min(batches, firstSingle), now) ||
       this.#handedOut(state, firstSingle, singles + 1, now) ||
       this.#taskStep(state, tasks, now)
     )
+  }
+
+  #forget(queue: number, first: number, last: number): void {
+    if (this.#cancelled.any(queue)) this.#cancelledBefore += this.#cancelled.take(queue, first, last)
   }
 
   #fresh(state: QueueState, end: number): number {
@@ -70,7 +91,7 @@ export class Purges {
       if (skipped === undefined) break
       const [first, last] = skipped
       removed += last - first + 1
-      if (this.#cancelled.any(state.id)) removed -= this.#cancelled.take(state.id, first, last)
+      this.#forget(state.id, first, last)
       this.#log.drop(state, first, last)
     }
     return removed
@@ -80,7 +101,7 @@ export class Purges {
     let removed = 0
     for (const { first, last } of this.#leases.free(state.id, from, before, now, atOnce)) {
       this.#leases.removeRun(first)
-      this.#cancelled.gone(state.id, first, last)
+      this.#forget(state.id, first, last)
       this.#tasks.progress.gone(state.id, first, last)
       this.#log.drop(state, first, last)
       removed += last - first + 1
@@ -93,7 +114,9 @@ export class Purges {
     // From the end: so that none is made ready only to be removed next.
     for (const { seq } of rows.reverse()) {
       const row = this.#tasks.row(seq)
-      if (row !== undefined) this.#tasks.end(row, flowEnd.gone, now)
+      if (row === undefined) continue
+      this.#cancelledBefore += row.cancelled
+      this.#tasks.end(row, flowEnd.gone, now)
     }
     return rows.length
   }

@@ -53,7 +53,6 @@ export class QueueClaims {
       this.#lane.started(rules, taking.count)
       state.token++
       state.changed = true
-      if (state.nextDue !== undefined) state.nextDue = Math.min(state.nextDue, taking.due)
       const counts = deal(taking.count, limits)
       claimed.push({ token: taking.token, counts, runs: taking.runs, data: taking.join() })
       served += counts.length
@@ -75,7 +74,7 @@ export class QueueClaims {
       },
     }
     const unruled = {
-      any: () => this.#log.head(state) !== undefined || this.nextDue(state) <= now,
+      any: () => this.#log.head(state) !== undefined || this.#anyDue(state, now),
       leased: () => this.#leases.leased(state.id, now),
       takeOne: () => {
         taking.onlyOne(() => this.#takePlain(state, taking, now))
@@ -89,8 +88,18 @@ export class QueueClaims {
   }
 
   #takePlain(state: QueueState, taking: Taking, now: number): void {
+    const before = taking.count
     this.#takeDue(state, taking, now)
     this.#takeFresh(state, taking)
+    if (taking.count > before && state.nextDue !== undefined)
+      state.nextDue = Math.min(state.nextDue, taking.due)
+  }
+
+  /** Whether one of the batches or the single messages is due: what is known of that may be too early. */
+  #anyDue(state: QueueState, now: number): boolean {
+    if (this.nextDue(state) > now) return false
+    state.nextDue = undefined
+    return this.nextDue(state) <= now
   }
 
   #room(rules: RuleState, now: number): number {

@@ -246,13 +246,13 @@ export class Queues implements Part {
       const due = now + leasesMs[first]!
       if (seqs[first]! >= firstTask) {
         for (const index of indexes)
-          results[index] = this.#lane.extend(queue, seqs[index]!, tokens[index]!, due)
+          results[index] = this.#lane.extend(queue, seqs[index]!, tokens[index]!, due, now)
         continue
       }
       let next = 0
       for (const run of this.#leases.takeOut(queue, seqs[first]!, seqs[last]!, tokens[first]!)) {
-        // Under rules its place may be somebody else's by now.
-        const over = ruled && run.due <= now
+        // Under rules its place may be somebody else's by now; and what was cancelled is gone with its lease.
+        const over = run.due <= now && (ruled || this.#cancelled.anyIn(run.first, run.last))
         this.#leases.add(queue, over ? run : { ...run, due })
         if (over) continue
         state.nextDue = Math.min(this.claims.nextDue(state), due)
@@ -398,11 +398,11 @@ export class Queues implements Part {
   purge({ queue, what, until }: Of<'purge'>, { now, wakeQueues }: Transaction): Answers['purge'] {
     const state = this.#log.state(queue)
     const end = until ?? this.#purges.begin(state)
-    const removed =
+    const { removed, more } =
       what === 'dead' ? this.#purges.dead(queue, end, now) : this.#purges.waiting(state, end, now)
     state.nextDue = undefined
     wakeQueues.add(queue)
-    return { removed, until: removed > 0 ? end : null }
+    return { removed, until: more ? end : null }
   }
 
   finished(

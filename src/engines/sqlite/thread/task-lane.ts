@@ -176,9 +176,10 @@ export class TaskLane {
   }
 
   /** 0 for stale, 1 for extended, 2 for extended but cancelled. */
-  extend(queue: number, seq: number, token: number, due: number): number {
+  extend(queue: number, seq: number, token: number, due: number, now: number): number {
     const row = this.tasks.leased(queue, seq, token)
-    if (row === undefined) return 0
+    // What was cancelled is gone with its lease.
+    if (row === undefined || (row.cancelled === 1 && row.due! <= now)) return 0
     this.tasks.extend(row, due)
     return row.cancelled === 1 ? 2 : 1
   }
