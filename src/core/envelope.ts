@@ -24,6 +24,8 @@ export interface Attributes {
   readonly group?: string | undefined
   readonly dedupKey?: string | undefined
   readonly dedupUntil?: number | undefined
+  readonly after?: readonly string[] | undefined
+  readonly ifFailed?: 'run' | undefined
 }
 
 /** What depends on the data is asked for once the data is known to be good. */
@@ -178,7 +180,7 @@ function envelope(
 
 /** How the message is to be kept: mostly nothing. */
 function keeping(attributes: Attributes): string {
-  const { expiresAt, notBefore, priority, group, dedupKey, dedupUntil } = attributes
+  const { expiresAt, notBefore, priority, group, dedupKey, dedupUntil, after, ifFailed } = attributes
   let text = ''
   if (expiresAt !== undefined) text += `,"expirytime":"${new Date(expiresAt).toISOString()}"`
   if (notBefore !== undefined) text += `,"notbefore":"${new Date(notBefore).toISOString()}"`
@@ -186,6 +188,9 @@ function keeping(attributes: Attributes): string {
   if (group !== undefined) text += `,"group":${JSON.stringify(group)}`
   if (dedupKey !== undefined) text += `,"dedupkey":${JSON.stringify(dedupKey)}`
   if (dedupUntil !== undefined) text += `,"dedupuntil":"${new Date(dedupUntil).toISOString()}"`
+  // An attribute of CloudEvents is a text, not a list.
+  if (after !== undefined) text += `,"after":${JSON.stringify(JSON.stringify(after))}`
+  if (ifFailed !== undefined) text += `,"iffailed":"${ifFailed}"`
   return text
 }
 
@@ -225,7 +230,7 @@ function dataText(contract: Contract, data: unknown): string {
 }
 
 /** What every engine can store and compare as a key or an id. */
-function isName(value: unknown): value is string {
+export function isName(value: unknown): value is string {
   return (
     typeof value === 'string' &&
     value !== '' &&

@@ -6,7 +6,7 @@ import { asError, SpillwayError } from './errors.ts'
  * (partitioning), `traceparent` and `tracestate` (distributed tracing), `correlationid` and `causationid`
  * (correlation), and `producerid` with `sequence`, set by a relay: together they identify the message among
  * all that its outbox ever moved, and rise in the order in which it moves them. A message of a queue also says here
- * how it is to be kept (`expirytime`, `notbefore`, `priority`, `group`, `dedupkey`, `dedupuntil`), and one of a schedule
+ * how it is to be kept (`expirytime`, `notbefore`, `priority`, `group`, `dedupkey`, `dedupuntil`, `after`, `iffailed`), and one of a schedule
  * which one it was, and for when (`schedule`, `scheduledfor`).
  */
 export interface Message<Data = unknown> {
@@ -38,6 +38,10 @@ export interface Message<Data = unknown> {
   readonly dedupkey?: string
   /** RFC 3339, UTC: until when no other message with the `dedupkey` is stored, whatever becomes of this one. */
   readonly dedupuntil?: string
+  /** The ids of the messages that it waits for: an array as JSON. */
+  readonly after?: string
+  /** `run`: it waits for the end of these messages only, whatever that is. */
+  readonly iffailed?: 'run'
   /** The name of the schedule that sent it. */
   readonly schedule?: string
   /** RFC 3339, UTC: the due time for which the schedule sent it. */

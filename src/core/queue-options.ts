@@ -40,6 +40,13 @@ export interface QueueBehaviour<In> {
   /** At most so many messages are begun in that time, evenly, by all processes together: a bucket of `count`. */
   readonly rate?: { readonly count: number; readonly per: Duration }
   /**
+   * Messages of this queue can wait for others (`send` with `after`), and others for them. Every queue of a flow needs it: how
+   * messages end is remembered only there.
+   */
+  readonly flow?: true
+  /** What was done is kept for a time, or the newest so many (up to 100,000), or both: see `Queue.finished`. */
+  readonly keepFinished?: { readonly for?: Duration; readonly count?: number }
+  /**
    * A message whose handling has not begun within this time since it was sent goes to the dead letters (EXPIRED). For
    * every engine: the time stands in the message.
    */

@@ -24,6 +24,8 @@ export type Handling<Out> =
   | { readonly one?: undefined; readonly batch: BatchHandler<Out> }
 
 export interface AttemptSettings {
+  /** Why nobody can be told of the progress of a handler; undefined where it can. */
+  readonly noProgress?: (() => SpillwayError) | undefined
   readonly deadlineMs: number
   readonly retry: RetryPolicy
 }
@@ -75,10 +77,12 @@ export class Attempts<Out> {
     return this.#places
   }
 
-  /** True, and it is a dead letter, when a message was started more often than it may be. */
-  buried({ starts, lease }: ClaimedMessage): boolean {
-    if (starts <= this.#settings.retry.attempts) return false
-    const reason = `it was started ${starts - 1} times and never settled: its handler may have ended the process, or outlived its lease`
+  /** True, and it is a dead letter, when a message was started more often than it may be, or waited in vain. */
+  buried({ starts, lease, orphan }: ClaimedMessage): boolean {
+    if (starts <= this.#settings.retry.attempts && !orphan) return false
+    const reason = orphan
+      ? 'a message that it was to wait for was cancelled or purged'
+      : `it was started ${starts - 1} times and never settled: its handler may have ended the process, or outlived its lease`
     const told =
       this.#onSettled && (() => this.#tell({ outcome: 'dead-lettered', reason, attempt: starts - 1 }))
     this.#settler.add({ lease, kind: 'dead-letter', reason }, told)
@@ -113,7 +117,8 @@ export class Attempts<Out> {
   }
 
   #deliver(held: Held, place: Place): Delivery {
-    const delivery = new Delivery(held, place, place.startedAt + this.#settings.deadlineMs)
+    const { deadlineMs, noProgress } = this.#settings
+    const delivery = new Delivery(held, place, place.startedAt + deadlineMs, noProgress)
     this.running.add(delivery)
     return delivery
   }

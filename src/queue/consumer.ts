@@ -8,9 +8,11 @@ import { SpillwayError } from '../core/errors.ts'
 import { type Background, background } from '../core/lifecycle.ts'
 import type { OnReport } from '../core/report.ts'
 import type { OnSettled } from '../core/settled.ts'
+import { missing } from '../ports/capability.ts'
 import type { QueuePort } from '../ports/queue.ts'
 import type { Handler, Handling } from './attempts.ts'
 import type { BatchHandler } from './batch.ts'
+import { trimFinished } from './finished-messages.ts'
 import { fireSchedules } from './schedule-runner.ts'
 import { Worker } from './worker.ts'
 
@@ -24,6 +26,8 @@ export interface ConsumeOptions {
   /** Told how each attempt ended, once that is stored. */
   readonly onSettled?: OnSettled
   readonly clock?: Clock
+  /** @internal Its name, for what it refuses. */
+  readonly engine?: string
 }
 
 export interface BatchOptions extends Omit<ConsumeOptions, 'concurrency'> {
@@ -90,6 +94,9 @@ function start<Out>(
     leaseMs,
     deadlineMs: milliseconds(contract.deadline ?? '5m', 'deadline'),
     retry: retryPolicy(contract.retry),
+    noProgress: port.capabilities.progress
+      ? undefined
+      : () => missing(options.engine ?? 'in use', 'queue', 'progress'),
   }
   return background(async ({ stopping, abandon }) => {
     const worker = new Worker(
@@ -102,11 +109,12 @@ function start<Out>(
       options.onReport,
       options.onSettled,
     )
+    const endTrimming = trimFinished(contract, port, clock, options.onReport)
     const firing = fireSchedules(contract.queue, port, clock, options.onReport, stopping)
     try {
       await worker.run(stopping)
     } finally {
-      await firing.end()
+      await Promise.all([firing.end(), endTrimming()])
     }
   }, clock)
 }

@@ -1,5 +1,7 @@
 // One attempt at one message: what a handler is told about it, and what its consumer keeps of it.
+import { asError, SpillwayError } from '../core/errors.ts'
 import type { ClaimedMessage } from '../ports/queue.ts'
+import { maxProgress } from '../ports/queue-rules.ts'
 
 /** Claimed, and not begun yet. */
 export interface Held {
@@ -37,8 +39,12 @@ export class Delivery {
   #aborted = false
   #ended = false
   #onEnd: readonly (() => void)[] = none
+  readonly #refusal: (() => SpillwayError) | undefined
+  #progress: string | undefined
 
-  constructor({ message, heldUntil }: Held, place: Place, deadlineAt: number) {
+  /** `refusal`: why the engine keeps no progress. */
+  constructor({ message, heldUntil }: Held, place: Place, deadlineAt: number, refusal?: () => SpillwayError) {
+    this.#refusal = refusal
     this.id = message.id
     this.attempt = message.starts
     this.fencingToken = message.fencingToken
@@ -58,6 +64,29 @@ export class Delivery {
       if (this.#aborted) this.#controller.abort(this.#reason)
     }
     return this.#controller.signal
+  }
+
+  /**
+   * Says how far the handler is: a number from 0 to 1, or any small JSON value (4,000 characters at most), which `peek` shows until the
+   * attempt ends. It is stored when the lease is renewed next, within two seconds mostly, and only the newest: call it as often as you like. Throws
+   * CAPABILITY_MISSING, INVALID_DATA for what is no JSON, TOO_LARGE.
+   */
+  progress(value: unknown): void {
+    if (this.#refusal) throw this.#refusal()
+    const text = jsonOf(value, this.id)
+    if (!this.#ended) this.#progress = text
+  }
+
+  /** @internal What was said since it was asked last. */
+  takeProgress(): string | undefined {
+    const text = this.#progress
+    this.#progress = undefined
+    return text
+  }
+
+  /** @internal It could not be stored: the next time, unless there is something newer by then. */
+  keepProgress(text: string | undefined): void {
+    this.#progress ??= text
   }
 
   /** True once the attempt no longer counts: its effects must not be committed any more. */
@@ -88,4 +117,22 @@ export class Delivery {
     if (this.#ended) listener()
     else this.#onEnd = [...this.#onEnd, listener]
   }
+}
+
+function jsonOf(value: unknown, id: string): string {
+  let why = `${typeof value} is no JSON value`
+  try {
+    const text = JSON.stringify(value) as string | undefined
+    if (text !== undefined) {
+      if (text.length <= maxProgress) return text
+      throw new SpillwayError(
+        'TOO_LARGE',
+        `The progress of message ${id} has ${text.length} characters as JSON; it may have ${maxProgress}. What was said before stays.`,
+      )
+    }
+  } catch (thrown) {
+    if (thrown instanceof SpillwayError) throw thrown
+    why = asError(thrown).message
+  }
+  throw new SpillwayError('INVALID_DATA', `The progress of message ${id} cannot be written as JSON: ${why}.`)
 }

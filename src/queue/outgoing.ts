@@ -3,7 +3,7 @@
 import { type Clock, systemClock } from '../core/clock.ts'
 import type { QueueContract } from '../core/contract.ts'
 import { type Duration, longestMs, milliseconds } from '../core/duration.ts'
-import { type Attributes, attributesOf, type Sealed, seal } from '../core/envelope.ts'
+import { type Attributes, attributesOf, isName, type Sealed, seal } from '../core/envelope.ts'
 import { SpillwayError } from '../core/errors.ts'
 import type { OutgoingMessage } from '../ports/queue.ts'
 import { checkCarried } from '../ports/queue-rules.ts'
@@ -22,6 +22,16 @@ export interface SendOptions {
   readonly dedup?: string | { readonly key: string; readonly for?: Duration }
   /** In place of what the contract says: begun within this from now, or a dead letter. */
   readonly ttl?: Duration
+  /**
+   * The ids of messages that have to be done first, in whatever queues of the engine: up to 1,000. Only between queues whose contracts have
+   * `flow`. UNKNOWN_MESSAGE for one that the engine does not know; in a handler it is waited for, since it may be on its way.
+   */
+  readonly after?: readonly string[]
+  /**
+   * When one of them becomes a dead letter: `wait` until it is redriven and done (the default), or `run` all the same. When one is cancelled
+   * or purged, this message is a dead letter too, or with `run` goes on.
+   */
+  readonly ifFailed?: 'wait' | 'run'
   readonly correlationId?: string
 }
 
@@ -67,21 +77,25 @@ export function outgoing<In>(
 }
 
 /** What the port is told of a message besides its id, key and body. */
-export type Carried = Pick<OutgoingMessage, 'delayMs' | 'priority' | 'group' | 'dedup'>
+export type Carried = Pick<OutgoingMessage, 'delayMs' | 'priority' | 'group' | 'dedup' | 'after'>
 
 /** The same from the body alone, for a relay. What is left of a delay is by the clock of this process. */
 export function carriedBy(body: string, now: number): Carried {
-  const { notbefore, priority, group, dedupkey, dedupuntil } = attributesOf(body)
-  return carriedOf(
+  const { notbefore, priority, group, dedupkey, dedupuntil, after, iffailed } = attributesOf(body)
+  const carried = carriedOf(
     {
       notBefore: time(notbefore),
       priority,
       group,
       dedupKey: dedupkey,
       dedupUntil: time(dedupuntil),
+      after: after === undefined ? undefined : (JSON.parse(after) as string[]),
+      ifFailed: iffailed,
     },
     now,
   )
+  // Destinations are relayed beside one another: what it waits for may come later.
+  return carried.after === undefined ? carried : { ...carried, after: { ...carried.after, mayCome: true } }
 }
 
 function time(text: string | undefined): number | undefined {
@@ -89,13 +103,16 @@ function time(text: string | undefined): number | undefined {
 }
 
 function carriedOf(attributes: Attributes, now: number): Carried {
-  const { notBefore, priority, group, dedupKey, dedupUntil } = attributes
+  const { notBefore, priority, group, dedupKey, dedupUntil, after, ifFailed } = attributes
   const forMs = dedupUntil === undefined || dedupUntil <= now ? {} : { forMs: dedupUntil - now }
   return {
     ...(notBefore === undefined || notBefore <= now ? {} : { delayMs: notBefore - now }),
     ...(priority === undefined ? {} : { priority }),
     ...(group === undefined ? {} : { group }),
     ...(dedupKey === undefined ? {} : { dedup: { key: dedupKey, ...forMs } }),
+    ...(after === undefined
+      ? {}
+      : { after: { ids: after, ...(ifFailed === undefined ? {} : { anyEnd: true }) } }),
   }
 }
 
@@ -103,7 +120,8 @@ function isPlain(contract: QueueContract, options: SendOptions): boolean {
   const { key, priority, dedup, group, ttl } = contract
   return (
     (key ?? priority ?? dedup ?? group ?? ttl) === undefined &&
-    (options.delay ?? options.at ?? options.priority ?? options.dedup ?? options.ttl) === undefined
+    (options.delay ?? options.at ?? options.priority ?? options.dedup ?? options.ttl ?? options.after) ===
+      undefined
   )
 }
 
@@ -134,7 +152,24 @@ function keeping<In>(
     group: contract.group?.(data),
     dedupKey: dedup?.key,
     dedupUntil: dedupFor === undefined ? undefined : now + dedupFor,
+    ...others(options),
   }
+}
+
+function others({ after, ifFailed }: SendOptions): Pick<Attributes, 'after' | 'ifFailed'> {
+  if (after === undefined || after.length === 0) return {}
+  for (const id of after)
+    if (!isName(id))
+      throw new SpillwayError(
+        'INVALID_OPTION',
+        `\`after\` has ${JSON.stringify(id)}, which is no id of a message.`,
+      )
+  if (ifFailed !== undefined && ifFailed !== 'run' && ifFailed !== 'wait')
+    throw new SpillwayError(
+      'INVALID_OPTION',
+      `ifFailed is ${JSON.stringify(ifFailed)}; it is 'wait' or 'run'.`,
+    )
+  return { after, ifFailed: ifFailed === 'run' ? ifFailed : undefined }
 }
 
 function startTime({ delay, at }: SendOptions, now: number): number | undefined {

@@ -9,6 +9,7 @@ import type { Handler } from './attempts.ts'
 import type { BatchHandler } from './batch.ts'
 import { type BatchOptions, type ConsumeOptions, type Consumer, consume, consumeBatch } from './consumer.ts'
 import { type RedriveFilter, redriveAll } from './dead-letters.ts'
+import { type FinishedMessage, openFinished } from './finished-messages.ts'
 import { outgoing, type SendOptions } from './outgoing.ts'
 import { checkDelay } from './rules.ts'
 import type { Schedule } from './schedule-spec.ts'
@@ -67,12 +68,12 @@ export class Queue<In = unknown, Out = unknown> {
 
   /** Handles messages until it is stopped. Several consumers, here or in other processes, share the work. */
   consume(handler: Handler<Out>, options: ConsumeOptions = {}): Consumer {
-    return consume(this.contract, this.#port, handler, { clock: this.#clock, ...options })
+    return consume(this.contract, this.#port, handler, this.#consuming(options))
   }
 
   /** The same in batches: the handler gets up to `size` messages, and says what becomes of each. */
   consumeBatch(handler: BatchHandler<Out>, options: BatchOptions = {}): Consumer {
-    return consumeBatch(this.contract, this.#port, handler, { clock: this.#clock, ...options })
+    return consumeBatch(this.contract, this.#port, handler, this.#consuming(options))
   }
 
   /**
@@ -135,6 +136,17 @@ export class Queue<In = unknown, Out = unknown> {
     return this.#port.purge(this.name, what)
   }
 
+  /**
+   * What was done, the newest first: at most `limit` (default 100) after the handle `after`, that is, older ones. Only of a queue whose contract
+   * has `keepFinished`. Needs `finished`.
+   */
+  async finished(
+    options: { readonly limit?: number; readonly after?: string } = {},
+  ): Promise<FinishedMessage<Out>[]> {
+    const stored = await this.#port.finished(this.name, { limit: 100, ...options })
+    return Promise.all(stored.map((message) => openFinished(this.contract, message)))
+  }
+
   /** The dead letters, oldest first: at most `limit` (default 100) after the handle `after`, fewer when they are large. */
   deadLetters(options: { readonly limit?: number; readonly after?: string } = {}): Promise<DeadMessage[]> {
     return this.#port.deadLetters(this.name, { limit: 100, ...options })
@@ -151,6 +163,10 @@ export class Queue<In = unknown, Out = unknown> {
    */
   redriveAll(filter: RedriveFilter = {}): Promise<number> {
     return redriveAll(this.#port, this.name, filter)
+  }
+
+  #consuming<Options extends ConsumeOptions>(options: Options): Options {
+    return { clock: this.#clock, engine: this.#engine, ...options }
   }
 
   #outgoing(data: In, options: SendOptions): OutgoingMessage | Promise<OutgoingMessage> {

@@ -9,7 +9,7 @@ import { checkRules, maxRuleMs, type QueueRules } from '../ports/queue-rules.ts'
 
 /** The rules of a contract; those of one that asks for nothing are `{}`, which take away what the queue had before. */
 export function rulesOf(contract: QueueContract): QueueRules {
-  const { key, priority, dedup, group, groupConcurrency, maxConcurrency, rate } = contract
+  const { key, priority, dedup, group, groupConcurrency, maxConcurrency, rate, flow, keepFinished } = contract
   return {
     ...(key === undefined ? {} : { keyOrder: true }),
     ...(priority === undefined ? {} : { priority: true }),
@@ -17,6 +17,15 @@ export function rulesOf(contract: QueueContract): QueueRules {
     ...(group === undefined ? {} : { groups: { concurrency: groupConcurrency } }),
     ...(maxConcurrency === undefined ? {} : { concurrency: maxConcurrency }),
     ...(rate === undefined ? {} : { rate: { count: rate.count, perMs: milliseconds(rate.per, 'rate.per') } }),
+    ...(flow === undefined ? {} : { flow }),
+    ...(keepFinished === undefined ? {} : { finished: finishedRule(keepFinished) }),
+  }
+}
+
+function finishedRule(keep: NonNullable<QueueContract['keepFinished']>): NonNullable<QueueRules['finished']> {
+  return {
+    ...(keep.count === undefined ? {} : { count: keep.count }),
+    ...(keep.for === undefined ? {} : { forMs: milliseconds(keep.for, 'keepFinished.for') }),
   }
 }
 

@@ -48,9 +48,11 @@ export function keepUp<Out>(
     if (running.length === 0) return
     const from = clock.elapsed()
     renewing = true
+    const progress = running.map((delivery) => delivery.takeProgress())
+    const isSaid = progress.some((text) => text !== undefined)
     try {
       const leases = running.map(({ lease }) => lease)
-      const results = await port.extend(queue, leases, leaseMs)
+      const results = await port.extend(queue, leases, leaseMs, isSaid ? progress : undefined)
       for (const [index, delivery] of running.entries()) {
         const result = results[index]
         if (result === 'stale') attempts.lose(delivery)
@@ -59,6 +61,7 @@ export function keepUp<Out>(
       }
     } catch (thrown) {
       report(asSpillwayError(thrown))
+      for (const [index, delivery] of running.entries()) delivery.keepProgress(progress[index])
       loseOver()
     } finally {
       renewing = false

@@ -6,9 +6,11 @@ import type { Message } from '../core/message.ts'
 import type { PeekedMessage } from '../ports/queue-control.ts'
 
 /** A message in the queue that is no dead letter. */
-export interface WaitingMessage<Out> extends Omit<PeekedMessage, 'due'> {
+export interface WaitingMessage<Out> extends Omit<PeekedMessage, 'due' | 'progress'> {
   /** When its delay, its retry or its lease ends. */
   readonly due: Date | undefined
+  /** What its handler said last of how far it is; undefined when it said nothing. */
+  readonly progress?: unknown
   /** With its data validated and brought up to the newest version; undefined when it cannot be read. */
   readonly message: Message<Out> | undefined
   /** Why it cannot be read, and will go to the dead letters. */
@@ -17,10 +19,11 @@ export interface WaitingMessage<Out> extends Omit<PeekedMessage, 'due'> {
 
 export async function opened<Out>(
   contract: QueueContract<unknown, Out>,
-  peeked: PeekedMessage,
+  { progress: said, ...peeked }: PeekedMessage,
 ): Promise<WaitingMessage<Out>> {
   const read = await unseal(contract, peeked.body)
   const due = peeked.due === undefined ? undefined : new Date(peeked.due)
-  if (read instanceof SpillwayError) return { ...peeked, due, message: undefined, problem: read }
-  return { ...peeked, due, message: read, problem: undefined }
+  const progress = said === undefined ? {} : { progress: JSON.parse(said) as unknown }
+  if (read instanceof SpillwayError) return { ...peeked, ...progress, due, message: undefined, problem: read }
+  return { ...peeked, ...progress, due, message: read, problem: undefined }
 }

@@ -89,6 +89,6 @@ export async function isDrained(
 }
 
 async function isEmpty(channels: Channels, queue: string): Promise<boolean> {
-  const { ready, delayed, leased } = await channels.queue(queue).count(queue)
-  return ready + delayed + leased === 0
+  const { ready, delayed, waiting, leased } = await channels.queue(queue).count(queue)
+  return ready + delayed + waiting + leased === 0
 }

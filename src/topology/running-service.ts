@@ -131,6 +131,7 @@ export class RunningService<Db> {
       const port = this.#channels.queue(queue.queue)
       const options = {
         clock: this.#channels.clock,
+        engine: this.#channels.queueEngine.name,
         ...this.#listeners,
         ...(concurrency === undefined ? {} : { concurrency }),
         ...(lease === undefined ? {} : { lease }),

@@ -4,7 +4,7 @@ import type { Duration } from '../core/duration.ts'
 import type { DatabaseSource } from '../ports/database.ts'
 import type { ScheduleOptions } from '../queue/schedules.ts'
 import type { FailureOptions } from '../stream/plan.ts'
-import type { ServiceHandler } from '../transaction/handler.ts'
+import type { ServiceHandler, WorkHandler } from '../transaction/handler.ts'
 
 export interface ServiceOptions<Db> {
   /**
@@ -33,7 +33,7 @@ export interface Reaction<Db> {
 
 export interface Work<Db> extends WorkOptions {
   readonly queue: QueueContract
-  readonly handler: ServiceHandler<unknown, Db>
+  readonly handler: WorkHandler<unknown, Db>
 }
 
 /** What a service has sent by the clock. */
@@ -73,7 +73,7 @@ export interface Service<Db> extends AnyService {
   /** Works off a queue of the service's own context; one handler for each queue. */
   work<In, Out>(
     queue: QueueContract<In, Out>,
-    handler: ServiceHandler<Out, Db>,
+    handler: WorkHandler<Out, Db>,
     options?: WorkOptions,
   ): Service<Db>
   /**
@@ -122,7 +122,7 @@ function build<Db>(
       const work = {
         ...workOptions,
         queue: queue as QueueContract,
-        handler: handler as ServiceHandler<unknown, Db>,
+        handler: handler as WorkHandler<unknown, Db>,
       }
       return build(context, options, { ...parts, works: [...works, work] })
     },

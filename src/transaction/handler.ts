@@ -28,8 +28,17 @@ export interface HandlerContext<Db> extends Sender {
   commit(work?: (tx: Tx<Db>) => unknown): Promise<void>
 }
 
+/** What a handler of a queue is given besides. */
+export interface WorkContext<Db> extends HandlerContext<Db> {
+  /** Says how far the handler is: see `Delivery.progress`. */
+  progress(value: unknown): void
+}
+
 /** Returning means done; `return retry()` or `deadLetter()` says otherwise; throwing means retry by the policy. */
 export type ServiceHandler<Out, Db> = (message: Message<Out>, context: HandlerContext<Db>) => unknown
+
+/** The same for a message of a queue. */
+export type WorkHandler<Out, Db> = (message: Message<Out>, context: WorkContext<Db>) => unknown
 
 type AnyDelivery = Pick<Delivery, 'signal' | 'attempt' | 'ended'>
 
@@ -37,14 +46,16 @@ type AnyDelivery = Pick<Delivery, 'signal' | 'attempt' | 'ended'>
 export function workHandler<Out, Db>(
   home: UnitHome<Db>,
   queue: QueueContract<unknown, Out>,
-  handler: ServiceHandler<Out, Db>,
+  handler: WorkHandler<Out, Db>,
 ): (message: Message<Out>, delivery: Delivery) => Promise<unknown> {
   const consumer = queue.queue
   return async (message, delivery) => {
     const seen = await home.database?.handled(consumer, [message.id])
     if (seen?.has(message.id)) return undefined
     const mark = () => (home.database ? { inbox: { consumer, id: message.id } } : {})
-    const { result } = await runUnit(home, queue.type, message, delivery, mark, handler)
+    const handle: ServiceHandler<Out, Db> = (given, context) =>
+      handler(given, Object.assign(context, { progress: (value: unknown) => delivery.progress(value) }))
+    const { result } = await runUnit(home, queue.type, message, delivery, mark, handle)
     return result
   }
 }

@@ -3,6 +3,7 @@ import { type Clock, systemClock } from '../core/clock.ts'
 import type { Contract, EventContract, QueueContract } from '../core/contract.ts'
 import { type Sealed, seal } from '../core/envelope.ts'
 import { SpillwayError } from '../core/errors.ts'
+import { newId } from '../core/id.ts'
 import type { Message } from '../core/message.ts'
 import type { QueueCapabilities } from '../ports/capability.ts'
 import type { Destination, OutboxMessage } from '../ports/database.ts'
@@ -25,10 +26,10 @@ export interface Sender {
    */
   publish<In>(event: EventContract<In, unknown>, data: In, options?: OutgoingOptions): void
   /**
-   * Sends to a queue of any context. A delay and a time-to-live count from now; a duplicate is found when the message leaves the
+   * Sends to a queue of any context; returns the id of the message, which a later one can name in `after`. A delay and a time-to-live count from now; a duplicate is found when the message leaves the
    * outbox. Throws INVALID_DATA, INVALID_OPTION, CAPABILITY_MISSING, and COMMIT_TWICE as `publish` does.
    */
-  send<In>(queue: QueueContract<In, unknown>, data: In, options?: SendOptions): void
+  send<In>(queue: QueueContract<In, unknown>, data: In, options?: SendOptions): string
 }
 
 /** Who sends, and because of what. */
@@ -65,11 +66,14 @@ export class GatheringSender implements Sender {
     this.#add({ kind: 'stream', name: event.stream }, sealed)
   }
 
-  send<In>(queue: QueueContract<In, unknown>, data: In, options: SendOptions = {}): void {
+  send<In>(queue: QueueContract<In, unknown>, data: In, options: SendOptions = {}): string {
     this.#refuseClosed(queue)
     const { queueEngine } = this.#origin
     if (queueEngine?.capabilities) checkDelay(queueEngine.name, queueEngine.capabilities, options)
-    this.#add({ kind: 'queue', name: queue.queue }, outgoing(queue, data, options, this.#cause, this.#clock))
+    const { id = newId(this.#clock) } = options
+    const message = outgoing(queue, data, { ...options, id }, this.#cause, this.#clock)
+    this.#add({ kind: 'queue', name: queue.queue }, message)
+    return id
   }
 
   /** From now on it refuses messages: they would come too late. */

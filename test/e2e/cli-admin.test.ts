@@ -59,10 +59,10 @@ describe('queue', () => {
     const { out, code, err } = await on('queue', 'ls')
     expect({ code, err }).toEqual({ code: 0, err: '' })
     expect(out.split('\n')).toEqual([
-      'QUEUE                OWNER    READY  DELAYED  LEASED  DEAD  STATE',
-      'billing.export       billing      –        –       –     –  not made yet',
-      'billing.receipt      billing      2        1       0     0',
-      'conformance-reports               0        0       0     0',
+      'QUEUE                OWNER    READY  DELAYED  WAITING  LEASED  DEAD  STATE',
+      'billing.export       billing      –        –        –       –     –  not made yet',
+      'billing.receipt      billing      2        1        0       0     0',
+      'conformance-reports               0        0        0       0     0',
       '1 queue of the doctor not shown; --all shows them',
       '',
     ])
@@ -79,6 +79,7 @@ describe('queue', () => {
       made: true,
       ready: 2,
       delayed: 1,
+      waiting: 0,
       leased: 0,
       dead: 0,
       paused: false,
@@ -97,10 +98,37 @@ describe('queue', () => {
     expect(whole.out).toContain(`"note": "${'한국어'.repeat(40)}"`)
     const { messages, next } = await json('queue', 'peek', 'looked-into', '-n', '1')
     expect(messages).toMatchObject([{ id, state: 'ready', starts: 0, message: { id, type: 'looked-into' } }])
-    expect(await on('queue', 'peek', 'looked-into', '--after', next)).toMatchObject({
+    expect(next).toBe(null)
+    expect(await on('queue', 'peek', 'looked-into', '--after', messages[0].handle)).toMatchObject({
       out: 'Nothing waits in looked-into.\n',
     })
     expect(await queue.count()).toMatchObject({ ready: 1 })
+  })
+
+  test('peek tells who waits for whom and how far what runs is; finished what was done', async () => {
+    const steps = await spillway.queue('steps', { data, flow: true, keepFinished: { count: 5 } })
+    const port = spillway.engine.queue!
+    const first = await steps.send({ orderId: '1' })
+    await steps.send({ orderId: '2' }, { after: [first] })
+    const [held] = await port.claim('steps', { limit: 1, leaseMs: 60_000, waitMs: 1_000 })
+    await port.extend('steps', [held!.lease], 60_000, ['0.25'])
+    const { out } = await on('queue', 'peek', 'steps')
+    expect(out).toMatch(new RegExp(`\\n${first} +leased \\d+s at 0.25 +1 `))
+    expect(out).toContain(`waiting for ${first}`)
+    expect((await on('queue', 'ls')).out).toMatch(/^steps +0 +0 +1 +1 +0$/m)
+    expect(await json('queue', 'peek', 'steps')).toMatchObject({
+      messages: [
+        { id: first, state: 'leased', progress: 0.25, after: null },
+        { state: 'waiting', progress: null, after: [first], due: null },
+      ],
+    })
+    expect((await on('queue', 'finished', 'steps')).out).toBe('steps keeps no finished messages.\n')
+    await port.settle('steps', [{ lease: held!.lease, kind: 'done' }])
+    const finished = await on('queue', 'finished', 'steps')
+    expect(finished.out).toMatch(new RegExp(`^ID +FINISHED .*\\n${first} +\\d+s ago +1 +.*orderId`))
+    const found = await json('queue', 'finished', 'steps', '-n', '1')
+    expect(found).toMatchObject({ queue: 'steps', messages: [{ id: first, starts: 1 }], next: null })
+    expect(await steps.count()).toMatchObject({ ready: 1, waiting: 0 })
   })
 
   test('dead shows reason, starts and history; redrive puts back by handle, by reason, all', async () => {

@@ -25,7 +25,9 @@ const examples = `
 export function lsCommand(): Command {
   return onEngine(
     new Command('ls')
-      .description('List the queues: how many messages are ready, delayed, leased and dead.')
+      .description(
+        'List the queues: how many messages are ready, delayed, waiting for others, leased and dead.',
+      )
       .option('-a, --all', 'also what the doctor left behind'),
     examples,
   ).action((options: EngineChoice & { readonly all?: boolean }) =>
@@ -66,6 +68,7 @@ const columns: readonly Column<Row>[] = [
   { title: 'OWNER', value: ({ owner }) => owner ?? '' },
   number('READY', 'ready'),
   number('DELAYED', 'delayed'),
+  number('WAITING', 'waiting'),
   number('LEASED', 'leased'),
   number('DEAD', 'dead'),
   {
@@ -74,11 +77,11 @@ const columns: readonly Column<Row>[] = [
   },
 ]
 
-function number(title: string, of: 'ready' | 'delayed' | 'leased' | 'dead'): Column<Row> {
+function number(title: string, of: 'ready' | 'delayed' | 'waiting' | 'leased' | 'dead'): Column<Row> {
   return { title, right: true, value: (row) => (row.count === null ? '–' : count(row.count[of])) }
 }
 
 function flat({ name, owner, count }: Row) {
-  const { ready = 0, delayed = 0, leased = 0, dead = 0, paused = false } = count ?? {}
-  return { name, owner, made: count !== null, ready, delayed, leased, dead, paused }
+  const { ready = 0, delayed = 0, waiting = 0, leased = 0, dead = 0, paused = false } = count ?? {}
+  return { name, owner, made: count !== null, ready, delayed, waiting, leased, dead, paused }
 }

@@ -56,9 +56,12 @@ const columns: readonly Column<PeekedMessage>[] = [
   { title: 'DATA', value: ({ body }) => dataOf(body), rest: true },
 ]
 
-function state({ state, due }: PeekedMessage): string {
-  if (due === undefined) return state
-  return `${state} ${span(Math.max(0, due - Date.now()))}`
+/** With what it waits for, or how far it is. */
+function state({ state, due, after, progress }: PeekedMessage): string {
+  if (after !== undefined)
+    return `waiting for ${after[0]}${after.length > 1 ? ` and ${after.length - 1} more` : ''}`
+  const left = due === undefined ? '' : ` ${span(Math.max(0, due - Date.now()))}`
+  return `${state}${left}${progress === undefined ? '' : ` at ${progress}`}`
 }
 
 function sent({ body }: PeekedMessage): string {
@@ -66,7 +69,8 @@ function sent({ body }: PeekedMessage): string {
   return Number.isNaN(time) ? '' : ago(time)
 }
 
-function asJson({ handle, id, key, state, starts, due, priority, group, body }: PeekedMessage) {
+function asJson(peeked: PeekedMessage) {
+  const { handle, id, key, state, starts, due, priority, group, body, after, progress } = peeked
   return {
     handle,
     id,
@@ -76,6 +80,8 @@ function asJson({ handle, id, key, state, starts, due, priority, group, body }: 
     due: due === undefined ? null : new Date(due).toISOString(),
     priority,
     group: group ?? null,
+    after: after ?? null,
+    progress: progress === undefined ? null : parsed(progress),
     message: parsed(body),
   }
 }

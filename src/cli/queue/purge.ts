@@ -48,8 +48,8 @@ export function purgeCommand(): Command {
   )
 }
 
-function there({ ready, delayed, dead }: QueueCount, what: 'waiting' | 'dead'): number {
-  return what === 'dead' ? dead : ready + delayed
+function there({ ready, delayed, waiting, dead }: QueueCount, what: 'waiting' | 'dead'): number {
+  return what === 'dead' ? dead : ready + delayed + waiting
 }
 
 /** A purge says nothing until it is over: the counts tell how far it is. */

@@ -2,6 +2,7 @@
 import { Command } from 'commander'
 import { cancelCommand } from './cancel.ts'
 import { deadCommand } from './dead.ts'
+import { finishedCommand } from './finished.ts'
 import { lsCommand } from './ls.ts'
 import { pauseCommand, resumeCommand } from './pause.ts'
 import { peekCommand } from './peek.ts'
@@ -14,6 +15,7 @@ export function queueCommand(): Command {
     .description('Look after queues: list, look into, pause, empty, cancel, and put dead letters back.')
     .addCommand(lsCommand())
     .addCommand(peekCommand())
+    .addCommand(finishedCommand())
     .addCommand(deadCommand())
     .addCommand(redriveCommand())
     .addCommand(pauseCommand())

@@ -21,6 +21,7 @@ import { ruleDeclareCases } from './queue/rules-declare.ts'
 import { dedupCases } from './queue/rules-dedup.ts'
 import { dedupTimeCases } from './queue/rules-dedup-time.ts'
 import { flowCases } from './queue/rules-flow.ts'
+import { flowDagCases } from './queue/rules-flow-dag.ts'
 import { flowGoneCases } from './queue/rules-flow-gone.ts'
 import { groupCases } from './queue/rules-groups.ts'
 import { groupConcurrencyCases } from './queue/rules-groups-concurrency.ts'
@@ -61,6 +62,7 @@ export const queueSuite: readonly QueueCase[] = [
   ...rateCases,
   ...flowCases,
   ...flowGoneCases,
+  ...flowDagCases,
   ...togetherCases,
   ...controlCases,
   ...pauseCases,

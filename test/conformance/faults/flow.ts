@@ -82,15 +82,17 @@ export const flowFaults: readonly Fault<Engine>[] = [
     ],
     () => waiting(() => undefined),
   ),
-  queueFault('the first that is done lets go', ['queue.flow.waits', 'queue.flow.gone'], () =>
-    waiting((after) => ({ ...after, ids: after.ids.slice(0, 1) })),
+  queueFault(
+    'the first that is done lets go',
+    ['queue.flow.waits', 'queue.flow.gone', 'queue.flow.graph'],
+    () => waiting((after) => ({ ...after, ids: after.ids.slice(0, 1) })),
   ),
   queueFault('the last hundred are waited for', ['queue.flow.many', 'queue.flow.unknown'], () =>
     waiting((after) => ({ ...after, ids: after.ids.slice(-100) })),
   ),
   queueFault(
     'every end of a lease lets go',
-    ['queue.flow.not-done', 'queue.flow.dead'],
+    ['queue.flow.not-done', 'queue.flow.dead', 'queue.flow.graph'],
     () => (port) => onEnd(port, (ids) => finish(port, ids)),
   ),
   queueFault(

@@ -26,6 +26,7 @@ const mayBeForgotten = new Set<WriteOperation['kind']>([
   'leave',
   'rejoin',
   'givenUp',
+  'trimFinished',
   // What is hidden goes in the end, whoever sweeps.
   'sweep',
   'retain',
