@@ -9,6 +9,8 @@ const said = {
   'stream-aggregate': '2 of 3 withdrawals went through\n',
   'stream-read': '0 11.5\n1 30.25\n2 12\nsum 53.75\ntail 30.25\ntail 12\ntail 40\n',
   'stream-group': '1 no such temperature\n[ 11.5, 12, -999, 11.5, -999, 12 ]\n',
+  'stream-producer':
+    'cellar 11.5 appended\nroof 30.25 appended\ncellar 11.5 duplicate\nroof 30.25 duplicate\ncellar 12 appended\n',
   'stream-retain': `[ 12 ]
 { stream: 'readings', key: 'cellar', earliest: 3 }
 version 3

@@ -42,6 +42,8 @@ export interface StreamCapabilities {
   readonly atomicAppend: boolean
   /** A stream can keep versions: append with an expected version per key, and read by key. */
   readonly versions: boolean
+  /** A call may name its producer and number: one that was stored already is recognised. */
+  readonly producers: boolean
 }
 
 type Flag = { readonly title: string; readonly engines: readonly string[] }
@@ -73,6 +75,7 @@ export const capabilityTable = {
       engines: ['sqlite', 'postgres', 'memory'],
     },
     versions: { title: 'versions per key', engines: ['sqlite', 'postgres', 'memory'] },
+    producers: { title: 'appends that may be repeated', engines: ['sqlite', 'postgres', 'memory'] },
   },
 } as const
 

@@ -8,6 +8,7 @@
 // UNKNOWN_STREAM, STORE_FULL, BACKLOG_FULL, and INVALID_OPTION for numbers out of range and partitions that do not exist,
 // before anything is done.
 import type { StreamCapabilities } from './capability.ts'
+import type { Producer } from './producer.ts'
 import type { Retention } from './retention.ts'
 
 export interface StreamPort {
@@ -32,8 +33,17 @@ export interface StreamPort {
    * this one, in the whole stream, counting those before it in the call. CONFIGURATION on a stream without versions, or
    * for a record without key. If any record of the call finds another number, nothing
    * of the call is stored and the result is a conflict.
+   *
+   * `producer` (only with `producers`; CAPABILITY_MISSING otherwise): unless its sequence is above all that were stored of the producer in
+   * this stream, nothing of the call is stored and the result is `duplicate`. The sequence is stored with the records, all or nothing, and not
+   * with a conflict; it is known for seven days after the last one. A call that is overtaken by a later one of its producer is a duplicate: they are made
+   * one after another. A call without records stores nothing, nor its sequence.
    */
-  append(stream: string, records: readonly AppendRecord[]): Promise<AppendResult>
+  append(
+    stream: string,
+    records: readonly AppendRecord[],
+    options?: { readonly producer?: Producer | undefined },
+  ): Promise<AppendResult>
 
   /**
    * Records at or after the given positions. Resolves as soon as there is at least one, with what there is within the
@@ -114,6 +124,8 @@ export type AppendResult =
   | { readonly status: 'appended'; readonly positions: readonly number[] }
   /** `index`: the first record that did not find its version; `version`: how many its key has stored. */
   | { readonly status: 'conflict'; readonly index: number; readonly version: number }
+  /** `sequence`: the last one of the producer that is stored. */
+  | { readonly status: 'duplicate'; readonly sequence: number }
 
 export interface PartitionPosition {
   readonly partition: number

@@ -352,3 +352,26 @@ test('a stream keeps what its declaration says, and the dead letters and the log
     spillway.stream('wrong', { data: unchecked<number>(), retain: { for: '1ms' } }),
   ).rejects.toMatchObject({ code: 'INVALID_OPTION' })
 })
+
+test('an append that is repeated is stored once; what was called behind one that failed is not stored before it', async () => {
+  const stream = await spillway.stream('once', { data: unchecked<number>() })
+  const producer = 'importer-7'
+  expect(await stream.append(1, { producer, sequence: 1 })).toMatchObject({ status: 'appended' })
+  expect(await stream.append(1, { producer, sequence: 1 })).toEqual({ status: 'duplicate', sequence: 1 })
+  expect(await stream.appendMany([2, 3], { producer, sequence: 2 })).toHaveLength(2)
+  expect(await stream.appendMany([2, 3], { producer, sequence: 2 })).toEqual([])
+  const { append } = engine.stream!
+  let calls = 0
+  const spy = vi.spyOn(engine.stream!, 'append').mockImplementation(async (...args) => {
+    if (++calls === 2) throw new Error('the line is cut')
+    return append.apply(engine.stream, args)
+  })
+  const tries = [3, 4, 5].map((sequence) => stream.append(sequence + 1, { producer, sequence }))
+  const ends = await Promise.allSettled(tries)
+  expect(ends.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'rejected'])
+  spy.mockRestore()
+  for (const sequence of [4, 5]) await stream.append(sequence + 1, { producer, sequence })
+  const found = (await stream.read().toArray()).map(({ message }) => message.data)
+  expect(found.sort()).toEqual([1, 2, 3, 4, 5, 6])
+  await expect(stream.append(9, { producer })).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+})

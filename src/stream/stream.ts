@@ -6,6 +6,7 @@ import { SpillwayError } from '../core/errors.ts'
 import { partitionOf } from '../core/partition.ts'
 import { refuseInside } from '../core/scope.ts'
 import { missing } from '../ports/capability.ts'
+import type { Producer } from '../ports/producer.ts'
 import type { AppendRecord, PartitionPosition, StreamPort } from '../ports/stream.ts'
 import { type HistoryOptions, readHistory, readKeyHistory, readTail } from './history.ts'
 import { type EventHandler, failurePolicy, type Handled, type SubscribeOptions } from './plan.ts'
@@ -15,6 +16,7 @@ import { checkLast, type Start } from './start.ts'
 import { type DeadLetterOfStream, StreamGroup } from './stream-group.ts'
 import { type Subscription, subscribe } from './subscription.ts'
 import { trimStream } from './trim.ts'
+import { Turns } from './turns.ts'
 
 export interface AppendOptions {
   /** Names the event for ever. Default: a new id. */
@@ -22,6 +24,14 @@ export interface AppendOptions {
   readonly correlationId?: string
   /** How many events its key must have before this one. Needs a stream with `versions`. */
   readonly expectedVersion?: number
+  /** Who appends, and the number of this append among its own: what was stored already is not stored again. Both, or neither. */
+  readonly producer?: string
+  readonly sequence?: number
+}
+
+export interface AppendManyOptions {
+  readonly producer?: string
+  readonly sequence?: number
 }
 
 /** What became of an append with an expected version: another writer may have been first. */
@@ -33,6 +43,8 @@ export type Appended =
       readonly position: number
     }
   | { readonly status: 'conflict'; readonly version: number }
+  /** `sequence`: the last one of the producer that is stored. */
+  | { readonly status: 'duplicate'; readonly sequence: number }
 
 /** A stream of one type of event on one engine. Make it with `spillway.stream(…)`. */
 export class Stream<In = unknown, Out = unknown> {
@@ -41,6 +53,7 @@ export class Stream<In = unknown, Out = unknown> {
   readonly #port: StreamPort
   readonly #engine: string
   readonly #clock: Clock
+  readonly #turns = new Turns()
   readonly #source: string
   #next = 0
 
@@ -66,16 +79,25 @@ export class Stream<In = unknown, Out = unknown> {
   /**
    * Appends one event and resolves once it is durable. Events with the same key keep their order. Concurrent calls
    * share their writes. Rejects with INVALID_DATA (nothing stored), TOO_LARGE, ENGINE_UNAVAILABLE.
+   *
+   * An append whose outcome is unknown can be repeated when it names its `producer` and `sequence`: what was stored is a `duplicate`. Sequences
+   * rise, with gaps as you like; a producer is known for seven days after its last append. Appends of one producer go one after another, and when one
+   * of them rejects, so do those that were called behind it: begin again with that one. CAPABILITY_MISSING where the engine cannot.
    */
   async append(data: In, options: AppendOptions = {}): Promise<Appended> {
     refuseInside(`append() on the stream ${this.name}`)
     if (options.expectedVersion !== undefined && !this.#port.capabilities.versions)
       throw missing(this.#engine, 'stream', 'versions')
-    const { expectedVersion, ...attributes } = options
+    return this.#inTurn(options, (producer) => this.#append(data, options, producer))
+  }
+
+  async #append(data: In, options: AppendOptions, producer: Producer | undefined): Promise<Appended> {
+    const { expectedVersion, producer: _, sequence: __, ...attributes } = options
     const sealed = await seal(this.contract, data, { source: this.#source, ...attributes }, this.#clock)
     const record = this.#place(sealed, this.#nextPartition(), expectedVersion)
-    const result = await this.#port.append(this.name, [record])
+    const result = await this.#port.append(this.name, [record], { producer })
     if (result.status === 'conflict') return { status: 'conflict', version: result.version }
+    if (result.status === 'duplicate') return result
     return {
       status: 'appended',
       id: sealed.id,
@@ -84,12 +106,37 @@ export class Stream<In = unknown, Out = unknown> {
     }
   }
 
+  #inTurn<T>(
+    { producer: id, sequence }: AppendManyOptions,
+    act: (producer: Producer | undefined) => Promise<T>,
+  ): Promise<T> {
+    if (id === undefined && sequence === undefined) return act(undefined)
+    if (id === undefined || sequence === undefined)
+      throw new SpillwayError(
+        'INVALID_OPTION',
+        'An append names its `producer` and its `sequence`, or neither.',
+      )
+    if (!this.#port.capabilities.producers) throw missing(this.#engine, 'stream', 'producers')
+    return this.#turns.take(id, () => act({ id, sequence }))
+  }
+
   /**
    * Appends many events in one write, in order; resolves with their positions. Every one is validated first. Those without a key
-   * stay together in one partition.
+   * stay together in one partition. With a `producer` and `sequence`, as for `append`, it can be repeated; it resolves with no positions when this
+   * was stored already.
    */
-  async appendMany(items: readonly In[]): Promise<readonly PartitionPosition[]> {
+  async appendMany(
+    items: readonly In[],
+    options: AppendManyOptions = {},
+  ): Promise<readonly PartitionPosition[]> {
     refuseInside(`appendMany() on the stream ${this.name}`)
+    return this.#inTurn(options, (producer) => this.#appendMany(items, producer))
+  }
+
+  async #appendMany(
+    items: readonly In[],
+    producer: Producer | undefined,
+  ): Promise<readonly PartitionPosition[]> {
     const attributes = { source: this.#source }
     const keyless = this.#nextPartition()
     const records: AppendRecord[] = []
@@ -98,7 +145,8 @@ export class Stream<In = unknown, Out = unknown> {
       records.push(this.#place(sealing instanceof Promise ? await sealing : sealing, keyless))
     }
     if (records.length === 0) return []
-    const result = await this.#port.append(this.name, records)
+    const result = await this.#port.append(this.name, records, { producer })
+    if (result.status === 'duplicate') return []
     if (result.status === 'conflict')
       throw new SpillwayError('INTERNAL', 'An append without an expected version met a conflict.')
     return result.positions.map((position, index) => ({ partition: records[index]!.partition, position }))

@@ -24,6 +24,7 @@ import * as leases from './faults/leases.ts'
 import { nameFaults } from './faults/names.ts'
 import * as outbox from './faults/outbox.ts'
 import * as parking from './faults/parking.ts'
+import * as producers from './faults/producers.ts'
 import * as queue from './faults/queue.ts'
 import { retainFaults } from './faults/retain.ts'
 import * as rules from './faults/rules.ts'
@@ -130,6 +131,7 @@ const engines: Readonly<Record<string, readonly Fault<Engine>[]>> = {
   reading: stream.readFaults,
   trimming: trimFaults,
   retention: retainFaults,
+  producers: producers.producerFaults,
   versions: stream.versionFaults,
   bounds: stream.boundsFaults,
   groups: groupFaults,
@@ -142,13 +144,21 @@ for (const [subject, faults] of Object.entries(engines))
   })
 
 describe.concurrent('faults of what is missing', () => {
-  for (const fault of [...queue.delayFaults, ...rules.missingFaults, ...stream.missingVersionsFaults])
+  for (const fault of [
+    ...queue.delayFaults,
+    ...rules.missingFaults,
+    ...stream.missingVersionsFaults,
+    ...producers.missingProducersFaults,
+  ])
     noticed(fault.what, fault.fails, engineCases, () => faultySubject(fault))
   sound('none: delay is refused', idsOf(queue.delayFaults), engineCases, () =>
     faultySubject(queue.withoutDelay),
   )
   sound('none: rules and control are refused', idsOf(rules.missingFaults), engineCases, () =>
     faultySubject(rules.withoutAll),
+  )
+  sound('none: producers are refused', idsOf(producers.missingProducersFaults), engineCases, () =>
+    faultySubject(producers.withoutProducers),
   )
   sound('none: versions are refused', idsOf(stream.missingVersionsFaults), engineCases, () =>
     faultySubject(stream.withoutVersions),

@@ -1,5 +1,6 @@
 // The stream port on Kafka: a stream is a topic. Whatever fails below becomes a SpillwayError here.
 import { missing, type StreamCapabilities } from '../../ports/capability.ts'
+import type * as ports from '../../ports/producer.ts'
 import type {
   AppendRecord,
   AppendResult,
@@ -32,7 +33,12 @@ export interface StreamContext {
 }
 
 export class KafkaStream implements StreamPort {
-  readonly capabilities: StreamCapabilities = { fencing: 'engine', atomicAppend: false, versions: false }
+  readonly capabilities: StreamCapabilities = {
+    fencing: 'engine',
+    atomicAppend: false,
+    versions: false,
+    producers: false,
+  }
   readonly limits: { readonly maxBodyBytes: number; readonly minSessionMs: number }
   readonly #context: StreamContext
   readonly #offsets: Offsets
@@ -60,8 +66,13 @@ export class KafkaStream implements StreamPort {
     })
   }
 
-  append(stream: string, records: readonly AppendRecord[]): Promise<AppendResult> {
+  append(
+    stream: string,
+    records: readonly AppendRecord[],
+    options?: { readonly producer?: ports.Producer | undefined },
+  ): Promise<AppendResult> {
     return this.#edge(`appending to '${stream}'`, async () => {
+      if (options?.producer) throw missing('kafka', 'stream', 'producers')
       if (records.some((record) => record.expectedVersion !== undefined))
         throw missing('kafka', 'stream', 'versions')
       return { status: 'appended', positions: await this.#producer.append(stream, records) }

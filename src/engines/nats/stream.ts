@@ -1,6 +1,7 @@
 // The stream port on JetStream: a NATS stream with a subject per partition, and batches of records in its messages.
 import { SpillwayError } from '../../core/errors.ts'
 import { missing, type StreamCapabilities } from '../../ports/capability.ts'
+import type { Producer } from '../../ports/producer.ts'
 import type {
   AppendRecord,
   AppendResult,
@@ -29,7 +30,12 @@ import type { KnownStream, Streams } from './streams.ts'
 const minSessionMs = 1_000
 
 export class NatsStream implements StreamPort {
-  readonly capabilities: StreamCapabilities = { fencing: 'engine', atomicAppend: false, versions: false }
+  readonly capabilities: StreamCapabilities = {
+    fencing: 'engine',
+    atomicAppend: false,
+    versions: false,
+    producers: false,
+  }
   readonly limits: { readonly maxBodyBytes: number; readonly minSessionMs: number }
   readonly #api: Api
   readonly #streams: Streams
@@ -58,8 +64,13 @@ export class NatsStream implements StreamPort {
     })
   }
 
-  append(stream: string, records: readonly AppendRecord[]): Promise<AppendResult> {
+  append(
+    stream: string,
+    records: readonly AppendRecord[],
+    options?: { readonly producer?: Producer | undefined },
+  ): Promise<AppendResult> {
     return this.#call(`appending to '${stream}'`, stream, () => {
+      if (options?.producer) throw missing('nats', 'stream', 'producers')
       for (const { expectedVersion } of records)
         if (expectedVersion !== undefined) throw missing('nats', 'stream', 'versions')
       return this.#append.append(stream, records)

@@ -3,6 +3,7 @@ import { controlFunctions } from './control-functions.ts'
 import { finishedTables } from './finished-functions.ts'
 import { flowFunctions, flowTables } from './flow-functions.ts'
 import type { Migration, Part } from './migrations.ts'
+import { producerTables } from './producer-tables.ts'
 import { retentionTables } from './retention-tables.ts'
 import { functionSettings } from './session.ts'
 import { claimFunctions } from './task-claim-functions.ts'
@@ -263,5 +264,6 @@ export const engineTables: Part = {
     retentionTables,
     schedules,
     finishedTables(hot),
+    producerTables,
   ],
 }

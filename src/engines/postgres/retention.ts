@@ -1,4 +1,5 @@
 // What streams need not keep any longer goes in short transactions, off everybody's path, by one process at a time.
+import { producerKeptMs } from '../../ports/producer.ts'
 import type { Connection, Statement } from './connection.ts'
 
 /** Records that one transaction removes. */
@@ -15,6 +16,7 @@ export class Retention {
   readonly #connection: Connection
   readonly #limited: Statement
   readonly #step: Statement
+  readonly #forget: Statement
   readonly #timer: NodeJS.Timeout
   #closed = false
   #running: Promise<void> | undefined
@@ -30,6 +32,7 @@ from ${schema}.stream where max_age_ms is not null or max_bytes is not null`,
       name: 'spillway_retain_step',
       text: `select reached::float8, more from ${schema}.retain_step($1, $2, $3, $4, $5, ${atOnce})`,
     }
+    this.#forget = { name: 'spillway_forget_producers', text: `select ${schema}.forget_producers($1)` }
     this.#timer = setInterval(() => this.#begin(), everyMs)
     this.#timer.unref()
   }
@@ -50,6 +53,7 @@ from ${schema}.stream where max_age_ms is not null or max_bytes is not null`,
   }
 
   async #run(): Promise<void> {
+    await this.#connection.run(this.#forget, [producerKeptMs])
     for (const stream of await this.#connection.run<Limited>(this.#limited, []))
       for (let partition = 0; partition < stream.partitions; partition++) {
         if (this.#closed) return

@@ -1,6 +1,7 @@
 // The stream port on PostgreSQL: one row per record, positions given in the order of commit.
 import { SpillwayError } from '../../core/errors.ts'
 import type { StreamCapabilities } from '../../ports/capability.ts'
+import { checkProducer, type Producer } from '../../ports/producer.ts'
 import { limitsOf } from '../../ports/retention.ts'
 import type {
   AppendRecord,
@@ -110,7 +111,12 @@ and (max_age_ms is distinct from $2::bigint or max_bytes is distinct from $3::bi
 }
 
 export class PostgresStream implements StreamPort {
-  readonly capabilities: StreamCapabilities = { fencing: 'engine', atomicAppend: true, versions: true }
+  readonly capabilities: StreamCapabilities = {
+    fencing: 'engine',
+    atomicAppend: true,
+    versions: true,
+    producers: true,
+  }
   readonly limits: StreamPort['limits'] = { maxBodyBytes: maxBodyBytes, minSessionMs: 500 }
   readonly #connection: Connection
   readonly #wake: Wake
@@ -147,19 +153,26 @@ export class PostgresStream implements StreamPort {
     return { partitions: info.partitions }
   }
 
-  async append(stream: string, records: readonly AppendRecord[]): Promise<AppendResult> {
+  async append(
+    stream: string,
+    records: readonly AppendRecord[],
+    options: { readonly producer?: Producer | undefined } = {},
+  ): Promise<AppendResult> {
+    const { producer } = options
+    checkProducer('postgres', producer)
     for (const record of records) checkRow(record)
     const info = await this.#info(stream)
     checkAppend(stream, info, records)
     if (records.length === 0) return { status: 'appended', positions: [] }
     const { versioned, plain } = this.#appends
     try {
+      if (producer) return await this.#appends.once({ stream: info.id, records }, producer, info.versions)
       return await (info.versions ? versioned : plain).submit({ stream: info.id, records })
     } catch (thrown) {
       if (sqlState((thrown as SpillwayError).cause) !== declaredAnew) throw thrown
       this.#infos.delete(stream)
       if ((await this.#info(stream)).versions === info.versions) throw thrown
-      return this.append(stream, records)
+      return this.append(stream, records, options)
     }
   }
 

@@ -242,10 +242,22 @@ CREATE TABLE queue_finished (
 CREATE INDEX queue_finished_by_queue ON queue_finished (queue, handle);
 `
 
+const seventh = `
+-- The last sequence of each producer.
+CREATE TABLE stream_producer (
+  stream INTEGER NOT NULL,
+  producer TEXT NOT NULL,
+  sequence INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  PRIMARY KEY (stream, producer)
+) WITHOUT ROWID;
+CREATE INDEX stream_producer_by_at ON stream_producer (at);
+`
+
 /** "Spil" in ASCII: how SQLite's own tools and we recognise the file. */
 const applicationId = 0x5370696c
 
 export const storeSchema: FileSchema = {
   version: applicationId,
-  migrations: [first, second, third, fourth, fifth, sixth],
+  migrations: [first, second, third, fourth, fifth, sixth, seventh],
 }

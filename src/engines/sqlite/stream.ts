@@ -2,6 +2,7 @@
 
 import { SpillwayError } from '../../core/errors.ts'
 import type { StreamCapabilities } from '../../ports/capability.ts'
+import { checkProducer, type Producer } from '../../ports/producer.ts'
 import { limitsOf } from '../../ports/retention.ts'
 import type {
   AppendRecord,
@@ -35,7 +36,12 @@ interface Channel extends StreamFacts {
 }
 
 export class SqliteStream implements StreamPort {
-  readonly capabilities: StreamCapabilities = { fencing: 'engine', atomicAppend: true, versions: true }
+  readonly capabilities: StreamCapabilities = {
+    fencing: 'engine',
+    atomicAppend: true,
+    versions: true,
+    producers: true,
+  }
   readonly limits: StreamPort['limits'] = { maxBodyBytes, minSessionMs }
   readonly #storage: Storage
   readonly #channels = new Map<string, Channel>()
@@ -71,7 +77,12 @@ export class SqliteStream implements StreamPort {
     return { partitions: facts.partitions }
   }
 
-  async append(stream: string, records: readonly AppendRecord[]): Promise<AppendResult> {
+  async append(
+    stream: string,
+    records: readonly AppendRecord[],
+    { producer }: { readonly producer?: Producer | undefined } = {},
+  ): Promise<AppendResult> {
+    checkProducer('sqlite', producer)
     const channel = this.#channels.get(stream) ?? (await this.#find(stream))
     if (records.length === 0) return { status: 'appended', positions: [] }
     let bytes = 0
@@ -82,15 +93,22 @@ export class SqliteStream implements StreamPort {
     const room = this.#storage.admit(bytes)
     if (room !== undefined) await room
     return channel.versions
-      ? this.#appendVersions(channel, records, bytes)
-      : this.#append(channel, records, bytes)
+      ? this.#appendVersions(channel, records, bytes, producer)
+      : this.#append(channel, records, bytes, producer)
   }
 
-  async #append(channel: Channel, records: readonly AppendRecord[], bytes: number): Promise<AppendResult> {
-    const pending = this.#merge(channel)
+  async #append(
+    channel: Channel,
+    records: readonly AppendRecord[],
+    bytes: number,
+    producer: Producer | undefined,
+  ): Promise<AppendResult> {
+    // What may turn out to be a duplicate cannot share an operation.
+    const pending = producer ? this.#storage.begin(appendTo(channel, producer)) : this.#merge(channel)
     pending.bytes += bytes
     const { order, runs } = this.#write(channel, pending, pending.operation, records)
     const firsts = await pending.answer
+    if ('sequence' in firsts) return { status: 'duplicate', sequence: firsts.sequence }
     const positions = new Array<number>(records.length)
     let next = 0
     for (let i = 0; i < runs.length; i += 3) {
@@ -105,9 +123,11 @@ export class SqliteStream implements StreamPort {
     channel: Channel,
     records: readonly AppendRecord[],
     bytes: number,
+    producer: Producer | undefined,
   ): Promise<AppendResult> {
     const pending = this.#storage.begin({
       kind: 'appendVersions' as const,
+      producer: producer ?? null,
       stream: channel.id,
       spans: [],
       partitions: [],
@@ -118,6 +138,7 @@ export class SqliteStream implements StreamPort {
     pending.bytes += bytes
     this.#write(channel, pending, pending.operation, records)
     const answer = await pending.answer
+    if ('sequence' in answer) return { status: 'duplicate', sequence: answer.sequence }
     if ('positions' in answer) return { status: 'appended', positions: answer.positions }
     return { status: 'conflict', index: answer.index, version: answer.version }
   }
@@ -154,12 +175,7 @@ export class SqliteStream implements StreamPort {
     const { open } = channel
     if (open.append !== undefined && open.turn === this.#storage.turn) return open.append
     open.turn = this.#storage.turn
-    open.append = this.#storage.begin({
-      kind: 'append' as const,
-      stream: channel.id,
-      spans: [],
-      partitions: [],
-    })
+    open.append = this.#storage.begin(appendTo(channel))
     return open.append
   }
 
@@ -333,6 +349,10 @@ export class SqliteStream implements StreamPort {
     this.#byId.set(facts.id, channel)
     return channel
   }
+}
+
+function appendTo({ id }: Channel, producer: Producer | null = null): Append {
+  return { kind: 'append', stream: id, spans: [], partitions: [], producer }
 }
 
 function check({ partition, expectedVersion, key }: AppendRecord, channel: Channel): void {

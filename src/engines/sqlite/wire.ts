@@ -1,5 +1,6 @@
 // What crosses between the caller's thread and the storage thread. Bodies do not: they stand as bytes in memory that
 // both threads see (slabs.ts), and an operation says where.
+import type { Producer } from '../../ports/producer.ts'
 import type { QueueCount } from '../../ports/queue.ts'
 import type { QueueRules } from '../../ports/queue-rules.ts'
 import type { ScheduleList } from '../../ports/queue-schedules.ts'
@@ -96,7 +97,14 @@ export type WriteOperation =
       readonly limits: Limits | null
     }
   /** `partitions`: one for each span. */
-  | { readonly kind: 'append'; readonly stream: number; readonly spans: Spans; readonly partitions: number[] }
+  | {
+      readonly kind: 'append'
+      readonly stream: number
+      readonly spans: Spans
+      readonly partitions: number[]
+      /** Of one call alone. */
+      readonly producer: Producer | null
+    }
   /** One call. `records` says for each record, in the order of the call, its partition, key and expected version. */
   | {
       readonly kind: 'appendVersions'
@@ -104,6 +112,7 @@ export type WriteOperation =
       readonly spans: Spans
       readonly partitions: number[]
       readonly records: readonly (readonly [partition: number, key: string | null, expected: number | null])[]
+      readonly producer: Producer | null
     }
   /** Hides what is below: pairs of partition and position. */
   | { readonly kind: 'trim'; readonly stream: number; readonly below: readonly number[] }
@@ -241,6 +250,11 @@ export interface DeadBytes {
   readonly data: Uint8Array
 }
 
+/** The last sequence of the producer. */
+export interface Duplicate {
+  readonly sequence: number
+}
+
 /** What each kind of operation is answered with. */
 export interface Answers {
   declareQueues: readonly QueueFacts[]
@@ -262,8 +276,9 @@ export interface Answers {
   removeSchedule: boolean
   declareStream: StreamFacts
   /** The position of the first record of each span. */
-  append: readonly number[]
+  append: readonly number[] | Duplicate
   appendVersions:
+    | Duplicate
     | { readonly positions: readonly number[] }
     | { readonly index: number; readonly version: number }
   trim: null

@@ -4,6 +4,7 @@ import type { StreamCase } from './stream/bench.ts'
 import { boundsCases } from './stream/bounds.ts'
 import { declareCases } from './stream/declare.ts'
 import { nameCases } from './stream/names.ts'
+import { producerCases } from './stream/producers.ts'
 import { readCases } from './stream/read.ts'
 import { retainCases } from './stream/retain.ts'
 import { trimCases } from './stream/trim.ts'
@@ -16,6 +17,7 @@ export const streamSuite: readonly StreamCase[] = [
   ...trimCases,
   ...retainCases,
   ...versionCases,
+  ...producerCases,
   ...boundsCases,
   ...nameCases,
 ]

@@ -1,5 +1,6 @@
 // One stream in memory: its partitions, its records by key when it keeps versions, its groups, and the reads that wait for it.
 import type { Clock } from '../../core/clock.ts'
+import { type Producer, producerKeptMs } from '../../ports/producer.ts'
 import type { Retention } from '../../ports/retention.ts'
 import type {
   AppendRecord,
@@ -42,6 +43,7 @@ export class Log {
   readonly #partitions: readonly Partition[]
   readonly #keys = new Map<string, History>()
   readonly #groups = new Map<string, Group>()
+  readonly #producers = new Map<string, { readonly sequence: number; readonly at: number }>()
   #lastAppend = 0
 
   constructor(partitions: number, versions: boolean, clock: Clock, capacity: Capacity) {
@@ -62,14 +64,19 @@ export class Log {
     return this.#partitions.every(({ records }) => records.all.length === 0)
   }
 
-  append(records: readonly AppendRecord[]): AppendResult {
+  append(records: readonly AppendRecord[], producer?: Producer): AppendResult {
     this.#retain()
+    const stored = producer && this.#producers.get(producer.id)?.sequence
+    if (records.length === 0) return { status: 'appended', positions: [] }
+    if (producer && stored !== undefined && producer.sequence <= stored)
+      return { status: 'duplicate', sequence: stored }
     const conflict = this.#conflict(records)
     if (conflict !== undefined) return conflict
     this.#capacity.reserve(records.length)
     // It never falls, though a clock may step back: positionsAt searches by it.
     this.#lastAppend = Math.max(this.#lastAppend, this.#clock.now())
     const positions = records.map((record) => this.#store(record))
+    if (producer) this.#remember(producer)
     for (const partition of new Set(records.map((record) => record.partition)))
       for (const waiter of [...this.#partitions[partition]!.waiters]) {
         const found = this.#collect(waiter.from, waiter.options)
@@ -155,6 +162,17 @@ export class Log {
       this.#groups.set(name, group)
     }
     return group.join(options)
+  }
+
+  /** The map is in the order of the last appends: who has been silent for too long stands first. */
+  #remember({ id, sequence }: Producer): void {
+    const at = this.#clock.now()
+    this.#producers.delete(id)
+    this.#producers.set(id, { sequence, at })
+    for (const [silent, last] of this.#producers) {
+      if (last.at >= at - producerKeptMs) break
+      this.#producers.delete(silent)
+    }
   }
 
   #store({ partition, key, body }: AppendRecord): number {

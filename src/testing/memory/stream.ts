@@ -1,6 +1,7 @@
 // The stream port of the in-memory engine: finds the stream, refuses what cannot be, and leaves the rest to the log.
 import { SpillwayError } from '../../core/errors.ts'
 import type { StreamCapabilities } from '../../ports/capability.ts'
+import { checkProducer, type Producer } from '../../ports/producer.ts'
 import { limitsOf } from '../../ports/retention.ts'
 import type {
   AppendRecord,
@@ -24,7 +25,12 @@ import type { OpenCalls } from './waiting.ts'
 const maxPartitions = 10_000
 
 export class MemoryStream implements StreamPort {
-  readonly capabilities: StreamCapabilities = { fencing: 'engine', atomicAppend: true, versions: true }
+  readonly capabilities: StreamCapabilities = {
+    fencing: 'engine',
+    atomicAppend: true,
+    versions: true,
+    producers: true,
+  }
   readonly limits: StreamPort['limits'] = { maxBodyBytes, minSessionMs: 100 }
   readonly #store: MemoryStore
   readonly #calls: OpenCalls = new Set()
@@ -62,8 +68,13 @@ export class MemoryStream implements StreamPort {
     return { partitions: log.partitions }
   }
 
-  async append(stream: string, records: readonly AppendRecord[]): Promise<AppendResult> {
+  async append(
+    stream: string,
+    records: readonly AppendRecord[],
+    { producer }: { readonly producer?: Producer | undefined } = {},
+  ): Promise<AppendResult> {
     const log = this.#find(stream)
+    checkProducer(engineName, producer)
     for (const record of records) {
       checkPartition(log, record.partition)
       if (record.expectedVersion === undefined) continue
@@ -73,7 +84,7 @@ export class MemoryStream implements StreamPort {
         throw unkept(`A record for '${stream}' has an expectedVersion and no key.`)
     }
     checkBodies(records)
-    return log.append(records)
+    return log.append(records, producer)
   }
 
   async read(

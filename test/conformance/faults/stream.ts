@@ -16,7 +16,7 @@ function found(change: (records: StreamRecord[]) => StreamRecord[]) {
 /** What is appended, changed. */
 function appended(change: (records: readonly AppendRecord[]) => readonly AppendRecord[]) {
   return (port: StreamPort): Partial<StreamPort> => ({
-    append: (stream, records) => port.append(stream, change(records)),
+    append: (stream, records, options) => port.append(stream, change(records), options),
   })
 }
 
@@ -134,7 +134,7 @@ export const appendFaults: readonly Fault<Engine>[] = [
   streamFault('a batch is cut off at 5,000', ['stream.append.many'], () => (port) => ({
     async append(stream, records) {
       const result = await port.append(stream, records.slice(0, 5_000))
-      if (result.status === 'conflict') return result
+      if (result.status !== 'appended') return result
       return { ...result, positions: records.map((_, index) => result.positions[index] ?? 0) }
     },
   })),
@@ -155,7 +155,7 @@ export const appendFaults: readonly Fault<Engine>[] = [
             stream,
             records.filter((record) => record.partition === partition),
           )
-          if (result.status === 'conflict') return result
+          if (result.status !== 'appended') return result
           positions.push(...result.positions)
           await delay(1)
         }

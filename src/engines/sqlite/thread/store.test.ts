@@ -232,6 +232,8 @@ test('an append of many records makes rows of bounded size', () => {
     end = writeRecord(slab, end, '', undefined, 'x'.repeat(300_000))
     spans.push(0, start, end - start, 1)
   }
-  expect(ok(run({ kind: 'append', stream: 1, spans, partitions: [0, 0, 1] })[0])).toEqual([0, 1, 0])
+  expect(ok(run({ kind: 'append', producer: null, stream: 1, spans, partitions: [0, 0, 1] })[0])).toEqual([
+    0, 1, 0,
+  ])
   expect(rows('stream_batch')).toBe(3)
 })

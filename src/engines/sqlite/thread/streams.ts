@@ -4,6 +4,7 @@ import { SpillwayError } from '../../../core/errors.ts'
 import type { Answers, Spans, StreamFacts, StreamPart, WriteOperation } from '../wire.ts'
 import { spanWidth } from '../wire.ts'
 import { BatchCache } from './batch-cache.ts'
+import { Producers } from './producers.ts'
 import { forEachRow } from './spans.ts'
 import type { Part, Transaction } from './transaction.ts'
 
@@ -38,6 +39,7 @@ export class Streams implements Part {
   readonly #touched = new Set<Tail>()
   /** Whether a stream keeps versions. */
   readonly #versions = new Map<number, boolean>()
+  readonly #producers: Producers
   readonly #cache = new BatchCache<string>(cacheBytes)
   readonly #declare: StatementSync
   readonly #keepVersions: StatementSync
@@ -58,6 +60,7 @@ export class Streams implements Part {
   readonly #versionsFrom: StatementSync
 
   constructor(db: DatabaseSync) {
+    this.#producers = new Producers(db)
     this.#declare = db.prepare(
       'INSERT INTO stream (name, partitions, versions) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
     )
@@ -124,8 +127,11 @@ export class Streams implements Part {
     return { id: Number(row.id), partitions: Number(row.partitions), versions: Number(row.versions) === 1 }
   }
 
-  append({ stream, spans, partitions }: Of<'append'>, transaction: Transaction): number[] {
+  append({ stream, spans, partitions, producer }: Of<'append'>, transaction: Transaction): Answers['append'] {
     this.#expectVersions(stream, false)
+    const duplicate = this.#producers.duplicate(stream, producer)
+    if (duplicate !== undefined) return duplicate
+    this.#producers.store(stream, producer, transaction.now)
     transaction.wakeStreams.add(stream)
     return partitions.map((partition, index) => {
       const tail = this.#tail(stream, partition)
@@ -162,6 +168,8 @@ export class Streams implements Part {
   appendVersions(operation: Of<'appendVersions'>, transaction: Transaction): Answers['appendVersions'] {
     const { stream, records } = operation
     this.#expectVersions(stream, true)
+    const duplicate = this.#producers.duplicate(stream, operation.producer)
+    if (duplicate !== undefined) return duplicate
     const versions: (number | null)[] = []
     const counts = new Map<string, number>()
     for (const [index, [, key, expected]] of records.entries()) {
@@ -174,6 +182,7 @@ export class Streams implements Part {
       counts.set(key, found + 1)
       versions.push(found + 1)
     }
+    this.#producers.store(stream, operation.producer, transaction.now)
     transaction.wakeStreams.add(stream)
     const next = new Map<number, number>()
     for (const [index, partition] of operation.partitions.entries()) {
