@@ -1,31 +1,37 @@
-// The business topology: three bounded contexts, each with a database of its own, wired together by their contracts.
+// The business topology: six bounded contexts at work, each with a database of its own, wired together by their contracts.
 import { join } from 'node:path'
-import { notificationsService } from './notifications/service.ts'
+import { accounting } from './accounting/contract.ts'
+import { deliveryService } from './delivery/service.ts'
+import { inventoryService } from './inventory/service.ts'
+import { type NotificationsOptions, notificationsService } from './notifications/service.ts'
 import { ordersService } from './orders/service.ts'
 import { paymentsService } from './payments/service.ts'
+import { picturesService } from './pictures/service.ts'
 import { topology } from './spillway.ts'
 
-export interface ShopOptions {
+export interface ShopOptions extends NotificationsOptions {
   /** Where the databases of the services are. */
   readonly folder: string
-  /** The mail server: 'smtp://host:port'. */
-  readonly smtpUrl: string
   /** Where queues and streams are. Default: SQLite in the same folder. */
   readonly engine?: string | undefined
   /** Where streams are, if elsewhere. */
   readonly streams?: string | undefined
 }
 
-export function shop({ folder, smtpUrl, engine, streams }: ShopOptions) {
-  const orders = ordersService(folder)
-  const payments = paymentsService(folder)
-  const notifications = notificationsService(folder, smtpUrl)
+export function shop(options: ShopOptions) {
+  const { folder, engine, streams } = options
+  const services = {
+    orders: ordersService(folder),
+    payments: paymentsService(folder),
+    inventory: inventoryService(folder),
+    delivery: deliveryService(folder),
+    notifications: notificationsService(options),
+    pictures: picturesService(folder),
+  }
   return {
-    orders,
-    payments,
-    notifications,
+    ...services,
     topology: topology({
-      contexts: [orders, payments, notifications],
+      contexts: [...Object.values(services), accounting],
       engine: engine ?? `sqlite:${join(folder, 'spillway')}`,
       ...(streams === undefined ? {} : { streams }),
     }),

@@ -1,12 +1,16 @@
-// What `spillway check` and `spillway up` read: the shop on the folder and the mail server that the environment names.
+// What `spillway check` and `spillway up` read: the shop on the folder, the mail server and the push service that the environment names.
 import { fileURLToPath } from 'node:url'
+import { phoneOf } from './driver/phones.ts'
 import { openPostOffice } from './driver/post-office.ts'
+import { openPushService } from './driver/push-service.ts'
 import { shop } from './shop.ts'
 
-const { SHOP_DATA, SMTP_URL } = process.env
+const { SHOP_DATA, SMTP_URL, PUSH_URL } = process.env
+const pushUrl = PUSH_URL ?? (await openPushService()).url
 
 const { topology } = shop({
   folder: SHOP_DATA ?? fileURLToPath(new URL('../../data/shop', import.meta.url)),
   smtpUrl: SMTP_URL ?? (await openPostOffice()).url,
+  phoneOf: (customer) => phoneOf(customer, pushUrl),
 })
 export default topology

@@ -69,6 +69,7 @@ export class RunningService<Db> {
       clock,
       database,
       deliver: (messages) => channels.deliver(messages),
+      cancel: async (queue, id) => (await channels.queue(queue).cancel(queue, [id]))[0]!,
       wake: () => this.#relay?.wake(),
       onReport,
       timeoutMs: transactionMs,

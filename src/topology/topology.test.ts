@@ -214,6 +214,26 @@ test('a service without a database delivers what it sends, and says so when aske
   expect(receipts).toContain('o1')
 })
 
+test('a handler cancels a message that waits, by its id', async () => {
+  const cancelled: unknown[] = []
+  const running = await start(
+    ordersService(),
+    service(billing)
+      .on(orders.events.placed, async ({ data: { orderId } }, { cancel }) => {
+        cancelled.push(
+          await cancel(billing.queues.receipt, orderId),
+          await cancel(billing.queues.receipt, orderId),
+        )
+      })
+      .work(billing.queues.receipt, () => {}),
+  )
+  const receipts = running.queue(billing.queues.receipt)
+  await receipts.send({ orderId: '4711' }, { id: '4711', delay: '1h' })
+  await running.queue(orders.queues.intake).send({ orderId: '4711', pence: 1 })
+  await vi.waitFor(() => expect(cancelled).toEqual(['removed', 'unknown']), { timeout: 10_000 })
+  expect(await receipts.count()).toMatchObject({ ready: 0, delayed: 0 })
+})
+
 test('transaction() commits effects and messages from outside a handler, or neither', async () => {
   const ordering = ordersService()
   const placed: string[] = []

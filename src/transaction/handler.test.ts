@@ -48,6 +48,7 @@ function homeOf<Db>(database: Database<Db>, reports: Report[] = []): UnitHome<Db
     context: 'shop',
     database,
     deliver: async () => {},
+    cancel: async () => 'unknown',
     onReport: (report) => reports.push(report),
     timeoutMs: 1_000,
   }

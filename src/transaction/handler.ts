@@ -4,6 +4,7 @@ import { asError, SpillwayError } from '../core/errors.ts'
 import type { Message } from '../core/message.ts'
 import { outcomeOf } from '../core/outcome.ts'
 import { runInside } from '../core/scope.ts'
+import type { CancelResult } from '../ports/queue-control.ts'
 import type { Delivery } from '../queue/delivery.ts'
 import type { EventDelivery } from '../stream/event-delivery.ts'
 import type { Sender } from './sender.ts'
@@ -19,6 +20,11 @@ export interface HandlerContext<Db> extends Sender {
   readonly signal: AbortSignal
   /** 1 for the first attempt. */
   readonly attempt: number
+  /**
+   * Cancels a message of a queue by its id, at once: outside I/O like any other, not a part of the commit. `unknown` is also said
+   * of one that is still in an outbox. Rejects with CAPABILITY_MISSING on an engine that cannot.
+   */
+  cancel(queue: QueueContract, id: string): Promise<CancelResult>
   /**
    * Runs `work` in the transaction and commits. Once for each handler, as its last act. Rejects with what `work` threw,
    * with LEASE_LOST when the message passed to another consumer, with COMMIT_TWICE the second time. After one
@@ -101,6 +107,7 @@ async function runUnit<Out, Db>(
     attempt: delivery.attempt,
     publish: (event, data, options) => unit.sender.publish(event, data, options),
     send: (queue, data, options) => unit.sender.send(queue, data, options),
+    cancel: ({ queue }, id) => home.cancel(queue, id),
     commit(work) {
       const commit = unit.commit(work).then((outcome) => {
         if (outcome === 'stale') throw leaseLost(type, message.id)

@@ -76,6 +76,23 @@ test('a stop sends what is there, and does not wait for what others go on commit
   expect(reports).toEqual([])
 })
 
+test('a destination that always has more does not hold up another', async () => {
+  const appended: AppendRecord[] = []
+  let sent = 0
+  start(
+    async () => {
+      sent += 1
+      await new Promise((resolve) => setImmediate(resolve))
+      await commit(1)
+      if (sent === 3) await commit(1, news)
+    },
+    (records) => void appended.push(...records),
+  )
+  await commit(1)
+  await vi.waitFor(() => expect(appended).toHaveLength(1), { timeout: 10_000 })
+  expect(sent).toBeGreaterThanOrEqual(3)
+})
+
 test('a stop gives up a send that does not end by its deadline, silently', async () => {
   await commit(1)
   const held = Promise.withResolvers<void>()

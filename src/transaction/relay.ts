@@ -153,6 +153,8 @@ class Worker {
         return
       }
       sent += rows.length
+      // A destination that is never empty would keep one that was empty so far waiting: that is looked for between rounds.
+      if (rows.length < batch && !stopping.aborted) return
       if (this.#clock.elapsed() - lockedAt > lockMs / 3) {
         if (!(await this.#outbox.lock(this.#holder, lockMs))) return
         lockedAt = this.#clock.elapsed()

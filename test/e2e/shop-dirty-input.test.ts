@@ -28,7 +28,7 @@ async function totalsOf(text: string): Promise<Record<string, unknown>> {
 test('every kind of broken row', { timeout: 60_000 }, async () => {
   const sold = [
     `100001,A1,"Cup, blue",2,${date},1.25,17850.0,France`, // 2.50
-    `100001,A2,Plate,1,${date},0.333,17850,France`, // 0.33
+    `100001,20001B,Plate,60,${date},0.7501,17850,France`, // 45.01, rounded up
     `100002,A3,Tray,3,${date},0.005,,France`, // a guest; 0.015, so 0.02
     `100003,A4,12" ruler,1,${date},2,0.0,Germany`, // 2.00
     `C100004,A1,"Cup, blue",-1,${date},1.25,17850.0,France`, // -1.25
@@ -69,11 +69,28 @@ test('every kind of broken row', { timeout: 60_000 }, async () => {
     cancellations: 1,
     lines: 26,
     rejectedLines: { incomplete: 6, unreadable: 9, quantity: 3, 'no-price': 2, adjustment: 1 },
-    revenueByCountry: { France: 1.6, Germany: 2 },
-    events: { 'orders.placed': 3, 'orders.cancelled': 1, 'payments.charged': 3, 'payments.refunded': 1 },
-    // The rows without a number came as one invoice more.
-    handled: { 'orders.intake': 11, 'notifications.receipt': 4 },
+    revenueByCountry: { France: 46.28, Germany: 2 },
+    // Of what was sold only the plate is goods by its code, 60 pieces of it: the shelf has 48.
+    stock: { reserved: 60, bought: 12, returned: 0, found: 10, lost: 0 },
+    shipped: { parcels: 1, pieces: 60 },
+    calledOff: 0,
+    events: {
+      'orders.placed': 3,
+      'orders.cancelled': 1,
+      'payments.charged': 3,
+      'payments.refunded': 1,
+      'inventory.reserved': 3,
+      'delivery.shipped': 1,
+    },
+    // The rows without a number came as one invoice more. Customer 17850 has the app.
+    handled: {
+      'orders.intake': 11,
+      'notifications.receipt': 4,
+      'notifications.push': 1,
+      'pictures.thumbnail': 1,
+    },
     deadLetters: 0,
+    books: { entries: 4, balance: 4828 },
   })
 })
 

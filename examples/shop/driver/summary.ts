@@ -1,53 +1,65 @@
-// The end of a run in words.
+// The end of a run in words: what flowed through the shop, and what it came to.
+import type { Books } from '../accounting/bookkeeper.ts'
 import { pounds } from '../money.ts'
+import type { Mended } from './operator.ts'
 import type { Totals } from './totals.ts'
 
 export interface Summary extends Totals {
   readonly invoices: number
   readonly lines: number
+  readonly books: Books
   readonly seconds: number
 }
 
 const countries = 10
 
-export function summaryText(summary: Summary): string {
-  const { invoices, lines, orders, cancellations, rejectedLines, events, handled, deadLetters } = summary
+export function summaryText(summary: Summary, { addressed, redriven }: Mended): string {
+  const { invoices, lines, orders, cancellations, rejectedLines, events, handled, stock, shipped, books } =
+    summary
   const rejected = Object.values(rejectedLines).reduce((sum, count) => sum + count, 0)
-  const revenue = Object.entries(summary.revenueByCountry)
-  const total = revenue.reduce((sum, [, amount]) => sum + Math.round(amount * 100), 0)
-  const rest = revenue.slice(countries)
   return [
     `${number(invoices)} invoices with ${number(lines)} lines in ${summary.seconds} s`,
     '',
     `  orders         ${number(orders)}, cancellations ${number(cancellations)}`,
     `  rejected lines ${number(rejected)}: ${list(rejectedLines)}`,
+    `  stock          pieces: ${list(stock)}`,
+    `  shipped        ${number(shipped.parcels)} parcels with ${number(shipped.pieces)} pieces`,
+    `  reminders      ${number(summary.calledOff)} called off: the money came`,
     `  events         ${list(events)}`,
     `  handled        ${list(handled)}`,
-    `  dead letters   ${number(deadLetters)}`,
-    `  revenue        ${pounds(total)}`,
-    ...revenue.slice(0, countries).map(([country, amount]) => row(country, amount)),
-    ...(rest.length > 0
-      ? [
-          row(
-            `${rest.length} more`,
-            rest.reduce((sum, [, amount]) => sum + amount, 0),
-          ),
-        ]
-      : []),
+    `  mended by hand ${number(addressed)} addresses found, ${number(redriven)} pushes sent again`,
+    `  dead letters   ${number(summary.deadLetters)}`,
+    `  books          ${number(books.entries)} entries, balance ${pounds(books.balance)}`,
+    `  revenue        ${pounds(pence(Object.values(summary.revenueByCountry)))}`,
+    ...revenueRows(summary),
     '',
   ].join('\n')
 }
 
-/** What does not add up, if anything: every sale must have ended in a receipt, or be accounted for by a dead letter. */
-export function imbalance({ orders, cancellations, handled, deadLetters }: Summary): string | undefined {
+/** What does not add up, if anything: every sale must have ended in a receipt and in the books, or be accounted for by a dead letter. */
+export function imbalance({
+  orders,
+  cancellations,
+  handled,
+  books,
+  deadLetters,
+}: Summary): string | undefined {
   const sales = orders + cancellations
   const receipts = handled['notifications.receipt'] ?? 0
-  if (sales === receipts || deadLetters > 0) return undefined
-  return `The books do not balance: ${sales} orders and cancellations, but ${receipts} receipts.`
+  if ((sales === receipts && sales === books.entries) || deadLetters > 0) return undefined
+  return `The books do not balance: ${sales} orders and cancellations, but ${receipts} receipts and ${books.entries} entries.`
 }
 
-function row(country: string, amount: number): string {
-  return `    ${country.padEnd(20)} ${pounds(Math.round(amount * 100)).padStart(14)}`
+function revenueRows({ revenueByCountry }: Summary): string[] {
+  const revenue = Object.entries(revenueByCountry)
+  const rest = revenue.slice(countries)
+  const rows = revenue.slice(0, countries)
+  if (rest.length > 0) rows.push([`${rest.length} more`, pence(rest.map(([, amount]) => amount)) / 100])
+  return rows.map(([country, amount]) => `    ${country.padEnd(20)} ${pounds(pence([amount])).padStart(14)}`)
+}
+
+function pence(amounts: readonly number[]): number {
+  return amounts.reduce((sum, amount) => sum + Math.round(amount * 100), 0)
 }
 
 function list(counts: Readonly<Record<string, number>>): string {

@@ -1,15 +1,22 @@
 // The orders service: takes invoices in, stores what is a sale, tells the others, and keeps a view of the revenue.
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
-import { service, sqliteDatabase } from '../spillway.ts'
+import { notifications, reminderId, wantsReminder } from '../notifications/contract.ts'
+import { service, sqliteDatabase, type Tx } from '../spillway.ts'
 import { assess } from './assess.ts'
-import { orders } from './contract.ts'
+import { type Order, orders } from './contract.ts'
 import { createRevenue, enterRevenue } from './revenue.ts'
 import { createTables, storeOrder, storeRejected, takeIn } from './tables.ts'
 
 function setup(db: DatabaseSync): void {
   createTables(db)
   createRevenue(db)
+}
+
+/** Due in two weeks, unless the money comes first and somebody calls it off by its id. */
+function remind(tx: Tx<DatabaseSync>, { invoice, customer, pence }: Order): void {
+  const options = { id: reminderId(invoice), delay: '14d' } as const
+  tx.send(notifications.queues.reminder, { invoice, customer, pence }, options)
 }
 
 export function ordersService(folder: string) {
@@ -25,6 +32,7 @@ export function ordersService(folder: string) {
           if (!order) return
           storeOrder(tx.db, kind, order)
           tx.publish(kind === 'order' ? orders.events.placed : orders.events.cancelled, order)
+          if (kind === 'order' && wantsReminder(order)) remind(tx, order)
         })
       },
       { concurrency: 100 },

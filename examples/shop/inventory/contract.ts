@@ -1,0 +1,33 @@
+// What the inventory context is to others: goods that were set aside for an order, and what it has on order itself.
+import { z } from 'zod'
+import { context, event, queue } from '../spillway.ts'
+
+/** All goods of an order lie ready. An order of services alone (postage, vouchers) has no pieces. */
+const Reservation = z.object({
+  invoice: z.string(),
+  /** Null for a guest. */
+  customer: z.string().nullable(),
+  country: z.string(),
+  pieces: z.int().nonnegative(),
+})
+
+/** What the supplier is to bring for one line of an order. */
+const Restock = z.object({
+  invoice: z.string(),
+  line: z.int(),
+  product: z.string(),
+  pieces: z.int().positive(),
+})
+
+export type Reservation = z.infer<typeof Reservation>
+export type Restock = z.infer<typeof Restock>
+
+export const inventory = context('inventory', {
+  queues: {
+    // What the supplier brings of a product is given out in the order in which the orders asked for it.
+    restock: queue({ data: Restock, key: ({ product }) => product }),
+  },
+  events: {
+    reserved: event({ data: Reservation, key: ({ invoice }) => invoice }),
+  },
+})

@@ -1,0 +1,58 @@
+// Sends web pushes (RFC 8030), encrypted for one phone (RFC 8291) and signed by the shop (RFC 8292).
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import webPush, { type PushSubscription, type VapidKeys } from 'web-push'
+
+export type Subscription = Pick<PushSubscription, 'endpoint' | 'keys'>
+
+/** What the push service made of it. */
+export type PushAnswer =
+  | { readonly kind: 'delivered' }
+  /** The phone is no longer there, and will not come back. */
+  | { readonly kind: 'gone' }
+  /** Too much, or a bad moment: again after so long, or when we think fit. */
+  | { readonly kind: 'later'; readonly afterMs: number | undefined; readonly reason: string }
+  | { readonly kind: 'refused'; readonly reason: string }
+
+const ttlSeconds = 600
+
+export function pusher(keyFile: string) {
+  const vapidDetails = { subject: 'mailto:shop@example.org', ...keysIn(keyFile) }
+  return {
+    async push({ endpoint, keys }: Subscription, text: string, signal: AbortSignal): Promise<PushAnswer> {
+      const request = webPush.generateRequestDetails({ endpoint, keys }, text, {
+        vapidDetails,
+        TTL: ttlSeconds,
+      })
+      const headers = Object.fromEntries(
+        Object.entries(request.headers).map(([name, value]) => [name, String(value)]),
+      )
+      const response = await fetch(endpoint, { method: 'POST', headers, body: bytes(request.body), signal })
+      return answerOf(response.status, await response.text(), response.headers.get('retry-after'))
+    },
+  }
+}
+
+function answerOf(status: number, text: string, retryAfter: string | null): PushAnswer {
+  if (status >= 200 && status < 300) return { kind: 'delivered' }
+  if (status === 404 || status === 410) return { kind: 'gone' }
+  const reason = `${status} ${text}`.trim()
+  if (status !== 429 && status < 500) return { kind: 'refused', reason }
+  const seconds = Number(retryAfter ?? Number.NaN)
+  return { kind: 'later', afterMs: seconds >= 0 ? seconds * 1_000 : undefined, reason }
+}
+
+/** The shop's own key pair: phones trust messages that it signs, so it is made once and kept. */
+function keysIn(file: string): VapidKeys {
+  mkdirSync(dirname(file), { recursive: true })
+  try {
+    writeFileSync(file, JSON.stringify(webPush.generateVAPIDKeys()), { flag: 'wx', mode: 0o600 })
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code !== 'EEXIST') throw thrown
+  }
+  return JSON.parse(readFileSync(file, 'utf8')) as VapidKeys
+}
+
+function bytes(body: Buffer | null): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(body ?? [])
+}
