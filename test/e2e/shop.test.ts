@@ -55,7 +55,7 @@ test('the sample is what its README says', () => {
   expect(expected).toMatchObject({ invoices: 2093, lines: 4792 })
 })
 
-test('on SQLite', { timeout: 2 * minutes }, async () => {
+test('on SQLite', { timeout: 5 * minutes }, async () => {
   expect(totalsOf(await once())).toEqual(expected)
 })
 
@@ -67,7 +67,7 @@ describe('on PostgreSQL', async () => {
   })
   afterAll(() => server?.stop())
 
-  test.skipIf(missing)('once, and again from an empty folder', { timeout: 4 * minutes }, async () => {
+  test.skipIf(missing)('once, and again from an empty folder', { timeout: 10 * minutes }, async () => {
     expect(totalsOf(await once('--engine', server!.url))).toEqual(expected)
     expect(totalsOf(await once('--engine', server!.url))).toEqual(expected)
   })
@@ -86,14 +86,14 @@ describe.each(streamServers)('with its streams on $name', async ({ launcher }) =
   })
   afterAll(() => server?.stop())
 
-  test.skipIf(missing)('once, and again from an empty folder', { timeout: 4 * minutes }, async () => {
+  test.skipIf(missing)('once, and again from an empty folder', { timeout: 10 * minutes }, async () => {
     expect(totalsOf(await once('--streams', server!.url))).toEqual(expected)
     expect(totalsOf(await once('--streams', server!.url))).toEqual(expected)
   })
 })
 
 test('a second run on the same folder changes nothing, and a spoilt view is rebuilt', {
-  timeout: 4 * minutes,
+  timeout: 10 * minutes,
 }, async () => {
   const rebuilt = 'The view of the revenue was rebuilt from 1475 events:'
   expect(totalsOf(await once('--data', folder))).toEqual(expected)
@@ -111,7 +111,7 @@ test('a second run on the same folder changes nothing, and a spoilt view is rebu
   expect(totalsOf({ ...spoilt, stderr: '', code: 0 })).toEqual(expected)
 })
 
-test('a process for each context, each killed in the middle', { timeout: 8 * minutes }, async () => {
+test('a process for each context, each killed in the middle', { timeout: 12 * minutes }, async () => {
   const [office, pushService] = [await openPostOffice(), await openPushService()]
   const services = new Map<string, Program>()
   const env = { SHOP_DATA: folder, SMTP_URL: office.url, PUSH_URL: pushService.url }
@@ -226,7 +226,7 @@ function expectTables(office: PostOffice, pushService: PushService): void {
   expect(office.mails.size).toBe(expected.orders + expected.cancellations)
 }
 
-test('stays up until Ctrl-C, and shows how far it is', { timeout: 2 * minutes }, async () => {
+test('stays up until Ctrl-C, and shows how far it is', { timeout: 5 * minutes }, async () => {
   const shop = startShop()
   await shop.wrote('The shop stays open')
   shop.kill('SIGINT')
@@ -238,7 +238,7 @@ test('stays up until Ctrl-C, and shows how far it is', { timeout: 2 * minutes },
 
 test.each(['SIGINT', 'SIGTERM'] as const)(
   'ended by %s in the middle it stops, says so, and keeps what it has',
-  { timeout: 2 * minutes },
+  { timeout: 5 * minutes },
   async (signal) => {
     const shop = startShop('--once', '--data', folder)
     await shop.wrote('sent,')

@@ -2,6 +2,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import webPush, { type PushSubscription, type VapidKeys } from 'web-push'
+import type { Duration } from '../spillway.ts'
 
 export type Subscription = Pick<PushSubscription, 'endpoint' | 'keys'>
 
@@ -11,7 +12,7 @@ export type PushAnswer =
   /** The phone is no longer there, and will not come back. */
   | { readonly kind: 'gone' }
   /** Too much, or a bad moment: again after so long, or when we think fit. */
-  | { readonly kind: 'later'; readonly afterMs: number | undefined; readonly reason: string }
+  | { readonly kind: 'later'; readonly after?: Duration; readonly reason: string }
   | { readonly kind: 'refused'; readonly reason: string }
 
 const ttlSeconds = 600
@@ -39,7 +40,7 @@ function answerOf(status: number, text: string, retryAfter: string | null): Push
   const reason = `${status} ${text}`.trim()
   if (status !== 429 && status < 500) return { kind: 'refused', reason }
   const seconds = Number(retryAfter ?? Number.NaN)
-  return { kind: 'later', afterMs: seconds >= 0 ? seconds * 1_000 : undefined, reason }
+  return { kind: 'later', reason, ...(seconds >= 0 ? { after: seconds * 1_000 } : {}) }
 }
 
 /** The shop's own key pair: phones trust messages that it signs, so it is made once and kept. */

@@ -5,6 +5,7 @@ import { type Sealed, seal } from '../../core/envelope.ts'
 import { SpillwayError } from '../../core/errors.ts'
 import { schemaUri } from '../../core/message.ts'
 import { unchecked } from '../../core/schema.ts'
+import type { CancelResult } from '../../ports/queue-control.ts'
 import { outgoing } from '../../queue/outgoing.ts'
 
 export interface WhenOptions {
@@ -12,6 +13,8 @@ export interface WhenOptions {
   readonly id?: string
   /** Which attempt it is. Default 1. */
   readonly attempt?: number
+  /** What the handler is told of every message that it cancels. Default 'removed'. */
+  readonly cancels?: CancelResult
   /** The data is of this version of the contract, as an older (or newer) sender wrote it. Nothing is validated before it is read. */
   readonly version?: number
   /** In place of the key that the contract tells from the data; for data of another version there is no other. */

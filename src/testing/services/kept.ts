@@ -2,7 +2,14 @@
 import type { Clock } from '../../core/clock.ts'
 import type { SpillwayError } from '../../core/errors.ts'
 import type { CommitOutcome, CommitUnit, Database, Destination, OutboxMessage } from '../../ports/database.ts'
+import type { CancelResult } from '../../ports/queue-control.ts'
 import type { UnitHome } from '../../transaction/unit.ts'
+
+/** A message that a handler cancelled. */
+export interface Cancelled {
+  readonly queue: string
+  readonly id: string
+}
 
 const transactionMs = 5_000
 
@@ -12,6 +19,8 @@ export class Kept<Db> {
   readonly database: Database<Db> | undefined
   readonly home: UnitHome<Db>
   #messages: OutboxMessage[] = []
+  #cancelled: Cancelled[] = []
+  #cancels: CancelResult = 'removed'
   #errors: SpillwayError[] = []
 
   constructor(context: string, database: Database<Db> | undefined, clock: Clock) {
@@ -23,19 +32,30 @@ export class Kept<Db> {
       clock,
       database: this.database,
       deliver: async (messages) => void this.#messages.push(...messages),
+      cancel: async (queue, id) => {
+        this.#cancelled.push({ queue, id })
+        return this.#cancels
+      },
       onReport: ({ error }) => this.report(error),
       timeoutMs: transactionMs,
     }
   }
 
-  begin(): void {
+  /** `cancels`: what is said of every message that the handler cancels. */
+  begin(cancels: CancelResult): void {
     this.#messages = []
+    this.#cancelled = []
+    this.#cancels = cancels
     this.#errors = []
   }
 
   /** What was committed, or delivered, since it began; in the order of sending. */
   get messages(): readonly OutboxMessage[] {
     return this.#messages
+  }
+
+  get cancelled(): readonly Cancelled[] {
+    return this.#cancelled
   }
 
   /** Of what went there nobody wants to hear. */

@@ -54,11 +54,11 @@ export async function testService<Db>(
     const contract = work?.queue ?? reaction?.event
     if (!contract) throw unhandled(of.type, service as Service<unknown>)
     const message = await arriving(contract, data, options, clock)
-    kept.begin()
+    kept.begin(options.cancels ?? 'removed')
     const end = work
       ? await attemptMessage(kept, work, message, options.attempt ?? 1)
       : await attemptEvent(kept, reaction!, message, options.attempt ?? 1)
-    return new Then(end, kept.messages)
+    return new Then(end, kept.messages, kept.cancelled)
   }
 
   const tested = {

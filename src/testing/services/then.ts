@@ -3,6 +3,7 @@ import type { EventContract, QueueContract } from '../../core/contract.ts'
 import type { Message } from '../../core/message.ts'
 import type { Settled } from '../../core/settled.ts'
 import type { OutboxMessage } from '../../ports/database.ts'
+import type { Cancelled } from './kept.ts'
 
 /** An attempt that ended, with what only a test wants to know of it. */
 export interface AttemptEnd extends Pick<Settled, 'outcome' | 'reason'> {
@@ -20,14 +21,21 @@ export class Then implements AttemptEnd {
   readonly retryInMs: number | undefined
   /** What the handler published and sent, in the order of its calls, in its envelopes. Empty when nothing was committed. */
   readonly messages: readonly Message[]
+  /** The messages that the handler cancelled, whatever became of its commit. */
+  readonly cancelled: readonly Cancelled[]
   readonly #sent: readonly OutboxMessage[]
 
-  constructor({ outcome, reason, error, retryInMs }: AttemptEnd, sent: readonly OutboxMessage[]) {
+  constructor(
+    { outcome, reason, error, retryInMs }: AttemptEnd,
+    sent: readonly OutboxMessage[],
+    cancelled: readonly Cancelled[],
+  ) {
     this.outcome = outcome
     if (reason !== undefined) this.reason = reason
     this.error = error
     this.retryInMs = retryInMs
     this.#sent = sent
+    this.cancelled = cancelled
     this.messages = sent.map(({ body }) => JSON.parse(body) as Message)
   }
 
