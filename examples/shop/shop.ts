@@ -1,4 +1,4 @@
-// The business topology: six bounded contexts at work, each with a database of its own, wired together by their contracts.
+// The business topology: six services at work, each with a database of its own, and a context without one, wired together by their contracts.
 import { join } from 'node:path'
 import { accounting } from './accounting/contract.ts'
 import { deliveryService } from './delivery/service.ts'

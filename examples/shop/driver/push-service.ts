@@ -46,6 +46,7 @@ export async function openPushService(): Promise<PushService> {
   const server = createServer((request, response) => {
     answer(request, response).catch(() => response.writeHead(400).end('It cannot be opened.'))
   })
+  server.keepAliveTimeout = 60_000 // senders keep their connections, also through a slow moment
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(0, '127.0.0.1', resolve)

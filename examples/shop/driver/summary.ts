@@ -13,27 +13,42 @@ export interface Summary extends Totals {
 
 const countries = 10
 
-export function summaryText(summary: Summary, { addressed, redriven }: Mended): string {
-  const { invoices, lines, orders, cancellations, rejectedLines, events, handled, stock, shipped, books } =
-    summary
+export function summaryText(summary: Summary, mended: Mended): string {
+  const { invoices, lines, rejectedLines, stock, books } = summary
   const rejected = Object.values(rejectedLines).reduce((sum, count) => sum + count, 0)
   return [
     `${number(invoices)} invoices with ${number(lines)} lines in ${summary.seconds} s`,
     '',
-    `  orders         ${number(orders)}, cancellations ${number(cancellations)}`,
+    ...flow(summary),
+    '',
     `  rejected lines ${number(rejected)}: ${list(rejectedLines)}`,
-    `  stock          pieces: ${list(stock)}`,
-    `  shipped        ${number(shipped.parcels)} parcels with ${number(shipped.pieces)} pieces`,
-    `  reminders      ${number(summary.calledOff)} called off: the money came`,
-    `  events         ${list(events)}`,
-    `  handled        ${list(handled)}`,
-    `  mended by hand ${number(addressed)} addresses found, ${number(redriven)} pushes sent again`,
+    `  stock          ${number(stock.found)} pieces found, ${number(stock.lost)} lost, as the clerks booked it`,
+    `  mended by hand ${number(mended.addressed)} addresses found, ${number(mended.redriven)} pushes sent again`,
     `  dead letters   ${number(summary.deadLetters)}`,
     `  books          ${number(books.entries)} entries, balance ${pounds(books.balance)}`,
     `  revenue        ${pounds(pence(Object.values(summary.revenueByCountry)))}`,
     ...revenueRows(summary),
     '',
   ].join('\n')
+}
+
+/** The business topology, with what went through it. */
+function flow({ invoices, events, handled, stock, shipped, calledOff }: Summary): string[] {
+  const n = (count: number | undefined) => number(count ?? 0)
+  return [
+    `  ${n(invoices)} invoices`,
+    '   └▶ orders            ' +
+      `${n(events['orders.placed'])} placed, ${n(events['orders.cancelled'])} cancelled`,
+    '       ├▶ payments      ' +
+      `${n(events['payments.charged'])} charged, ${n(events['payments.refunded'])} refunded`,
+    '       │   ├▶ receipts  ' +
+      `${n(handled['notifications.receipt'])} mailed; ${n(calledOff)} reminders called off`,
+    '       ├▶ inventory     ' +
+      `${n(stock.reserved)} pieces set aside, ${n(stock.bought)} of them bought, ${n(stock.returned)} came back`,
+    `       │   └▶ delivery  ${n(shipped.parcels)} parcels, once they were paid too`,
+    `       │       └▶ push  ${n(handled['notifications.push'])} phones told`,
+    `       └▶ pictures      ${n(handled['pictures.thumbnail'])} thumbnails drawn`,
+  ]
 }
 
 /** What does not add up, if anything: every sale must have ended in a receipt and in the books, or be accounted for by a dead letter. */

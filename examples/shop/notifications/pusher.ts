@@ -28,8 +28,14 @@ export function pusher(keyFile: string) {
       const headers = Object.fromEntries(
         Object.entries(request.headers).map(([name, value]) => [name, String(value)]),
       )
-      const response = await fetch(endpoint, { method: 'POST', headers, body: bytes(request.body), signal })
-      return answerOf(response.status, await response.text(), response.headers.get('retry-after'))
+      const init = { method: 'POST', headers, body: bytes(request.body), signal }
+      try {
+        const response = await fetch(endpoint, init)
+        return answerOf(response.status, await response.text(), response.headers.get('retry-after'))
+      } catch (thrown) {
+        // Nobody knows whether it arrived: a phone that is told twice is better than one that is not told.
+        return { kind: 'later', reason: String((thrown as Error).cause ?? thrown) }
+      }
     },
   }
 }

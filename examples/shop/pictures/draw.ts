@@ -1,11 +1,19 @@
 // Draws the thumbnail of a range of products: a vase, whose shape and colours follow from the range alone.
 import { createHash } from 'node:crypto'
-import sharp from 'sharp'
+
+/** Undefined where sharp has no binary for the platform, or was not installed. */
+const sharp = await import('sharp').then(
+  (module) => module.default,
+  () => undefined,
+)
+
+export const canDraw = sharp !== undefined
 
 const size = 96
 
 /** The same range gives the same picture, byte for byte. */
-export function draw(range: string): Promise<Buffer> {
+export async function draw(range: string): Promise<Buffer> {
+  if (!sharp) throw new Error('sharp is not there')
   return sharp(Buffer.from(svgOf(range)))
     .resize(size, size)
     .png({ compressionLevel: 9 })

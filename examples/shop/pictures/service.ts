@@ -3,9 +3,9 @@ import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { orders } from '../orders/contract.ts'
 import { isGoods, rangeOf } from '../products.ts'
-import { service, sqliteDatabase } from '../spillway.ts'
+import { deadLetter, service, sqliteDatabase } from '../spillway.ts'
 import { pictures } from './contract.ts'
-import { draw } from './draw.ts'
+import { canDraw, draw } from './draw.ts'
 
 function setup(db: DatabaseSync): void {
   db.exec('CREATE TABLE IF NOT EXISTS thumbnails (range TEXT PRIMARY KEY, png BLOB NOT NULL) STRICT')
@@ -26,7 +26,8 @@ export function picturesService(folder: string) {
       }),
     )
     .work(pictures.queues.thumbnail, async ({ data: { range } }, { commit }) => {
+      if (!canDraw) return deadLetter('sharp is not there: install it, and redrive')
       const png = await draw(range) // first the work, then one short transaction
-      await commit(({ db }) => db.prepare('INSERT OR IGNORE INTO thumbnails VALUES (?, ?)').run(range, png))
+      return commit(({ db }) => db.prepare('INSERT OR IGNORE INTO thumbnails VALUES (?, ?)').run(range, png))
     })
 }
