@@ -85,3 +85,20 @@ test('the view can be deleted and rebuilt', async () => {
   expect(await rebuildRevenue(running, service)).toBe(50)
   expect(revenueEntries(db)).toEqual(before)
 })
+
+test('the nightly report has what there is, once for each night, and is due at three in London', async () => {
+  await using service = await testService(ordersService(folder))
+  await service.given(orders.events.placed, order)
+  const { report } = orders.queues
+  await service.given(report, {}, { id: 'night' })
+  await service.given(report, {}, { id: 'night' })
+  expect(service.db.prepare('SELECT orders, pence FROM reports').all()).toEqual([{ orders: 1, pence: 250 }])
+  const engine = memory()
+  await using running = await run(topology({ contexts: [ordersService(folder)], engine: 'memory:' }), {
+    engine,
+  })
+  const [schedule] = await running.queue(report).schedules()
+  expect(schedule).toMatchObject({ name: 'nightly', cron: '0 3 * * *', timeZone: 'Europe/London' })
+  const hour = new Intl.DateTimeFormat('en', { timeZone: 'Europe/London', hour: 'numeric', hourCycle: 'h23' })
+  expect(hour.format(schedule!.due)).toBe('03')
+})

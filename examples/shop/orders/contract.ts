@@ -35,6 +35,7 @@ export type Order = z.infer<typeof Order>
 export const orders = context('orders', {
   queues: {
     intake: queue({ data: Invoice }),
+    report: queue({ data: z.object({}) }),
   },
   events: {
     placed: event({ data: Order, key: (order) => order.invoice }),

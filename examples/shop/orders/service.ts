@@ -5,12 +5,14 @@ import { notifications, reminderId, wantsReminder } from '../notifications/contr
 import { service, sqliteDatabase, type Tx } from '../spillway.ts'
 import { assess } from './assess.ts'
 import { type Order, orders } from './contract.ts'
+import { createReports, nightly, report } from './report.ts'
 import { createRevenue, enterRevenue } from './revenue.ts'
 import { createTables, storeOrder, storeRejected, takeIn } from './tables.ts'
 
 function setup(db: DatabaseSync): void {
   createTables(db)
   createRevenue(db)
+  createReports(db)
 }
 
 /** Due in two weeks, unless the money comes first and somebody calls it off by its id. */
@@ -39,4 +41,8 @@ export function ordersService(folder: string) {
     )
     .on(orders.events.placed, ({ data: order }, { commit }) => commit(({ db }) => enterRevenue(db, order)))
     .on(orders.events.cancelled, ({ data: order }, { commit }) => commit(({ db }) => enterRevenue(db, order)))
+    .schedule(orders.queues.report, 'nightly', nightly, {})
+    .work(orders.queues.report, ({ time, scheduledfor = time }, { commit }) =>
+      commit(({ db }) => report(db, scheduledfor)),
+    )
 }
