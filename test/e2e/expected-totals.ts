@@ -111,9 +111,9 @@ function isGoods({ code }: Line): boolean {
   return /^[0-9]{5}/.test(code)
 }
 
-/** One customer in three has the app; the phones of every tenth are gone. Guests have the number 0. */
+/** One customer in seven has the app; the phones of every tenth are gone. Guests have the number 0. */
 function hasPhone({ customer }: Line): boolean {
-  return customer !== 0 && customer % 3 === 0 && customer % 10 !== 7
+  return customer !== 0 && customer % 7 === 0 && customer % 10 !== 7
 }
 
 /** 48 pieces of every product are there; what is wanted beyond that has to be bought, whoever comes first. */

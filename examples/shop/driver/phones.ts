@@ -3,8 +3,8 @@
 import { createECDH, createHash, type ECDH } from 'node:crypto'
 import type { Subscription } from '../notifications/pusher.ts'
 
-/** One customer in three has the app. */
-const withApp = 3
+/** One customer in seven has the app. */
+const withApp = 7
 
 export interface PhoneKeys {
   readonly ecdh: ECDH

@@ -4,13 +4,13 @@ import type { Order } from '../orders/contract.ts'
 import { isGoods } from '../products.ts'
 import type { Reservation, Restock } from './contract.ts'
 
-/** What lies on the shelf of every product when the shop opens. */
+/** What there is of every product when the shop opens. What is on hand falls below nothing when more was promised: the supplier brings it. */
 const opening = 48
 
 export function createTables(db: DatabaseSync): void {
   db.exec(`
     CREATE TABLE IF NOT EXISTS stock (
-      product TEXT PRIMARY KEY, on_shelf INTEGER NOT NULL CHECK (on_shelf >= 0), bought INTEGER NOT NULL DEFAULT 0
+      product TEXT PRIMARY KEY, on_hand INTEGER NOT NULL, bought INTEGER NOT NULL DEFAULT 0
     ) STRICT;
 
     CREATE TABLE IF NOT EXISTS reservations (
@@ -26,39 +26,33 @@ export function createTables(db: DatabaseSync): void {
   `)
 }
 
-/** Sets aside what is there. Resolves with what is missing; undefined when this was done for the order before. */
+/** Sets aside what is there. Returns what is missing; undefined when this was done for the order before. */
 export function reserve(db: DatabaseSync, order: Order): Restock[] | undefined {
-  const { invoice, customer, country } = order
+  const { invoice, customer, country, lines } = order
   const insert = db.prepare('INSERT OR IGNORE INTO reservations VALUES (?, ?, ?)')
   if (insert.run(invoice, customer, country).changes === 0) return undefined
-  const missing: Restock[] = []
-  order.lines.forEach(({ stockCode: product, quantity }, line) => {
+  const take = db.prepare(
+    `INSERT INTO stock (product, on_hand) VALUES (?1, ${opening} - ?2)
+     ON CONFLICT (product) DO UPDATE SET on_hand = on_hand - ?2 RETURNING on_hand`,
+  )
+  const note = db.prepare('INSERT INTO reserved_lines VALUES (?, ?, ?, ?, ?)')
+  const restocks: Restock[] = []
+  lines.forEach(({ stockCode: product, quantity }, line) => {
     if (!isGoods(product)) return
-    const short = quantity - takeFromShelf(db, product, quantity)
-    db.prepare('INSERT INTO reserved_lines VALUES (?, ?, ?, ?, ?)').run(
-      invoice,
-      line,
-      product,
-      quantity,
-      short,
-    )
-    if (short > 0) missing.push({ invoice, line, product, pieces: short })
+    const left = Number(take.get(product, quantity)!.on_hand)
+    const missing = Math.min(quantity, Math.max(0, -left))
+    note.run(invoice, line, product, quantity, missing)
+    if (missing > 0) restocks.push({ invoice, line, product, pieces: missing })
   })
-  return missing
-}
-
-/** Takes as many as there are, at most as many as are wanted; returns how many these are. */
-function takeFromShelf(db: DatabaseSync, product: string, wanted: number): number {
-  db.prepare('INSERT OR IGNORE INTO stock (product, on_shelf) VALUES (?, ?)').run(product, opening)
-  const { on_shelf } = db.prepare('SELECT on_shelf FROM stock WHERE product = ?').get(product)!
-  const taken = Math.min(wanted, Number(on_shelf))
-  db.prepare('UPDATE stock SET on_shelf = on_shelf - ? WHERE product = ?').run(taken, product)
-  return taken
+  return restocks
 }
 
 /** What the supplier brought goes to the order that waits for it. */
 export function fill(db: DatabaseSync, { invoice, line, product, pieces }: Restock): void {
-  db.prepare('UPDATE stock SET bought = bought + ? WHERE product = ?').run(pieces, product)
+  db.prepare('UPDATE stock SET on_hand = on_hand + ?1, bought = bought + ?1 WHERE product = ?2').run(
+    pieces,
+    product,
+  )
   db.prepare('UPDATE reserved_lines SET missing = missing - ? WHERE invoice = ? AND line = ?').run(
     pieces,
     invoice,
