@@ -136,6 +136,11 @@ export interface PartitionBounds {
   readonly partition: number
   readonly earliest: number
   readonly next: number
+  /**
+   * Everything that was ever appended at or above it is kept. Told where it is below `earliest`: positions may leave numbers out
+   * before the first record.
+   */
+  readonly completeFrom?: number
 }
 
 export interface CommittedPosition {

@@ -41,6 +41,23 @@ test('one look serves the gaps of many records', async () => {
   expect(looks).toBe(2)
 })
 
+test('numbers that were left out before the first record are no gap', async () => {
+  const bounds = [{ partition: 0, earliest: 512, next: 1024, completeFrom: 0 }]
+  const asked = Promise.withResolvers<void>()
+  const port = {
+    async bounds() {
+      asked.resolve()
+      return bounds
+    },
+  } as unknown as StreamPort
+  const said: string[] = []
+  const watch = new LogWatch(port, 'log', (error) => said.push(error.code))
+  watch.passedOver({ partition: 0, window: new Window(0) }, 0)
+  await asked.promise
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(said).toEqual([])
+})
+
 /** The group on a stream of so many events, of an engine that knows of nothing else. */
 async function reading(store: ProgressStore, events: number) {
   const engine = memory()

@@ -38,8 +38,8 @@ export class LogWatch {
       this.#gaps.clear()
       const bounds = await this.#bounds()
       for (const [{ partition }, wanted] of bounds ? gaps : []) {
-        const earliest = bounds!.get(partition)?.earliest ?? 0
-        if (earliest <= wanted) continue
+        const { earliest, completeFrom = earliest } = bounds!.get(partition) ?? { earliest: 0 }
+        if (completeFrom <= wanted) continue
         const what = `Partition ${partition} of ${this.#stream} begins at ${earliest}, but the group wanted ${wanted}.`
         this.#report(new SpillwayError('EVENTS_TRIMMED', what))
       }

@@ -99,7 +99,7 @@ export class NatsStream implements StreamPort {
         partitionsOf(stream).map(async (partition) => {
           const [low, next] = await this.#lowAndNext(stream, partition, first)
           const earliest = await this.#first(stream, partition, undefined, low, next)
-          return { partition, earliest, next }
+          return { partition, earliest, next, completeFrom: Math.min(earliest, Math.max(low, first)) }
         }),
       )
     })

@@ -27,6 +27,19 @@ export const trimFaults: readonly Fault<Engine>[] = [
     ['stream.trim.below', 'stream.trim.much'],
     trims((position) => position - (position % 1_000)),
   ),
+  streamFault('what is trimmed is told as if it were there', ['stream.bounds.complete'], () => (port) => ({
+    bounds: async (stream) => (await port.bounds(stream)).map((each) => ({ ...each, completeFrom: 0 })),
+  })),
+  streamFault(
+    'a partition begins above where it began',
+    ['stream.bounds.complete', 'stream.bounds.every-partition'],
+    () => (port) => ({
+      bounds: async (stream) =>
+        (await port.bounds(stream)).map((each) =>
+          each.earliest < each.next ? { ...each, earliest: each.earliest + 1 } : each,
+        ),
+    }),
+  ),
   streamFault('trimming takes every partition', ['stream.trim.below'], () => (port) => ({
     async trim(stream, below) {
       const all = await port.bounds(stream)

@@ -28,6 +28,25 @@ export const boundsCases: readonly StreamCase[] = [
     },
   },
   {
+    id: 'stream.bounds.complete',
+    title: 'who waited at the end of an empty partition is told of nothing gone, until something is',
+    requires: ['stream'],
+    async run(subject) {
+      const { stream, one, two } = await streamBench(subject, { partitions: 2 })
+      const ends = await one.bounds(stream)
+      const positions = await appended(one, stream, [...records(2, 1), ...records(4, 0)])
+      const completeFrom = async (partition: number) => {
+        const bounds = (await two.bounds(stream)).find((each) => each.partition === partition)!
+        return bounds.completeFrom ?? bounds.earliest
+      }
+      for (const { partition, next } of ends)
+        assert.ok((await completeFrom(partition)) <= next, `nothing is gone of partition ${partition}`)
+      await two.trim(stream, [{ partition: 0, position: positions[4]! }])
+      assert.equal(await completeFrom(0), positions[4], 'what is below was trimmed')
+      assert.ok((await completeFrom(1)) <= positions[0]!, 'of another partition nothing is gone')
+    },
+  },
+  {
     id: 'stream.bounds.next-skips-nothing',
     title: 'reading from next misses no record that is appended afterwards, and gives none from before',
     requires: ['stream'],
