@@ -264,7 +264,7 @@ test('on a narrow terminal the progress stays on its line', () => {
 
 test('spillway check finds the topology sound, and ends', { timeout: minutes }, async () => {
   const { code, stdout } = await startSpillway(['check']).ended
-  expect(stdout).toBe('7 contexts, 6 events, 8 queues: sound\n')
+  expect(stdout).toBe('7 contexts, 6 events, 9 queues: sound\n')
   expect(code).toBe(0)
 })
 

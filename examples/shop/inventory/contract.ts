@@ -24,8 +24,14 @@ export type Restock = z.infer<typeof Restock>
 
 export const inventory = context('inventory', {
   queues: {
-    // What the supplier brings of a product is given out in the order in which the orders asked for it.
-    restock: queue({ data: Restock, key: ({ product }) => product }),
+    restock: queue({
+      data: Restock,
+      key: ({ product }) => product, // what comes in of a product goes to the orders in the order in which they asked
+      flow: true,
+      keepFinished: { for: '30d', count: 1_000 }, // the buyer looks at what came in lately
+    }),
+    // Waits for all that is bought for an order, however much that is and whatever comes first.
+    complete: queue({ data: z.object({ invoice: z.string() }), flow: true }),
   },
   events: {
     reserved: event({ data: Reservation, key: ({ invoice }) => invoice }),

@@ -3,7 +3,9 @@ import { join } from 'node:path'
 import { orders } from '../orders/contract.ts'
 import { service, sqliteDatabase } from '../spillway.ts'
 import { inventory } from './contract.ts'
-import { completed, createTables, fill, reserve, takeBack } from './tables.ts'
+import { createTables, fill, reservationOf, reserve, takeBack } from './tables.ts'
+
+const { restock, complete } = inventory.queues
 
 /** A supplier needs days; this one is quick, so that the demonstration is. */
 const supplierNeeds = '500ms'
@@ -14,18 +16,16 @@ export function inventoryService(folder: string) {
     .on(orders.events.placed, ({ data: order }, { commit }) =>
       commit((tx) => {
         const missing = reserve(tx.db, order)
+        if (!missing) return
         // Nothing to do until the supplier has been here: so the message may come then, and not before.
-        for (const restock of missing ?? [])
-          tx.send(inventory.queues.restock, restock, { delay: supplierNeeds })
-        if (missing?.length === 0) tx.publish(inventory.events.reserved, completed(tx.db, order.invoice)!)
+        const after = missing.map((each) => tx.send(restock, each, { delay: supplierNeeds }))
+        if (after.length > 0) tx.send(complete, { invoice: order.invoice }, { after })
+        else tx.publish(inventory.events.reserved, reservationOf(tx.db, order.invoice))
       }),
     )
     .on(orders.events.cancelled, ({ data: order }, { commit }) => commit(({ db }) => takeBack(db, order)))
-    .work(inventory.queues.restock, ({ data: restock }, { commit }) =>
-      commit((tx) => {
-        fill(tx.db, restock)
-        const reservation = completed(tx.db, restock.invoice)
-        if (reservation) tx.publish(inventory.events.reserved, reservation)
-      }),
+    .work(restock, ({ data }, { commit }) => commit(({ db }) => fill(db, data)))
+    .work(complete, ({ data: { invoice } }, { commit }) =>
+      commit((tx) => tx.publish(inventory.events.reserved, reservationOf(tx.db, invoice))),
     )
 }

@@ -60,8 +60,8 @@ export function fill(db: DatabaseSync, { invoice, line, product, pieces }: Resto
   )
 }
 
-/** The reservation of an order of which nothing is missing any more. */
-export function completed(db: DatabaseSync, invoice: string): Reservation | undefined {
+/** Throws when something of it is still missing: that would be told too early. */
+export function reservationOf(db: DatabaseSync, invoice: string): Reservation {
   const found = db
     .prepare(
       `SELECT invoice, customer, country, coalesce(sum(pieces), 0) AS pieces
@@ -69,7 +69,8 @@ export function completed(db: DatabaseSync, invoice: string): Reservation | unde
        WHERE invoice = ? GROUP BY invoice HAVING coalesce(sum(missing), 0) = 0`,
     )
     .get(invoice)
-  return found as Reservation | undefined
+  if (!found) throw new Error(`order ${invoice} is not complete`)
+  return found as unknown as Reservation
 }
 
 /** Goods that came back are looked at by somebody; they do not go on the shelf again. */
