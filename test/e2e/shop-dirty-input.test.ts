@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { killAll, startShop } from './shop-process.ts'
+import { killAll, startShop, startShopWithout } from './shop-process.ts'
 
 const header = 'InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country'
 const date = '2011-01-01 10:00:00'
@@ -113,5 +113,19 @@ test('an empty file', { timeout: 60_000 }, async () => {
     orders: 0,
     rejectedLines: {},
     deadLetters: 0,
+  })
+})
+
+test('where sharp is not there, pictures are dead letters, and all else is done', {
+  timeout: 60_000,
+}, async () => {
+  const file = join(folder, 'input.csv')
+  writeFileSync(file, `${header}\n100001,10001A,Cup,2,${date},1.25,17850.0,France\n`)
+  const { code, stdout } = await startShopWithout('sharp', '--once', '--json', '--file', file).ended
+  expect(code).toBe(0)
+  expect(JSON.parse(stdout)).toMatchObject({
+    handled: { 'notifications.receipt': 1, 'notifications.push': 1, 'pictures.thumbnail': 0 },
+    shipped: { parcels: 1, pieces: 2 },
+    deadLetters: 1,
   })
 })

@@ -26,6 +26,21 @@ export function startShop(...args: string[]): Program {
   return start(['examples/shop/main.ts', ...args])
 }
 
+/** The same where a package is not installed. */
+export function startShopWithout(name: string, ...args: string[]): Program {
+  const hooks = `import { registerHooks } from 'node:module'
+    registerHooks({ resolve(found, context, next) {
+      if (found === '${name}') throw new Error('not installed')
+      return next(found, context)
+    } })`
+  return start([
+    '--import',
+    `data:text/javascript,${encodeURIComponent(hooks)}`,
+    'examples/shop/main.ts',
+    ...args,
+  ])
+}
+
 /** `spillway …args` on the shop's topology. */
 export function startSpillway(args: readonly string[], env: Readonly<Record<string, string>> = {}): Program {
   return start(['src/cli/main.ts', ...args, '--config', 'examples/shop/spillway.config.ts'], env)
