@@ -28,7 +28,7 @@ export interface Database<Db> {
    * runs `effects`, stores `outbox`.
    * Durable when it resolves with 'committed'; in every other case nothing of the unit is stored.
    *
-   * - 'duplicate': the inbox has this entry, or the position that `progress` finishes is finished already. Effects do not run.
+   * - 'duplicate': the inbox has one of these messages, or the position that `progress` finishes is finished already. Effects do not run.
    *   A concurrent unit with the same entry or position waits for the first to end, and is a duplicate only if that one
    *   committed. So whoever does not know whether a commit went through may commit again.
    * - 'stale': the stored generation of the partition is not this one. It comes before 'duplicate'.
@@ -83,9 +83,10 @@ export interface CommitUnit<Db> {
 
 export type CommitOutcome = 'committed' | 'duplicate' | 'stale'
 
+/** Messages that a unit handles: one, or those of a batch, each id once. */
 export interface InboxEntry {
   readonly consumer: string
-  readonly id: string
+  readonly ids: readonly string[]
 }
 
 /** How far a partition is, and the record that a unit finishes. */

@@ -340,7 +340,7 @@ export class Runner {
     if (!this.#plan.store) return {}
     if (unparked) return { progress: ledger.progressSoFar(), unpark: entry.position }
     // Two who redrive the same letter order it twice: its id lets it have its effects once.
-    const inbox = letter === undefined ? {} : { inbox: { consumer: deadStream(this.#plan), id: letter } }
+    const inbox = letter === undefined ? {} : { inbox: { consumer: deadStream(this.#plan), ids: [letter] } }
     return { progress: ledger.progress(entry), ...inbox }
   }
 

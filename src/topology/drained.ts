@@ -17,9 +17,9 @@ export class Activity {
     return this.#ended
   }
 
-  counted<Args extends unknown[]>(
-    handler: (...args: Args) => Promise<unknown>,
-  ): (...args: Args) => Promise<unknown> {
+  counted<Args extends unknown[], Result>(
+    handler: (...args: Args) => Promise<Result>,
+  ): (...args: Args) => Promise<Result> {
     return async (...args) => {
       try {
         return await handler(...args)

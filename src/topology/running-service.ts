@@ -5,11 +5,12 @@ import type { Background, StopOptions } from '../core/lifecycle.ts'
 import type { OnReport } from '../core/report.ts'
 import type { OnSettled } from '../core/settled.ts'
 import type { Database } from '../ports/database.ts'
-import { consume } from '../queue/consumer.ts'
+import { consume, consumeBatch } from '../queue/consumer.ts'
 import { declareSchedule } from '../queue/schedules.ts'
 import { failurePolicy, type Handled } from '../stream/plan.ts'
 import { StreamGroup } from '../stream/stream-group.ts'
 import { subscribe } from '../stream/subscription.ts'
+import { batchWorkHandler } from '../transaction/batch-handler.ts'
 import { eventHandler, workHandler } from '../transaction/handler.ts'
 import { type Relay, relay } from '../transaction/relay.ts'
 import { transaction } from '../transaction/transaction.ts'
@@ -111,7 +112,7 @@ export class RunningService<Db> {
   }
 
   start(): void {
-    const { lease, session, keepDeadLetters } = this.#service
+    const { lease, session, keepDeadLetters, concurrency } = this.#service
     for (const [stream, handlers] of this.#byStream()) {
       const { port, group } = { port: this.#channels.streamPort, group: this.name }
       const store = this.database
@@ -123,22 +124,30 @@ export class RunningService<Db> {
         clock: this.#channels.clock,
         ...this.#listeners,
         ...(session === undefined ? {} : { session }),
+        ...(concurrency === undefined ? {} : { concurrency }),
         ...(keepDeadLetters === undefined ? {} : { keepDeadLetters }),
         ...(store ? { store } : {}),
       }
       this.#handlers.push(this.#watch(`the group ${group} on ${stream}`, subscribe(port, plan)))
     }
-    for (const { queue, handler, concurrency } of this.#service.works) {
+    for (const work of this.#service.works) {
+      const { queue } = work
       const port = this.#channels.queue(queue.queue)
-      const options = {
+      const common = {
         clock: this.#channels.clock,
         engine: this.#channels.queueEngine.name,
         ...this.#listeners,
-        ...(concurrency === undefined ? {} : { concurrency }),
         ...(lease === undefined ? {} : { lease }),
       }
-      const counted = this.#activity.counted(workHandler(this.#home, queue, handler))
-      const consumer = consume(queue, port, counted, options)
+      const consumer = work.batch
+        ? consumeBatch(queue, port, this.#activity.counted(batchWorkHandler(this.#home, queue, work.batch)), {
+            ...common,
+            ...work.options,
+          })
+        : consume(queue, port, this.#activity.counted(workHandler(this.#home, queue, work.handler)), {
+            ...common,
+            ...work.options,
+          })
       this.#handlers.push(this.#watch(`the consumer of ${queue.queue}`, consumer))
     }
     this.#prune()

@@ -2,8 +2,10 @@
 import type { Context, ContextDefinition, EventContract, QueueContract } from '../core/contract.ts'
 import type { Duration } from '../core/duration.ts'
 import type { DatabaseSource } from '../ports/database.ts'
+import type { BatchOptions } from '../queue/consumer.ts'
 import type { ScheduleOptions } from '../queue/schedules.ts'
 import type { FailureOptions } from '../stream/plan.ts'
+import type { BatchWorkHandler } from '../transaction/batch-handler.ts'
 import type { ServiceHandler, WorkHandler } from '../transaction/handler.ts'
 
 export interface ServiceOptions<Db> {
@@ -12,6 +14,8 @@ export interface ServiceOptions<Db> {
    * what it sends is delivered before its message is settled: at least once.
    */
   readonly database?: DatabaseSource<Db>
+  /** How many events of each stream are handled at the same time by this process, each of another key. Default 10. Queues: see `work`. */
+  readonly concurrency?: number
   /** How long a silent process of this service keeps its messages before another process gets them. Default 30 s. */
   readonly lease?: Duration
   /** How long a silent process of this service keeps its partitions of the streams it listens to. Default 30 s. */
@@ -31,10 +35,18 @@ export interface Reaction<Db> {
   readonly options: FailureOptions
 }
 
-export interface Work<Db> extends WorkOptions {
-  readonly queue: QueueContract
-  readonly handler: WorkHandler<unknown, Db>
-}
+/** How batches are formed: see `Queue.consumeBatch`. */
+export type WorkBatchOptions = Pick<BatchOptions, 'size' | 'wait' | 'concurrency'>
+
+/** A queue and what handles its messages, one by one or in batches. */
+export type Work<Db> = { readonly queue: QueueContract } & (
+  | { readonly handler: WorkHandler<unknown, Db>; readonly options: WorkOptions; readonly batch?: undefined }
+  | {
+      readonly batch: BatchWorkHandler<unknown, Db>
+      readonly options: WorkBatchOptions
+      readonly handler?: undefined
+    }
+)
 
 /** What a service has sent by the clock. */
 export interface Scheduled {
@@ -54,12 +66,13 @@ export interface AnyService {
   readonly schedules: readonly Scheduled[]
 }
 
-/** A context with what implements it. Immutable: `on`, `work` and `schedule` return a new one. */
+/** A context with what implements it. Immutable: `on`, `work`, `workBatch` and `schedule` return a new one. */
 export interface Service<Db> extends AnyService {
   readonly kind: 'service'
   readonly context: Context
   readonly database: DatabaseSource<Db> | undefined
   readonly lease: Duration | undefined
+  readonly concurrency: number | undefined
   readonly session: Duration | undefined
   readonly keepDeadLetters: Duration | undefined
   readonly reactions: readonly Reaction<Db>[]
@@ -75,6 +88,12 @@ export interface Service<Db> extends AnyService {
     queue: QueueContract<In, Out>,
     handler: WorkHandler<Out, Db>,
     options?: WorkOptions,
+  ): Service<Db>
+  /** The same in batches: the handler gets up to `size` messages, says what becomes of each, and commits once for all. */
+  workBatch<In, Out>(
+    queue: QueueContract<In, Out>,
+    handler: BatchWorkHandler<Out, Db>,
+    options?: WorkBatchOptions,
   ): Service<Db>
   /**
    * Sends `data` to a queue of any context by the clock: see `Queue.schedule`. It is declared when the service starts. What is taken out
@@ -107,6 +126,7 @@ function build<Db>(
     context,
     database: options.database,
     lease: options.lease,
+    concurrency: options.concurrency,
     session: options.session,
     keepDeadLetters: options.keepDeadLetters,
     ...parts,
@@ -119,10 +139,18 @@ function build<Db>(
       return build(context, options, { ...parts, reactions: [...reactions, reaction] })
     },
     work(queue, handler, workOptions = {}) {
-      const work = {
-        ...workOptions,
+      const work: Work<Db> = {
         queue: queue as QueueContract,
         handler: handler as WorkHandler<unknown, Db>,
+        options: workOptions,
+      }
+      return build(context, options, { ...parts, works: [...works, work] })
+    },
+    workBatch(queue, handler, batchOptions = {}) {
+      const work: Work<Db> = {
+        queue: queue as QueueContract,
+        batch: handler as BatchWorkHandler<unknown, Db>,
+        options: batchOptions,
       }
       return build(context, options, { ...parts, works: [...works, work] })
     },

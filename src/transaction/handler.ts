@@ -58,7 +58,7 @@ export function workHandler<Out, Db>(
   return async (message, delivery) => {
     const seen = await home.database?.handled(consumer, [message.id])
     if (seen?.has(message.id)) return undefined
-    const mark = () => (home.database ? { inbox: { consumer, id: message.id } } : {})
+    const mark = () => (home.database ? { inbox: { consumer, ids: [message.id] } } : {})
     const handle: ServiceHandler<Out, Db> = (given, context) =>
       handler(given, Object.assign(context, { progress: (value: unknown) => delivery.progress(value) }))
     const { result } = await runUnit(home, queue.type, message, delivery, mark, handle)

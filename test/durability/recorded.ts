@@ -109,7 +109,7 @@ async function unit(): Promise<void> {
   const id = `u${++count}`
   const outcome = await commit({
     effects: (db) => db.prepare('INSERT INTO effect (id, filling) VALUES (?, ?)').run(id, bodyOf(id)),
-    inbox: { consumer: names.inbox, id },
+    inbox: { consumer: names.inbox, ids: [id] },
     outbox: [{ destination: { kind: 'queue', name: names.parcels }, id, key: undefined, body: bodyOf(id) }],
   })
   if (outcome === 'committed') remark({ act: 'unit', id })

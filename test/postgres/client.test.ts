@@ -76,7 +76,7 @@ await onServers('behind a pooler in transaction mode', {}, (server) => {
     await expect.poll(() => held.length, { timeout: 10_000 }).toBe(2)
     expect(await membership.commit([{ partition: 1, position: 1 }])).toEqual(['committed'])
     const database = await postgresDatabase({ pool }).open('pooled')
-    const inbox = { consumer: 'c', id: 'i' }
+    const inbox = { consumer: 'c', ids: ['i'] }
     const effects = () => Promise.resolve()
     expect(await database.commit({ inbox, effects, outbox: [], timeoutMs: 5_000 })).toBe('committed')
     expect(await database.commit({ inbox, outbox: [], timeoutMs: 5_000 })).toBe('duplicate')

@@ -40,7 +40,7 @@ await onServers('handing over', {}, (server) => {
   test('who waited for the connection is told, and the process lives on', async () => {
     const proxy = await farewell(server().url)
     const database = await postgresDatabase({ url: proxy.url, poolSize: 1 }).open('handover')
-    const unit = { inbox: { consumer: 'c', id: 'i' }, outbox: [], timeoutMs: 5_000 }
+    const unit = { inbox: { consumer: 'c', ids: ['i'] }, outbox: [], timeoutMs: 5_000 }
     proxy.arm()
     const asking = database.handled('c', ['i'])
     const committing = database.commit({ ...unit, effects: async () => {} }).catch((error) => error)

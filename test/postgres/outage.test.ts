@@ -40,7 +40,7 @@ await onServers('outages', {}, (server) => {
       two.queue!.claim('q', { limit: 1, leaseMs: 1_000, waitMs: 60_000 }),
       one.stream!.append('s', [{ partition: 0, body: '{}' }]),
       two.stream!.bounds('s'),
-      database.commit({ outbox: [], inbox: { consumer: 'c', id: 'i' }, timeoutMs: 5_000 }),
+      database.commit({ outbox: [], inbox: { consumer: 'c', ids: ['i'] }, timeoutMs: 5_000 }),
       database.commit({ outbox: [], effects: (db) => db.query('select 1'), timeoutMs: 5_000 }),
     ]
     const outcomes = await Promise.allSettled(calls)
@@ -58,7 +58,7 @@ await onServers('outages', {}, (server) => {
     expect(await membership.commit([{ partition: 1, position: 1 }])).toEqual(['committed'])
     const claimed = await two.queue!.claim('q', { limit: 5, leaseMs: 1_000, waitMs: 5_000 })
     expect(claimed.map(({ id }) => id)).toContain('kept')
-    const unit = { outbox: [], inbox: { consumer: 'c', id: 'i' }, timeoutMs: 5_000 }
+    const unit = { outbox: [], inbox: { consumer: 'c', ids: ['i'] }, timeoutMs: 5_000 }
     expect(await database.commit(unit)).toBe('committed')
     await Promise.all([one.close(), two.close(), database.close()])
   }, 60_000)
@@ -128,7 +128,7 @@ await onServers('outages', {}, (server) => {
     await pool.query('create table if not exists cut_effect (id int primary key)')
     const unit = (cut: boolean) =>
       database.commit({
-        inbox: { consumer: 'c', id: 'i' },
+        inbox: { consumer: 'c', ids: ['i'] },
         outbox: [{ destination: { kind: 'queue', name: 'q' }, id: 'o', key: undefined, body: '{}' }],
         timeoutMs: 5_000,
         effects: async (db) => {

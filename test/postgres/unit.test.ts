@@ -46,7 +46,7 @@ await onServers('units', {}, (server) => {
         await db.query(text).catch(() => {})
         await insert(db, text).catch(() => {})
       }
-      await expect(commit({ effects, inbox: { consumer: 'c', id: text } })).rejects.toMatchObject({
+      await expect(commit({ effects, inbox: { consumer: 'c', ids: [text] } })).rejects.toMatchObject({
         code: 'COMMIT_TWICE',
       })
     }
@@ -59,7 +59,7 @@ await onServers('units', {}, (server) => {
 
   test('a commit hidden in the effects stores nothing, and the unit can be tried again; nor does what follows a rollback', async () => {
     const { commit, insert, rows, close } = await open('hidden')
-    const inbox = { consumer: 'c', id: 'i' }
+    const inbox = { consumer: 'c', ids: ['i'] }
     for (const text of [
       'select 1; commit',
       'select 1; commit; begin',
@@ -166,7 +166,7 @@ await onServers('units', {}, (server) => {
   test('waiting for an open unit with the same inbox entry is bounded too', async () => {
     const { commit, close } = await open('waiting')
     const gate = Promise.withResolvers<void>()
-    const inbox = { consumer: 'c', id: 'i' }
+    const inbox = { consumer: 'c', ids: ['i'] }
     const begun = Promise.withResolvers<void>()
     const effects = () => {
       begun.resolve()
@@ -208,7 +208,7 @@ await onServers('units', {}, (server) => {
   test('names and ids with quotes and backslashes are kept as they are', async () => {
     const { commit, database, close } = await open('quotes')
     const odd = `it's \\ "odd" \\' ; -- $1 %s \u{1f5dd}`
-    const inbox = { consumer: odd, id: odd }
+    const inbox = { consumer: odd, ids: [odd] }
     const { generation } = await database.acquire(odd, odd, 3)
     const progress = (finished: number) => ({
       stream: odd,

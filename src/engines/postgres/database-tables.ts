@@ -100,9 +100,24 @@ begin
       and f.partition = p_partition and f.position = p_finished));
 end $$;
 
+-- All of these messages, or none when the inbox has one of them. Everybody enters them in the same order.
+create function ${schema}.enter(p_consumer text, p_ids text[]) returns boolean language plpgsql ${functionSettings} as $$
+begin
+  if cardinality(p_ids) = 1 then
+    insert into ${schema}.inbox (consumer, id) values (p_consumer, p_ids[1]) on conflict do nothing;
+    return found;
+  end if;
+  begin
+    insert into ${schema}.inbox (consumer, id) select p_consumer, i from unnest(p_ids) i order by i collate "C";
+    return true;
+  exception when unique_violation then
+    return false;
+  end;
+end $$;
+
 -- The start of a unit: whether it is worth its effects. The insert waits for an open unit with the same entry.
 create function ${schema}.begin_unit(
-  p_consumer text, p_id text, p_stream text, p_group text, p_partition int, p_generation bigint, p_finished bigint
+  p_consumer text, p_ids text[], p_stream text, p_group text, p_partition int, p_generation bigint, p_finished bigint
 ) returns text language plpgsql ${functionSettings} as $$
 declare
   stored bigint;
@@ -117,10 +132,7 @@ begin
     if not found then return 'stale'; end if;
     if ${schema}.is_finished(p_stream, p_group, p_partition, p_finished, stored) then return 'duplicate'; end if;
   end if;
-  if p_consumer is not null then
-    insert into ${schema}.inbox (consumer, id) values (p_consumer, p_id) on conflict do nothing;
-    if not found then return 'duplicate'; end if;
-  end if;
+  if p_consumer is not null and not ${schema}.enter(p_consumer, p_ids) then return 'duplicate'; end if;
   return 'ok';
 end $$;
 
@@ -172,7 +184,7 @@ end $$;
 
 -- A whole unit without effects.
 create function ${schema}.commit_unit(
-  p_consumer text, p_id text, p_stream text, p_group text, p_partition int, p_generation bigint,
+  p_consumer text, p_ids text[], p_stream text, p_group text, p_partition int, p_generation bigint,
   p_finished bigint, p_low bigint, p_sequences jsonb,
   kinds text[], names text[], ids text[], keys text[], bodies text[]
 ) returns text language plpgsql ${functionSettings} as $$
@@ -188,10 +200,7 @@ begin
       where l.stream = p_stream and l.consumer_group = p_group and l.partition = p_partition order by l.low desc limit 1;
     if ${schema}.is_finished(p_stream, p_group, p_partition, p_finished, stored) then return 'duplicate'; end if;
   end if;
-  if p_consumer is not null then
-    insert into ${schema}.inbox (consumer, id) values (p_consumer, p_id) on conflict do nothing;
-    if not found then return 'duplicate'; end if;
-  end if;
+  if p_consumer is not null and not ${schema}.enter(p_consumer, p_ids) then return 'duplicate'; end if;
   insert into ${schema}.outbox (kind, name, message_id, key, body)
     select o.kind, o.name, o.id, o.key, o.body
     from unnest(kinds, names, ids, keys, bodies) with ordinality o(kind, name, id, key, body, place) order by o.place;

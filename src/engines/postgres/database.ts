@@ -259,7 +259,7 @@ class PostgresDatabase implements Database<PgQueryable> {
     checkOutbox(outbox)
     const rows = await this.#connection.run<{ outcome: CommitOutcome }>(this.#sql.commit, [
       inbox?.consumer ?? null,
-      inbox?.id ?? null,
+      inbox === undefined ? null : textArray(inbox.ids),
       progress?.stream ?? null,
       progress?.group ?? null,
       progress?.partition ?? null,
@@ -296,7 +296,7 @@ function checkUnit({ inbox, timeoutMs }: CommitUnit<PgQueryable>): void {
     throw new SpillwayError('INVALID_OPTION', `timeoutMs is ${timeoutMs}; it must be more than 0.`)
   if (inbox === undefined) return
   checkText(inbox.consumer, 'The name of a consumer')
-  checkText(inbox.id, 'A message id')
+  for (const id of inbox.ids) checkText(id, 'A message id')
 }
 
 function checkOutbox(outbox: readonly OutboxMessage[]): void {

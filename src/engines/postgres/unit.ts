@@ -76,7 +76,8 @@ async function begin(
     progress?.finished,
   ]
   const [outcome, at] = [fence, fence.slice(0, 3)].map((values) => values.map(literal).join(', '))
-  const begins = `${schema}.begin_unit(${[inbox?.consumer, inbox?.id].map(literal).join(', ')}, ${outcome})`
+  const entered = inbox === undefined ? 'null' : `array[${inbox.ids.map(literal).join(', ')}]::text[]`
+  const begins = `${schema}.begin_unit(${literal(inbox?.consumer)}, ${entered}, ${outcome})`
   const { unpark } = unit
   const unparking =
     unpark === undefined ? begins : `${schema}.begin_unparking(${begins}, ${at}, ${literal(unpark)})`

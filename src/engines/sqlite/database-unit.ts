@@ -106,11 +106,8 @@ export function applyUnit(
     if (unit.unpark !== undefined && !unpark(statements, unit.progress, unit.unpark)) return 'duplicate'
     if (unit.park) park(statements, unit.progress, unit.park)
   }
-  if (
-    unit.inbox &&
-    Number(statements.enter.run(unit.inbox.consumer, unit.inbox.id, Date.now()).changes) === 0
-  )
-    return 'duplicate'
+  for (const id of unit.inbox?.ids ?? [])
+    if (Number(statements.enter.run(unit.inbox!.consumer, id, Date.now()).changes) === 0) return 'duplicate'
   if (unit.effects) refuseAsynchronous(unit.effects(db))
   for (const { destination, id, key, body } of unit.outbox)
     statements.send.run(Date.now() * 1_000, destinationId(statements, destination), id, key ?? null, body)

@@ -36,7 +36,7 @@ test('services in one file whose names differ in case only have tables of their 
   const path = newPath()
   const lower = await open(path, 'orders')
   const upper = await open(path, 'Orders')
-  const both = unit({ inbox: { consumer: 'c', id: 'm' }, outbox: [message('m')] })
+  const both = unit({ inbox: { consumer: 'c', ids: ['m'] }, outbox: [message('m')] })
   assert.equal(await lower.commit(both), 'committed')
   assert.equal(await upper.commit(both), 'committed')
   assert.equal((await lower.outbox.count()).waiting, 1)

@@ -1,4 +1,5 @@
 // The conformance suite of the database port: the transaction seam.
+import { batchCases } from './database/batch.ts'
 import type { DatabaseCase } from './database/bench.ts'
 import { commitCases } from './database/commit.ts'
 import { driverCases } from './database/driver.ts'
@@ -13,6 +14,7 @@ import { rewindCases } from './database/rewind.ts'
 export const databaseSuite: readonly DatabaseCase[] = [
   ...commitCases,
   ...duplicateCases,
+  ...batchCases,
   ...progressCases,
   ...repeatedCases,
   ...rewindCases,

@@ -21,7 +21,7 @@ const unit = (parts: Partial<CommitUnit<Db>> = {}): CommitUnit<Db> => ({
   timeoutMs: 1_000,
   ...parts,
 })
-const inbox = (id: string) => ({ consumer: 'c', id })
+const inbox = (id: string) => ({ consumer: 'c', ids: [id] })
 
 async function bench(maxRows?: number) {
   const clock = fakeClock()

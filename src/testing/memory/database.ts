@@ -124,18 +124,19 @@ class MemoryDatabase<Db> implements Database<Db> {
     if (unit.progress !== undefined && progress.isFinished(unit.progress)) return 'duplicate'
     if (unit.progress !== undefined && unpark !== undefined && !parking.has(unit.progress, unpark))
       return 'duplicate'
-    if (unit.inbox !== undefined && inbox.has(address(unit.inbox))) return 'duplicate'
+    const entered = unit.inbox === undefined ? [] : addresses(unit.inbox)
+    if (entered.some((address) => inbox.has(address))) return 'duplicate'
     const parks = unit.progress && park && !parking.has(unit.progress, park.position)
     const restore = unit.effects === undefined ? () => {} : this.#snapshot()
     try {
       if (unit.effects !== undefined) runEffects(unit.effects, this.db)
       // Only now: what the effects send stands in the outbox of the unit when they have run.
-      capacity.reserve(unit.outbox.length + (unit.inbox === undefined ? 0 : 1) + (parks ? 1 : 0))
+      capacity.reserve(unit.outbox.length + entered.length + (parks ? 1 : 0))
     } catch (thrown) {
       restore()
       throw thrown
     }
-    if (unit.inbox !== undefined) inbox.set(address(unit.inbox), this.#now())
+    for (const address of entered) inbox.set(address, this.#now())
     outbox.store(unit.outbox)
     if (unit.progress !== undefined) {
       progress.store(unit.progress)
@@ -147,7 +148,7 @@ class MemoryDatabase<Db> implements Database<Db> {
 
   async handled(consumer: string, ids: readonly string[]): Promise<ReadonlySet<string>> {
     this.#check()
-    return new Set(ids.filter((id) => this.#state.inbox.has(address({ consumer, id }))))
+    return new Set(ids.filter((id) => this.#state.inbox.has(addresses({ consumer, ids: [id] })[0]!)))
   }
 
   async acquire(stream: string, group: string, partition: number): Promise<HeldPartition> {
@@ -214,6 +215,6 @@ function asyncEffects(): SpillwayError {
   )
 }
 
-function address({ consumer, id }: InboxEntry): string {
-  return JSON.stringify([consumer, id])
+function addresses({ consumer, ids }: InboxEntry): string[] {
+  return ids.map((id) => JSON.stringify([consumer, id]))
 }

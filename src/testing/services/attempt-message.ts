@@ -6,6 +6,7 @@ import type { Settled } from '../../core/settled.ts'
 import type { Settlement } from '../../ports/queue.ts'
 import { Attempts } from '../../queue/attempts.ts'
 import type { Work } from '../../topology/service.ts'
+import { batchWorkHandler } from '../../transaction/batch-handler.ts'
 import { workHandler } from '../../transaction/handler.ts'
 import { causeOf } from './cause-of.ts'
 import type { Kept } from './kept.ts'
@@ -13,7 +14,7 @@ import type { AttemptEnd } from './then.ts'
 
 export async function attemptMessage<Db>(
   kept: Kept<Db>,
-  { queue, handler }: Work<Db>,
+  { queue, handler, batch }: Work<Db>,
   { id, key, body }: Sealed,
   attempt: number,
 ): Promise<AttemptEnd> {
@@ -32,7 +33,9 @@ export async function attemptMessage<Db>(
   }
   const attempts = new Attempts(
     queue,
-    { one: workHandler(kept.home, queue, handler) },
+    handler
+      ? { one: workHandler(kept.home, queue, handler) }
+      : { batch: batchWorkHandler(kept.home, queue, batch) },
     settings,
     clock,
     settler,

@@ -84,7 +84,7 @@ export const commitFaults: readonly Fault<RowsDatabase>[] = [
       const own = new Set<string>()
       return {
         async commit(unit) {
-          if (unit.inbox !== undefined) own.add(unit.inbox.id)
+          if (unit.inbox !== undefined) for (const id of unit.inbox.ids) own.add(id)
           return database.commit(unit)
         },
         handled: async (consumer, ids) =>
@@ -207,7 +207,7 @@ export const duplicateFaults: readonly Fault<RowsDatabase>[] = [
       async commit(unit) {
         const { inbox } = unit
         if (inbox === undefined) return database.commit(unit)
-        const address = `${inbox.consumer} ${inbox.id}`
+        const address = `${inbox.consumer} ${inbox.ids}`
         if (under.has(address)) return 'duplicate'
         under.add(address)
         return database.commit(unit).finally(() => under.delete(address))
@@ -219,7 +219,7 @@ export const duplicateFaults: readonly Fault<RowsDatabase>[] = [
       const { inbox } = unit
       return inbox === undefined
         ? unit
-        : { ...unit, inbox: { consumer: '', id: `${inbox.consumer}:${inbox.id}` } }
+        : { ...unit, inbox: { consumer: '', ids: inbox.ids.map((id) => `${inbox.consumer}:${id}`) } }
     }),
   ),
   fault(
@@ -229,11 +229,32 @@ export const duplicateFaults: readonly Fault<RowsDatabase>[] = [
       async commit(unit) {
         const { inbox, ...rest } = unit
         if (inbox === undefined) return database.commit(unit)
-        if ((await database.handled(inbox.consumer, [inbox.id])).size > 0) return 'duplicate'
+        if ((await database.handled(inbox.consumer, inbox.ids)).size > 0) return 'duplicate'
         await delay(2)
         const outcome = await database.commit(rest)
         await database.commit({ inbox, outbox: [], timeoutMs: unit.timeoutMs })
         return outcome
+      },
+    }),
+  ),
+  fault('of several messages the first is entered', ['database.batch', 'database.batch.many'], () =>
+    committing((unit) => {
+      const { inbox } = unit
+      return inbox === undefined ? unit : { ...unit, inbox: { ...inbox, ids: inbox.ids.slice(0, 1) } }
+    }),
+  ),
+  fault(
+    'messages of a unit are entered one after the other',
+    ['database.batch', 'database.batch.concurrent'],
+    () => (database) => ({
+      async commit(unit) {
+        const { inbox, ...rest } = unit
+        for (const id of inbox?.ids ?? []) {
+          const entry = { consumer: inbox!.consumer, ids: [id] }
+          const outcome = await database.commit({ inbox: entry, outbox: [], timeoutMs: unit.timeoutMs })
+          if (outcome !== 'committed') return outcome
+        }
+        return database.commit(rest)
       },
     }),
   ),
@@ -294,7 +315,7 @@ export const progressFaults: readonly Fault<RowsDatabase>[] = [
   fault('the inbox is asked before the fence', ['database.stale.before-duplicate'], () => (database) => ({
     async commit(unit) {
       const { inbox } = unit
-      if (inbox !== undefined && (await database.handled(inbox.consumer, [inbox.id])).size > 0)
+      if (inbox !== undefined && (await database.handled(inbox.consumer, inbox.ids)).size > 0)
         return 'duplicate'
       return database.commit(unit)
     },

@@ -72,8 +72,11 @@ export function unit(parts: Partial<CommitUnit<unknown>>): CommitUnit<unknown> {
   return { outbox: [], timeoutMs: 20_000, ...parts }
 }
 
-export function inbox(bench: DatabaseBench, id: string): { readonly consumer: string; readonly id: string } {
-  return { consumer: bench.consumer, id }
+export function inbox(
+  bench: DatabaseBench,
+  id: string,
+): { readonly consumer: string; readonly ids: readonly string[] } {
+  return { consumer: bench.consumer, ids: [id] }
 }
 
 /** Progress of partition 0 of the bench's stream. */

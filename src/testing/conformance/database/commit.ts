@@ -326,7 +326,7 @@ export const commitCases: readonly DatabaseCase[] = [
       const name = fresh('service')
       const opened = await Promise.all(numbers(4).map(() => test.open(name)))
       for (const [index, each] of opened.entries())
-        assert.equal(await each.commit(unit({ inbox: { consumer: 'c', id: `${index}` } })), 'committed')
+        assert.equal(await each.commit(unit({ inbox: { consumer: 'c', ids: [`${index}`] } })), 'committed')
       assert.equal((await opened[0]!.handled('c', ['0', '1', '2', '3', '4'])).size, 4)
       await Promise.all(opened.map((each) => each.close()))
     },

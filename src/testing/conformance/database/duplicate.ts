@@ -48,12 +48,12 @@ export const duplicateCases: readonly DatabaseCase[] = [
       const bench = databaseBench(subject)
       const { consumer } = bench
       const entries = [
-        { consumer, id: 'a' },
-        { consumer: `${consumer}a`, id: 'a' },
-        { consumer: `${consumer}:a`, id: 'b' },
-        { consumer, id: 'a:b' },
-        { consumer, id: 'A' },
-        ...unusualKeys.map((id) => ({ consumer: `${consumer}-keys`, id })),
+        { consumer, ids: ['a'] },
+        { consumer: `${consumer}a`, ids: ['a'] },
+        { consumer: `${consumer}:a`, ids: ['b'] },
+        { consumer, ids: ['a:b'] },
+        { consumer, ids: ['A'] },
+        ...unusualKeys.map((id) => ({ consumer: `${consumer}-keys`, ids: [id] })),
       ]
       for (const entry of entries)
         assert.equal(await bench.one.commit(unit({ inbox: entry })), 'committed', JSON.stringify(entry))

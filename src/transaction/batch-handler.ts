@@ -1,0 +1,149 @@
+// Several messages of a queue in one handler of a service: one transaction for all that were done, an outcome for each.
+import type { QueueContract } from '../core/contract.ts'
+import { asError, SpillwayError } from '../core/errors.ts'
+import type { Message } from '../core/message.ts'
+import { outcomeOf } from '../core/outcome.ts'
+import { runInside } from '../core/scope.ts'
+import { type BatchDelivery, type BatchResult, outcomesOf } from '../queue/batch.ts'
+import type { Delivery } from '../queue/delivery.ts'
+import type { HandlerContext } from './handler.ts'
+import type { Sender } from './sender.ts'
+import { type Tx, Unit, type UnitHome } from './unit.ts'
+
+/**
+ * What a handler of batches is given: as `HandlerContext`, for all messages together. What it sends carries the cause of none of
+ * them.
+ */
+export interface BatchContext<Db> extends Sender, Pick<HandlerContext<Db>, 'cancel'> {
+  /** Fires when those of all messages have. */
+  readonly signal: AbortSignal
+  /** What is known of each message, in their order: its attempt, its own signal; and its `progress`. */
+  readonly deliveries: readonly Delivery[]
+  /**
+   * Runs `work` in the transaction and commits, with the mark that those messages were handled which are done by `outcomes`: nothing
+   * means all. What the handler returns counts only where nothing was committed. Rejects as `HandlerContext.commit` does, with
+   * LEASE_LOST when one of those messages passed to another consumer.
+   */
+  commit(work?: (tx: Tx<Db>) => unknown, outcomes?: BatchResult): Promise<void>
+}
+
+/**
+ * Handles up to `size` messages, each id once. What it returns says what becomes of each, as for `consumeBatch`: those that are done are marked
+ * in one transaction with the effects and with what was sent. Should another process have handled one of them meanwhile, nothing of that is stored, and
+ * the handler is called again for the others.
+ */
+export type BatchWorkHandler<Out, Db> = (
+  messages: readonly Message<Out>[],
+  context: BatchContext<Db>,
+  // biome-ignore lint/suspicious/noConfusingVoidType: a function without a return is the common case
+) => BatchResult | void | Promise<BatchResult | void>
+
+/** A message with all deliveries that have its id: a sender that was unsure may have stored it twice. */
+interface Part<Out> {
+  readonly message: Message<Out>
+  readonly places: number[]
+  readonly delivery: Delivery
+}
+
+/** The queue's handler for a service's handler of batches. */
+export function batchWorkHandler<Out, Db>(
+  home: UnitHome<Db>,
+  queue: QueueContract<unknown, Out>,
+  handler: BatchWorkHandler<Out, Db>,
+): (messages: readonly Message<Out>[], batch: BatchDelivery) => Promise<BatchResult> {
+  const consumer = queue.queue
+  return async (messages, batch) => {
+    const results = new Array<unknown>(messages.length).fill(undefined)
+    let parts = partsOf(messages, batch.deliveries)
+    for (;;) {
+      const seen = await home.database?.handled(
+        consumer,
+        parts.map(({ message }) => message.id),
+      )
+      if (seen) parts = parts.filter(({ message }) => !seen.has(message.id))
+      if (parts.length === 0) break
+      const outcomes = await runBatch(home, queue, parts, batch.signal, handler)
+      // Else another process handled one of them, and nothing was stored.
+      if (outcomes === 'duplicate') continue
+      for (const [index, { places }] of parts.entries())
+        for (const place of places) results[place] = outcomes[index]
+      break
+    }
+    return results.map(outcomeOf)
+  }
+}
+
+function partsOf<Out>(messages: readonly Message<Out>[], deliveries: readonly Delivery[]): Part<Out>[] {
+  const parts = new Map<string, Part<Out>>()
+  for (const [place, message] of messages.entries()) {
+    const known = parts.get(message.id)
+    if (known) known.places.push(place)
+    else parts.set(message.id, { message, places: [place], delivery: deliveries[place]! })
+  }
+  return [...parts.values()]
+}
+
+async function runBatch<Out, Db>(
+  home: UnitHome<Db>,
+  queue: QueueContract<unknown, Out>,
+  parts: readonly Part<Out>[],
+  signal: AbortSignal,
+  handler: BatchWorkHandler<Out, Db>,
+): Promise<readonly unknown[] | 'duplicate'> {
+  let outcomes: readonly unknown[] = []
+  const done = () => parts.filter((_, index) => outcomeOf(outcomes[index]) === undefined)
+  const unit = new Unit<Db>(home, undefined, () => {
+    const lost = done().find(({ delivery }) => delivery.ended)
+    if (lost) {
+      const what = `Message ${lost.message.id} of ${queue.type} passed to another consumer before its handler committed.`
+      throw new SpillwayError('LEASE_LOST', what)
+    }
+    const ids = done().map(({ message }) => message.id)
+    return home.database && ids.length > 0 ? { inbox: { consumer: queue.queue, ids } } : {}
+  })
+  const commits: Promise<unknown>[] = []
+  const context: BatchContext<Db> = {
+    get signal() {
+      return signal
+    },
+    deliveries: parts.map(({ delivery }) => delivery),
+    publish: (event, data, options) => unit.sender.publish(event, data, options),
+    send: (to, data, options) => unit.sender.send(to, data, options),
+    cancel: ({ queue: from }, id) => home.cancel(from, id),
+    async commit(work, said) {
+      const all = outcomesOf(said, parts.length)
+      if (all instanceof SpillwayError) throw all
+      if (!unit.committing) outcomes = all
+      const commit = unit.commit(work)
+      commits.push(commit)
+      await commit
+    },
+  }
+  let failure: { readonly thrown: unknown } | undefined
+  try {
+    const messages = parts.map(({ message }) => message)
+    const result = await runInside(`the handler of ${queue.type}`, () => handler(messages, context))
+    for (const commit of commits) commit.catch(() => {})
+    await unit.committing
+    if (!unit.outcome) {
+      const all = outcomesOf(result, parts.length)
+      if (all instanceof SpillwayError) throw all
+      outcomes = all
+      if (done().length > 0) await unit.commit()
+    }
+  } catch (thrown) {
+    failure = { thrown }
+    for (const commit of commits) commit.catch(() => {})
+    await unit.committing?.catch(() => {})
+  }
+  if (failure && !unit.outcome) throw failure.thrown
+  if (unit.outcome === 'duplicate') return 'duplicate'
+  if (failure) {
+    const { thrown } = failure
+    const what = `The handler of ${queue.type} threw after its commit, for ${parts.length} messages: ${asError(thrown).message}.`
+    const remedy = 'What it committed stays committed, and those messages are not handled again.'
+    const error = new SpillwayError('HANDLER_FAILED', what, { cause: thrown, retryable: false, remedy })
+    home.onReport?.({ from: `the handler of ${queue.type}`, error })
+  }
+  return outcomes
+}
