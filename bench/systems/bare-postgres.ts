@@ -13,7 +13,7 @@ const partitions = 8
 const messages = {
   table: `create table ${schema}.message (
     id bigint generated always as identity primary key, token bigint not null default 0, due_at timestamptz,
-    queue int not null, starts int not null default 0, leased boolean not null default false,
+    queue int not null, starts int not null default 0, suspect boolean not null default false,
     message_id text not null, key text, body text not null);
     create index on ${schema}.message (queue, id) where due_at is null;
     create index on ${schema}.message (queue, due_at) where due_at is not null`,

@@ -12,7 +12,11 @@ const purgeDeadAtOnce = 5_000
 
 const settings = `language plpgsql ${functionSettings}`
 
-export const controlFunctions: Migration = (schema) => `
+export const controlFunctions: Migration = (schema) => {
+  /** The numbers of messages without rules that somebody holds. */
+  const leased = (queue: string) =>
+    `(select unnest(l.ids) from ${schema}.lease l where l.queue = ${queue} and l.due_at > clock_timestamp())`
+  return `
 -- Gives the queues that are there now, and whether their rules were changed. p_rules: null keeps what there is.
 create function ${schema}.declare_queues(p_names text[], p_rules jsonb)
 returns table (name text, id int, rules jsonb, version int, changed boolean) ${settings} as $$
@@ -42,9 +46,9 @@ begin
     end if;
     if (coalesce(v_queue.rules, '{}') ? 'keyOrder') <> (p_rules ? 'keyOrder') and (
       exists (select from ${schema}.task t where t.queue = v_id and not (t.cancelled and t.due_at <= clock_timestamp()))
-      or exists (select from ${schema}.message m where m.queue = v_id and m.due_at is null)
-      or exists (select from ${schema}.message m where m.queue = v_id and m.due_at is not null
-        and not (m.cancelled and m.due_at <= clock_timestamp()))
+      or exists (select from ${schema}.message m where m.queue = v_id and m.due_at is null
+        and (not m.cancelled or m.id in ${leased('v_id')}))
+      or exists (select from ${schema}.message m where m.queue = v_id and m.due_at is not null)
     ) then
       raise exception '%', v_queue.name using errcode = '${keyOrderFixed}';
     end if;
@@ -130,6 +134,7 @@ returns table (message_id text, held boolean) ${settings} as $$
 #variable_conflict use_column
 declare
   v_ids bigint[];
+  v_held bigint[];
   v_now timestamptz;
   v_over bigint[];
 begin
@@ -141,15 +146,15 @@ begin
   );
   if cardinality(v_ids) > 0 then
     v_ids := array(select m.id from ${schema}.message m where m.id = any(v_ids) order by m.id for update);
-    v_now := clock_timestamp();
+    v_held := array(select i from unnest(v_ids) i where (i in ${leased('p_queue')}) is true);
     return query
       with gone as (
-        delete from ${schema}.message m where m.id = any(v_ids) and not (m.leased and m.due_at > v_now)
+        delete from ${schema}.message m where m.id = any(v_ids) and m.id <> all(v_held)
         returning m.message_id, m.cancelled
       )
       select g.message_id, false from gone g where not g.cancelled;
     return query
-      update ${schema}.message m set cancelled = true where m.id = any(v_ids) returning m.message_id, true;
+      update ${schema}.message m set cancelled = true where m.id = any(v_held) returning m.message_id, true;
   end if;
   -- Only now: what comes under rules is taken from there and put here.
   v_ids := array(select t.id from ${schema}.task t where t.queue = p_queue and t.message_id = any(p_ids));
@@ -186,25 +191,30 @@ begin
   removed := 0;
   phase := p_phase;
   if phase = 1 then
-    with found as materialized (
+    select array_agg(f.id), min(f.id) into v_ids, below from (
       select m.id from ${schema}.message m where m.queue = p_queue and m.due_at is null and m.id < p_below
+        and m.id not in ${leased('p_queue')}
       order by m.id desc limit ${purgeAtOnce} for update skip locked
-    ), gone as (
-      delete from ${schema}.message m where m.id in (select f.id from found f) returning m.id
-    )
-    select count(*), min(g.id) into removed, below from gone g;
-    if removed = 0 then
+    ) f;
+    if v_ids is null then
       phase := 2;
+      below := p_until;
+      return;
     end if;
+    -- Not those that a claim has leased before their locks were had.
+    with gone as (
+      delete from ${schema}.message m where m.id = any(array(select i from unnest(v_ids) i where i not in ${leased('p_queue')}))
+      returning m.cancelled
+    )
+    select count(*) filter (where not g.cancelled) into removed from gone g;
   elsif phase = 2 then
     with found as materialized (
       select m.id from ${schema}.message m where m.queue = p_queue and m.due_at is not null and m.id < p_until
-        and not (m.leased and m.due_at > v_now)
       limit ${purgeAtOnce} for update skip locked
     ), gone as (
-      delete from ${schema}.message m where m.id in (select f.id from found f) returning m.cancelled
+      delete from ${schema}.message m where m.id in (select f.id from found f) returning m.id
     )
-    select count(*) filter (where not g.cancelled), case when count(*) = 0 then 3 else 2 end into removed, phase from gone g;
+    select count(*), case when count(*) = 0 then 3 else 2 end into removed, phase from gone g;
     below := p_until;
   else
     v_ids := array(
@@ -251,3 +261,4 @@ begin
   end if;
 end $$;
 `
+}

@@ -2,6 +2,7 @@
 import { controlFunctions } from './control-functions.ts'
 import { finishedTables } from './finished-functions.ts'
 import { flowFunctions, flowTables } from './flow-functions.ts'
+import { leaseFunctions, leaseTable } from './lease-functions.ts'
 import type { Migration, Part } from './migrations.ts'
 import { producerTables } from './producer-tables.ts'
 import { retentionTables } from './retention-tables.ts'
@@ -34,7 +35,6 @@ create table ${schema}.message (
   due_at timestamptz,
   queue int not null,
   starts int not null default 0,
-  leased boolean not null default false,
   suspect boolean not null default false,
   cancelled boolean not null default false,
   message_id text not null,
@@ -42,12 +42,14 @@ create table ${schema}.message (
   body text not null,
   history jsonb,
   progress text
-) with (fillfactor = 85, ${hot});
+) with (${hot});
 comment on column ${schema}.message.progress is 'the token of the lease that it belongs to, a space, and what its holder said';
-comment on column ${schema}.message.due_at is 'null: was never claimed and waits for nothing; else claimable from then on';
-comment on column ${schema}.message.token is 'the fencing token of the last claim; raised when its lease ends by settling';
+comment on column ${schema}.message.due_at is 'null: claimable, or in a lease; else in no lease, and claimable from then on';
+comment on column ${schema}.message.token is 'of the last lease that ended with the message staying';
+comment on column ${schema}.message.starts is 'those that have ended; a lease is one more';
 create index message_ready on ${schema}.message (queue, id) where due_at is null;
 create index message_due on ${schema}.message (queue, due_at) where due_at is not null;
+create index message_cancelled on ${schema}.message (queue, id) where cancelled;
 
 create table ${schema}.dead_letter (
   queue int not null,
@@ -258,7 +260,9 @@ export const engineTables: Part = {
     taskTables(hot),
     flowTables(hot),
     flowFunctions,
+    leaseTable,
     taskFunctions,
+    leaseFunctions,
     claimFunctions,
     controlFunctions,
     retentionTables,

@@ -76,6 +76,20 @@ export class Known {
       const row = found.get(this.#held[place]!.id)
       if (row !== undefined) flat[index] = good(row)
     })
+    return this.#divide(flat)
+  }
+
+  /** The same of a statement that returned the stale ones. */
+  allBut<Good>(rows: readonly { readonly id: string }[], good: Good): (Good | 'stale')[][] {
+    const stale = new Set(rows.map((row) => Number(row.id)))
+    const flat: (Good | 'stale')[] = Array(this.#sizes.reduce((sum, size) => sum + size, 0)).fill('stale')
+    this.chosen.forEach((index, place) => {
+      if (!stale.has(this.#held[place]!.id)) flat[index] = good
+    })
+    return this.#divide(flat)
+  }
+
+  #divide<Result>(flat: readonly Result[]): Result[][] {
     let at = 0
     return this.#sizes.map((size) => {
       at += size

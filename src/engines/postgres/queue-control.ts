@@ -27,21 +27,34 @@ interface FinishedRow extends Pick<Row, 'message_id' | 'key' | 'body' | 'starts'
 }
 
 function statements(schema: string): Record<Name, Statement> {
-  const columns = 'm.id, m.message_id, m.key, m.body, m.leased, m.starts, m.due_at, m.token, m.progress'
-  const page = `m.queue = $1 and m.id > $2 and not (m.cancelled and m.due_at <= now())`
+  const columns = 'm.id, m.message_id, m.key, m.body, m.progress'
+  const after = 'm.queue = $1 and m.id > $2'
   const texts: Record<Name, string> = {
     pause: `update ${schema}.queue set paused = $2 where id = $1`,
-    peek: `select m.id::text, m.message_id, m.key, m.body, m.leased, m.starts, m.priority, m.grp,
+    peek: `with near as materialized (
+  select m.id from ${schema}.message m where ${after} and m.due_at is null and (not m.cancelled or m.id in (
+    select unnest(l.ids) from ${schema}.lease l where l.queue = $1 and l.due_at > now()
+  )) order by m.id limit $3
+), held as materialized (
+  select u.id, l.due_at, l.token from ${schema}.lease l cross join lateral unnest(l.ids) u(id)
+  where l.queue = $1 and (u.id in (select n.id from near n)) is true
+)
+select m.id::text, m.message_id, m.key, m.body, m.leased, m.starts, m.priority, m.grp,
   case when m.due_at > now() and m.waits = 0 then floor(extract(epoch from m.due_at) * 1000)::float8 end as due,
   case when m.waits > 0 then array(select w.id from ${schema}.flow_wait w where w.task = m.id limit 10) end as after,
   case when m.leased and m.due_at > now() and starts_with(m.progress, m.token || ' ')
     then substr(m.progress, length(m.token::text) + 2) end as progress
 from (select m.*, sum(octet_length(m.body)) over (order by m.id) - octet_length(m.body) as bytes_before from (
-  (select ${columns}, 0 as priority, '' as grp, 0 as waits from ${schema}.message m where ${page} and m.due_at is null order by m.id limit $3)
+  (select ${columns}, coalesce(h.due_at > now(), false) as leased,
+    m.starts + case when h.id is null then 0 else 1 end as starts, h.due_at, h.token,
+    0 as priority, '' as grp, 0 as waits
+    from near n join ${schema}.message m on m.id = n.id left join held h on h.id = n.id)
   union all
-  (select ${columns}, 0, '', 0 from ${schema}.message m where ${page} and m.due_at is not null order by m.id limit $3)
+  (select ${columns}, false, m.starts, m.due_at, null, 0, '', 0 from ${schema}.message m
+    where ${after} and m.due_at is not null order by m.id limit $3)
   union all
-  (select ${columns}, m.priority, m.grp, m.waits from ${schema}.task m where ${page} order by m.id limit $3)
+  (select ${columns}, m.leased, m.starts, m.due_at, m.token, m.priority, m.grp, m.waits from ${schema}.task m
+    where ${after} and not (m.cancelled and m.due_at <= now()) order by m.id limit $3)
 ) m order by m.id limit $3) m where m.bytes_before < ${pageBytes} order by m.id`,
     cancel: `select message_id, bool_or(held) as held from ${schema}.cancel_messages($1, $2) group by message_id`,
     purgeWaiting: `select removed, phase, below::float8 from ${schema}.purge_waiting($1, $2, $3, $4)`,

@@ -24,21 +24,25 @@ type Counts = Record<'fresh' | 'due' | 'delayed' | 'waiting' | 'leased' | 'dead'
 
 function statements(schema: string): Record<'count' | 'dead' | 'redrive', Statement> {
   const held = 'm.leased and m.due_at > now()'
+  const leases = `${schema}.lease l where l.queue = $1 and l.due_at > now()`
   return {
     count: {
       name: 'spillway_count',
       text: `select
   (select count(*) from ${schema}.message m where queue = $1 and due_at is null)::float8
+    - (select coalesce(sum(l.held), 0) from ${leases})::float8
+    - (select count(*) from ${schema}.message m where queue = $1 and cancelled
+        and id not in (select unnest(l.ids) from ${leases}))::float8
     + (select count(*) from ${schema}.task m where queue = $1 and due_at is null and not behind)::float8 as fresh,
-  (select count(*) from ${schema}.message m where queue = $1 and due_at <= now() and not cancelled)::float8
+  (select count(*) from ${schema}.message m where queue = $1 and due_at <= now())::float8
     + (select count(*) from ${schema}.task m where queue = $1 and due_at <= now() and not behind and not cancelled)::float8
     + (select count(*) from ${schema}.task m where queue = $1 and laned and behind and waits = 0
         and (due_at is null or due_at <= now()))::float8 as due,
-  (select count(*) from ${schema}.message m where queue = $1 and due_at > now() and not leased)::float8
+  (select count(*) from ${schema}.message m where queue = $1 and due_at > now())::float8
     + (select count(*) from ${schema}.task m where queue = $1 and due_at > now() and not leased and not behind)::float8
     + (select count(*) from ${schema}.task m where queue = $1 and laned and behind and waits = 0 and due_at > now())::float8 as delayed,
   (select count(*) from ${schema}.task where queue = $1 and waits > 0)::float8 as waiting,
-  (select count(*) from ${schema}.message m where queue = $1 and ${held})::float8
+  (select coalesce(sum(l.held), 0) from ${leases})::float8
     + (select count(*) from ${schema}.task m where queue = $1 and ${held} and not behind)::float8 as leased,
   (select count(*) from ${schema}.dead_letter where queue = $1)::float8 as dead,
   (select paused from ${schema}.queue where id = $1) as paused`,

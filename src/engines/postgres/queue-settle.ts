@@ -1,4 +1,4 @@
-// Ending and extending leases, for all callers of the process together, the fencing token checked in the statement.
+// Ending and extending leases, for all callers of the process together. The functions check the fencing tokens.
 import type { ExtendResult, Settlement, SettleResult } from '../../ports/queue.ts'
 import { float8Array, textArray } from './arrays.ts'
 import type { Connection, Statement } from './connection.ts'
@@ -26,66 +26,32 @@ interface Extended extends Id {
   readonly cancelled: boolean
 }
 
-function doneStatement(schema: string): Statement {
+function statements(schema: string): Record<'done' | 'settle' | 'extend', Statement> {
   return {
-    name: 'spillway_settle_done',
-    text: `delete from ${schema}.message m using unnest($1::bigint[], $2::bigint[]) s(id, token)
-where m.id = s.id and m.token = s.token returning m.id`,
-  }
-}
-
-/** What was cancelled is gone, whatever it ends with. A lease that ends with its message staying raises the token: whoever held it is stale from then on. */
-function settleStatement(schema: string): Statement {
-  return {
-    name: 'spillway_settle',
-    text: `with s as materialized (
-  select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::float8[], $5::text[]) s(id, token, kind, delay, reason)
-), done as (
-  delete from ${schema}.message m using s
-  where (s.kind = 'done' or m.cancelled) and m.id = s.id and m.token = s.token returning m.id
-), dead as (
-  delete from ${schema}.message m using s
-  where s.kind = 'dead-letter' and not m.cancelled and m.id = s.id and m.token = s.token returning m.*, s.reason
-), buried as (
-  insert into ${schema}.dead_letter (queue, token, starts, message_id, key, body, reason, history)
-  select queue, token, starts, message_id, key, body, reason, history from dead order by id
-), back as (
-  update ${schema}.message m
-  set due_at = now() + s.delay * interval '1 millisecond', leased = false, token = m.token + 1,
-    suspect = m.suspect and s.kind = 'release' and m.starts > 1, starts = m.starts - case s.kind when 'release' then 1 else 0 end,
-    history = case when s.reason is null then m.history else ${schema}.with_failure(m.history, m.starts, s.reason) end
-  from s where s.kind in ('retry', 'release') and not m.cancelled and m.id = s.id and m.token = s.token returning m.id
-)
-select id from done union all select id from dead union all select id from back`,
-  }
-}
-
-/** One that has ended is live again, if nobody claimed it since; but under rules its place may be somebody else's. */
-function extendStatement(schema: string): Statement {
-  return {
-    name: 'spillway_extend',
-    text: `update ${schema}.message m set due_at = now() + s.lease * interval '1 millisecond',
-  progress = coalesce(m.token || ' ' || s.progress, m.progress)
-from unnest($1::bigint[], $2::bigint[], $3::float8[], $4::text[]) s(id, token, lease, progress)
-where m.id = s.id and m.token = s.token and m.leased
-  and (m.due_at > now() or (not m.cancelled and (select q.rules is null from ${schema}.queue q where q.id = m.queue)))
-  and (select set_config('synchronous_commit', 'off', true)) is not null returning m.id, m.cancelled`,
+    done: {
+      name: 'spillway_settle_done',
+      text: `select settle_done as id from ${schema}.settle_done($1, $2)`,
+    },
+    settle: {
+      name: 'spillway_settle',
+      text: `select settle_messages as id from ${schema}.settle_messages($1, $2, $3, $4, $5)`,
+    },
+    extend: {
+      name: 'spillway_extend',
+      text: `select id, cancelled from ${schema}.extend_leases($1, $2, $3, $4)`,
+    },
   }
 }
 
 export class Leases {
   readonly #connection: Connection
-  readonly #done: Statement
-  readonly #settle: Statement
-  readonly #extend: Statement
+  readonly #sql: Record<'done' | 'settle' | 'extend', Statement>
   readonly #settles: GroupCommit<Ending, SettleResult[]>
   readonly #extends: GroupCommit<Extension, ExtendResult[]>
 
   constructor(connection: Connection, schema: string) {
     this.#connection = connection
-    this.#done = doneStatement(schema)
-    this.#settle = settleStatement(schema)
-    this.#extend = extendStatement(schema)
+    this.#sql = statements(schema)
     this.#settles = new GroupCommit({
       run: (calls) => this.#runSettles(calls),
       weigh: (ending) => ending.settlements.length * 100,
@@ -123,17 +89,17 @@ export class Leases {
     const extra = onlyDone
       ? []
       : [textArray(chosen.map((settlement) => settlement.kind)), ...delaysAndReasons(chosen)]
-    const rows = await this.#connection.run<Id>(onlyDone ? this.#done : this.#settle, [
+    const stale = await this.#connection.run<Id>(onlyDone ? this.#sql.done : this.#sql.settle, [
       ...known.parameters(),
       ...extra,
     ])
-    return known.results(rows, () => 'settled')
+    return known.allBut(stale, 'settled')
   }
 
   async #runExtends(calls: readonly Extension[]): Promise<ExtendResult[][]> {
     const known = new Known(calls)
     const leases = calls.flatMap((call) => call.leases.map(() => call.leaseMs))
-    const rows = await this.#connection.run<Extended>(this.#extend, [
+    const rows = await this.#connection.run<Extended>(this.#sql.extend, [
       ...known.parameters(),
       float8Array(known.chosen.map((index) => leases[index]!)),
       progressArray(calls, known),

@@ -10,21 +10,22 @@ export const claimFunctions: Migration = (schema) => `
 -- What was sent before the queue had rules comes under them, as much as a claim may take; the numbers keep it before the others.
 create function ${schema}.take_under_rules(p_queue int, p_limit int, p_now timestamptz) returns void language plpgsql as $$
 begin
-  delete from ${schema}.message m where m.cancelled and m.id in (
-    select d.id from ${schema}.message d where d.queue = p_queue and d.due_at <= p_now and d.cancelled
-    limit ${dueAtOnce} for update skip locked
-  );
+  perform ${schema}.end_leases(p_queue, ${dueAtOnce}, p_now, 1e12);
+  -- Only a crash, which forgets the leases, leaves such behind.
+  delete from ${schema}.message m where m.queue = p_queue and m.cancelled
+    and m.id not in (select unnest(l.ids) from ${schema}.lease l where l.queue = p_queue);
   with moved as (
     delete from ${schema}.message m where m.id in (
-      select d.id from ${schema}.message d where d.queue = p_queue and d.due_at <= p_now and not d.cancelled
+      select d.id from ${schema}.message d where d.queue = p_queue and d.due_at <= p_now
       order by d.due_at limit ${dueAtOnce} for update skip locked
     ) returning m.*
   )
   insert into ${schema}.task (id, token, queue, starts, suspect, message_id, key, body, history)
-    select m.id, m.token, m.queue, m.starts, m.suspect or m.leased, m.message_id, m.key, m.body, m.history from moved m;
+    select m.id, m.token, m.queue, m.starts, m.suspect, m.message_id, m.key, m.body, m.history from moved m;
   with moved as (
     delete from ${schema}.message m where m.id in (
       select f.id from ${schema}.message f where f.queue = p_queue and f.due_at is null
+        and f.id not in (select unnest(l.ids) from ${schema}.lease l where l.queue = p_queue)
       order by f.id limit p_limit for update skip locked
     ) returning m.*
   )
@@ -125,8 +126,7 @@ begin
             select from ${schema}.task t where t.queue = p_queue and t.grp = v_group and t.leased and t.due_at > p_now limit p_most
           ) l) - (select count(*) from ${schema}.task t where t.id = any(ids) and t.grp = v_group);
           if p_legacy and v_group = '' then
-            v_room := v_room - (select count(*) from ${schema}.message m
-              where m.queue = p_queue and m.due_at > p_now and m.leased);
+            v_room := v_room - (select coalesce(sum(l.held), 0) from ${schema}.lease l where l.queue = p_queue and l.due_at > p_now);
           end if;
         end if;
         if v_room > 0 then
@@ -223,8 +223,7 @@ begin
       limit (v_queue.rules->>'concurrency')::bigint
     ) l);
     if v_queue.legacy then
-      v_room := v_room - (select count(*) from ${schema}.message m
-        where m.queue = p_queue and m.due_at > v_now and m.leased);
+      v_room := v_room - (select coalesce(sum(l.held), 0) from ${schema}.lease l where l.queue = p_queue and l.due_at > v_now);
     end if;
   end if;
   if v_queue.rules ?| array['rate', 'groups'] then
@@ -312,6 +311,8 @@ begin
       union all
       (select m.due_at from ${schema}.message m where v_queue.legacy and m.queue = p_queue and m.due_at is not null
         order by m.due_at limit 1)
+      union all
+      (select l.due_at from ${schema}.lease l where v_queue.legacy and l.queue = p_queue order by l.due_at limit 1)
     ) d
   )), v_scan, null::boolean;
 end $$;
