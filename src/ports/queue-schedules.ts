@@ -6,10 +6,11 @@ import type { OutgoingMessage } from './outgoing-message.ts'
 
 export interface QueueSchedules {
   /**
-   * `all`: every schedule of the queue, sorted by name. `due`: those whose time has come by the engine's own clock, the longest due
-   * first, up to 100; none while the queue is paused.
+   * `all`: every schedule of the queue, sorted by name; with a `name` that one, if there is one. `due`: those whose time has come by the
+   * engine's own clock, the longest due first, up to 100; none while the queue is paused. `dueBesides`: the same without the states that have one
+   * of these versions, so that who cannot fire some of them comes to the others.
    */
-  schedules(queue: string, which: 'all' | 'due'): Promise<ScheduleList>
+  schedules(queue: string, which: WhichSchedules): Promise<ScheduleList>
 
   /**
    * Stores a schedule together with the messages that it sends, all or nothing: in place of the state that has this `version`, or, without
@@ -23,6 +24,12 @@ export interface QueueSchedules {
   /** Whether there was one. Messages that it sent stay. */
   removeSchedule(queue: string, name: string): Promise<boolean>
 }
+
+export type WhichSchedules =
+  | 'all'
+  | 'due'
+  | { readonly name: string }
+  | { readonly dueBesides: readonly number[] }
 
 export interface ScheduleList {
   /** The engine's clock, milliseconds since the epoch. */

@@ -45,7 +45,7 @@ class ScheduleRunner {
   readonly #clock: Clock
   readonly #report: Tell
   readonly #bell: Bell
-  /** Versions that cannot be fired, so that each is told of once. Empty but for the last pass. */
+  /** Versions that could not be fired in the last pass, so that each is told of once. */
   #refused = new Set<number>()
   #failures = 0
 
@@ -75,27 +75,28 @@ class ScheduleRunner {
     }
   }
 
-  /** How long there is nothing to do. */
+  /** Until nothing is due but what cannot be fired here. How long there is nothing to do then. */
   async #fireDue(stopping: AbortSignal): Promise<number> {
-    const { now, nextDue, schedules } = await this.#port.schedules(this.#queue, 'due')
     const refused = new Set<number>()
-    let fired = 0
-    for (const schedule of schedules) {
-      if (stopping.aborted) return 0
-      try {
-        await this.#fire(schedule, now)
-        fired += 1
-      } catch (thrown) {
-        const error = asSpillwayError(thrown)
-        if (error.retryable || error.code === 'CLOSED') throw thrown
-        refused.add(schedule.version)
-        if (!this.#refused.has(schedule.version)) this.#report(error)
+    for (;;) {
+      // Those that cannot be fired would else stand before others: one answer does not tell of all.
+      const which = refused.size === 0 ? 'due' : { dueBesides: [...refused] }
+      const { now, nextDue, schedules } = await this.#port.schedules(this.#queue, which)
+      for (const schedule of schedules) {
+        if (stopping.aborted) return 0
+        try {
+          await this.#fire(schedule, now)
+        } catch (thrown) {
+          const error = asSpillwayError(thrown)
+          if (error.retryable || error.code === 'CLOSED') throw thrown
+          refused.add(schedule.version)
+          if (!this.#refused.has(schedule.version)) this.#report(error)
+        }
       }
+      if (schedules.length > 0) continue
+      this.#refused = refused
+      return nextDue === undefined ? lookAgainMs : Math.min(Math.max(nextDue - now, 1), lookAgainMs)
     }
-    this.#refused = refused
-    // There may be more than one answer tells of, or one that is due again by now.
-    if (fired > 0) return 0
-    return nextDue === undefined ? lookAgainMs : Math.min(Math.max(nextDue - now, 1), lookAgainMs)
   }
 
   async #fire(schedule: StoredSchedule, now: number): Promise<void> {

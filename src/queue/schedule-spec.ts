@@ -33,16 +33,25 @@ export function specText({ timing, missed, message }: ScheduleSpec): string {
 export function readSpec({ name, spec }: StoredSchedule): ScheduleSpec | SpillwayError {
   try {
     const { timing, missed, message } = JSON.parse(spec) as Partial<ScheduleSpec>
-    const known =
-      typeof timing === 'object' &&
-      missed !== undefined &&
-      missedRules.includes(missed) &&
-      typeof message === 'string'
-    if (known) return { timing, missed, message }
+    if (isTiming(timing) && missed !== undefined && missedRules.includes(missed) && isMessage(message))
+      return { timing, missed, message }
     return unreadable(name, 'it says what this program does not know')
   } catch (thrown) {
     return unreadable(name, asError(thrown).message)
   }
+}
+
+function isTiming(timing: unknown): timing is StoredTiming {
+  if (typeof timing !== 'object' || timing === null) return false
+  if ('everyMs' in timing) return Number.isSafeInteger(timing.everyMs) && Number(timing.everyMs) > 0
+  const { cron, timeZone } = timing as Partial<Record<string, unknown>>
+  return typeof cron === 'string' && typeof timeZone === 'string'
+}
+
+function isMessage(text: unknown): text is string {
+  if (typeof text !== 'string') return false
+  const message: unknown = JSON.parse(text)
+  return typeof message === 'object' && message !== null
 }
 
 export function toSchedule(stored: StoredSchedule, { timing, missed }: ScheduleSpec): Schedule {

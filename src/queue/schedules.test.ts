@@ -363,6 +363,75 @@ test('what cannot be read or sent is reported once, and the others go on', async
   expect((await queue.schedules()).map(({ name }) => name)).toEqual(['elsewhere', 'hourly'])
 })
 
+test('those that cannot be read or sent keep none of the others waiting, however many they are and however long due', async () => {
+  const queue = await open()
+  const port = engines[0]!.queue!
+  await queue.schedule('hourly', { every: '1h' }, { kind: 'a' })
+  await queue.schedule('half-hourly', { every: '30m' }, { kind: 'b' })
+  const spec = '{"timing":{"moon":"full"}}'
+  for (let index = 0; index < 250; index++)
+    await port.putSchedule('reports', {
+      name: `broken-${index}`,
+      spec,
+      due: index,
+      version: undefined,
+      messages: [],
+    })
+  consume(queue)
+  await clock.advance(2 * hourMs)
+  expect(seen).toHaveLength(6)
+  expect(fired().slice(-2)).toEqual(['2026-01-01T02:00', '2026-01-01T02:00'])
+  expect(reports).toHaveLength(250)
+})
+
+test('a timing that nobody would write is a schedule that cannot be read, and the others are told of', async () => {
+  const queue = await open()
+  const port = engines[0]!.queue!
+  await queue.schedule('hourly', { every: '1h' }, { kind: 'a' })
+  const good = { timing: { everyMs: 1_000 }, missed: 'once', message: '{}' }
+  const broken = [
+    { ...good, timing: null },
+    { ...good, timing: { cron: 5, timeZone: 'UTC' } },
+    { ...good, timing: { everyMs: 0 } },
+    { ...good, timing: { cron: '0 3 * * *' } },
+    { ...good, message: 'no JSON' },
+    { ...good, message: 'null' },
+  ]
+  for (const [index, each] of broken.entries())
+    await port.putSchedule('reports', {
+      name: `broken-${index}`,
+      spec: JSON.stringify(each),
+      due: 1,
+      version: undefined,
+      messages: [],
+    })
+  expect((await queue.schedules()).map(({ name }) => name)).toEqual(['hourly'])
+  consume(queue)
+  await clock.advance(hourMs)
+  expect(fired()).toEqual(['2026-01-01T01:00'])
+  expect(reports.map(({ error }) => error.code)).toEqual(broken.map(() => 'UNKNOWN_VERSION'))
+})
+
+test('declaring one schedule does not read all the others', async () => {
+  await open()
+  const real = engines[0]!.queue!
+  const asked: unknown[] = []
+  const port = new Proxy(real, {
+    get: (target, name) => {
+      const value: unknown = Reflect.get(target, name, target)
+      if (name !== 'schedules') return typeof value === 'function' ? value.bind(target) : value
+      return (of: string, which: Parameters<typeof real.schedules>[1]) => {
+        asked.push(which)
+        return real.schedules(of, which)
+      }
+    },
+  })
+  const queue = new Queue(contract, port, 'memory', clock)
+  await queue.schedule('hourly', { every: '1h' }, { kind: 'a' })
+  await queue.schedule('hourly', { every: '1h' }, { kind: 'b' })
+  expect(asked).toEqual([{ name: 'hourly' }, { name: 'hourly' }])
+})
+
 test('an engine that is away is tried again, and the due time fires once', async () => {
   await open()
   const real = engines[0]!.queue!

@@ -47,8 +47,8 @@ export async function declareSchedule<In>(
   const spec = specText(wanted)
   // Whoever comes between has changed it: then it is looked at again.
   for (;;) {
-    const { now, schedules } = await port.schedules(queue, 'all')
-    const known = schedules.find((each) => each.name === name)
+    const { now, schedules } = await port.schedules(queue, { name })
+    const [known] = schedules
     if (known?.spec === spec) return toSchedule(known, wanted)
     const due =
       known !== undefined && sameTiming(readSpec(known), timing)

@@ -60,8 +60,8 @@ async function remove(
   where: string,
   { json, yes }: Options,
 ): Promise<void> {
-  const { schedules } = await port.schedules(queue, 'all')
-  const known = schedules.some((schedule) => schedule.name === name)
+  const { schedules } = await port.schedules(queue, { name })
+  const known = schedules.length > 0
   if (known) await confirm(`Remove the schedule ${name} of ${queue} on ${where}?`, yes)
   const removed = known && (await port.removeSchedule(queue, name))
   if (!removed) process.exitCode = 1

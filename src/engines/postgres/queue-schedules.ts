@@ -8,10 +8,11 @@ import {
   type ScheduleList,
   type StoredSchedule,
   tooManySchedules,
+  type WhichSchedules,
 } from '../../ports/queue-schedules.ts'
 import type { Connection, Run, Statement } from './connection.ts'
 
-type Name = 'due' | 'all' | 'now' | 'find' | 'count' | 'add' | 'change' | 'remove'
+type Name = 'due' | 'all' | 'named' | 'now' | 'find' | 'count' | 'add' | 'change' | 'remove'
 
 interface Row extends Omit<StoredSchedule, 'last'> {
   readonly last: number | null
@@ -21,8 +22,10 @@ function statements(schema: string): Record<Name, Statement> {
   const columns = 's.name, s.spec, s.due::float8, s.last::float8, s.version::float8'
   const texts: Record<Name, string> = {
     all: `select ${columns} from ${schema}.schedule s where s.queue = $1 order by s.name`,
+    named: `select ${columns} from ${schema}.schedule s where s.queue = $1 and s.name = $2`,
     due: `select ${columns} from ${schema}.schedule s
-where s.queue = $1 and s.due <= $2::bigint and not (select q.paused from ${schema}.queue q where q.id = $1)
+where s.queue = $1 and s.due <= $2::bigint and s.version <> all($3::bigint[])
+  and not (select q.paused from ${schema}.queue q where q.id = $1)
 order by s.due limit ${maxDueSchedules}`,
     now: `select t.now::float8, (
   select min(s.due)::float8 from ${schema}.schedule s where s.queue = $1 and s.due > t.now
@@ -51,12 +54,20 @@ export class Schedules {
     this.#sql = statements(schema)
   }
 
-  async list(queue: number, which: 'all' | 'due'): Promise<ScheduleList> {
+  async list(queue: number, which: WhichSchedules): Promise<ScheduleList> {
     const times = await this.#connection.run<{ now: number; next_due: number | null }>(this.#sql.now, [queue])
     const { now, next_due } = times[0]!
-    const rows = await this.#connection.run<Row>(this.#sql[which], which === 'all' ? [queue] : [queue, now])
+    const rows = await this.#rows(queue, which, now)
     const schedules = rows.map((row) => ({ ...row, last: row.last ?? undefined }))
     return { now, nextDue: next_due ?? undefined, schedules }
+  }
+
+  #rows(queue: number, which: WhichSchedules, now: number): Promise<Row[]> {
+    if (which === 'all') return this.#connection.run(this.#sql.all, [queue])
+    if (typeof which === 'object' && 'name' in which)
+      return this.#connection.run(this.#sql.named, [queue, which.name])
+    const besides = which === 'due' ? [] : which.dueBesides
+    return this.#connection.run(this.#sql.due, [queue, now, `{${besides.join()}}`])
   }
 
   /** `send` stores what it sends with the given `run`; 'outdated' when it stored nothing, since the queue has other rules. */

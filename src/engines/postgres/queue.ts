@@ -21,7 +21,12 @@ import {
   type Duplicate,
   type QueueRules,
 } from '../../ports/queue-rules.ts'
-import { checkSchedule, type ScheduleChange, type ScheduleList } from '../../ports/queue-schedules.ts'
+import {
+  checkSchedule,
+  type ScheduleChange,
+  type ScheduleList,
+  type WhichSchedules,
+} from '../../ports/queue-schedules.ts'
 import type { Connection, Run, Statement } from './connection.ts'
 import { closed } from './errors.ts'
 import { isTaskLease } from './leases.ts'
@@ -224,7 +229,7 @@ export class PostgresQueue implements QueuePort {
     return count
   }
 
-  async schedules(queue: string, which: 'all' | 'due'): Promise<ScheduleList> {
+  async schedules(queue: string, which: WhichSchedules): Promise<ScheduleList> {
     return await this.#schedules.list((await this.#of(queue)).id, which)
   }
 

@@ -14,7 +14,12 @@ import type {
 } from '../../ports/queue.ts'
 import type { CancelResult, FinishedMessage, PeekedMessage, PeekOptions } from '../../ports/queue-control.ts'
 import { checkProgress, checkRules, type Duplicate, type QueueRules } from '../../ports/queue-rules.ts'
-import { checkSchedule, type ScheduleChange, type ScheduleList } from '../../ports/queue-schedules.ts'
+import {
+  checkSchedule,
+  type ScheduleChange,
+  type ScheduleList,
+  type WhichSchedules,
+} from '../../ports/queue-schedules.ts'
 import { maxBodyBytes } from './limits.ts'
 import { QueueControl } from './queue-control.ts'
 import { putSchedule } from './queue-schedules.ts'
@@ -325,7 +330,7 @@ export class SqliteQueue implements QueuePort {
     return this.#storage.ask({ kind: 'redrive', queue: channel.id, handles: handles.map(handleNumber) })
   }
 
-  async schedules(queue: string, which: 'all' | 'due'): Promise<ScheduleList> {
+  async schedules(queue: string, which: WhichSchedules): Promise<ScheduleList> {
     return this.#storage.ask({ kind: 'schedules', queue: await this.#idOf(queue), which })
   }
 

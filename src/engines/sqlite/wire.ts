@@ -3,7 +3,7 @@
 import type { Producer } from '../../ports/producer.ts'
 import type { QueueCount } from '../../ports/queue.ts'
 import type { QueueRules } from '../../ports/queue-rules.ts'
-import type { ScheduleList } from '../../ports/queue-schedules.ts'
+import type { ScheduleList, WhichSchedules } from '../../ports/queue-schedules.ts'
 import type { Limits } from '../../ports/retention.ts'
 import type { Failure } from './native-error.ts'
 
@@ -153,7 +153,7 @@ export type ReadOperation =
   /** `before`: only those with lower handles. */
   | { readonly kind: 'finished'; readonly queue: number; readonly before: number; readonly limit: number }
   | { readonly kind: 'count'; readonly queue: number }
-  | { readonly kind: 'schedules'; readonly queue: number; readonly which: 'all' | 'due' }
+  | { readonly kind: 'schedules'; readonly queue: number; readonly which: WhichSchedules }
   | { readonly kind: 'deadLetters'; readonly queue: number; readonly limit: number; readonly after: number }
   | { readonly kind: 'findStream'; readonly name: string }
   | { readonly kind: 'streamNames' }

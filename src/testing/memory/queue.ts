@@ -20,7 +20,12 @@ import {
   type Duplicate,
   type QueueRules,
 } from '../../ports/queue-rules.ts'
-import { checkSchedule, type ScheduleChange, type ScheduleList } from '../../ports/queue-schedules.ts'
+import {
+  checkSchedule,
+  type ScheduleChange,
+  type ScheduleList,
+  type WhichSchedules,
+} from '../../ports/queue-schedules.ts'
 import { Backlog } from './backlog.ts'
 import { checkBodies, checkOption, closedError, engineName, maxBodyBytes } from './limits.ts'
 import type { MemoryStore } from './store.ts'
@@ -140,7 +145,7 @@ export class MemoryQueue implements QueuePort {
     return this.#find(queue).purge(what)
   }
 
-  async schedules(queue: string, which: 'all' | 'due'): Promise<ScheduleList> {
+  async schedules(queue: string, which: WhichSchedules): Promise<ScheduleList> {
     const { schedules, paused } = this.#find(queue)
     return schedules.list(which, this.#store.clock.now(), paused)
   }

@@ -7,6 +7,7 @@ import {
   type ScheduleList,
   type StoredSchedule,
   tooManySchedules,
+  type WhichSchedules,
 } from '../../ports/queue-schedules.ts'
 import { engineName } from './limits.ts'
 
@@ -14,12 +15,15 @@ export class Schedules {
   readonly #byName = new Map<string, StoredSchedule>()
   #version = 0
 
-  list(which: 'all' | 'due', now: number, paused: boolean): ScheduleList {
+  list(which: WhichSchedules, now: number, paused: boolean): ScheduleList {
     const all = [...this.#byName.values()]
     const later = all.filter(({ due }) => due > now).map(({ due }) => due)
     const nextDue = paused || later.length === 0 ? undefined : Math.min(...later)
     if (which === 'all') return { now, nextDue, schedules: all.sort((a, b) => (a.name < b.name ? -1 : 1)) }
-    const due = paused ? [] : all.filter((schedule) => schedule.due <= now)
+    if (typeof which === 'object' && 'name' in which)
+      return { now, nextDue, schedules: all.filter(({ name }) => name === which.name) }
+    const besides = new Set(which === 'due' ? [] : which.dueBesides)
+    const due = paused ? [] : all.filter(({ due, version }) => due <= now && !besides.has(version))
     return { now, nextDue, schedules: due.sort((a, b) => a.due - b.due).slice(0, maxDueSchedules) }
   }
 

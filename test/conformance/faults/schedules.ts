@@ -60,6 +60,43 @@ export const scheduleFaults: readonly Fault<Engine>[] = [
       return which === 'due' ? { ...list, ...(await port.schedules(queue, 'all')) } : list
     },
   })),
+  queueFault('a schedule is told by how its name begins', ['queue.schedules.named'], () => (port) => ({
+    async schedules(queue, which) {
+      if (typeof which !== 'object' || !('name' in which)) return port.schedules(queue, which)
+      const list = await port.schedules(queue, 'all')
+      return { ...list, schedules: list.schedules.filter(({ name }) => name.startsWith(which.name)) }
+    },
+  })),
+  queueFault('a pause hides a schedule from who names it', ['queue.schedules.named'], () => (port) => ({
+    async schedules(queue, which) {
+      const list = await port.schedules(queue, which)
+      if (typeof which !== 'object' || !('name' in which)) return list
+      return (await port.count(queue)).paused ? { ...list, schedules: [] } : list
+    },
+  })),
+  queueFault('what is left out counts among the hundred', ['queue.schedules.besides'], () => (port) => ({
+    async schedules(queue, which) {
+      if (typeof which !== 'object' || !('dueBesides' in which)) return port.schedules(queue, which)
+      const list = await port.schedules(queue, 'due')
+      return {
+        ...list,
+        schedules: list.schedules.filter(({ version }) => !which.dueBesides.includes(version)),
+      }
+    },
+  })),
+  queueFault('what is left out is left out in each of its states', ['queue.schedules.besides'], () => {
+    const besides = new Set<string>()
+    return (port) => ({
+      async schedules(queue, which) {
+        const list = await port.schedules(queue, which)
+        if (typeof which !== 'object' || !('dueBesides' in which)) {
+          if (which === 'due') for (const { name } of list.schedules) besides.add(name)
+          return list
+        }
+        return { ...list, schedules: list.schedules.filter(({ name }) => !besides.has(name)) }
+      },
+    })
+  }),
   queueFault('nobody hears when the next one is due', ['queue.schedules.due'], () => (port) => ({
     async schedules(queue, which) {
       const list = await port.schedules(queue, which)

@@ -2,6 +2,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { SpillwayError } from '../../../core/errors.ts'
 import type { QueueRules } from '../../../ports/queue-rules.ts'
+import type { WhichSchedules } from '../../../ports/queue-schedules.ts'
 import { idOf } from '../record.ts'
 import {
   type Answers,
@@ -135,7 +136,7 @@ export class Queues implements Part {
     return this.#schedules.remove(queue, name)
   }
 
-  schedules(queue: number, which: 'all' | 'due', now: number): Answers['schedules'] {
+  schedules(queue: number, which: WhichSchedules, now: number): Answers['schedules'] {
     return this.#schedules.list(queue, which, now, this.#rules.of(queue).paused)
   }
 

@@ -7,6 +7,7 @@ import {
   type ScheduleList,
   type StoredSchedule,
   tooManySchedules,
+  type WhichSchedules,
 } from '../../../ports/queue-schedules.ts'
 import type { Answers, WriteOperation } from '../wire.ts'
 
@@ -18,6 +19,7 @@ export class Schedules {
   readonly #insert: StatementSync
   readonly #remove: StatementSync
   readonly #all: StatementSync
+  readonly #named: StatementSync
   readonly #due: StatementSync
   readonly #nextDue: StatementSync
 
@@ -30,17 +32,27 @@ export class Schedules {
     )
     this.#remove = db.prepare('DELETE FROM queue_schedule WHERE queue = ? AND name = ?')
     this.#all = db.prepare(`SELECT ${columns} FROM queue_schedule WHERE queue = ? ORDER BY name`)
+    this.#named = db.prepare(`SELECT ${columns} FROM queue_schedule WHERE queue = ? AND name = ?`)
     this.#due = db.prepare(
-      `SELECT ${columns} FROM queue_schedule WHERE queue = ? AND due <= ? ORDER BY due LIMIT ${maxDueSchedules}`,
+      `SELECT ${columns} FROM queue_schedule
+       WHERE queue = ? AND due <= ? AND version NOT IN (SELECT value FROM json_each(?))
+       ORDER BY due LIMIT ${maxDueSchedules}`,
     )
     this.#nextDue = db.prepare('SELECT min(due) AS due FROM queue_schedule WHERE queue = ? AND due > ?')
   }
 
-  list(queue: number, which: 'all' | 'due', now: number, paused: boolean): ScheduleList {
-    const rows = which === 'all' ? this.#all.all(queue) : paused ? [] : this.#due.all(queue, now)
+  list(queue: number, which: WhichSchedules, now: number, paused: boolean): ScheduleList {
+    const rows = this.#rows(queue, which, now, paused)
     const schedules = rows.map((row) => ({ ...row, last: row.last ?? undefined }) as StoredSchedule)
     const nextDue = paused ? undefined : ((this.#nextDue.get(queue, now)!.due as number | null) ?? undefined)
     return { now, nextDue, schedules }
+  }
+
+  #rows(queue: number, which: WhichSchedules, now: number, paused: boolean): Record<string, unknown>[] {
+    if (which === 'all') return this.#all.all(queue)
+    if (typeof which === 'object' && 'name' in which) return this.#named.all(queue, which.name)
+    const besides = which === 'due' ? [] : which.dueBesides
+    return paused ? [] : this.#due.all(queue, now, JSON.stringify(besides))
   }
 
   /** `send` stores what it sends, or answers 'outdated' before it does anything. */

@@ -106,6 +106,49 @@ export const scheduleCases: readonly QueueCase[] = [
     },
   },
   {
+    id: 'queue.schedules.named',
+    title: 'one schedule is told by its name, whether it is due or not, also while the queue is paused',
+    requires: ['queue.schedules', 'queue.pause'],
+    async run(subject) {
+      const bench = await queueBench(subject)
+      const { queue, one, two } = bench
+      const far = await stored(bench, { name: 'far', due: farOff })
+      const ago = await stored(bench, { name: 'ago' })
+      for (const paused of [false, true]) {
+        if (paused) await two.pause(queue)
+        assert.deepEqual((await one.schedules(queue, { name: 'far' })).schedules, [far])
+        assert.deepEqual((await two.schedules(queue, { name: 'ago' })).schedules, [ago])
+        assert.deepEqual((await two.schedules(queue, { name: 'fa' })).schedules, [])
+      }
+    },
+  },
+  {
+    id: 'queue.schedules.besides',
+    title:
+      'of what is due the states that somebody cannot fire are left out, so that he comes to those that stand behind them',
+    requires: ['queue.schedules', 'queue.pause'],
+    async run(subject) {
+      const bench = await queueBench(subject)
+      const { queue, one, two } = bench
+      await Promise.all(
+        numbers(maxDueSchedules).map((index) => one.putSchedule(queue, change({ name: `n${index}` }))),
+      )
+      const next = await stored(bench, { name: 'next', due: longAgo + 1 })
+      await stored(bench, { name: 'far', due: farOff })
+      const first = (await two.schedules(queue, 'due')).schedules
+      assert.ok(!namesOf(first).includes('next'))
+      const dueBesides = first.map(({ version }) => version)
+      const others = await two.schedules(queue, { dueBesides })
+      assert.deepEqual([others.schedules, others.nextDue], [[next], farOff])
+      // Another state of it may be one that can be fired.
+      const { name, version } = first[7]!
+      await stored(bench, { name, version })
+      assert.deepEqual(namesOf((await one.schedules(queue, { dueBesides })).schedules), [name, 'next'])
+      await two.pause(queue)
+      assert.deepEqual((await one.schedules(queue, { dueBesides })).schedules, [])
+    },
+  },
+  {
     id: 'queue.schedules.paused',
     title: 'while a queue is paused nothing of it is due',
     requires: ['queue.schedules', 'queue.pause'],
