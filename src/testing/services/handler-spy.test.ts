@@ -206,3 +206,52 @@ test('an onSettled that throws ends nothing', async () => {
   expect(warned).toHaveBeenCalledWith('onSettled threw: a mistake', 'SpillwayWarning')
   await spillway.close()
 })
+
+test('a filter that throws ends its own wait with that, and nobody else hears of it', async () => {
+  const { spy, running } = await start(service(shop).work(shop.queues.pack, () => {}))
+  const where = () => {
+    throw new Error('no such property')
+  }
+  const [broken, other] = [
+    spy.until(shop.queues.pack, 'done', { where, within: '20s' }),
+    spy.until(shop.queues.pack, 'done', { within: '20s' }),
+  ]
+  const refused = expect(broken).rejects.toThrow('no such property')
+  await running.queue(shop.queues.pack).send({ item: 'cup' })
+  await refused
+  expect((await other).message.data.item).toBe('cup')
+  await expect(spy.until(shop.queues.pack, 'done', { where })).rejects.toThrow('no such property')
+  await running.stop()
+})
+
+test('what is asked for wrongly is refused at once, not after a wait', async () => {
+  const spy = handlerSpy()
+  await expect(spy.until(shop.queues.pack, 'completed' as never)).rejects.toMatchObject({
+    code: 'INVALID_OPTION',
+  })
+  await expect(spy.until(undefined as never)).rejects.toThrow(TypeError)
+})
+
+test('tests that share what runs do not hear of one another once the spy is cleared', async () => {
+  const { spy, running } = await start(service(shop).work(shop.queues.pack, () => {}))
+  const pack = running.queue(shop.queues.pack)
+  await pack.send({ item: 'cup' })
+  await spy.until(shop.queues.pack)
+  const waiting = spy.until(shop.queues.pack, 'done', { nth: 2, within: '20s' })
+  spy.clear()
+  expect(spy.seen(shop.queues.pack)).toEqual([])
+  await pack.send({ item: 'jug' })
+  expect((await spy.until(shop.queues.pack)).message.data.item).toBe('jug')
+  expect((await waiting).message.data.item).toBe('jug')
+  await running.stop()
+})
+
+test('a wait in vain ends though the runner fakes its timers', async () => {
+  vi.useFakeTimers()
+  try {
+    const wait = handlerSpy().until(shop.queues.pack, 'done', { within: '10ms' })
+    await expect(wait).rejects.toMatchObject({ code: 'NOT_SEEN' })
+  } finally {
+    vi.useRealTimers()
+  }
+})

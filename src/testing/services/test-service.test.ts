@@ -246,3 +246,56 @@ test('the types of what is given and found are those of the contracts', async ()
   expectTypeOf(then.sent(billing.queues.receipt)).toEqualTypeOf<{ id: string }[]>()
   expectTypeOf(tested.db).toEqualTypeOf<MemoryTable<number>>()
 })
+
+test('what arrives at the same time is handled one after the other, and each has what came of it alone', async () => {
+  const others = service(billing, { database: memoryDatabase({ db: new MemoryTable<number>() }) })
+    .on(orders.events.placed, async ({ data: { id } }, { publish }) => {
+      publish(billing.events.charged, { id })
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    })
+    .work(billing.queues.receipt, async ({ data: { id } }, { publish }) => {
+      publish(billing.events.charged, { id })
+      await new Promise((resolve) => setTimeout(resolve, 5))
+      if (id === 'b') throw new Error('no paper')
+    })
+  await using tested = await testService(others)
+  const receipts = await Promise.all(['a', 'b', 'c'].map((id) => tested.when(billing.queues.receipt, { id })))
+  expect(receipts.map(({ outcome, error }) => [outcome, error?.message])).toEqual([
+    ['done', undefined],
+    ['retried', 'no paper'],
+    ['done', undefined],
+  ])
+  const events = await Promise.all(
+    ['d', 'd', 'e'].map((id) => tested.when(orders.events.placed, { id, pence: 1 })),
+  )
+  expect([...receipts, ...events].map((then) => then.published(billing.events.charged))).toEqual(
+    [['a'], [], ['c'], ['d'], ['d'], ['e']].map((ids) => ids.map((id) => ({ id }))),
+  )
+})
+
+test('a message of a schedule says so, and the second one for a due time is known', async () => {
+  const seen: unknown[] = []
+  const printing = service(billing, { database: memoryDatabase({ db: new MemoryTable<number>() }) }).work(
+    billing.queues.receipt,
+    ({ schedule, scheduledfor, data }) => void seen.push([schedule, scheduledfor, data.id]),
+  )
+  await using tested = await testService(printing)
+  const due = new Date('2026-03-01T02:00Z')
+  for (const name of ['nightly', 'nightly', 'weekly'])
+    await tested.given(billing.queues.receipt, { id: 'all' }, { schedule: { name, due } })
+  expect(seen).toEqual([
+    ['nightly', '2026-03-01T02:00:00.000Z', 'all'],
+    ['weekly', '2026-03-01T02:00:00.000Z', 'all'],
+  ])
+  const wrong = { schedule: { name: 'nightly', due }, id: 'mine' }
+  await expect(tested.when(billing.queues.receipt, { id: 'all' }, wrong)).rejects.toMatchObject({
+    code: 'INVALID_OPTION',
+  })
+})
+
+test('a service that was closed handles nothing any more', async () => {
+  const tested = await testService(service(billing).work(billing.queues.receipt, () => {}))
+  await tested.close()
+  await tested.close()
+  await expect(tested.when(billing.queues.receipt, { id: 'a' })).rejects.toMatchObject({ code: 'CLOSED' })
+})
