@@ -5,6 +5,7 @@ import {
   type QueueContract,
   type QueueOptions,
   queueContract,
+  requireKey,
   streamContract,
 } from './core/contract.ts'
 import { SpillwayError } from './core/errors.ts'
@@ -80,6 +81,7 @@ export class Spillway implements AsyncDisposable {
     const contract = streamContract(name, options)
     const { partitions = defaultPartitions, versions = false } = options
     if (versions && !port.capabilities.versions) throw missing(this.engine.name, 'stream', 'versions')
+    requireKey(contract, options.retain)
     const retention = options.retain === undefined ? undefined : retentionOf(options.retain)
     const declared = await port.declare({ name, partitions, versions, retention })
     return new Stream(contract, declared.partitions, port, this.engine.name, this.#clock)

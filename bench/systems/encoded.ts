@@ -30,7 +30,7 @@ export function stringified(payload: Payload): Sealed {
     correlationid: id,
     data: payload,
   })
-  return { id, key: undefined, body }
+  return { id, key: undefined, body, tombstone: false }
 }
 
 let memory: Buffer = Buffer.alloc(1 << 20)

@@ -15,6 +15,7 @@ const said = {
 { stream: 'readings', key: 'cellar', earliest: 3 }
 version 3
 `,
+  'stream-compact': "Map(1) { 'lamp' => 3900 }\n",
   'stream-parking':
     /^billed bob 30\nparked ada .*no address.*\nparked ada .*\nbilled ada 10\nbilled ada 20\n$/,
 }

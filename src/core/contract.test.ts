@@ -3,7 +3,7 @@ import * as v from 'valibot'
 import { expect, expectTypeOf, test } from 'vitest'
 import { z } from 'zod'
 import { context, event, queue } from './contract.ts'
-import { seal, unseal } from './envelope.ts'
+import { isTombstone, seal, unseal } from './envelope.ts'
 import { isSpillwayError, SpillwayError } from './errors.ts'
 import type { Message } from './message.ts'
 import { unchecked } from './schema.ts'
@@ -187,4 +187,40 @@ test('a key function that throws is said so', () => {
   }
   const { events } = context('any', { events: { e: event({ data: unchecked<number>(), key }) } })
   expect(() => seal(events.e, 1, {})).toThrow(/any\.e cannot be told.*"no key".*INVALID_DATA/s)
+})
+
+test('a tombstone says so in its envelope, and needs a key that it can end', async () => {
+  interface User {
+    readonly id: string
+    readonly gone?: boolean
+    readonly note?: string
+  }
+  const options = {
+    data: unchecked<User>(),
+    key: (of: User) => of.id,
+    tombstone: (of: User) => of.gone === true,
+  }
+  const { user } = context('users', { events: { user: event(options) }, retain: { compact: true } }).events
+  const sealed = await seal(user, { id: 'ada', gone: true }, {})
+  expect(sealed).toMatchObject({ key: 'ada', tombstone: true })
+  expect(isTombstone(sealed.body)).toBe(true)
+  expect(JSON.parse(sealed.body)).toMatchObject({ tombstone: true, data: { id: 'ada', gone: true } })
+  // What stands in the data of an event says nothing.
+  const told = await seal(user, { id: 'ada', note: ',"tombstone":true', gone: false }, {})
+  expect(told.tombstone).toBe(false)
+  expect(isTombstone(told.body)).toBe(false)
+  const nested = unchecked<{ a: number; tombstone: boolean }>()
+  const plain = context('plain', { events: { said: event({ data: nested }) } }).events.said
+  expect(isTombstone((await seal(plain, { a: 1, tombstone: true }, {})).body)).toBe(false)
+})
+
+test('an event without a key has no tombstone, and no place in a stream that is compacted', () => {
+  const data = unchecked<number>()
+  const keyless = { events: { said: event({ data }) } }
+  expect(() => context('wrong', { ...keyless, retain: { compact: true } })).toThrow(
+    expect.objectContaining({ code: 'CONFIGURATION', message: expect.stringContaining('wrong.said') }),
+  )
+  expect(() => context('wrong', { events: { said: event({ data, tombstone: () => true }) } })).toThrow(
+    expect.objectContaining({ code: 'CONFIGURATION' }),
+  )
 })

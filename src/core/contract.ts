@@ -4,7 +4,7 @@ import { SpillwayError } from './errors.ts'
 import { schemaUri } from './message.ts'
 import { checkName } from './name.ts'
 import type { QueueBehaviour } from './queue-options.ts'
-import { type Retain, retentionOf } from './retain.ts'
+import { isCompacted, type Retain, retentionOf } from './retain.ts'
 import type { Schema } from './schema.ts'
 
 /** One step from the data of a version to the data of the next. Pure; it may throw for data that it cannot carry over. */
@@ -32,6 +32,11 @@ export interface Contract<In = unknown, Out = unknown> {
 export interface EventOptions<In, Out> extends PayloadOptions<In, Out> {
   /** Events with the same key keep their order. Without one there is no order to keep. */
   key?(data: In): string
+  /**
+   * Whether the event says of its key that there is nothing more: where the stream is compacted (`retain: { compact: true }`) it goes too in the
+   * end, and with it the key. Needs a `key`.
+   */
+  tombstone?(data: In): boolean
 }
 
 export interface EventContract<In = unknown, Out = unknown> extends Contract<In, Out> {
@@ -40,6 +45,7 @@ export interface EventContract<In = unknown, Out = unknown> extends Contract<In,
   /** The context that owns the event, and the stream that carries all events of that context. */
   readonly stream: string
   keyOf?(data: In): string
+  isTombstone?(data: In): boolean
 }
 
 export interface QueueOptions<In, Out> extends PayloadOptions<In, Out>, QueueBehaviour<In> {}
@@ -114,6 +120,7 @@ export function context<const Name extends string, D extends ContextDefinition>(
   const events = Object.entries(definition.events ?? {}).map(([key, { options }]) => {
     return [key, eventContract(name, key, options)] as const
   })
+  for (const [, contract] of events) requireKey(contract, definition.retain)
   const queues = Object.entries(definition.queues ?? {}).map(([key, { options }]) => {
     checkName(key, 'queue')
     return [key, queueContract(`${name}.${key}`, options, name)] as const
@@ -153,7 +160,29 @@ function eventOf<In, Out>(
 ): EventContract<In, Out> {
   requireSchema(type, options)
   const contract = { kind: 'event' as const, name, stream, ...payload(type, options) }
-  return options.key === undefined ? contract : { ...contract, keyOf: options.key }
+  const { key, tombstone } = options
+  if (tombstone !== undefined && key === undefined)
+    throw new SpillwayError(
+      'CONFIGURATION',
+      `${type} has a \`tombstone\` and no \`key\` of which it could be the end.`,
+    )
+  return {
+    ...contract,
+    ...(key === undefined ? {} : { keyOf: key }),
+    ...(tombstone === undefined ? {} : { isTombstone: tombstone }),
+  }
+}
+
+/** Throws CONFIGURATION for an event without a key in a stream that is compacted: nothing would ever stand for it. */
+export function requireKey(
+  contract: { readonly type: string; readonly keyOf?: unknown },
+  retain: Retain | undefined,
+): void {
+  if (!isCompacted(retain) || contract.keyOf) return
+  throw new SpillwayError(
+    'CONFIGURATION',
+    `${contract.type} has no \`key\`, and its stream is compacted: of each key the last event is kept.`,
+  )
 }
 
 export function queueContract<In, Out>(

@@ -36,6 +36,8 @@ export interface Sealed {
   readonly id: string
   readonly key: string | undefined
   readonly body: string
+  /** It says of its key that there is nothing more. The body says so too. */
+  readonly tombstone: boolean
 }
 
 /** Validates `data` as the contract's input and seals what was given. Throws INVALID_DATA with the path of every problem. */
@@ -72,9 +74,12 @@ function close<In>(
   checkText(contract, 'key', key)
   checkText(contract, 'group', group)
   checkText(contract, 'dedup key', dedupKey)
+  const tombstone = isEnd(contract, data)
+  if (tombstone && key === undefined)
+    throw new SpillwayError('INVALID_DATA', `A tombstone of ${contract.type} has no key that it could end.`)
   const text = dataText(contract, data)
   const same = sameOf(contract)
-  const sealed = { id, key, body: envelope(same, id, key, attributes, now, text) }
+  const sealed = { id, key, body: envelope(same, id, key, attributes, now, text, tombstone), tombstone }
   if (same.survivesJson) return sealed
   const read = check(contract.schema as Contract['schema'], JSON.parse(text))
   if (read instanceof Promise) return read.then((checked) => accepted(contract, checked, sealed))
@@ -140,6 +145,10 @@ function eventKeyOf<In>(contract: Contract<In, unknown>, data: In): string | und
   return told(contract, () => (contract as Partial<EventContract<In>>).keyOf?.(data))
 }
 
+function isEnd<In>(contract: Contract<In, unknown>, data: In): boolean {
+  return told(contract, () => (contract as Partial<EventContract<In>>).isTombstone?.(data)) === true
+}
+
 function checkText(contract: Contract, what: string, text: unknown): void {
   if (text !== undefined && !isName(text))
     throw new SpillwayError(
@@ -159,6 +168,7 @@ function envelope(
   attributes: Attributes,
   now: number,
   data: string,
+  tombstone: boolean,
 ): string {
   const { source = '/', correlationId = id, causationId, traceparent, tracestate } = attributes
   // An id that was made here needs no escaping.
@@ -175,7 +185,15 @@ function envelope(
   text += `,"correlationid":${correlationId === id ? quotedId : JSON.stringify(correlationId)}`
   if (causationId !== undefined) text += `,"causationid":${JSON.stringify(causationId)}`
   text += keeping(attributes)
+  if (tombstone) text += tombstoneText
   return `${text},"data":${data}}`
+}
+
+const tombstoneText = ',"tombstone":true'
+
+/** Whether an envelope that was written here says of its key that there is nothing more. */
+export function isTombstone(body: string): boolean {
+  return body.includes(tombstoneText) && attributesOf(body).tombstone === true
 }
 
 /** How the message is to be kept: mostly nothing. */

@@ -7,7 +7,7 @@ import { asError, SpillwayError } from './errors.ts'
  * (correlation), and `producerid` with `sequence`, set by a relay: together they identify the message among
  * all that its outbox ever moved, and rise in the order in which it moves them. A message of a queue also says here
  * how it is to be kept (`expirytime`, `notbefore`, `priority`, `group`, `dedupkey`, `dedupuntil`, `after`, `iffailed`), and one of a schedule
- * which one it was, and for when (`schedule`, `scheduledfor`).
+ * which one it was, and for when (`schedule`, `scheduledfor`). An event says here that its key has nothing more (`tombstone`).
  */
 export interface Message<Data = unknown> {
   readonly specversion: '1.0'
@@ -46,6 +46,8 @@ export interface Message<Data = unknown> {
   readonly schedule?: string
   /** RFC 3339, UTC: the due time for which the schedule sent it. */
   readonly scheduledfor?: string
+  /** There is nothing more of its key. */
+  readonly tombstone?: true
   readonly data: Data
 }
 

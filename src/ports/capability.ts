@@ -44,6 +44,8 @@ export interface StreamCapabilities {
   readonly versions: boolean
   /** A call may name its producer and number: one that was stored already is recognised. */
   readonly producers: boolean
+  /** A stream can be compacted: of each key the last record is kept. */
+  readonly compaction: boolean
 }
 
 type Flag = { readonly title: string; readonly engines: readonly string[] }
@@ -75,6 +77,7 @@ export const capabilityTable = {
       engines: ['sqlite', 'postgres', 'memory'],
     },
     versions: { title: 'versions per key', engines: ['sqlite', 'postgres', 'memory'] },
+    compaction: { title: 'compaction', engines: ['sqlite', 'postgres', 'kafka', 'memory'] },
     producers: { title: 'appends that may be repeated', engines: ['sqlite', 'postgres', 'memory'] },
   },
 } as const

@@ -118,6 +118,8 @@ export interface AppendRecord {
   /** The encoded message. Opaque to the engine, returned byte for byte. */
   readonly body: string
   readonly expectedVersion?: number | undefined
+  /** There is nothing more of its key, for a stream that is compacted. It has a key: INVALID_OPTION. */
+  readonly tombstone?: boolean | undefined
 }
 
 export type AppendResult =
@@ -137,8 +139,8 @@ export interface PartitionBounds {
   readonly earliest: number
   readonly next: number
   /**
-   * Everything that was ever appended at or above it is kept. Told where it is below `earliest`: positions may leave numbers out
-   * before the first record.
+   * Everything that was ever appended at or above it is kept, but for what compaction has taken. Told where it is below `earliest`: positions may
+   * leave numbers out before the first record.
    */
   readonly completeFrom?: number
 }

@@ -353,6 +353,34 @@ test('a stream keeps what its declaration says, and the dead letters and the log
   ).rejects.toMatchObject({ code: 'INVALID_OPTION' })
 })
 
+test('a stream that is compacted keeps the last event of each key, and a group that is behind is told of no loss', async () => {
+  const users = await spillway.stream('users', {
+    data: unchecked<{ id: string; name?: string }>(),
+    key: ({ id }) => id,
+    tombstone: ({ name }) => name === undefined,
+    partitions: 1,
+    retain: { compact: true, tombstones: '1h' },
+  })
+  const names = async () => (await users.read().toArray()).map(({ message }) => message.data.name)
+  await users.append({ id: 'ada', name: 'Ada' })
+  const seen: string[] = []
+  const reports: unknown[] = []
+  const first = users.subscribe('view', ({ data }) => void seen.push(`${data.name}`))
+  await vi.waitFor(() => expect(seen).toEqual(['Ada']), { timeout: 10_000 })
+  await first.stop()
+  const bobs = Array.from({ length: 80 }, (_, n) => ({ id: 'bob', name: `Bob ${n}` }))
+  await users.appendMany([...bobs, { id: 'ada' }, { id: 'eve', name: 'Eve' }])
+  expect(await names()).toEqual(['Bob 79', undefined, 'Eve'])
+  const onReport = ({ error }: { error: unknown }) => reports.push(error)
+  const second = users.subscribe('view', ({ data }) => void seen.push(`${data.name}`), { onReport })
+  await vi.waitFor(() => expect(seen).toEqual(['Ada', 'Bob 79', 'undefined', 'Eve']), { timeout: 10_000 })
+  await second.stop()
+  expect(reports).toEqual([])
+  await expect(
+    spillway.stream('keyless', { data: unchecked<number>(), retain: { compact: true } }),
+  ).rejects.toMatchObject({ code: 'CONFIGURATION' })
+})
+
 test('an append that is repeated is stored once; what was called behind one that failed is not stored before it', async () => {
   const stream = await spillway.stream('once', { data: unchecked<number>() })
   const producer = 'importer-7'

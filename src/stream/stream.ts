@@ -171,7 +171,7 @@ export class Stream<In = unknown, Out = unknown> {
 
   /**
    * Reads what is there now, in order per partition, without being a member of a group: for rebuilding a view, or for looking.
-   * Ends at the end as it was when it began; with `follow` it goes on with what is appended. Throws at an event that cannot be
+   * Ends at the end as it was when it began (of a stream that is compacted, an event is missing that a newer one of its key has replaced meanwhile, behind that end); with `follow` it goes on with what is appended. Throws at an event that cannot be
    * read. `for await` hands out the events, `pages()` as many at a time as came together.
    */
   read(options: HistoryOptions = {}): Reading<ReadEvent<Out>> {
@@ -222,9 +222,9 @@ export class Stream<In = unknown, Out = unknown> {
     )
   }
 
-  #place({ key, body }: Sealed, keyless: number, expectedVersion?: number): AppendRecord {
+  #place({ key, body, tombstone }: Sealed, keyless: number, expectedVersion?: number): AppendRecord {
     const partition = key === undefined ? keyless : partitionOf(key, this.partitions)
-    return { partition, key, body, expectedVersion }
+    return { partition, key, body, expectedVersion, tombstone }
   }
 
   /** For what has no key: the partitions in turn. */

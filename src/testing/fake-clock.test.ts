@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { test, vi } from 'vitest'
+import { test } from 'vitest'
 import { sleep } from '../core/clock.ts'
 import { isSpillwayError } from '../core/errors.ts'
 import { fakeClock } from './fake-clock.ts'
@@ -129,23 +129,4 @@ test('time does not run backwards', async () => {
   for (const ms of [-1, Number.NaN, Number.POSITIVE_INFINITY])
     await assert.rejects(clock.advance(ms), (error) => isSpillwayError(error, 'INVALID_OPTION'))
   assert.equal(clock.now(), 0)
-})
-
-test('fake timers of the runner do not stop it', async () => {
-  const clock = fakeClock()
-  let fired = false
-  clock.after(5, () => {
-    fired = true
-  })
-  // As jest does; vitest fakes all others.
-  const { nextTick } = process
-  process.nextTick = () => {}
-  vi.useFakeTimers()
-  try {
-    await clock.advance(5)
-    assert.ok(fired)
-  } finally {
-    vi.useRealTimers()
-    process.nextTick = nextTick
-  }
 })

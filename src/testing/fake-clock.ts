@@ -16,9 +16,6 @@ export interface FakeClock extends Clock {
   readonly timers: number
 }
 
-/** As it is when this is loaded, like `nextTurn`: fake timers of a test runner must not stop this clock. */
-const nextTick = process.nextTick.bind(process)
-
 /** Work that takes turns for ever must not hold the clock. */
 const mostTurns = 50
 /** Real I/O gets a turn now and then. */
@@ -90,7 +87,7 @@ export function fakeClock(start: number = Date.UTC(2026, 0, 1)): FakeClock {
 async function settle(): Promise<void> {
   for (let turn = 0; turn < mostTurns; turn++) {
     // Called from a promise, this comes after every other promise that is ready, and costs no turn of the loop.
-    await new Promise<void>((resolve) => nextTick(resolve))
+    await new Promise<void>((resolve) => process.nextTick(resolve))
     if (!process.getActiveResourcesInfo().includes('Immediate')) return
     await aTurn()
   }

@@ -1,5 +1,6 @@
 // The queues and streams of a topology on their engines: what handlers' messages are delivered to.
 import type { Clock } from '../core/clock.ts'
+import { isTombstone } from '../core/envelope.ts'
 import { partitionOf } from '../core/partition.ts'
 import { type Retain, retentionOf } from '../core/retain.ts'
 import { missing, type QueueCapabilities } from '../ports/capability.ts'
@@ -66,7 +67,13 @@ export class Channels implements Destinations {
         continue
       }
       const { port, partitions } = await this.stream(destination.name)
-      await port.append(destination.name, [{ partition: partitionOf(key ?? id, partitions), key, body }])
+      const record = {
+        partition: partitionOf(key ?? id, partitions),
+        key,
+        body,
+        tombstone: isTombstone(body),
+      }
+      await port.append(destination.name, [record])
     }
   }
 }

@@ -170,3 +170,20 @@ async function peek() {
   await database.outbox.unlock('test')
   return rows
 }
+
+test('a tombstone is one for the stream too', async () => {
+  const appended: AppendRecord[] = []
+  const bodies = [
+    '{"id":"1","tombstone":true,"data":1}',
+    '{"id":"2","data":{"a":",\\"tombstone\\":true","tombstone":true}}',
+  ]
+  const outbox = bodies.map((body) => ({ destination: news, id: newId(), key: 'k', body }))
+  await database.commit({ outbox, timeoutMs: 1_000 })
+  start(
+    async () => {},
+    (records) => void appended.push(...records),
+  )
+  await vi.waitFor(() => expect(appended.map(({ tombstone }) => tombstone)).toEqual([true, false]), {
+    timeout: 10_000,
+  })
+})

@@ -1,6 +1,7 @@
 // The relay: moves committed messages from a service's outbox to their destinations, in order, again after a crash.
 import { backoff, type RetryPolicy } from '../core/backoff.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
+import { isTombstone } from '../core/envelope.ts'
 import { asSpillwayError, type ErrorCode, type SpillwayError } from '../core/errors.ts'
 import { newId } from '../core/id.ts'
 import { type Background, background } from '../core/lifecycle.ts'
@@ -201,6 +202,7 @@ class Worker {
       partition: partitionOf(row.key ?? row.id, partitions),
       key: row.key,
       body: this.#numbered(row),
+      tombstone: isTombstone(row.body),
     }))
     await port.append(destination.name, records)
   }

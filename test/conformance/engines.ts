@@ -24,7 +24,7 @@ export async function openAt(address: EngineAddress, options: EngineOptions = {}
     }
     case 'kafka': {
       const { kafka } = await import('../../src/engines/kafka/engine.ts')
-      return kafka({ url: address.url, ...options })
+      return kafka({ url: address.url, topicConfig: { 'segment.ms': '2000' }, ...options })
     }
     case 'nats': {
       const { nats } = await import('../../src/engines/nats/engine.ts')

@@ -19,7 +19,7 @@ import { certify } from './certify.ts'
 certify('memory', { engine: engineSuite, queue: queueSuite, stream: streamSuite, groups: groupSuite }, () => {
   const store = memoryStore()
   const openEngine = async (options: EngineOptions = {}) => memory({ ...options, store })
-  return engineSubject({ openEngine, retainsWithinMs: 5_000 })
+  return engineSubject({ openEngine, retainsWithinMs: 5_000, compactsWithinMs: 5_000 })
 })
 
 certify('memory database', { database: databaseSuite }, () =>

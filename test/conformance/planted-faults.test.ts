@@ -14,6 +14,7 @@ import {
   streamSuite,
 } from '../../src/testing/conformance/index.ts'
 import { onPostgres, onSqlite } from './faults/beyond-memory.ts'
+import * as compact from './faults/compact.ts'
 import * as control from './faults/control.ts'
 import * as database from './faults/database.ts'
 import { engineFaults } from './faults/engine.ts'
@@ -131,6 +132,7 @@ const engines: Readonly<Record<string, readonly Fault<Engine>[]>> = {
   reading: stream.readFaults,
   trimming: trimFaults,
   retention: retainFaults,
+  compaction: compact.compactFaults,
   producers: producers.producerFaults,
   versions: stream.versionFaults,
   bounds: stream.boundsFaults,
@@ -149,6 +151,7 @@ describe.concurrent('faults of what is missing', () => {
     ...rules.missingFaults,
     ...stream.missingVersionsFaults,
     ...producers.missingProducersFaults,
+    ...compact.missingCompactionFaults,
   ])
     noticed(fault.what, fault.fails, engineCases, () => faultySubject(fault))
   sound('none: delay is refused', idsOf(queue.delayFaults), engineCases, () =>
@@ -156,6 +159,9 @@ describe.concurrent('faults of what is missing', () => {
   )
   sound('none: rules and control are refused', idsOf(rules.missingFaults), engineCases, () =>
     faultySubject(rules.withoutAll),
+  )
+  sound('none: compaction is refused', idsOf(compact.missingCompactionFaults), engineCases, () =>
+    faultySubject(compact.withoutCompaction),
   )
   sound('none: producers are refused', idsOf(producers.missingProducersFaults), engineCases, () =>
     faultySubject(producers.withoutProducers),

@@ -40,5 +40,6 @@ function engine(url: string, listen: boolean): Promise<EngineSubject> {
     openEngine: (options) => openAt(address, options),
     startMember: distantMembers(address),
     retainsWithinMs: 10_000,
+    compactsWithinMs: 20_000,
   })
 }

@@ -30,6 +30,7 @@ certify('sqlite', { engine: engineSuite, queue: queueSuite, stream: streamSuite,
     openEngine: (options) => openAt(address, options),
     startMember: distantMembers(address),
     retainsWithinMs: 10_000,
+    compactsWithinMs: 20_000,
   })
 })
 

@@ -2,6 +2,7 @@
 // record when it is asked for, so that what is read ahead costs its bytes and no more.
 import type { Buffer } from 'node:buffer'
 import type { StreamRecord } from '../../ports/stream.ts'
+import { tombstoneHeader } from './batch-writer.ts'
 import type { Client } from './client.ts'
 import { Fault } from './errors.ts'
 
@@ -157,18 +158,29 @@ export class RecordCursor {
       return false
     }
     const key = this.#text()
-    const body = this.#text()
+    const body = this.#text() ?? this.#tombstone()
     this.headBytes = this.#textBytes
     this.#recordAt = end
     this.head = {
       partition: this.#partition,
       position,
       key,
-      body: body ?? '',
+      body,
       appendedAt: this.#timeIsOfBatch ? this.#time : this.#time + timeDelta,
       version: undefined,
     }
     return true
+  }
+
+  /** The event of a record without a value stands in a header; one of another program has none. */
+  #tombstone(): string {
+    for (let left = this.#varint(); left > 0; left--) {
+      const name = this.#text()
+      const value = this.#text()
+      if (name === tombstoneHeader) return value ?? ''
+    }
+    this.#textBytes = 0
+    return ''
   }
 
   #text(): string | undefined {

@@ -7,6 +7,7 @@ export interface OutRecord {
   readonly keyBytes: number
   readonly body: string
   readonly bodyBytes: number
+  readonly tombstone: boolean
 }
 
 export interface Sequence {
@@ -17,19 +18,24 @@ export interface Sequence {
 }
 
 /** The CloudEvents binding for Kafka, structured mode: the content type tells that the value is a whole event. */
-const headers = encodeHeaders([['content-type', 'application/cloudevents+json']])
+const contentType = ['content-type', 'application/cloudevents+json'] as const
+const headers = encodeHeaders([contentType])
+/** For Kafka a record without a value removes its key. The event that says so stands in a header: the last one, with its value behind it. */
+export const tombstoneHeader = 'spillway-event'
+const tombstoneHeaders = encodeHeaders([contentType, [tombstoneHeader]])
 const batchHead = 61
 
 /** An upper bound for what a record takes in a batch besides its key and body, and what a batch of one takes besides that. */
-export const recordOverhead: number = 5 + 1 + 10 + 5 + 5 + 5 + headers.length
+export const recordOverhead: number = 5 + 1 + 10 + 5 + 5 + 5 + tombstoneHeaders.length
 export const batchOverhead: number = batchHead
 
-export function outRecord(key: string | undefined, body: string): OutRecord {
+export function outRecord(key: string | undefined, body: string, tombstone = false): OutRecord {
   return {
     key,
     keyBytes: key === undefined ? 0 : Buffer.byteLength(key),
     body,
     bodyBytes: Buffer.byteLength(body),
+    tombstone,
   }
 }
 
@@ -71,7 +77,7 @@ function innerSize(record: OutRecord, index: number): number {
     (record.key === undefined ? 1 : sizeOfVarint(record.keyBytes) + record.keyBytes) +
     sizeOfVarint(record.bodyBytes) +
     record.bodyBytes +
-    headers.length
+    (record.tombstone ? 1 + tombstoneHeaders.length : headers.length)
   )
 }
 
@@ -85,12 +91,17 @@ function writeRecord(bytes: Buffer, start: number, record: OutRecord, index: num
     at = writeVarint(bytes, at, record.keyBytes)
     at += bytes.write(record.key, at, record.keyBytes)
   }
+  if (record.tombstone) {
+    bytes[at++] = 1
+    at += tombstoneHeaders.copy(bytes, at)
+  }
   at = writeVarint(bytes, at, record.bodyBytes)
   at += bytes.write(record.body, at, record.bodyBytes)
-  return at + headers.copy(bytes, at)
+  return record.tombstone ? at : at + headers.copy(bytes, at)
 }
 
-function encodeHeaders(pairs: readonly (readonly [string, string])[]): Buffer {
+/** The last value may be left out: it is written behind them. */
+function encodeHeaders(pairs: readonly (readonly string[])[]): Buffer {
   const bytes = Buffer.alloc(256)
   let at = writeVarint(bytes, 0, pairs.length)
   for (const text of pairs.flat()) {

@@ -331,6 +331,39 @@ describe.skipIf(missing)('a real broker', () => {
     expect(found).toEqual(bodies)
   })
 
+  test('others see a tombstone as a record without a value, and read the event in its header', async () => {
+    const name = fresh()
+    await stream.declare({ name, partitions: 1, retention: { compact: { tombstonesMs: 1_000 } } })
+    const body = '{"specversion":"1.0","id":"1","tombstone":true}'
+    await stream.append(name, [{ partition: 0, key: 'ada', body, tombstone: true }])
+    const consumer = new Consumer({
+      clientId: 'test',
+      groupId: `${name}-others`,
+      bootstrapBrokers: brokers,
+      deserializers: stringDeserializers,
+    })
+    const messages = await consumer.consume({ topics: [name], mode: 'earliest', autocommit: false })
+    for await (const message of messages) {
+      expect(message.key).toBe('ada')
+      expect(message.value ?? null).toBeNull()
+      expect(message.headers.get('spillway-event')).toBe(body)
+      break
+    }
+    await consumer.close(true)
+    expect(await all(name, 1)).toEqual([body])
+  })
+
+  test('a record without a key is refused where the topic is compacted, and those sent with it are stored', async () => {
+    const name = fresh()
+    await stream.declare({ name, partitions: 1, retention: { compact: { tombstonesMs: 1_000 } } })
+    const append = (key: string | undefined, body: string) =>
+      stream.append(name, [{ partition: 0, key, body }])
+    const ends = await Promise.allSettled([append('a', '1'), append(undefined, '2'), append('b', '3')])
+    expect(ends.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+    expect((ends[1] as PromiseRejectedResult).reason).toMatchObject({ code: 'INVALID_DATA' })
+    expect(await all(name, 2)).toEqual(['1', '3'])
+  })
+
   test('a compacted topic is refused: it would lose records before they are read', async () => {
     const name = fresh()
     await admin.createTopics({

@@ -88,6 +88,13 @@ export class Lane {
     this.resume()
   }
 
+  /** The broker refused the batch for some of its records, and stored none: their calls fail, and the others come again. */
+  refuse(batch: LaneBatch, isTo: (record: QueuedRecord) => boolean, error: unknown): void {
+    for (const record of batch.records) if (isTo(record)) record.call.fail(error)
+    this.#requeue(batch)
+    this.resume()
+  }
+
   /** The broker does not know our numbering any more, and did not store the batch: once more under a fresh id. */
   renumber(batch: LaneBatch): void {
     this.#renew()

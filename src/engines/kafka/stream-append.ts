@@ -50,8 +50,8 @@ export class Producer {
     if (records.length === 0) return []
     if (!this.#cluster.known(stream)) await this.#cluster.topic(stream)
     const call = new AppendCall(records.length)
-    const queued = records.map(({ key, body }, index): QueuedRecord => {
-      return { ...outRecord(key, body), call, index }
+    const queued = records.map(({ key, body, tombstone }, index): QueuedRecord => {
+      return { ...outRecord(key, body, tombstone), call, index }
     })
     const bytes = this.#checkSizes(stream, queued)
     await requirePartitions(this.#cluster, stream, records)
@@ -245,7 +245,9 @@ export class Producer {
     const tooLarge = fault.id === 'MESSAGE_TOO_LARGE' || fault.id === 'RECORD_LIST_TOO_LARGE'
     const misnumbered = numbering.has(fault.id)
     // What is certainly not stored may be put together anew.
-    if (tooLarge && batch.records.length > 1 && !batch.ambiguous) lane.split(batch)
+    const keyless = fault.id === 'INVALID_RECORD' && batch.records.some(hasNoKey)
+    if (keyless && !batch.ambiguous) lane.refuse(batch, hasNoKey, needsKey(lane.stream, fault))
+    else if (tooLarge && batch.records.length > 1 && !batch.ambiguous) lane.split(batch)
     else if (misnumbered && !batch.ambiguous) {
       lane.renumber(batch)
       void this.#again(lane)
@@ -293,6 +295,18 @@ export class Producer {
     this.#cluster.check(answer.errorCode)
     return answer.producerId
   }
+}
+
+function hasNoKey({ key }: QueuedRecord): boolean {
+  return key === undefined
+}
+
+function needsKey(stream: string, cause: Fault): SpillwayError {
+  return new SpillwayError(
+    'INVALID_DATA',
+    `Kafka refused a record without a key for '${stream}': a topic that is compacted takes none.`,
+    { engine: 'kafka', cause },
+  )
 }
 
 function late(stream: string, fault: Fault | undefined): SpillwayError {

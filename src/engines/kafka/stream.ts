@@ -1,6 +1,7 @@
 // The stream port on Kafka: a stream is a topic. Whatever fails below becomes a SpillwayError here.
 import { missing, type StreamCapabilities } from '../../ports/capability.ts'
 import type * as ports from '../../ports/producer.ts'
+import { checkTombstones } from '../../ports/retention.ts'
 import type {
   AppendRecord,
   AppendResult,
@@ -38,6 +39,7 @@ export class KafkaStream implements StreamPort {
     atomicAppend: false,
     versions: false,
     producers: false,
+    compaction: true,
   }
   readonly limits: { readonly maxBodyBytes: number; readonly minSessionMs: number }
   readonly #context: StreamContext
@@ -73,6 +75,7 @@ export class KafkaStream implements StreamPort {
   ): Promise<AppendResult> {
     return this.#edge(`appending to '${stream}'`, async () => {
       if (options?.producer) throw missing('kafka', 'stream', 'producers')
+      checkTombstones('kafka', records)
       if (records.some((record) => record.expectedVersion !== undefined))
         throw missing('kafka', 'stream', 'versions')
       return { status: 'appended', positions: await this.#producer.append(stream, records) }

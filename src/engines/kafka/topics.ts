@@ -1,10 +1,11 @@
 // Streams as topics: creating them, and what their settings mean for us.
 import { SpillwayError } from '../../core/errors.ts'
+import type { Retention } from '../../ports/retention.ts'
 import type { StreamSpec } from '../../ports/stream.ts'
 import { batchOverhead, recordOverhead } from './batch-writer.ts'
 import type { Cluster, Topic } from './cluster.ts'
 import { Fault } from './errors.ts'
-import { retentionSettings } from './retention.ts'
+import { everything, retentionSettings } from './retention.ts'
 
 export interface TopicOptions {
   /** Copies of every partition. Default: three, or one for each broker when there are fewer. */
@@ -17,7 +18,7 @@ export interface TopicOptions {
 export type Settings = ReadonlyMap<string, string>
 
 /**
- * A setting that only speaks of compaction, which a stream never has, with a value that nobody else chooses: so no
+ * A setting that only speaks of compaction, and there of a minute more or less, with a value that nobody else chooses: so no
  * topic of another program is taken for a stream.
  */
 export const mark = { name: 'min.compaction.lag.ms', value: '57717' } as const
@@ -94,10 +95,11 @@ export class Topics {
           throw new Fault('LEADER_NOT_AVAILABLE', `not all partitions of ${spec.name} have a leader`)
         })
     const settings = await this.#retain(spec, await this.settings('topic', spec.name))
-    if (settings.get('cleanup.policy')?.includes('compact'))
+    const compacted = settings.get('cleanup.policy')?.includes('compact')
+    if (compacted && !spec.retention?.compact && settings.get(mark.name) !== mark.value)
       throw new SpillwayError(
         'CONFIGURATION',
-        `The topic '${spec.name}' has cleanup.policy=compact: Kafka deletes all but the newest record of a key, read or not. A stream needs 'delete'.`,
+        `The topic '${spec.name}' has cleanup.policy=compact: Kafka deletes all but the newest record of a key, read or not. A stream needs 'delete', or to be declared as compacted.`,
         { engine: 'kafka' },
       )
     const bytes = Number(settings.get('max.message.bytes'))
@@ -121,11 +123,9 @@ export class Topics {
       'min.insync.replicas': String(this.minInSync),
       // The time of a record is the broker's, so that times rise with positions.
       'message.timestamp.type': 'LogAppendTime',
-      // A stream is kept: a broker's own default would drop events after a week, read or not.
-      'retention.ms': '-1',
-      'retention.bytes': '-1',
+      ...everything,
       ...this.#options.topicConfig,
-      ...(spec.retention && retentionSettings(spec.retention, spec.partitions)),
+      ...(spec.retention && this.#retentionOf(spec.retention, spec.partitions)),
       [mark.name]: mark.value,
     }
     const answer = await link.call(
@@ -155,7 +155,7 @@ export class Topics {
     // A cluster that does not show us its settings will not let us change them.
     if (retention === undefined || found.size === 0) return found
     const partitions = (await this.#cluster.topic(name)).leaders.length
-    const wanted = Object.entries(retentionSettings(retention, partitions))
+    const wanted = Object.entries(this.#retentionOf(retention, partitions))
     const differs = (settings: Settings) => wanted.filter(([each, value]) => settings.get(each) !== value)
     if (differs(found).length === 0) return found
     await this.#cluster.persist(async () => {
@@ -178,6 +178,10 @@ export class Topics {
       throw new Fault('LEADER_NOT_AVAILABLE', `${name} has ${left[0]}=${now.get(left[0])}, not ${left[1]}`)
     })
     return settings
+  }
+
+  #retentionOf(retention: Retention, partitions: number): Record<string, string> {
+    return retentionSettings(retention, partitions, this.#options.topicConfig)
   }
 
   #unfitting(name: string, fault: Fault): unknown {

@@ -2,6 +2,7 @@
 import { SpillwayError } from '../../core/errors.ts'
 import { missing, type StreamCapabilities } from '../../ports/capability.ts'
 import type { Producer } from '../../ports/producer.ts'
+import { checkTombstones } from '../../ports/retention.ts'
 import type {
   AppendRecord,
   AppendResult,
@@ -35,6 +36,7 @@ export class NatsStream implements StreamPort {
     atomicAppend: false,
     versions: false,
     producers: false,
+    compaction: false,
   }
   readonly limits: { readonly maxBodyBytes: number; readonly minSessionMs: number }
   readonly #api: Api
@@ -71,6 +73,7 @@ export class NatsStream implements StreamPort {
   ): Promise<AppendResult> {
     return this.#call(`appending to '${stream}'`, stream, () => {
       if (options?.producer) throw missing('nats', 'stream', 'producers')
+      checkTombstones('nats', records)
       for (const { expectedVersion } of records)
         if (expectedVersion !== undefined) throw missing('nats', 'stream', 'versions')
       return this.#append.append(stream, records)

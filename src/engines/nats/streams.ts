@@ -54,7 +54,7 @@ export class Streams {
 
   /** In the server's words; none is -1 for bytes and 0 for age. Ids of messages are remembered for no longer than messages are kept. */
   #limits(retention: Retention): Config {
-    const { maxAgeMs, maxBytes } = limitsOf('nats', retention)
+    const { maxAgeMs, maxBytes } = limitsOf('nats', { compaction: false }, retention)
     const age = maxAgeMs === null ? 0 : Math.max(maxAgeMs, this.#declaring.idsMs)
     return {
       max_age: age * 1_000_000,

@@ -1,4 +1,5 @@
 // The engine's tables: queues, streams, consumer groups.
+import { compactionTables } from './compaction-tables.ts'
 import { controlFunctions } from './control-functions.ts'
 import { finishedTables } from './finished-functions.ts'
 import { flowFunctions, flowTables } from './flow-functions.ts'
@@ -103,10 +104,14 @@ create unique index record_version on ${schema}.record (stream, key, version) wh
 -- Positions are given under the lock of the partition's head, which is kept until the commit: whoever sees one sees all below it.
 -- The head is locked but not written: a row updated with every append would leave its dead versions behind for as long
 -- as any transaction anywhere is open. The last position is the end of the primary key.
-create function ${schema}.append(streams int[], partitions int[], slots int[], offsets int[], keys text[], bodies text[])
+-- tombs: which of the records are tombstones, counted from 1. Only streams that are compacted, and tombstones, have marks.
+create function ${schema}.append(
+  streams int[], partitions int[], slots int[], offsets int[], keys text[], bodies text[], tombs int[]
+)
 returns bigint[] language plpgsql ${functionSettings} as $$
 declare
   firsts bigint[];
+  compacted boolean[];
   stamp bigint;
 begin
   if (select bool_or(l.versions) or count(*) < cardinality(streams) from (
@@ -116,18 +121,25 @@ begin
   ) l) then
     raise exception 'the stream was declared anew' using errcode = 'SW001';
   end if;
-  select array_agg(coalesce(last.position + 1, h.floor) order by t.slot),
+  select array_agg(coalesce(last.position + 1, h.floor) order by t.slot), array_agg(h.compacted order by t.slot),
          greatest(max(last.appended_at), floor(extract(epoch from clock_timestamp()) * 1000))
-    into firsts, stamp
+    into firsts, compacted, stamp
     from unnest(streams, partitions) with ordinality t(stream, partition, slot)
     join ${schema}.stream_head h on h.stream = t.stream and h.partition = t.partition
     left join lateral (
       select r.position, r.appended_at from ${schema}.record r
       where r.stream = t.stream and r.partition = t.partition order by r.position desc limit 1
     ) last on true;
-  insert into ${schema}.record (stream, partition, position, appended_at, key, body)
-    select streams[r.slot], partitions[r.slot], firsts[r.slot] + r.distance, stamp, r.key, r.body
-    from unnest(slots, offsets, keys, bodies) r(slot, distance, key, body);
+  if cardinality(tombs) = 0 and not true = any(compacted) then
+    insert into ${schema}.record (stream, partition, position, appended_at, key, body)
+      select streams[r.slot], partitions[r.slot], firsts[r.slot] + r.distance, stamp, r.key, r.body
+      from unnest(slots, offsets, keys, bodies) r(slot, distance, key, body);
+  else
+    insert into ${schema}.record (stream, partition, position, appended_at, key, body, mark)
+      select streams[r.slot], partitions[r.slot], firsts[r.slot] + r.distance, stamp, r.key, r.body,
+        case when r.place = any(tombs) then 1 when compacted[r.slot] then 0 end
+      from unnest(slots, offsets, keys, bodies) with ordinality r(slot, distance, key, body, place);
+  end if;
   return firsts;
 end $$;
 
@@ -135,13 +147,14 @@ end $$;
 -- that it expects is left out whole, and the first such record reported.
 create function ${schema}.append_versions(
   streams int[], partitions int[], key_streams int[], key_names text[],
-  calls int[], slots int[], key_slots int[], expected bigint[], keys text[], bodies text[],
+  calls int[], slots int[], key_slots int[], expected bigint[], keys text[], bodies text[], tombs int[],
   out positions bigint[], out conflicts int[], out actual bigint[]
 ) language plpgsql ${functionSettings} as $$
 declare
   nexts bigint[];
   counts bigint[];
   versions bigint[];
+  compacted boolean[];
   stamp bigint;
   first int := 1;
   failed int := 0;
@@ -155,16 +168,16 @@ begin
   ) l) then
     raise exception 'the stream was declared anew' using errcode = 'SW001';
   end if;
-  select array_agg(coalesce(last.position + 1, h.floor) order by t.slot),
+  select array_agg(coalesce(last.position + 1, h.floor) order by t.slot), array_agg(h.compacted order by t.slot),
          greatest(max(last.appended_at), floor(extract(epoch from clock_timestamp()) * 1000))
-    into nexts, stamp
+    into nexts, compacted, stamp
     from unnest(streams, partitions) with ordinality t(stream, partition, slot)
     join ${schema}.stream_head h on h.stream = t.stream and h.partition = t.partition
     left join lateral (
       select r.position, r.appended_at from ${schema}.record r
       where r.stream = t.stream and r.partition = t.partition order by r.position desc limit 1
     ) last on true;
-  select array_agg(coalesce(last.version, f.version, 0) order by k.slot) into counts
+  select array_agg(greatest(last.version, f.version, 0) order by k.slot) into counts
     from unnest(key_streams, key_names) with ordinality k(stream, key, slot)
     left join lateral (
       select r.version from ${schema}.record r
@@ -198,9 +211,10 @@ begin
       versions[i] := counts[key_slot];
     end if;
   end loop;
-  insert into ${schema}.record (stream, partition, position, appended_at, version, key, body)
-    select streams[r.slot], partitions[r.slot], r.position, stamp, r.version, r.key, r.body
-    from unnest(slots, positions, versions, keys, bodies) r(slot, position, version, key, body)
+  insert into ${schema}.record (stream, partition, position, appended_at, version, key, body, mark)
+    select streams[r.slot], partitions[r.slot], r.position, stamp, r.version, r.key, r.body,
+      case when r.place = any(tombs) then 1 when compacted[r.slot] then 0 end
+    from unnest(slots, positions, versions, keys, bodies) with ordinality r(slot, position, version, key, body, place)
     where r.position is not null;
 end $$;
 
@@ -269,5 +283,6 @@ export const engineTables: Part = {
     schedules,
     finishedTables(hot),
     producerTables,
+    compactionTables,
   ],
 }

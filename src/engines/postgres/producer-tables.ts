@@ -2,9 +2,10 @@
 import type { Migration } from './migrations.ts'
 import { functionSettings } from './session.ts'
 
-const plain = 'streams int[], partitions int[], slots int[], offsets int[], keys text[], bodies text[]'
+const plain =
+  'streams int[], partitions int[], slots int[], offsets int[], keys text[], bodies text[], tombs int[]'
 const versioned =
-  'streams int[], partitions int[], key_streams int[], key_names text[], calls int[], slots int[], key_slots int[], expected bigint[], keys text[], bodies text[]'
+  'streams int[], partitions int[], key_streams int[], key_names text[], calls int[], slots int[], key_slots int[], expected bigint[], keys text[], bodies text[], tombs int[]'
 
 const namesOf = (parameters: string) => parameters.replaceAll(/(\w+) \w+\[\]/g, '$1')
 

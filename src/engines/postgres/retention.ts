@@ -10,12 +10,14 @@ interface Limited {
   readonly partitions: number
   readonly age: number | null
   readonly share: number | null
+  readonly tombstones: number | null
 }
 
 export class Retention {
   readonly #connection: Connection
   readonly #limited: Statement
   readonly #step: Statement
+  readonly #compact: Statement
   readonly #forget: Statement
   readonly #timer: NodeJS.Timeout
   #closed = false
@@ -25,12 +27,16 @@ export class Retention {
     this.#connection = connection
     this.#limited = {
       name: 'spillway_limited_streams',
-      text: `select id, partitions, max_age_ms::float8 as age, ceil(max_bytes::float8 / partitions) as share
-from ${schema}.stream where max_age_ms is not null or max_bytes is not null`,
+      text: `select id, partitions, max_age_ms::float8 as age, ceil(max_bytes::float8 / partitions) as share, tombstones_ms::float8 as tombstones
+from ${schema}.stream where max_age_ms is not null or max_bytes is not null or tombstones_ms is not null`,
     }
     this.#step = {
       name: 'spillway_retain_step',
       text: `select reached::float8, more from ${schema}.retain_step($1, $2, $3, $4, $5, ${atOnce})`,
+    }
+    this.#compact = {
+      name: 'spillway_compact_step',
+      text: `select more from ${schema}.compact_step($1, $2, $3, ${atOnce})`,
     }
     this.#forget = { name: 'spillway_forget_producers', text: `select ${schema}.forget_producers($1)` }
     this.#timer = setInterval(() => this.#begin(), everyMs)
@@ -57,8 +63,24 @@ from ${schema}.stream where max_age_ms is not null or max_bytes is not null`,
     for (const stream of await this.#connection.run<Limited>(this.#limited, []))
       for (let partition = 0; partition < stream.partitions; partition++) {
         if (this.#closed) return
-        if (!(await this.#retain(stream, partition))) break
+        const ours = await (stream.tombstones === null
+          ? this.#retain(stream, partition)
+          : this.#compactAll(stream, partition))
+        if (!ours) break
       }
+  }
+
+  async #compactAll({ id, tombstones }: Limited, partition: number): Promise<boolean> {
+    for (let more: boolean | null = true; more && !this.#closed; ) {
+      const rows = await this.#connection.run<{ more: boolean | null }>(this.#compact, [
+        id,
+        partition,
+        tombstones,
+      ])
+      more = rows[0]!.more
+      if (more === null) return false
+    }
+    return true
   }
 
   /** False when another process is at work in this stream. */

@@ -69,20 +69,20 @@ export class Appends {
     this.#connection = connection
     this.#append = {
       name: 'spillway_append',
-      text: `select unnest(${schema}.append($1, $2, $3, $4, $5, $6))::float8 as first`,
+      text: `select unnest(${schema}.append($1, $2, $3, $4, $5, $6, $7))::float8 as first`,
     }
     this.#appendVersions = {
       name: 'spillway_append_versions',
-      text: `select positions::float8[], conflicts, actual::float8[] from ${schema}.append_versions($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+      text: `select positions::float8[], conflicts, actual::float8[] from ${schema}.append_versions($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
     }
     this.#appendOnce = {
       name: 'spillway_append_once',
-      text: `select stored::float8, firsts::float8[] from ${schema}.append_once($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+      text: `select stored::float8, firsts::float8[] from ${schema}.append_once($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
     }
     this.#appendVersionsOnce = {
       name: 'spillway_append_versions_once',
       text: `select stored::float8, positions::float8[], conflicts, actual::float8[]
-from ${schema}.append_versions_once($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+from ${schema}.append_versions_once($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
     }
     this.#stored = stored
     const told =
@@ -179,6 +179,7 @@ function plainCall(calls: readonly Append[]): {
       int4Array(offsets),
       textArray(records.map((record) => record.key)),
       textArray(records.map((record) => record.body)),
+      tombstonesOf(records),
     ],
     resultsOf(firsts) {
       let at = 0
@@ -188,6 +189,11 @@ function plainCall(calls: readonly Append[]): {
       }))
     },
   }
+}
+
+/** Which of the records, counted from 1. */
+function tombstonesOf(records: readonly AppendRecord[]): Buffer {
+  return int4Array(records.flatMap(({ tombstone }, index) => (tombstone ? [index + 1] : [])))
 }
 
 function versionedValues(calls: readonly Append[]): Value[] {
@@ -215,6 +221,7 @@ function versionedValues(calls: readonly Append[]): Value[] {
     int8Array(records.map((record) => record.expectedVersion)),
     textArray(records.map((record) => record.key)),
     textArray(records.map((record) => record.body)),
+    tombstonesOf(records),
   ]
 }
 

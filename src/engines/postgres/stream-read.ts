@@ -1,5 +1,5 @@
 // The statements that read a stream.
-import type { StreamRecord } from '../../ports/stream.ts'
+import type { PartitionBounds, StreamRecord } from '../../ports/stream.ts'
 import type { Statement } from './connection.ts'
 
 export interface RecordRow {
@@ -53,6 +53,19 @@ where r.stream = $1 and r.key = $2 and r.version >= $3 and r.version is not null
   }
 }
 
+export interface BoundsRow {
+  readonly partition: number
+  readonly earliest: number
+  readonly next: number
+  readonly trimmed: number | null
+}
+
+export function toBounds({ partition, earliest, next, trimmed }: BoundsRow): PartitionBounds {
+  return trimmed !== null && trimmed < earliest
+    ? { partition, earliest, next, completeFrom: trimmed }
+    : { partition, earliest, next }
+}
+
 export function boundsStatement(schema: string): Statement {
   return {
     name: 'spillway_bounds',
@@ -60,8 +73,10 @@ export function boundsStatement(schema: string): Statement {
   coalesce((select r.position from ${schema}.record r
     where r.stream = h.stream and r.partition = h.partition order by r.position limit 1), h.floor)::float8 as earliest,
   coalesce((select r.position + 1 from ${schema}.record r
-    where r.stream = h.stream and r.partition = h.partition order by r.position desc limit 1), h.floor)::float8 as next
-from ${schema}.stream_head h where h.stream = $1 order by h.partition`,
+    where r.stream = h.stream and r.partition = h.partition order by r.position desc limit 1), h.floor)::float8 as next,
+  case when h.compacted then c.trimmed end::float8 as trimmed
+from ${schema}.stream_head h left join ${schema}.stream_clean c on c.stream = h.stream and c.partition = h.partition
+where h.stream = $1 order by h.partition`,
   }
 }
 

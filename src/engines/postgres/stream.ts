@@ -2,7 +2,7 @@
 import { SpillwayError } from '../../core/errors.ts'
 import type { StreamCapabilities } from '../../ports/capability.ts'
 import { checkProducer, type Producer } from '../../ports/producer.ts'
-import { limitsOf } from '../../ports/retention.ts'
+import { checkTombstones, limitsOf } from '../../ports/retention.ts'
 import type {
   AppendRecord,
   AppendResult,
@@ -23,11 +23,13 @@ import { Groups } from './groups.ts'
 import { checkOption } from './options.ts'
 import { Appends, declaredAnew } from './stream-append.ts'
 import {
+  type BoundsRow,
   boundsStatement,
   positionsAtStatement,
   type RecordRow,
   readKeyStatement,
   readStatement,
+  toBounds,
   toRecord,
 } from './stream-read.ts'
 import { checkRow, checkText, maxBodyBytes } from './text.ts'
@@ -60,6 +62,7 @@ type StatementName =
   | 'readKey'
   | 'bounds'
   | 'positionsAt'
+  | 'noteTrim'
   | 'trim'
   | 'limit'
 
@@ -98,11 +101,8 @@ select $1, partition, $3 from generate_series(0, $2::int - 1) partition`,
     readKey: readKeyStatement(schema),
     bounds: boundsStatement(schema),
     positionsAt: positionsAtStatement(schema),
-    limit: {
-      name: 'spillway_limit_stream',
-      text: `update ${schema}.stream set max_age_ms = $2::bigint, max_bytes = $3::bigint where id = $1
-and (max_age_ms is distinct from $2::bigint or max_bytes is distinct from $3::bigint)`,
-    },
+    limit: { name: 'spillway_limit_stream', text: `select ${schema}.limit_stream($1, $2, $3, $4)` },
+    noteTrim: { name: 'spillway_note_trim', text: `select ${schema}.note_trim($1, $2, $3)` },
     trim: {
       name: 'spillway_trim_step',
       text: `select reached::float8, gone::float8 from ${schema}.trim_step($1, $2, $3, $4, ${trimAtOnce})`,
@@ -116,6 +116,7 @@ export class PostgresStream implements StreamPort {
     atomicAppend: true,
     versions: true,
     producers: true,
+    compaction: true,
   }
   readonly limits: StreamPort['limits'] = { maxBodyBytes: maxBodyBytes, minSessionMs: 500 }
   readonly #connection: Connection
@@ -141,7 +142,7 @@ export class PostgresStream implements StreamPort {
   async declare(spec: StreamSpec): Promise<{ readonly partitions: number }> {
     if (this.#closed) throw closed()
     checkOption('partitions', spec.partitions, 'count', 1, maxPartitions)
-    const limits = spec.retention && limitsOf('postgres', spec.retention)
+    const limits = spec.retention && limitsOf('postgres', this.capabilities, spec.retention)
     const versions = spec.versions ?? false
     const found = await this.#connection.run<StreamInfo>(this.#sql.find, [spec.name])
     if (found.length === 0) await this.#create(spec.name, spec.partitions, versions)
@@ -149,7 +150,10 @@ export class PostgresStream implements StreamPort {
     const info = await this.#info(spec.name)
     if (spec.versions !== undefined && info.versions !== versions)
       await this.#alter(spec.name, info, versions)
-    if (limits) await this.#connection.run(this.#sql.limit, [info.id, limits.maxAgeMs, limits.maxBytes])
+    if (limits) {
+      const values = [info.id, limits.maxAgeMs, limits.maxBytes, limits.tombstonesMs]
+      await this.#connection.run(this.#sql.limit, values)
+    }
     return { partitions: info.partitions }
   }
 
@@ -160,6 +164,7 @@ export class PostgresStream implements StreamPort {
   ): Promise<AppendResult> {
     const { producer } = options
     checkProducer('postgres', producer)
+    checkTombstones('postgres', records)
     for (const record of records) checkRow(record)
     const info = await this.#info(stream)
     checkAppend(stream, info, records)
@@ -229,7 +234,7 @@ export class PostgresStream implements StreamPort {
 
   async bounds(stream: string): Promise<PartitionBounds[]> {
     const { id } = await this.#info(stream)
-    return await this.#connection.run<PartitionBounds>(this.#sql.bounds, [id])
+    return (await this.#connection.run<BoundsRow>(this.#sql.bounds, [id])).map(toBounds)
   }
 
   async trim(stream: string, below: readonly PartitionPosition[]): Promise<void> {
@@ -238,13 +243,15 @@ export class PostgresStream implements StreamPort {
       checkOption('partition', partition, 'count', 0, partitions - 1)
       checkOption('position', position, 'count', 0)
     }
-    for (const { partition, position } of below)
+    for (const { partition, position } of below) {
+      await this.#connection.run(this.#sql.noteTrim, [id, partition, position])
       for (let from = 0; ; ) {
         const values = [id, partition, from, position]
         const [step] = await this.#connection.run<{ reached: number; gone: number }>(this.#sql.trim, values)
         if (step!.gone === 0) break
         from = step!.reached
       }
+    }
   }
 
   async positionsAt(stream: string, time: number): Promise<PartitionPosition[]> {

@@ -254,10 +254,25 @@ CREATE TABLE stream_producer (
 CREATE INDEX stream_producer_by_at ON stream_producer (at);
 `
 
+const eighth = `
+-- Not null: of each key the last record is kept.
+ALTER TABLE stream ADD COLUMN tombstones_ms INTEGER;
+-- Where records stand that compaction has left of a row, from its base: a JSON array; null: one behind the other.
+ALTER TABLE stream_batch ADD COLUMN places TEXT;
+CREATE TABLE stream_clean (
+  stream INTEGER NOT NULL,
+  partition INTEGER NOT NULL,
+  below INTEGER NOT NULL,                -- below this position no key has more than one record
+  kept INTEGER NOT NULL,                 -- how many records that left
+  tombstone_at INTEGER,                  -- when the oldest tombstone among them was appended; null: there is none
+  PRIMARY KEY (stream, partition)
+) WITHOUT ROWID;
+`
+
 /** "Spil" in ASCII: how SQLite's own tools and we recognise the file. */
 const applicationId = 0x5370696c
 
 export const storeSchema: FileSchema = {
   version: applicationId,
-  migrations: [first, second, third, fourth, fifth, sixth, seventh],
+  migrations: [first, second, third, fourth, fifth, sixth, seventh, eighth],
 }

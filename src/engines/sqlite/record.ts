@@ -7,6 +7,8 @@
 import { damaged } from './native-error.ts'
 
 export const headerBytes = 12
+/** The id of a record of a stream is empty, or this. */
+export const tombstoneId = 't'
 
 /** What a record takes at most: a UTF-16 unit becomes 3 bytes at worst. */
 export function roomFor(id: string, key: string | undefined, body: string): number {
@@ -59,6 +61,26 @@ export class RecordReader {
       bytes.toString('utf8', bodyAt, this.#at),
       bodyBytes,
     )
+  }
+}
+
+/** Calls back with the id and the key of each of the records of a batch, without looking at the bodies. */
+export function eachKey(
+  data: Uint8Array,
+  see: (id: string, key: string | undefined, at: number) => void,
+): void {
+  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength)
+  for (let at = 0, index = 0; at < bytes.length; index++) {
+    const bodyBytes = bytes.readUInt32LE(at)
+    const keyField = bytes.readUInt32LE(at + 4)
+    const keyAt = at + headerBytes + bytes.readUInt32LE(at + 8)
+    const bodyAt = keyField === 0 ? keyAt : keyAt + keyField - 1
+    see(
+      bytes.toString('utf8', at + headerBytes, keyAt),
+      keyField === 0 ? undefined : bytes.toString('utf8', keyAt, bodyAt),
+      index,
+    )
+    at = bodyAt + bodyBytes
   }
 }
 

@@ -3,7 +3,7 @@
 import { SpillwayError } from '../../core/errors.ts'
 import type { StreamCapabilities } from '../../ports/capability.ts'
 import { checkProducer, type Producer } from '../../ports/producer.ts'
-import { limitsOf } from '../../ports/retention.ts'
+import { checkTombstones, limitsOf } from '../../ports/retention.ts'
 import type {
   AppendRecord,
   AppendResult,
@@ -20,7 +20,7 @@ import type {
 import { maxBodyBytes, sizeOf } from './limits.ts'
 import { SqliteMembership } from './membership.ts'
 import { checkMs, checkWhole } from './range.ts'
-import { RecordReader } from './record.ts'
+import { RecordReader, tombstoneId } from './record.ts'
 import { closedError, type Pending, type Storage } from './storage.ts'
 import { WaitingRoom } from './waiting-room.ts'
 import type { MemberNotice, StreamFacts, StreamPart, WriteOperation } from './wire.ts'
@@ -41,6 +41,7 @@ export class SqliteStream implements StreamPort {
     atomicAppend: true,
     versions: true,
     producers: true,
+    compaction: true,
   }
   readonly limits: StreamPort['limits'] = { maxBodyBytes, minSessionMs }
   readonly #storage: Storage
@@ -71,7 +72,7 @@ export class SqliteStream implements StreamPort {
       name,
       partitions,
       versions: versions ?? null,
-      limits: retention === undefined ? null : limitsOf('sqlite', retention),
+      limits: retention === undefined ? null : limitsOf('sqlite', this.capabilities, retention),
     })
     this.#add(name, facts)
     return { partitions: facts.partitions }
@@ -83,6 +84,7 @@ export class SqliteStream implements StreamPort {
     { producer }: { readonly producer?: Producer | undefined } = {},
   ): Promise<AppendResult> {
     checkProducer('sqlite', producer)
+    checkTombstones('sqlite', records)
     const channel = this.#channels.get(stream) ?? (await this.#find(stream))
     if (records.length === 0) return { status: 'appended', positions: [] }
     let bytes = 0
@@ -158,8 +160,15 @@ export class SqliteStream implements StreamPort {
     const { slabs } = this.#storage
     let current = -1
     for (let i = 0; i < records.length; i++) {
-      const { partition, key, body } = records[order === undefined ? i : order[i]!]!
-      slabs.write(spans, held, '', key, body, partitions[partitions.length - 1] !== partition)
+      const { partition, key, body, tombstone } = records[order === undefined ? i : order[i]!]!
+      slabs.write(
+        spans,
+        held,
+        tombstone ? tombstoneId : '',
+        key,
+        body,
+        partitions[partitions.length - 1] !== partition,
+      )
       const span = spans.length / 4 - 1
       if (span === partitions.length) partitions.push(partition)
       if (span !== current) {
@@ -229,13 +238,13 @@ export class SqliteStream implements StreamPort {
   #records(parts: readonly StreamPart[]): StreamRecord[] {
     const records: StreamRecord[] = []
     const reader = this.#reader
-    for (const { partition, position, count, appendedAt, versions, data } of parts) {
+    for (const { partition, position, count, appendedAt, versions, positions, data } of parts) {
       reader.start(data)
       for (let i = 0; i < count; i++)
         records.push(
           reader.next((_id, key, body) => ({
             partition,
-            position: position + i,
+            position: positions?.[i] ?? position + i,
             key,
             body,
             appendedAt,
@@ -249,11 +258,10 @@ export class SqliteStream implements StreamPort {
   async bounds(stream: string): Promise<PartitionBounds[]> {
     const channel = this.#channels.get(stream) ?? (await this.#find(stream))
     const numbers = await this.#storage.ask({ kind: 'bounds', stream: channel.id })
-    return Array.from({ length: channel.partitions }, (_, partition) => ({
-      partition,
-      earliest: numbers[2 * partition]!,
-      next: numbers[2 * partition + 1]!,
-    }))
+    return Array.from({ length: channel.partitions }, (_, partition) => {
+      const [earliest, next, floor] = numbers.slice(3 * partition) as [number, number, number]
+      return { partition, earliest, next, ...(floor < earliest ? { completeFrom: floor } : {}) }
+    })
   }
 
   async trim(stream: string, below: readonly PartitionPosition[]): Promise<void> {

@@ -231,6 +231,8 @@ export interface StreamPart {
   readonly count: number
   readonly appendedAt: number
   readonly versions: readonly (number | null)[] | null
+  /** Of each record; null: one behind the other. */
+  readonly positions: readonly number[] | null
   readonly data: Uint8Array
 }
 
@@ -303,7 +305,7 @@ export interface Answers {
   streamNames: readonly string[]
   read: readonly StreamPart[]
   readKey: readonly StreamPart[]
-  /** Pairs of earliest and next, in the order of the partitions. */
+  /** Earliest, next and up to where all was removed, for each partition in their order. */
   bounds: readonly number[]
   positionsAt: readonly number[]
   committed: readonly (number | null)[]

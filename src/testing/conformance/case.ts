@@ -17,6 +17,8 @@ export type Need =
   | 'process'
   /** It is known how soon the engine removes what need not be kept. */
   | 'retention'
+  /** The same of compaction. */
+  | 'compaction'
   | 'synchronous driver'
   | 'asynchronous driver'
 

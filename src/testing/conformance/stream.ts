@@ -2,6 +2,7 @@
 import { appendCases } from './stream/append.ts'
 import type { StreamCase } from './stream/bench.ts'
 import { boundsCases } from './stream/bounds.ts'
+import { compactCases } from './stream/compact.ts'
 import { declareCases } from './stream/declare.ts'
 import { nameCases } from './stream/names.ts'
 import { producerCases } from './stream/producers.ts'
@@ -16,6 +17,7 @@ export const streamSuite: readonly StreamCase[] = [
   ...readCases,
   ...trimCases,
   ...retainCases,
+  ...compactCases,
   ...versionCases,
   ...producerCases,
   ...boundsCases,

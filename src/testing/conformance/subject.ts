@@ -16,6 +16,8 @@ export interface EngineAccess {
   startMember?(stream: string, group: string, sessionMs: number): Promise<DistantMember>
   /** Within which time retention removes what it may. Where nobody can say, its cases skip. */
   readonly retainsWithinMs?: number
+  /** The same for compaction. */
+  readonly compactsWithinMs?: number
 }
 
 /** A member of a consumer group in another process. */
@@ -62,6 +64,10 @@ function lacks(engine: Engine, access: EngineAccess, need: Need): string | undef
   if (need === 'retention')
     return access.retainsWithinMs === undefined
       ? 'when this engine removes what need not be kept is up to its settings'
+      : undefined
+  if (need === 'compaction')
+    return access.compactsWithinMs === undefined
+      ? 'when this engine compacts is up to its settings'
       : undefined
   if (need === 'synchronous driver' || need === 'asynchronous driver') return 'an engine is no database'
   const [name, feature] = need.split('.') as ['queue' | 'stream', string | undefined]

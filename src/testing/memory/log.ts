@@ -108,10 +108,11 @@ export class Log {
 
   bounds(): PartitionBounds[] {
     this.#retain()
-    return this.#partitions.map(({ records }, partition) => ({
+    return this.#partitions.map(({ records: { earliest, next, trimmed } }, partition) => ({
       partition,
-      earliest: records.earliest,
-      next: records.next,
+      earliest,
+      next,
+      ...(trimmed < earliest ? { completeFrom: trimmed } : {}),
     }))
   }
 
@@ -130,9 +131,10 @@ export class Log {
 
   /** Nobody notices that it happens when somebody looks. */
   #retain(): void {
-    const { maxAgeMs, maxBytes } = this.retention
+    const { maxAgeMs, maxBytes, compact } = this.retention
     for (const { records } of this.#partitions) {
       if (maxAgeMs !== undefined) this.#forget(records.olderThan(this.#clock.now() - maxAgeMs))
+      if (compact !== undefined) this.#forget(records.compact(this.#clock.now() - compact.tombstonesMs))
       if (maxBytes !== undefined) this.#forget(records.beyond(maxBytes / this.#partitions.length))
     }
   }
@@ -175,7 +177,7 @@ export class Log {
     }
   }
 
-  #store({ partition, key, body }: AppendRecord): number {
+  #store({ partition, key, body, tombstone }: AppendRecord): number {
     const { records } = this.#partitions[partition]!
     const position = records.next
     const history = this.versions && key !== undefined ? this.#history(key) : undefined
@@ -188,7 +190,7 @@ export class Log {
       appendedAt: this.#lastAppend,
       version,
     })
-    records.add(record)
+    records.add(record, tombstone ?? false)
     history?.kept.push(record)
     return position
   }

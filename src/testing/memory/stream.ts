@@ -2,7 +2,7 @@
 import { SpillwayError } from '../../core/errors.ts'
 import type { StreamCapabilities } from '../../ports/capability.ts'
 import { checkProducer, type Producer } from '../../ports/producer.ts'
-import { limitsOf } from '../../ports/retention.ts'
+import { checkTombstones, limitsOf } from '../../ports/retention.ts'
 import type {
   AppendRecord,
   AppendResult,
@@ -30,6 +30,7 @@ export class MemoryStream implements StreamPort {
     atomicAppend: true,
     versions: true,
     producers: true,
+    compaction: true,
   }
   readonly limits: StreamPort['limits'] = { maxBodyBytes, minSessionMs: 100 }
   readonly #store: MemoryStore
@@ -50,7 +51,7 @@ export class MemoryStream implements StreamPort {
     if (this.#closed) throw closedError()
     checkOption('partitions', partitions, 1, 'count')
     if (partitions > maxPartitions) throw invalid(`A stream has ${maxPartitions} partitions at most.`)
-    if (retention !== undefined) limitsOf(engineName, retention)
+    if (retention !== undefined) limitsOf(engineName, this.capabilities, retention)
     const { logs, clock, capacity } = this.#store
     const known = logs.get(name)
     const log = known ?? new Log(partitions, versions ?? false, clock, capacity)
@@ -75,6 +76,7 @@ export class MemoryStream implements StreamPort {
   ): Promise<AppendResult> {
     const log = this.#find(stream)
     checkProducer(engineName, producer)
+    checkTombstones(engineName, records)
     for (const record of records) {
       checkPartition(log, record.partition)
       if (record.expectedVersion === undefined) continue

@@ -4,11 +4,9 @@ import type { EventContract, QueueContract } from '../../core/contract.ts'
 import { type Sealed, seal } from '../../core/envelope.ts'
 import { SpillwayError } from '../../core/errors.ts'
 import { schemaUri } from '../../core/message.ts'
-import { checkName } from '../../core/name.ts'
 import { unchecked } from '../../core/schema.ts'
 import type { CancelResult } from '../../ports/queue-control.ts'
 import { outgoing } from '../../queue/outgoing.ts'
-import { scheduledMessage, sealForSchedule } from '../../queue/schedule-message.ts'
 
 export interface WhenOptions {
   /** The same id again is the same message: the inbox knows it. Default: a new id. */
@@ -19,11 +17,6 @@ export interface WhenOptions {
   readonly cancels?: CancelResult
   /** The data is of this version of the contract, as an older (or newer) sender wrote it. Nothing is validated before it is read. */
   readonly version?: number
-  /**
-   * A schedule of this name sent it for this due time, as `schedule` and `scheduledfor` of the message say. Its id follows from both, so the
-   * inbox knows the second one for the same due time. Only for a message of a queue, without `id` and `version`.
-   */
-  readonly schedule?: { readonly name: string; readonly due: Date }
   /** In place of the key that the contract tells from the data; for data of another version there is no other. */
   readonly key?: string
 }
@@ -37,7 +30,6 @@ export async function arriving(
   const { id, version, key, attempt = 1 } = options
   if (!Number.isInteger(attempt) || attempt < 1)
     throw new SpillwayError('INVALID_OPTION', `attempt is ${attempt}; it takes a whole number from 1.`)
-  if (options.schedule !== undefined) return scheduled(contract, data, options, clock)
   const owner = contract.kind === 'event' ? contract.stream : (contract.context ?? '')
   const origin = {
     source: `/${owner}`,
@@ -52,24 +44,4 @@ export async function arriving(
   if (contract.kind === 'event') return seal(contract, data, origin, clock)
   const { source } = origin
   return outgoing(contract, data, id === undefined ? {} : { id }, { source }, clock)
-}
-
-async function scheduled(
-  contract: EventContract | QueueContract,
-  data: unknown,
-  { schedule, id, version }: WhenOptions,
-  clock: Clock,
-): Promise<Sealed> {
-  const { name, due } = schedule!
-  if (contract.kind !== 'queue' || (id ?? version) !== undefined)
-    throw new SpillwayError(
-      'INVALID_OPTION',
-      'schedule is for a message of a queue, and tells its id and its version.',
-    )
-  const dueMs = due.getTime()
-  if (Number.isNaN(dueMs)) throw new SpillwayError('INVALID_OPTION', '`due` is an invalid Date.')
-  const origin = { source: `/${contract.context ?? ''}` }
-  const sealed = await sealForSchedule(contract, checkName(name, 'schedule'), data, {}, origin)
-  const message = scheduledMessage(sealed, { queue: contract.queue, name, due: dueMs, now: clock.now() })
-  return { id: message.id, key: message.key, body: message.body }
 }

@@ -28,7 +28,7 @@ export interface TestedService<Db> extends AsyncDisposable {
   /**
    * A message or an event arrives: it is validated as by its sender, read as by its receiver (upcasters, validation), and handled once in the
    * service's own database. Resolves with what came of it, also when its handler failed. What the handler sends is not delivered:
-   * it stays in the outbox. Calls that overlap are handled one after the other. Rejects with INVALID_DATA for what could not have been sent, CONFIGURATION where the service has no handler for it.
+   * it stays in the outbox. Rejects with INVALID_DATA for what could not have been sent, CONFIGURATION where the service has no handler for it.
    */
   when<In, Out>(of: Channel<In, Out>, data: In, options?: WhenOptions): Promise<Then>
   /** The same for data as another version of its sender wrote it: nothing is validated before it is read. */
@@ -48,18 +48,7 @@ export async function testService<Db>(
   const { context } = service
   const kept = new Kept<Db>(context.name, await service.database?.open(context.name), clock)
 
-  /** One at a time: what is committed meanwhile is this one's. */
-  let last: Promise<unknown> = Promise.resolve()
-  function when(of: Contract, data: unknown, options: WhenOptions = {}): Promise<Then> {
-    const then = last.then(() => {
-      if (closed) throw new SpillwayError('CLOSED', `The tested service of ${context.name} was closed.`)
-      return attempt(of, data, options)
-    })
-    last = then.catch(() => {})
-    return then
-  }
-
-  async function attempt(of: Contract, data: unknown, options: WhenOptions): Promise<Then> {
+  async function when(of: Contract, data: unknown, options: WhenOptions = {}): Promise<Then> {
     const work = service.works.find(({ queue }) => queue.type === of.type)
     const reaction = service.reactions.find(({ event }) => event.type === of.type)
     const contract = work?.queue ?? reaction?.event
@@ -71,9 +60,6 @@ export async function testService<Db>(
       : await attemptEvent(kept, reaction!, message, options.attempt ?? 1)
     return new Then(end, kept.messages, kept.cancelled)
   }
-
-  let closed: Promise<void> | undefined
-  const close = (): Promise<void> => (closed ??= Promise.resolve(kept.database?.close()))
 
   const tested = {
     get db(): Db {
@@ -88,8 +74,8 @@ export async function testService<Db>(
       const remedy = 'Correct what the test gives, or ask with `when` what comes of it.'
       throw new SpillwayError('NOT_SEEN', what, { remedy, ...(error ? { cause: error } : {}) })
     },
-    close,
-    [Symbol.asyncDispose]: close,
+    close: async () => kept.database?.close(),
+    [Symbol.asyncDispose]: async () => kept.database?.close(),
   }
   return tested as TestedService<Db>
 }

@@ -71,5 +71,6 @@ export function faultySubject(
   return engineSubject({
     openEngine: async (options = {}) => plant(memory({ ...optionsSeen(options), store })),
     retainsWithinMs: 3_000,
+    compactsWithinMs: 3_000,
   })
 }

@@ -1,6 +1,7 @@
-// What streams need not keep any longer: raises the floors of their partitions, and sweeps. In steps that each share a commit with whatever
+// What streams need not keep any longer: raises the floors of their partitions, sweeps, and compacts. In steps that each share a commit with whatever
 // else there is to do. Several processes may do it at once: a floor only rises, and by the file's own times and sizes.
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { Compaction } from './compaction.ts'
 import type { Streams } from './streams.ts'
 import type { Trims } from './trims.ts'
 
@@ -28,6 +29,7 @@ interface Size {
 export class Retention {
   readonly #streams: Streams
   readonly #trims: Trims
+  readonly #compaction: Compaction
   readonly #limited: StatementSync
   readonly #size: StatementSync
   readonly #setSize: StatementSync
@@ -36,6 +38,7 @@ export class Retention {
   constructor(db: DatabaseSync, streams: Streams, trims: Trims) {
     this.#streams = streams
     this.#trims = trims
+    this.#compaction = new Compaction(db, trims)
     this.#limited = db.prepare(
       `SELECT id, partitions, max_age_ms, max_bytes FROM stream
        WHERE max_age_ms IS NOT NULL OR max_bytes IS NOT NULL`,
@@ -50,7 +53,7 @@ export class Retention {
 
   /** Looks only. */
   isDue(now: number): boolean {
-    if (this.#trims.any) return true
+    if (this.#trims.any || this.#compaction.isDue(now)) return true
     for (const stream of this.#all())
       for (let partition = 0; partition < stream.partitions; partition++) {
         if (this.#byAge(stream, partition, now) > this.#streams.earliest(stream.id, partition)) return true
@@ -69,7 +72,14 @@ export class Retention {
         this.#streams.raiseFloor(stream.id, partition, this.#byAge(stream, partition, now))
         if (stream.max_bytes !== null && this.#bySize(stream, partition, stream.max_bytes)) more = true
       }
-    return this.#trims.sweep(null) || more
+    // One after the other: a step is to be short.
+    if (this.#trims.sweep(null) || more) return true
+    return this.#compaction.step(now)
+  }
+
+  /** The transaction of a step was rolled back. */
+  forget(): void {
+    this.#compaction.forget()
   }
 
   #all(): readonly Limited[] {

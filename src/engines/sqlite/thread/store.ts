@@ -162,6 +162,7 @@ export class Store {
       this.#commit.run()
     } catch (thrown) {
       for (const part of this.#parts) part.forget(true)
+      this.#retention.forget()
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
       throw thrown
     }

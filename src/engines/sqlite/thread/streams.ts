@@ -1,6 +1,7 @@
 // The streams of the store: appending record batches, and reading them by position, by key and by time.
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { SpillwayError } from '../../../core/errors.ts'
+import type { Limits } from '../../../ports/retention.ts'
 import type { Answers, Spans, StreamFacts, StreamPart, WriteOperation } from '../wire.ts'
 import { spanWidth } from '../wire.ts'
 import { BatchCache } from './batch-cache.ts'
@@ -31,6 +32,7 @@ interface BatchRow {
   readonly count: number
   readonly appended_at: number
   readonly versions: string | null
+  readonly places: string | null
   readonly bytes: number
 }
 
@@ -43,7 +45,8 @@ export class Streams implements Part {
   readonly #cache = new BatchCache<string>(cacheBytes)
   readonly #declare: StatementSync
   readonly #keepVersions: StatementSync
-  readonly #limit: StatementSync
+  readonly #setLimits: StatementSync
+  readonly #forgetSize: StatementSync
   readonly #any: StatementSync
   readonly #find: StatementSync
   readonly #versionsOf: StatementSync
@@ -65,7 +68,10 @@ export class Streams implements Part {
       'INSERT INTO stream (name, partitions, versions) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
     )
     this.#keepVersions = db.prepare('UPDATE stream SET versions = ? WHERE id = ?')
-    this.#limit = db.prepare('UPDATE stream SET max_age_ms = ?, max_bytes = ? WHERE id = ?')
+    this.#setLimits = db.prepare(
+      'UPDATE stream SET max_age_ms = ?, max_bytes = ?, tombstones_ms = ? WHERE id = ?',
+    )
+    this.#forgetSize = db.prepare('DELETE FROM stream_size WHERE stream = ?')
     this.#any = db.prepare('SELECT 1 FROM stream_batch WHERE stream = ? LIMIT 1')
     this.#find = db.prepare('SELECT id, partitions, versions FROM stream WHERE name = ?')
     this.#versionsOf = db.prepare('SELECT versions FROM stream WHERE id = ?')
@@ -80,7 +86,7 @@ export class Streams implements Part {
       `INSERT INTO stream_batch (stream, partition, base, count, appended_at, versions, data)
        VALUES (?, ?, ?, ?, ?, ?, ?)`,
     )
-    const columns = 'id, base, count, appended_at, versions, octet_length(data) AS bytes'
+    const columns = 'id, base, count, appended_at, versions, places, octet_length(data) AS bytes'
     this.#batchBefore = db.prepare(
       `SELECT ${columns} FROM stream_batch WHERE stream = ? AND partition = ? AND base <= ? ORDER BY base DESC LIMIT 1`,
     )
@@ -105,8 +111,14 @@ export class Streams implements Part {
   declare({ name, partitions, versions, limits }: Of<'declareStream'>): StreamFacts {
     this.#declare.run(name, partitions, versions ? 1 : 0)
     const facts = this.#keepVersionsOr(this.find(name)!, name, versions)
-    if (limits !== null) this.#limit.run(limits.maxAgeMs, limits.maxBytes, facts.id)
+    if (limits !== null) this.#limit(facts.id, limits)
     return facts
+  }
+
+  #limit(stream: number, { maxAgeMs, maxBytes, tombstonesMs }: Limits): void {
+    this.#setLimits.run(maxAgeMs, maxBytes, tombstonesMs, stream)
+    // Sizes are not kept up while nobody asks for them.
+    if (maxBytes === null) this.#forgetSize.run(stream)
   }
 
   #keepVersionsOr(facts: StreamFacts, name: string, versions: boolean | null): StreamFacts {
@@ -274,7 +286,7 @@ export class Streams implements Part {
         parts.push(part)
         left.records -= part.count
         left.bytes -= part.data.length
-        more.push({ partition: want.partition, position: part.position + part.count })
+        more.push({ partition: want.partition, position: lastOf(part) + 1 })
       }
       open = more
     }
@@ -290,27 +302,35 @@ export class Streams implements Part {
   ): StreamPart | undefined {
     const row = this.#batchAt(stream, partition, position)
     if (row === undefined) return undefined
-    const skip = Math.max(0, position - row.base)
-    if (skip === 0 && row.count <= maxRecords && row.bytes <= maxBytes)
+    const places = placesOf(row)
+    const count = places?.length ?? row.count
+    const skip = places ? indexFrom(places, position - row.base) : Math.max(0, position - row.base)
+    // What compaction has left of the row is all below.
+    if (skip === count)
+      return this.#readPart(stream, { partition, position: row.base + row.count }, maxRecords, maxBytes)
+    if (skip === 0 && count <= maxRecords && row.bytes <= maxBytes)
       return {
         partition,
         position: row.base,
-        count: row.count,
+        count,
         appendedAt: row.appended_at,
         versions: versionsOf(row),
+        positions: places?.map((place) => row.base + place) ?? null,
         data: this.#load(row.id),
       }
-    const { data, offsets } = this.#cache.get(`${stream}/${partition}/${row.base}`, row.count, () =>
+    // Compaction makes a row smaller: one of its size is the same one.
+    const { data, offsets } = this.#cache.get(`${stream}/${partition}/${row.base}/${row.bytes}`, count, () =>
       this.#load(row.id),
     )
-    let to = Math.min(row.count, skip + maxRecords)
+    let to = Math.min(count, skip + maxRecords)
     if (offsets[to]! - offsets[skip]! > maxBytes) to = lastWithin(offsets, skip, to, maxBytes)
     return {
       partition,
-      position: row.base + skip,
+      position: row.base + (places?.[skip] ?? skip),
       count: to - skip,
       appendedAt: row.appended_at,
       versions: versionsOf(row)?.slice(skip, to) ?? null,
+      positions: places?.slice(skip, to).map((place) => row.base + place) ?? null,
       data: data.slice(offsets[skip]!, offsets[to]!),
     }
   }
@@ -331,7 +351,8 @@ export class Streams implements Part {
     for (const row of rows) {
       const want = { partition: Number(row.partition), position: Number(row.position) }
       const part = this.#readPart(stream, want, 1, 0)
-      if (part !== undefined) parts.push(part)
+      // The last version of a key is known for longer than its record.
+      if (part?.position === want.position) parts.push(part)
     }
     return parts
   }
@@ -356,7 +377,8 @@ export class Streams implements Part {
   bounds(stream: number, partitions: number): number[] {
     const bounds: number[] = []
     for (let partition = 0; partition < partitions; partition++) {
-      bounds.push(this.earliest(stream, partition), this.#next(stream, partition))
+      const floor = this.#floorOf(stream, partition)
+      bounds.push(this.earliest(stream, partition), this.#next(stream, partition), floor)
     }
     return bounds
   }
@@ -397,6 +419,26 @@ function lastWithin(offsets: Uint32Array, from: number, to: number, maxBytes: nu
     const middle = Math.ceil((low + high) / 2)
     if (offsets[middle]! - offsets[from]! <= maxBytes) low = middle
     else high = middle - 1
+  }
+  return low
+}
+
+function lastOf({ position, count, positions }: StreamPart): number {
+  return positions?.[count - 1] ?? position + count - 1
+}
+
+function placesOf({ places }: BatchRow): readonly number[] | undefined {
+  return places === null ? undefined : (JSON.parse(places) as number[])
+}
+
+/** The index of the first place at or after one. */
+function indexFrom(places: readonly number[], place: number): number {
+  let low = 0
+  let high = places.length
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (places[middle]! < place) low = middle + 1
+    else high = middle
   }
   return low
 }

@@ -65,12 +65,17 @@ export class Trims {
     return rows.length === rowsAtOnce
   }
 
+  /** Unless it is the last one of its key. */
+  forgetVersion(stream: number, key: string, version: number): void {
+    this.#deleteVersion.run(stream, key, version)
+  }
+
   #forgetVersions({ id, stream, versions }: Row): number {
     const numbers = JSON.parse(versions!) as (number | null)[]
     this.#reader.start(this.#data.get(id)!.data as Uint8Array)
     for (const version of numbers) {
       const key = this.#reader.next((_id, name) => name)
-      if (version !== null) this.#deleteVersion.run(stream, key!, version)
+      if (version !== null) this.forgetVersion(stream, key!, version)
     }
     return numbers.length
   }
