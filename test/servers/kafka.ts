@@ -9,6 +9,12 @@ import type { Place } from './recipe.ts'
 export interface KafkaOptions extends StartOptions {
   /** Put into the broker's configuration, as in `{ 'log.flush.interval.messages': '1' }` (sync every batch). */
   readonly settings?: Readonly<Record<string, string>>
+  /** Besides the one of the URL, which is neither encrypted nor asks who comes: by name, what settings say of each stands in `settings`. */
+  readonly listeners?: Readonly<
+    Record<string, { readonly port: number; readonly protocol: 'SSL' | 'SASL_SSL' | 'SASL_PLAINTEXT' }>
+  >
+  /** Users for SCRAM: `SCRAM-SHA-256=[name=…,password=…]`. */
+  readonly scram?: readonly string[]
   /** Default 256. */
   readonly heapMb?: number
   /** Further arguments for Java, as in `['-Xlog:gc']`. */
@@ -46,10 +52,11 @@ export const kafka: Launcher<KafkaOptions> = {
         stopSignal: 'SIGTERM',
         url: ({ port }) => `kafka://127.0.0.1:${port}`,
         async prepare(place) {
-          const lines = Object.entries({ ...broker(place), ...options.settings })
+          const lines = Object.entries({ ...broker(place, options), ...options.settings })
           writeFileSync(properties(place), lines.map(([key, value]) => `${key}=${value}\n`).join(''))
           const format = ['kafka.tools.StorageTool', 'format', '-t', CLUSTER_ID, '-c', properties(place)]
-          await run(java, ['-XX:TieredStopAtLevel=1', ...jvm, ...format])
+          const users = (options.scram ?? []).flatMap((user) => ['--add-scram', user])
+          await run(java, ['-XX:TieredStopAtLevel=1', ...jvm, ...format, ...users])
         },
         command: (place) => [java, ...jvm, ...(options.jvm ?? []), 'kafka.Kafka', properties(place)],
         async probe({ port }) {
@@ -72,14 +79,27 @@ export const kafka: Launcher<KafkaOptions> = {
   },
 }
 
-function broker({ data, port, innerPort }: Place): Record<string, string | number> {
+function broker(
+  { data, port, innerPort }: Place,
+  { listeners = {} }: KafkaOptions,
+): Record<string, string | number> {
+  const more = Object.entries(listeners)
+  const addresses = [
+    `CLIENT://127.0.0.1:${port}`,
+    ...more.map(([name, own]) => `${name}://127.0.0.1:${own.port}`),
+  ]
+  const protocols = [
+    'CLIENT:PLAINTEXT',
+    'CONTROLLER:PLAINTEXT',
+    ...more.map(([name, { protocol }]) => `${name}:${protocol}`),
+  ]
   return {
     'process.roles': 'broker,controller',
     'node.id': 1,
     'controller.quorum.voters': `1@127.0.0.1:${innerPort}`,
-    listeners: `CLIENT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${innerPort}`,
-    'advertised.listeners': `CLIENT://127.0.0.1:${port}`,
-    'listener.security.protocol.map': 'CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+    listeners: [...addresses, `CONTROLLER://127.0.0.1:${innerPort}`].join(),
+    'advertised.listeners': addresses.join(),
+    'listener.security.protocol.map': protocols.join(),
     'inter.broker.listener.name': 'CLIENT',
     'controller.listener.names': 'CONTROLLER',
     'log.dirs': data,

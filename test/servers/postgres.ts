@@ -4,7 +4,7 @@
  * The npm package is asked for its programs only. Its class hooks SIGINT and uncaught exceptions of the whole process on
  * import, and waits for ever when told to stop a server that was killed.
  */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { chownSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
 import { unprivilegedAccount } from './account.ts'
@@ -17,6 +17,8 @@ import type { Recipe } from './recipe.ts'
 export interface PostgresOptions extends StartOptions {
   /** Put into the configuration, as in `{ fsync: 'off' }`. Otherwise the server's own defaults: it really syncs. */
   readonly settings?: Readonly<Record<string, string>>
+  /** Put into its data folder, over what is there: `pg_hba.conf`, certificates. */
+  readonly files?: Readonly<Record<string, string>>
 }
 
 const CREDENTIALS = { user: 'spillway', password: 'spillway', database: 'postgres' }
@@ -54,12 +56,12 @@ function postgres(
     },
     async start(options = {}) {
       if (programs === undefined) throw new Error(`${name} is not installed: ${remedy}`)
-      return await launch(recipe(name, programs.bin, options.settings ?? {}), options)
+      return await launch(recipe(name, programs.bin, options), options)
     },
   }
 }
 
-function recipe(name: string, bin: string, settings: Readonly<Record<string, string>>): Recipe {
+function recipe(name: string, bin: string, { settings, files = {} }: PostgresOptions): Recipe {
   const account = unprivilegedAccount()
   return {
     name,
@@ -77,6 +79,12 @@ function recipe(name: string, bin: string, settings: Readonly<Record<string, str
       const all = { ...settings, listen_addresses: '127.0.0.1', unix_socket_directories: '', port }
       const lines = Object.entries(all).map(([key, value]) => `${key} = '${value}'\n`)
       writeFileSync(join(data, 'postgresql.auto.conf'), lines.join(''))
+      for (const [file, text] of Object.entries(files)) {
+        const path = join(data, file)
+        // A key that others may read is refused.
+        writeFileSync(path, text, { mode: 0o600 })
+        if (account !== undefined) chownSync(path, account.uid, account.gid)
+      }
     },
     command: ({ data }) => [join(bin, 'postgres'), '-D', data],
     async probe({ port }) {

@@ -1,6 +1,6 @@
 // The Kafka engine: streams on a Kafka cluster. It has no queue; queues live on the other engines.
-import type { ConnectionOptions } from 'node:tls'
 import { SpillwayError } from '../../core/errors.ts'
+import { readTls, type TlsFiles } from '../../core/tls.ts'
 import type { Durability, Engine, EngineOptions } from '../../ports/engine.ts'
 import { loadClient } from './client.ts'
 import { Cluster } from './cluster.ts'
@@ -8,17 +8,18 @@ import { type Found, join, judge, requirePowerLoss } from './durability.ts'
 import { translate } from './errors.ts'
 import { KafkaStream } from './stream.ts'
 import { type TopicOptions, Topics } from './topics.ts'
-import { parseUrl } from './url.ts'
+import { type Credentials, mechanismOf, parseUrl } from './url.ts'
 
 export interface KafkaOptions extends EngineOptions, TopicOptions {
-  /** `kafka://host:port`, several brokers separated by commas; the port is 9092 unless given. */
+  /**
+   * `kafka://host:port`, several brokers separated by commas; the port is 9092 unless given. With `user:password@` in front, and
+   * `?sasl=scram-sha-512&tls=true&ca=…&cert=…&key=…` behind.
+   */
   readonly url: string
-  readonly tls?: ConnectionOptions | boolean
-  readonly sasl?: {
-    readonly mechanism: 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512'
-    readonly username: string
-    readonly password: string
-  }
+  /** `true`: as Node trusts; or files or texts in PEM. Default: what the URL says, which is no TLS where it says nothing. */
+  readonly tls?: boolean | TlsFiles
+  /** Default: what the URL says. */
+  readonly sasl?: Credentials
   /** By which name the brokers know this program in their logs and quotas. Default 'spillway'. */
   readonly clientId?: string
   /** How long a call goes on trying while the cluster does not serve it, in milliseconds. Default 15,000. */
@@ -29,17 +30,19 @@ const newTopics = 'new topics'
 
 /** Connects to the cluster; the brokers named in the URL are asked for the others. Needs `@platformatic/kafka`. */
 export async function kafka(options: KafkaOptions): Promise<Engine> {
-  const { seeds, shown, credentials } = parseUrl(options.url)
+  const url = parseUrl(options.url)
+  const { seeds, shown } = url
   checkOptions(options)
+  const tls = readTls('kafka', options.tls ?? url.tls)
+  const sasl = options.sasl ?? url.credentials
   const client = await loadClient()
-  const sasl = options.sasl ?? credentials
   const timeoutMs = options.timeoutMs ?? 15_000
   const cluster = new Cluster(client, seeds, {
     clientId: options.clientId ?? 'spillway',
     connectTimeoutMs: Math.min(3000, timeoutMs / 2),
     timeoutMs,
-    ...(options.tls ? { tls: options.tls === true ? {} : options.tls } : {}),
-    ...(sasl === undefined ? {} : { sasl }),
+    ...(tls === undefined ? {} : { tls }),
+    ...(sasl === undefined ? {} : { sasl: { ...sasl, mechanism: mechanismOf(sasl.mechanism) } }),
   })
   try {
     return await open(cluster, options, shown)

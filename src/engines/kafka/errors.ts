@@ -1,5 +1,6 @@
 // What can go wrong with a broker, in one shape inside this folder, and its translation at the engine's edge.
 import { isSpillwayError, SpillwayError } from '../../core/errors.ts'
+import { type TlsTrouble, type TlsWords, tlsTrouble } from '../../core/tls.ts'
 
 /** A failed request. `id` is the name of Kafka's error code, or NETWORK, or SILENT: no answer in time. */
 export class Fault extends Error {
@@ -58,6 +59,34 @@ const ambiguous: ReadonlySet<string> = new Set([
   'UNKNOWN_SERVER_ERROR',
 ])
 
+const words: TlsWords = {
+  ca: '`?ca=…` in the url or the option `tls: { ca }`',
+  clientCertificate: '`?cert=…&key=…` in the url or the option `tls: { cert, key }`',
+  on: 'ask for it: `?tls=true` in the url or the option `tls: true`',
+  off: 'do not ask for it: no `tls`, `ca` or `cert` in the url or the options',
+}
+
+/** What a broker says that does not get on with what it is called with, and the client library of it. */
+function clientTrouble(message: string): TlsTrouble | undefined {
+  if (message.includes('requires TLS'))
+    return {
+      what: 'the broker takes encrypted connections only there',
+      remedy: `If that is right, ${words.on}.`,
+      passing: false,
+    }
+  if (message.includes('Connection closed'))
+    return {
+      what: 'the broker ended the connection without an answer',
+      remedy:
+        'Check the broker. It does the same to whom it expects to log in (`user:password@` in the url, or the option `sasl`) or to speak TLS (`?tls=true`).',
+      passing: true,
+    }
+  return undefined
+}
+
+const loginRemedy =
+  'Check user and password: in front of the host in the url, with what is special in them percent-encoded (%40 for @), or the option `sasl`. Brokers know a user by the way to log in too: `?sasl=scram-sha-512`.'
+
 /** The error that the caller sees. `doing` completes "Kafka failed while …". */
 export function translate(thrown: unknown, doing: string): unknown {
   if (!(thrown instanceof Fault)) return thrown
@@ -70,6 +99,7 @@ export function translate(thrown: unknown, doing: string): unknown {
         `Kafka refused the login (${doing}): ${thrown.message}.`,
         {
           ...options,
+          remedy: loginRemedy,
           retryable: false,
         },
       )
@@ -83,6 +113,15 @@ export function translate(thrown: unknown, doing: string): unknown {
     case 'INVALID_SESSION_TIMEOUT':
       return new SpillwayError('INVALID_OPTION', `Kafka refused the session time (${doing}).`, options)
   }
+  const connecting = doing.startsWith('connecting')
+  const found = tlsTrouble(thrown, words) ?? (connecting ? clientTrouble(thrown.message) : undefined)
+  if (found !== undefined)
+    return new SpillwayError('ENGINE_UNAVAILABLE', `Kafka cannot be reached (${doing}): ${found.what}.`, {
+      ...options,
+      remedy: found.remedy,
+      // Who was connected before goes on trying: it is set right at the broker.
+      retryable: found.passing || !connecting,
+    })
   if (thrown.passing)
     return new SpillwayError('ENGINE_UNAVAILABLE', `Kafka failed while ${doing}: ${thrown.message}.`, options)
   return new SpillwayError('ENGINE_FAILED', `Kafka refused ${doing}: ${thrown.message}.`, options)

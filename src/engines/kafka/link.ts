@@ -52,13 +52,16 @@ export class Link {
   readonly #client: Client
   readonly #connection: Connection
   readonly #handshakeMs: number
+  readonly #mechanism: string | undefined
   #closed = false
+  #broken: Error | undefined
 
   constructor(client: Client, address: Address, options: LinkOptions, requestTimeoutMs: number) {
     const { clientId, connectTimeoutMs, tls, sasl } = options
     this.#client = client
     this.address = address
     this.#handshakeMs = connectTimeoutMs
+    this.#mechanism = sasl?.mechanism
     this.#connection = new client.Connection(clientId, {
       connectTimeout: connectTimeoutMs,
       requestTimeout: requestTimeoutMs,
@@ -69,7 +72,9 @@ export class Link {
       ...(sasl === undefined ? {} : { sasl }),
     })
     // Without a listener an 'error' would be thrown out of the event loop; whoever waits learns of it by rejection.
-    this.#connection.on('error', () => {})
+    this.#connection.on('error', (error) => {
+      this.#broken = error
+    })
     this.#connection.on('close', () => {
       this.#closed = true
     })
@@ -130,11 +135,22 @@ export class Link {
 
   #fault(thrown: unknown): Fault {
     if (thrown instanceof Fault) return thrown
-    const cause = asError(thrown)
+    const { AuthenticationError, ResponseError } = this.#client
+    const chain = causes(asError(thrown))
     const where = `${this.address.host}:${this.address.port}`
-    if (causes(cause).some((error) => error instanceof this.#client.AuthenticationError))
-      return new Fault('SASL_AUTHENTICATION_FAILED', `${where} refused the credentials`, cause)
-    const root = causes(cause).at(-1)!
+    // A connection that breaks in the middle of a login is told of as one that was refused.
+    const refused = chain.find((error) => error instanceof AuthenticationError)
+    if (refused !== undefined && chain.some((error) => error instanceof ResponseError))
+      return new Fault(
+        'SASL_AUTHENTICATION_FAILED',
+        refused.message.includes('mechanism')
+          ? `${where} does not take SASL/${this.#mechanism} there`
+          : `${where} refused the credentials for SASL/${this.#mechanism}`,
+        chain[0],
+      )
+    const root = chain.at(-1)!
+    // What it broke of says more than that it did.
+    const cause = this.#broken !== undefined && root.message === 'Connection closed' ? this.#broken : chain[0]
     return new Fault('NETWORK', `${where}: ${root.message || root.name}`, cause)
   }
 }

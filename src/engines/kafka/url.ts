@@ -1,37 +1,71 @@
-// kafka://host:port,host:port — with user:password@ in front for SASL/PLAIN.
+// kafka://host:port,host:port — with user:password@ in front for SASL, and how to log in and TLS behind a ?.
 import { SpillwayError } from '../../core/errors.ts'
+import { type TlsFiles, tlsOfUrl } from '../../core/tls.ts'
 import type { Address } from './link.ts'
 
 export interface KafkaUrl {
   readonly seeds: readonly Address[]
   /** Without credentials. */
   readonly shown: string
-  readonly credentials:
-    | { readonly mechanism: 'PLAIN'; readonly username: string; readonly password: string }
-    | undefined
+  readonly credentials: Credentials | undefined
+  readonly tls: boolean | TlsFiles | undefined
 }
+
+export interface Credentials {
+  readonly mechanism: Mechanism
+  readonly username: string
+  readonly password: string
+}
+
+export const mechanisms = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'] as const
+export type Mechanism = (typeof mechanisms)[number]
+
+const parameters = ['sasl', 'tls', 'ca', 'cert', 'key'] as const
+type Parameters = Readonly<Partial<Record<(typeof parameters)[number], string>>>
 
 const defaultPort = 9092
 
 export function parseUrl(url: string): KafkaUrl {
-  const parts = /^kafka:\/\/(?:([^@/]*)@)?([^@/?#]+)\/?$/.exec(url)
+  const parts = /^kafka:\/\/(?:([^@/?#]*)@)?([^@/?#]+)\/?(?:\?([^#]*))?$/.exec(url)
   const seeds = parts?.[2]?.split(',').map(parseAddress) ?? []
-  const login = /^([^:]*):?(.*)$/
+  const login = /^([^:]*):?(.*)$/s
     .exec(parts?.[1] ?? '')!
     .slice(1)
     .map(decoded)
   if (parts === null || seeds.length === 0 || seeds.includes(undefined) || login.includes(undefined))
-    throw new SpillwayError(
-      'INVALID_OPTION',
+    throw wrong(
       'A Kafka URL is written kafka://host:port or kafka://host:port,host:port, with user:password@ in front for SASL (percent-encoded).',
-      { engine: 'kafka' },
     )
+  const query = new URLSearchParams(parts[3] ?? '')
+  for (const name of query.keys())
+    if (!(parameters as readonly string[]).includes(name))
+      // It may be the end of a password.
+      throw wrong(
+        `A Kafka URL has no parameter ${/^\w{1,20}$/.test(name) ? `'${name}'` : 'of that name'}; it has ${parameters.join(', ')}.`,
+      )
+  const given: Parameters = Object.fromEntries(query)
   const [username, password] = login
+  if (given.sasl !== undefined && !username)
+    throw wrong('sasl in a Kafka URL says how user:password@ in front of it are meant; there are none.')
   return {
     seeds: seeds as Address[],
     shown: `kafka://${parts[2]}`,
-    credentials: username ? { mechanism: 'PLAIN', username, password: password ?? '' } : undefined,
+    credentials: username
+      ? { mechanism: mechanismOf(given.sasl ?? 'PLAIN'), username, password: password ?? '' }
+      : undefined,
+    tls: tlsOfUrl('kafka', given),
   }
+}
+
+/** Throws INVALID_OPTION for one that there is not. */
+export function mechanismOf(name: string): Mechanism {
+  const found = mechanisms.find((mechanism) => mechanism === name.toUpperCase())
+  if (found !== undefined) return found
+  throw wrong(`sasl is ${mechanisms.join(', ')}.`)
+}
+
+function wrong(what: string): SpillwayError {
+  return new SpillwayError('INVALID_OPTION', what, { engine: 'kafka' })
 }
 
 function decoded(text: string): string | undefined {

@@ -1,16 +1,13 @@
-// Logging in and TLS, by URL and by options, on real servers; and what is said when it does not work.
-import { execFileSync } from 'node:child_process'
+// Logging in by URL and by options, on real servers; and what is said when it does not work. With TLS: test/engines/tls-nats.test.ts.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { nkeys } from '@nats-io/transport-node'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type RunningServer, nats as server } from '../../../test/servers/index.ts'
-import { findProgram } from '../../../test/servers/programs.ts'
 import { type NatsOptions, nats } from './engine.ts'
 
 const missing = await server.missing()
-const openssl = findProgram('openssl')
 
 async function works(options: NatsOptions): Promise<string> {
   const engine = await nats({ timeoutMs: 3_000, ...options })
@@ -71,51 +68,6 @@ test.skipIf(missing)('an NKey: the seed, or a file with it', async () => {
   writeFileSync(join(folder, 'seed'), `${seed}\n`)
   await works({ url: at(started, '', `?nkey=${encodeURIComponent(join(folder, 'seed'))}`) })
   rmSync(folder, { recursive: true })
-})
-
-describe.skipIf(missing ?? openssl === undefined)('TLS', () => {
-  let folder: string
-  let started: RunningServer
-  beforeAll(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'spillway-tls-'))
-    const made = ['-keyout', join(folder, 'key.pem'), '-out', join(folder, 'cert.pem')]
-    const names = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1']
-    execFileSync(
-      openssl!,
-      ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', ...made, ...names],
-      { stdio: 'ignore' },
-    )
-    started = await server.start({
-      lines: [`tls { cert_file: "${join(folder, 'cert.pem')}", key_file: "${join(folder, 'key.pem')}" }`],
-    })
-  })
-  afterAll(async () => {
-    await started?.stop()
-    rmSync(folder, { recursive: true })
-  })
-
-  test('with the authority named in the URL', async () => {
-    const ca = encodeURIComponent(join(folder, 'cert.pem'))
-    await works({ url: at(started, '', `?tls=true&ca=${ca}`) })
-    await works({ url: at(started, '', `?ca=${ca}`) })
-  })
-
-  test('with the authority as an option', async () => {
-    await works({ url: at(started, ''), tls: { ca: join(folder, 'cert.pem') } })
-  })
-
-  test('a certificate that nobody vouches for is refused', async () => {
-    await expect(nats({ url: at(started, '', '?tls=true') })).rejects.toMatchObject({
-      code: 'ENGINE_UNAVAILABLE',
-    })
-  })
-
-  test('a file that is not there is named', async () => {
-    await expect(nats({ url: at(started, '', '?ca=/nowhere/ca.pem') })).rejects.toMatchObject({
-      code: 'INVALID_OPTION',
-      message: expect.stringContaining('/nowhere/ca.pem'),
-    })
-  })
 })
 
 test('nobody there: said at once', async () => {

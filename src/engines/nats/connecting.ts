@@ -1,7 +1,9 @@
 // What a connection is made with: the URL and the options in the words of the client library.
-import { existsSync, readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
+import { checkServerIdentity } from 'node:tls'
 import type { Authenticator, NodeConnectionOptions } from '@nats-io/transport-node'
 import { SpillwayError } from '../../core/errors.ts'
+import { contentOf, readTls, type TlsFiles, tlsOfUrl } from '../../core/tls.ts'
 import type { Client } from './client.ts'
 import type { NatsUrl } from './url.ts'
 
@@ -13,26 +15,22 @@ export interface ConnectingOptions {
   readonly creds?: string
   /** A file with the seed of an NKey, or the seed. */
   readonly nkey?: string
-  /** `true`: as the system trusts. Files or texts in PEM. Default: when the server asks for it. */
-  readonly tls?: boolean | TlsFiles
+  /** `true`: as Node trusts; or files or texts in PEM; `false`: never. Default: as Node trusts, when the server asks for it. */
+  readonly tls?: boolean | NatsTls
   /** By which name the server knows this program. Default 'spillway'. */
   readonly name?: string
 }
 
-export interface TlsFiles {
-  readonly ca?: string
-  readonly cert?: string
-  readonly key?: string
+export interface NatsTls extends TlsFiles {
   /** Speak TLS before the server has spoken; it has to be set to that too. */
   readonly handshakeFirst?: boolean
 }
 
 /** What the options say comes before what the URL says. */
 export function connecting(client: Client, url: NatsUrl, options: ConnectingOptions): NodeConnectionOptions {
-  const { parameters } = url
   const authenticators = identities(client, url, options)
   if (authenticators.length > 1) throw wrong('More than one way to log in is given; give one.')
-  const tls = tlsOf(options.tls, parameters)
+  const tls = tlsOf(url, options.tls)
   return {
     servers: [...url.servers],
     name: options.name ?? 'spillway',
@@ -50,33 +48,43 @@ function identities(client: Client, url: NatsUrl, options: ConnectingOptions): A
   if (user !== undefined)
     given.push(client.usernamePasswordAuthenticator(user, options.password ?? url.password ?? ''))
   if (token !== undefined) given.push(client.tokenAuthenticator(token))
-  if (creds !== undefined) given.push(client.credsAuthenticator(Buffer.from(content(creds, 'creds'))))
-  if (nkey !== undefined) given.push(client.nkeyAuthenticator(Buffer.from(content(nkey, 'nkey').trim())))
+  if (creds !== undefined) given.push(client.credsAuthenticator(Buffer.from(textOf('creds', creds))))
+  if (nkey !== undefined) given.push(client.nkeyAuthenticator(Buffer.from(textOf('nkey', nkey).trim())))
   return given
 }
 
-function tlsOf(
-  option: boolean | TlsFiles | undefined,
-  parameters: NatsUrl['parameters'],
-): NodeConnectionOptions['tls'] | undefined {
-  const asked = option ?? (parameters.tls === undefined ? undefined : parameters.tls !== 'false')
-  const files: TlsFiles = typeof asked === 'object' ? asked : parameters
-  const { ca, cert, key } = files
-  if (asked === false) return null
-  if (asked === undefined && ca === undefined && cert === undefined) return undefined
-  return {
-    ...(ca === undefined ? {} : { ca: content(ca, 'ca') }),
-    ...(cert === undefined ? {} : { cert: content(cert, 'cert') }),
-    ...(key === undefined ? {} : { key: content(key, 'key') }),
-    ...(files.handshakeFirst ? { handshakeFirst: true } : {}),
-  }
+/** A seed is one line; everything else of this kind is a file, or has several. */
+function textOf(what: string, given: string): string {
+  return /^\s*S[A-Z0-9]{40,}\s*$/.test(given) ? given : contentOf('nats', what, given)
 }
 
-/** A file's content, or the text itself when it is no file. */
-function content(text: string, what: string): string {
-  if (text.includes('\n') || /^S[A-Z0-9]{40,}$/.test(text)) return text
-  if (!existsSync(text)) throw wrong(`${what} names the file '${text}', which is not there.`)
-  return readFileSync(text, 'utf8')
+function tlsOf(
+  url: NatsUrl,
+  option: boolean | NatsTls | undefined,
+): NodeConnectionOptions['tls'] | undefined {
+  const asked = option ?? tlsOfUrl('nats', url.parameters)
+  if (asked === false) return null
+  const read = readTls('nats', asked)
+  if (read === undefined) return undefined
+  const first = typeof asked === 'object' && 'handshakeFirst' in asked && asked.handshakeFirst
+  const tls = { checkServerIdentity: identityOf(url), ...read, ...(first ? { handshakeFirst: true } : {}) }
+  // What its type leaves out goes to node:tls all the same.
+  return tls as NodeConnectionOptions['tls']
+}
+
+/**
+ * Servers that are reached by number have no name to compare, and the client library would have them be called 'localhost': the
+ * certificate has to be for one of the numbers in the URL.
+ */
+function identityOf({ servers }: NatsUrl): typeof checkServerIdentity {
+  const hosts = servers.map((server) => new URL(`nats://${server}`).hostname.replace(/^\[|\]$/g, ''))
+  const numbers = hosts.filter((host) => isIP(host) !== 0)
+  return (host, certificate) => {
+    if (host !== 'localhost' || hosts.includes('localhost') || numbers.length === 0)
+      return checkServerIdentity(host, certificate)
+    const refusals = numbers.map((number) => checkServerIdentity(number, certificate))
+    return refusals.includes(undefined) ? undefined : refusals[0]
+  }
 }
 
 function wrong(what: string): SpillwayError {

@@ -37,7 +37,10 @@ export function parseUrl(url: string): NatsUrl {
   const query = new URLSearchParams(parts[3] ?? '')
   for (const name of query.keys())
     if (!(parameters as readonly string[]).includes(name))
-      throw wrong(`A NATS URL has no parameter '${name}'; it has ${parameters.join(', ')}.`)
+      // It may be the end of a password.
+      throw wrong(
+        `A NATS URL has no parameter ${/^\w{1,20}$/.test(name) ? `'${name}'` : 'of that name'}; it has ${parameters.join(', ')}.`,
+      )
   return {
     servers,
     shown: `nats://${parts[2]}`,

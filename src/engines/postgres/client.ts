@@ -1,5 +1,6 @@
 // What Spillway needs of the client library `pg`: structural types, so that any compatible pool fits, and its import.
 import { asError, SpillwayError } from '../../core/errors.ts'
+import { readTls, type TlsFiles } from '../../core/tls.ts'
 
 export interface PgResult<Row = Record<string, unknown>> {
   readonly rows: Row[]
@@ -54,6 +55,8 @@ export interface OwnPool extends PgPool {
 export interface PoolSettings {
   readonly url: string
   readonly size: number
+  /** In place of what the url says of it. */
+  readonly tls?: boolean | TlsFiles | undefined
   /** Settings of every session, for servers that are reached directly. */
   readonly session?: Readonly<Record<string, string>>
 }
@@ -64,9 +67,16 @@ export const queryTimeoutMs = 30_000
 
 /** Makes a pool. It connects when it is first used. */
 export async function createPool(settings: PoolSettings): Promise<OwnPool> {
+  const tls = readTls('postgres', settings.tls)
+  checkTlsFiles(settings.url)
   const pg = await loadPg()
   const pool = new pg.Pool({
-    connectionString: withSession(settings.url, settings.session),
+    ...(settings.tls === undefined ? {} : { ssl: tls ?? false }),
+    connectionString: withSession(
+      // As it is written in full: the client library has rules of its own for spaces.
+      without(settings.tls === undefined ? [] : tlsParameters, settings.url),
+      settings.session,
+    ),
     max: settings.size,
     fallback_application_name: 'spillway',
     connectionTimeoutMillis: connectTimeoutMs,
@@ -88,6 +98,29 @@ async function loadPg(): Promise<Pick<typeof import('pg'), 'Pool'>> {
       { engine: 'postgres', cause: thrown },
     )
   }
+}
+
+const tlsParameters = [
+  'ssl',
+  'sslmode',
+  'sslrootcert',
+  'sslcert',
+  'sslkey',
+  'sslnegotiation',
+  'uselibpqcompat',
+]
+
+/** `pg` reads them when it connects, again and again; what is wrong with them is told at once. */
+function checkTlsFiles(url: string): void {
+  const { searchParams } = new URL(url)
+  const [ca, cert, key] = ['sslrootcert', 'sslcert', 'sslkey'].map((name) => searchParams.get(name))
+  readTls('postgres', { ...(ca ? { ca } : {}), ...(cert ? { cert } : {}), ...(key ? { key } : {}) })
+}
+
+function without(names: readonly string[], url: string): string {
+  const parsed = new URL(url)
+  for (const name of names) parsed.searchParams.delete(name)
+  return parsed.href
 }
 
 function withSession(url: string, session: Readonly<Record<string, string>> = {}): string {
@@ -126,13 +159,30 @@ function hear(client: PgClient): void {
 
 /** The address without password and parameters; throws INVALID_OPTION, without repeating it, for what is none. */
 export function redact(url: string): string {
-  if (!URL.canParse(url) || !/^postgres(ql)?:$/.test(new URL(url).protocol))
-    throw new SpillwayError(
-      'INVALID_OPTION',
-      'The url of the engine `postgres` is no address of the form postgres://user:password@host:port/database.',
-      { engine: 'postgres' },
-    )
+  const [, tail = '', query = ''] = /^postgres(?:ql)?:\/\/[^/?#]*([^?#]*)(.*)$/s.exec(url) ?? []
+  if (!/^postgres(ql)?:\/\//.test(url) || !URL.canParse(url))
+    throw wrong('is no address of the form postgres://user:password@host:port/database')
   const parsed = new URL(url)
+  // What belongs to a password would be taken for a port, a database or a parameter, and be shown.
+  if (`${tail}${query}`.includes('@') || parsed.hash !== '' || !isDecodable(parsed))
+    throw wrong(
+      'has characters that are written otherwise in a user or a password: %40 for @, %23 for #, %2F for /, %3F for ?, %25 for %',
+    )
   const user = parsed.username === '' ? '' : `${parsed.username}@`
   return `${parsed.protocol}//${user}${parsed.host}${parsed.pathname}`
+}
+
+function isDecodable({ username, password }: URL): boolean {
+  try {
+    decodeURIComponent(username + password)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function wrong(what: string): SpillwayError {
+  return new SpillwayError('INVALID_OPTION', `The url of the engine \`postgres\` ${what}.`, {
+    engine: 'postgres',
+  })
 }

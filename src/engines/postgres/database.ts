@@ -2,6 +2,7 @@
 // service's.
 import { SpillwayError } from '../../core/errors.ts'
 import { withoutWatch } from '../../core/outside-io.ts'
+import type { TlsFiles } from '../../core/tls.ts'
 import type {
   CommitOutcome,
   CommitUnit,
@@ -55,6 +56,8 @@ export type PostgresDatabaseOptions =
   | (CommonOptions & {
       /** `postgres://user:password@host:port/database`. */
       readonly url: string
+      /** As for the engine. */
+      readonly tls?: boolean | TlsFiles
       /** How many connections there are at most. Default 10. */
       readonly poolSize?: number
     })
@@ -71,7 +74,9 @@ export function postgresDatabase(options: PostgresDatabaseOptions): DatabaseSour
       if ('url' in options) checkOption('poolSize', options.poolSize ?? 10, 'count', 1, 1_000)
       const name = 'url' in options ? redact(options.url) : `postgres (pool of ${service})`
       const own =
-        'url' in options ? await createPool({ url: options.url, size: options.poolSize ?? 10 }) : undefined
+        'url' in options
+          ? await createPool({ url: options.url, tls: options.tls, size: options.poolSize ?? 10 })
+          : undefined
       const pool = own ?? (options as { readonly pool: PgPool }).pool
       try {
         const producerId = await prepare(pool, schema)

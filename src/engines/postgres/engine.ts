@@ -1,5 +1,6 @@
 // postgres(): opens the engine on a PostgreSQL server, version 15 or later.
 import { SpillwayError } from '../../core/errors.ts'
+import type { TlsFiles } from '../../core/tls.ts'
 import type { Durability, Engine, EngineOptions } from '../../ports/engine.ts'
 import {
   checkOut,
@@ -27,6 +28,11 @@ import { Wake } from './wake.ts'
 export interface PostgresOptions extends EngineOptions {
   /** `postgres://user:password@host:port/database`. With `pool` it only says where that is. */
   readonly url: string
+  /**
+   * `true`: as Node trusts; or files or texts in PEM. In place of what the url says of it (`?sslmode=verify-full&sslrootcert=…`); with
+   * `pool` it is of no use. Default: what the url says, which is no TLS where it says nothing.
+   */
+  readonly tls?: boolean | TlsFiles
   /** The schema for Spillway's tables; made if it does not exist. Default 'spillway'. */
   readonly schema?: string
   /** How many connections there are at most, besides the one that listens. Default 10. */
@@ -80,7 +86,7 @@ async function openAt(options: PostgresOptions & { readonly listen: boolean }): 
     })
   } catch (thrown) {
     await own?.end()
-    throw translate(thrown)
+    throw translate(thrown, url)
   }
 }
 
@@ -107,7 +113,12 @@ function withListen(options: PostgresOptions): PostgresOptions & { readonly list
 async function ownPool(options: PostgresOptions, sessions: boolean): Promise<OwnPool> {
   const size = options.poolSize ?? 10
   checkOption('poolSize', size, 'count', 2, 1_000)
-  return await createPool({ url: options.url, size, ...(sessions ? { session: sessionSettings } : {}) })
+  return await createPool({
+    url: options.url,
+    tls: options.tls,
+    size,
+    ...(sessions ? { session: sessionSettings } : {}),
+  })
 }
 
 async function prepare(pool: PgPool, schema: string): Promise<Durability> {
@@ -138,7 +149,7 @@ async function listenerOf(
     checkOption('max of the pool (with `listen`)', sizeOf(options.pool), 'count', 2)
     return { connect: () => checkOut(pool) }
   }
-  const own = await createPool({ url: options.url, size: 1 })
+  const own = await createPool({ url: options.url, tls: options.tls, size: 1 })
   return { connect: () => checkOut(own), end: () => own.end() }
 }
 

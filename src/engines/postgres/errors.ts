@@ -1,5 +1,6 @@
 // Native errors of PostgreSQL and of its client, translated at the engine's edge.
 import { asError, type ErrorCode, isSpillwayError, SpillwayError } from '../../core/errors.ts'
+import { type TlsTrouble, type TlsWords, tlsTrouble } from '../../core/tls.ts'
 
 /** Classes and codes of SQLSTATE (PostgreSQL manual, appendix A) that mean more than "refused". */
 const byState: Readonly<Record<string, readonly [ErrorCode, string]>> = {
@@ -21,6 +22,13 @@ const byState: Readonly<Record<string, readonly [ErrorCode, string]>> = {
 /** Refusals that no repetition heals. */
 const lasting: ReadonlySet<string> = new Set(['28P01', '28000', '3D000'])
 
+const words: TlsWords = {
+  ca: '`sslrootcert=…` in the url or the option `tls: { ca }`',
+  clientCertificate: '`sslcert=…&sslkey=…` in the url or the option `tls: { cert, key }`',
+  on: 'ask for it: `?sslmode=verify-full` in the url or the option `tls: true`',
+  off: 'do not ask for it: no `sslmode` in the url, or `?sslmode=disable`',
+}
+
 /** What a statement fails with in a transaction that another one's failure has aborted. */
 export const aborted = '25P02'
 
@@ -32,18 +40,24 @@ export function sqlState(error: unknown): string | undefined {
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined
 }
 
-/** Any error as a SpillwayError. An error without SQLSTATE came from the connection, not from the server. */
-export function translate(thrown: unknown): SpillwayError {
+/** Any error as a SpillwayError. An error without SQLSTATE came from the connection, not from the server. `where`: while connecting to it. */
+export function translate(thrown: unknown, where?: string): SpillwayError {
   if (isSpillwayError(thrown)) return thrown
   const error = asError(thrown)
   const state = sqlState(error)
   const options = { engine: 'postgres', cause: error }
-  if (state === undefined)
+  const at = where === undefined ? '' : ` at ${where}`
+  if (state === undefined) {
+    const found = tlsTrouble(error, words) ?? clientTrouble(error.message)
     return new SpillwayError(
       'ENGINE_UNAVAILABLE',
-      `PostgreSQL cannot be reached: ${reasonOf(error)}.`,
-      options,
+      `PostgreSQL${at} cannot be reached: ${found?.what ?? reasonOf(error)}.`,
+      found === undefined
+        ? options
+        : // Who was connected before goes on trying: it is set right at the server.
+          { ...options, remedy: found.remedy, retryable: found.passing || where === undefined },
     )
+  }
   // What a pooler says to the settings of a session, before there is one.
   if (state === '08P01' && error.message.includes('startup parameter'))
     return new SpillwayError(
@@ -53,10 +67,40 @@ export function translate(thrown: unknown): SpillwayError {
     )
   const [code, what] = byState[state] ?? byState[state.slice(0, 2)] ?? ['ENGINE_FAILED', 'PostgreSQL refused']
   const retryable = state.startsWith('40') ? true : lasting.has(state) ? false : undefined
-  return new SpillwayError(code, `${what}: ${error.message} (${state}).`, {
+  const remedy = loginRemedy(state, error.message)
+  return new SpillwayError(code, `${what}${at}: ${error.message} (${state}).`, {
     ...options,
+    ...(remedy === undefined ? {} : { remedy }),
     ...(retryable === undefined ? {} : { retryable }),
   })
+}
+
+/** What the client library says of a server that it does not get on with, in words of its own. */
+function clientTrouble(message: string): TlsTrouble | undefined {
+  if (message.includes('does not support SSL'))
+    return { what: 'the server has no TLS', remedy: `Set ssl = on there, or ${words.off}.`, passing: false }
+  if (message.startsWith('SASL: ') && /password must be a/.test(message))
+    return {
+      what: 'the server asks for a password, and there is none',
+      remedy: passwordRemedy,
+      passing: false,
+    }
+  if (message.startsWith('SASL: '))
+    return { what: `the login failed (${message})`, remedy: passwordRemedy, passing: false }
+  return undefined
+}
+
+const passwordRemedy =
+  'Check user and password: in the url, with what is special in them percent-encoded (%40 for @), or in PGUSER and PGPASSWORD.'
+
+function loginRemedy(state: string, message: string): string | undefined {
+  if (state === '28P01') return passwordRemedy
+  if (state !== '28000') return undefined
+  if (message.includes('no encryption'))
+    return `If the server takes encrypted connections only (hostssl in its pg_hba.conf), ${words.on}.`
+  if (message.includes('client certificate'))
+    return `Give a client certificate, as ${words.clientCertificate}.`
+  return 'Check user and database, and the pg_hba.conf of the server.'
 }
 
 /** A connection refused on several addresses has its reasons in `errors` and no message of its own. */
