@@ -3,6 +3,7 @@ import type { Msg } from '@nats-io/transport-node'
 import { newId } from '../../core/id.ts'
 import { parseAckSubject } from './ack-subject.ts'
 import type { Api, ConsumerInfo } from './api.ts'
+import { floorOf } from './floors.ts'
 import type { Mailbox } from './mailbox.ts'
 import { BatchReader, positionOf, sequenceOf } from './record-batch.ts'
 import { heartbeatMs, Silence } from './silence.ts'
@@ -131,9 +132,7 @@ export class Cursor {
 
   async #open(): Promise<void> {
     const name = newId()
-    const low = this.#api.message(this.stream.names.groups, {
-      last_by_subj: `${this.stream.names.groupsBase}.low.${this.partition}`,
-    })
+    const floor = floorOf(this.#api, this.stream, this.partition)
     const created: Promise<ConsumerInfo> = this.#api.createConsumer(this.stream.names.stream, {
       name,
       ack_policy: 'none',
@@ -146,8 +145,8 @@ export class Cursor {
       num_replicas: 1,
       inactive_threshold: forgottenMs * nanoseconds,
     })
-    const [lowest, { num_pending: pending }] = await Promise.all([low, created])
-    if (lowest !== undefined) this.position = Math.max(this.position, Number(lowest.data.toString()))
+    const [{ low }, { num_pending: pending }] = await Promise.all([floor, created])
+    this.position = Math.max(this.position, low)
     if (this.closed) return
     const mailbox = this.#api.link.openMailbox()
     const consumer: OpenConsumer = { name, mailbox, received: 0, pulls: [], silence: undefined }

@@ -20,6 +20,7 @@ import type { Api } from './api.ts'
 import type { Backlog } from './backlog.ts'
 import { apiCode, closedError, isFault, translate } from './errors.ts'
 import { firstMessage } from './first-record.ts'
+import { completeFrom, type Floor, firstAbove, floorOf, storeFloor } from './floors.ts'
 import { Groups } from './groups.ts'
 import type { Names } from './names.ts'
 import { requireAtLeast, requirePartition, requireWhole } from './options.ts'
@@ -102,7 +103,7 @@ export class NatsStream implements StreamPort {
         partitionsOf(stream).map(async (partition) => {
           const [low, next] = await this.#lowAndNext(stream, partition, first)
           const earliest = await this.#first(stream, partition, undefined, low, next)
-          return { partition, earliest, next, completeFrom: Math.min(earliest, Math.max(low, first)) }
+          return { partition, earliest, next, completeFrom: Math.min(earliest, low) }
         }),
       )
     })
@@ -152,30 +153,39 @@ export class NatsStream implements StreamPort {
         requirePartition(name, partition, stream.partitions)
         requireWhole('position', position, 0)
       }
-      await Promise.all(
-        below.map(({ partition, position }) =>
-          this.#trim(stream, partition, Math.min(position, next), first),
+      const wanted = new Map(below.map(({ partition, position }) => [partition, Math.min(position, next)]))
+      // First the marks, of all partitions: when this trim has moved the beginning of the stream, they tell whether something was there.
+      const cuts = await Promise.all(
+        partitionsOf(stream).map((partition) =>
+          this.#markTrim(stream, partition, wanted.get(partition) ?? 0, first, next),
         ),
+      )
+      await Promise.all(
+        cuts.map(async (kept, partition) => {
+          if (wanted.has(partition) && kept > 1)
+            await this.#api.purge(stream.names.stream, `${stream.names.base}.${partition}`, kept)
+        }),
       )
     })
   }
 
-  async #trim(stream: KnownStream, partition: number, wanted: number, first: number): Promise<void> {
-    const { names } = stream
+  /** From now on nobody sees what is below; gives the number of the first message that stays, of which there may be none yet. */
+  async #markTrim(
+    stream: KnownStream,
+    partition: number,
+    wanted: number,
+    first: number,
+    end: number,
+  ): Promise<number> {
     // Above the last record of this partition, but below what others have: stands for its own end.
-    const [low, next] = await this.#lowAndNext(stream, partition, first)
-    const below = Math.min(wanted, next)
-    if (below <= low) return
-    const subject = `${names.base}.${partition}`
-    const cut = await this.#api.message(names.stream, { seq: sequenceOf(below) })
-    const whole =
-      cut?.subject === subject &&
-      new BatchReader(cut.data, cut.sequence, cut.time).count <= below - positionOf(cut.sequence)
-    // First the mark: a reader never sees some of what is to go.
-    await this.#api.persist(() => this.#api.store(`${names.groupsBase}.low.${partition}`, String(below)))
-    const kept = sequenceOf(below) + (whole ? 1 : 0)
-    // Of nothing below the first, old servers make everything.
-    if (kept > 1) await this.#api.purge(names.stream, subject, kept)
+    const [low, next, floor] = await this.#lowAndNext(stream, partition, first)
+    const below = Math.max(low, Math.min(wanted, next))
+    // Asked for after the end: what is not found below it is not there.
+    const kept = await firstAbove(this.#api, stream, partition, below)
+    const clear = kept === undefined ? end : positionOf(kept)
+    if (below !== floor.low || clear > floor.clear)
+      await storeFloor(this.#api, stream, partition, { low: below, clear })
+    return kept ?? sequenceOf(end)
   }
 
   /** Ends the memberships and reads, and waits until what was accepted is done. */
@@ -198,21 +208,21 @@ export class NatsStream implements StreamPort {
     return [stream, positionOf(last_seq + 1), first_seq > 1 ? positionOf(first_seq) : 0]
   }
 
-  /** Below what a partition was trimmed, and the position right behind its last record. */
+  /** From where on a partition has all that it ever had, the position right behind its last record, and how it was trimmed. */
   async #lowAndNext(
     stream: KnownStream,
     partition: number,
     first: number,
-  ): Promise<readonly [number, number]> {
+  ): Promise<readonly [number, number, Floor]> {
     const { names } = stream
-    const [mark, last] = await Promise.all([
-      this.#api.message(names.groups, { last_by_subj: `${names.groupsBase}.low.${partition}` }),
+    const [floor, last] = await Promise.all([
+      floorOf(this.#api, stream, partition),
       this.#api.message(names.stream, { last_by_subj: `${names.base}.${partition}` }),
     ])
-    const low = Number(mark?.data.toString() ?? 0)
-    if (last === undefined) return [Math.max(low, first), Math.max(low, first)]
+    const low = completeFrom(floor, first)
+    if (last === undefined) return [low, low, floor]
     const { count } = new BatchReader(last.data, last.sequence, last.time)
-    return [low, Math.max(low, positionOf(last.sequence) + count)]
+    return [low, Math.max(low, positionOf(last.sequence) + count), floor]
   }
 
   async #first(

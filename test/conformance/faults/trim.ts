@@ -40,6 +40,12 @@ export const trimFaults: readonly Fault<Engine>[] = [
         ),
     }),
   ),
+  streamFault('who had read all is told of a gap', ['stream.trim.caught-up'], () => (port) => ({
+    bounds: async (stream) =>
+      (await port.bounds(stream)).map(({ completeFrom: _, ...each }) =>
+        each.earliest > 0 ? { ...each, completeFrom: each.earliest + 1 } : each,
+      ),
+  })),
   streamFault('trimming takes every partition', ['stream.trim.below'], () => (port) => ({
     async trim(stream, below) {
       const all = await port.bounds(stream)

@@ -73,6 +73,45 @@ export const trimCases: readonly StreamCase[] = [
     },
   },
   {
+    id: 'stream.trim.caught-up',
+    title:
+      'who had come to the end of a partition is told of nothing gone, whatever was trimmed meanwhile, here or in others',
+    requires: ['stream'],
+    async run(subject) {
+      const { stream, one, two } = await streamBench(subject, { partitions: 3 })
+      const boundsOf = async () => (await two.bounds(stream)).sort((a, b) => a.partition - b.partition)
+      const isTold = async (ends: readonly number[], when: string) => {
+        for (const { partition, earliest, completeFrom = earliest } of await boundsOf())
+          assert.ok(completeFrom <= ends[partition]!, `of ${partition}, ${when}`)
+      }
+      const trimAll = async (partitions: readonly number[]) => {
+        const bounds = (await boundsOf()).filter(({ partition }) => partitions.includes(partition))
+        await one.trim(
+          stream,
+          bounds.map(({ partition, next }) => ({ partition, position: next })),
+        )
+      }
+      await appended(one, stream, [...records(3, 0), ...records(2, 1)])
+      await appended(one, stream, records(1, 0))
+      await appended(one, stream, records(1, 1))
+      const ends = (await boundsOf()).map(({ next }) => next)
+      await trimAll([0, 1])
+      await isTold(ends, 'when all was trimmed')
+      await appended(one, stream, records(2, 1))
+      await trimAll([1])
+      const [again] = await appended(one, stream, records(1, 0))
+      await isTold([ends[0]!, Number.POSITIVE_INFINITY, ends[2]!], 'when another one was trimmed again')
+      await appended(two, stream, [...records(1, 2), ...records(1, 1)])
+      await isTold([ends[0]!, Number.POSITIVE_INFINITY, ends[2]!], 'when there is something new')
+      await trimAll([0, 1])
+      assert.ok((await boundsOf())[0]!.earliest > again!, 'and what was trimmed unread')
+      const [, , third] = await boundsOf()
+      assert.ok((third!.completeFrom ?? third!.earliest) <= ends[2]!, 'is none of another partition')
+      const first = (await boundsOf())[0]!
+      assert.ok((first.completeFrom ?? first.earliest) > again!, 'is told of')
+    },
+  },
+  {
     id: 'stream.trim.again',
     title: 'a position at or below the earliest changes nothing',
     requires: ['stream'],
