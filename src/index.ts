@@ -50,6 +50,7 @@ export type { Start } from './stream/start.ts'
 export type { Appended, AppendOptions, Stream } from './stream/stream.ts'
 export type {
   DeadLetterOfStream,
+  DeadLetterOptions,
   ParkedLetter,
   StreamGroup,
 } from './stream/stream-group.ts'

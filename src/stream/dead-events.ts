@@ -65,13 +65,24 @@ export function deadEvent(
   return { id, body: sealed(record.body.slice(0, keptOfLarge)) }
 }
 
-/** Reads what `deadEvent` wrote, with the id of the letter. Throws INVALID_MESSAGE for anything else. */
-export function openDeadEvent(body: string): { readonly id: string; readonly event: DeadEvent } {
+/** Reads what `deadEvent` wrote, with the id of the letter. INVALID_MESSAGE for anything else, which others may have put there. */
+export function openDeadEvent(
+  body: string,
+): { readonly id: string; readonly event: DeadEvent } | SpillwayError {
   const message = decode(body)
-  if (message instanceof SpillwayError) throw message
-  if (message.type === type) return { id: message.id, event: message.data as DeadEvent }
-  throw new SpillwayError(
-    'INVALID_MESSAGE',
-    `Message ${message.id} has the type ${message.type} and is no dead event.`,
+  if (message instanceof SpillwayError) return message
+  if (message.type === type && isDeadEvent(message.data)) return { id: message.id, event: message.data }
+  const what = message.type === type ? 'does not tell of one' : `has the type ${message.type}`
+  return new SpillwayError('INVALID_MESSAGE', `Message ${message.id} is no dead event: it ${what}.`)
+}
+
+function isDeadEvent(data: unknown): data is DeadEvent {
+  const { stream, group, partition, position, key, reason, attempts, body } = Object(
+    data,
+  ) as Partial<DeadEvent>
+  const texts = [stream, group, reason, body, key ?? '']
+  const numbers = [partition, position, attempts]
+  return (
+    texts.every((each) => typeof each === 'string') && numbers.every((each) => Number.isSafeInteger(each))
   )
 }

@@ -4,80 +4,8 @@ import type { Clock } from '../core/clock.ts'
 import { SpillwayError } from '../core/errors.ts'
 import { newId } from '../core/id.ts'
 import { decode, schemaUri } from '../core/message.ts'
-import type { PartitionPosition, StreamPort, StreamRecord } from '../ports/stream.ts'
-
-/** A dead letter is to be handled again. Without a body the event is too large to be kept twice: it is read from its place. */
-export interface RedriveOrder {
-  readonly kind: 'redrive'
-  readonly partition: number
-  readonly position: number
-  /** Its position among the dead letters, and the id that it has there. */
-  readonly dead: number
-  readonly letter?: string
-  readonly key?: string
-  readonly body?: string
-}
-
-/** The group goes back to these positions. */
-export interface ReplayOrder {
-  readonly kind: 'replay'
-  readonly positions: readonly PartitionPosition[]
-}
-
-/** Parked events are let go: of one key, or of all. */
-export interface UnparkOrder {
-  readonly kind: 'unpark'
-  readonly key?: string
-}
-
-export type Order = RedriveOrder | ReplayOrder | UnparkOrder
-
-/** Which orders are done for a partition: all below `below`, and those above it. */
-export interface Done {
-  readonly below: number
-  readonly above: readonly number[]
-}
-
-/** Whether an event comes from the stream, from this log (redriven), or from what is parked. */
-export type Whence = 'stream' | 'group' | 'parked'
-
-/** An event that runs while its like are suspected of having killed a process: one at a time in each process. */
-export interface Began {
-  readonly kind: 'began'
-  readonly member: string
-  readonly partition: number
-  readonly log: Whence
-  readonly position: number
-  /** How often its process will have died of it, should it die now; one less once the attempt has ended. */
-  readonly attempt: number
-}
-
-export interface Handover {
-  readonly kind: 'taken' | 'left' | 'passed'
-  readonly member: string
-  readonly partition: number
-  /** How many holders in a row ended without leaving. */
-  readonly deaths: number
-  readonly done: Done
-  /** What was known of the attempts at suspects before. */
-  readonly began: readonly Began[]
-}
-
-/** Orders are done: for whoever looks from outside, and for the next holder where no database keeps it. */
-export interface Finished {
-  readonly kind: 'done'
-  readonly partition: number
-  readonly done: Done
-}
-
-/** A member that lost a partition without giving it back lives all the same. */
-export interface Alive {
-  readonly kind: 'alive'
-  readonly member: string
-  readonly partition: number
-}
-
-export type GroupEntry = Order | Began | Handover | Finished | Alive
+import type { StreamPort, StreamRecord } from '../ports/stream.ts'
+import { type Began, type Done, entryOf, type GroupEntry, type Handover } from './group-entry.ts'
 
 /** What a new holder finds. */
 export interface Found {
@@ -92,6 +20,8 @@ export interface GroupRecord {
   readonly position: number
   readonly appendedAt: number
   readonly entry: GroupEntry | undefined
+  /** Why it is no entry, where one should be. */
+  readonly malformed?: string
 }
 
 const type = 'spillway.group-entry'
@@ -145,8 +75,8 @@ export class GroupLog {
 
   /** Everything that the log holds from a position to its end as it is now. */
   async *entries(from = 0): AsyncGenerator<GroupRecord> {
-    const end = (await this.#bounds()).next
-    for (let position = from; position < end; ) {
+    const { earliest, next: end } = await this.#bounds()
+    for (let position = Math.max(from, earliest); position < end; ) {
       const records = await this.read(position, fetchMs)
       for (const record of records) if (record.position < end) yield record
       // They are there, unless they were trimmed: an engine may need longer to fetch them, and to do without would be to forget.
@@ -191,6 +121,11 @@ export class GroupLog {
     return (await this.#bounds()).next
   }
 
+  /** Nothing below it is kept. */
+  async earliest(): Promise<number> {
+    return (await this.#bounds()).earliest
+  }
+
   async #bounds(): Promise<{ readonly earliest: number; readonly next: number }> {
     return (await this.#port.bounds(this.name))[0]!
   }
@@ -208,8 +143,12 @@ export function later(one: Done, other: Done): Done {
 
 function open({ position, appendedAt, body }: StreamRecord): GroupRecord {
   const message = decode(body)
-  // What is no entry, or one of a version to come, concerns nobody.
-  if (message instanceof SpillwayError || message.type !== type)
-    return { position, appendedAt, entry: undefined }
-  return { position, appendedAt, entry: message.data as GroupEntry }
+  const none = { position, appendedAt, entry: undefined }
+  if (message instanceof SpillwayError) return { ...none, malformed: message.message }
+  if (message.type !== type) return { ...none, malformed: `it is a ${message.type}` }
+  const entry = entryOf(message.data)
+  // One of a version to come concerns nobody.
+  return entry === 'malformed'
+    ? { ...none, malformed: 'it does not say what is to be done' }
+    : { ...none, entry }
 }

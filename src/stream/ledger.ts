@@ -1,6 +1,6 @@
 // How far one partition of a group is in one log, and how that is told to whoever stores it.
 import type { HeldPartition, Progress } from '../ports/database.ts'
-import type { Done } from './group-log.ts'
+import type { Done } from './group-entry.ts'
 import { Window, type WindowEntry } from './window.ts'
 
 export interface LedgerAddress {

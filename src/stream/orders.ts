@@ -2,7 +2,8 @@
 import { SpillwayError } from '../core/errors.ts'
 import type { StreamPort, StreamRecord } from '../ports/stream.ts'
 import type { Assignment, Task } from './assignment.ts'
-import type { GroupLog, GroupRecord, RedriveOrder, UnparkOrder } from './group-log.ts'
+import type { RedriveOrder, UnparkOrder } from './group-entry.ts'
+import type { GroupLog, GroupRecord } from './group-log.ts'
 import type { SubscriptionPlan } from './plan.ts'
 import type { WindowEntry } from './window.ts'
 
@@ -69,7 +70,10 @@ export class Orders {
     }
   }
 
-  async #take({ position, appendedAt, entry }: GroupRecord, readable: readonly Assignment[]): Promise<void> {
+  async #take(
+    { position, appendedAt, entry, malformed }: GroupRecord,
+    readable: readonly Assignment[],
+  ): Promise<void> {
     const concerned = readable.filter(({ orders, draining }) => !draining && position >= orders.window.cursor)
     const body =
       entry?.kind === 'redrive' && concerned.some(isOf(entry)) ? await this.#bodyOf(entry) : undefined
@@ -90,8 +94,18 @@ export class Orders {
       } else if (entry?.kind === 'unpark') {
         if (assignment.orders.wasFinished(position)) done()
         else this.#events.unpark(assignment, entry, at)
+      } else if (malformed !== undefined) {
+        if (!assignment.orders.wasFinished(position)) this.#setAside(assignment, position, malformed)
+        done()
       } else window.finish(at)
     }
+  }
+
+  /** Nobody will ever be able to carry it out: it is passed, and one member says so. */
+  #setAside({ partition }: Assignment, position: number, why: string): void {
+    if (partition !== 0) return
+    const what = `The entry ${position} of ${this.#log.name} cannot be read and is passed over: ${why}.`
+    this.#events.report(new SpillwayError('INVALID_MESSAGE', what))
   }
 
   #redrive(

@@ -1,5 +1,6 @@
 // What is known of those who held a partition before: whether they died, and of which events.
-import type { Began, Found, Whence } from './group-log.ts'
+import type { Began, Whence } from './group-entry.ts'
+import type { Found } from './group-log.ts'
 
 /** One death may be chance; from the second in a row on, what the dead one can have begun is suspect. */
 const deathsToSuspect = 2

@@ -2,7 +2,8 @@
 import { systemClock } from '../core/clock.ts'
 import { isSpillwayError } from '../core/errors.ts'
 import type { StreamPort } from '../ports/stream.ts'
-import { type Done, type GroupEntry, GroupLog, later } from './group-log.ts'
+import type { Done, GroupEntry } from './group-entry.ts'
+import { GroupLog, later } from './group-log.ts'
 
 interface Pending {
   readonly position: number
@@ -38,8 +39,12 @@ export class PendingOrders {
     }
     if (this.#pending.length === 0) return 0
     const all = (await this.#port.bounds(this.#stream)).map(({ partition }) => partition)
-    this.#pending = this.#pending.filter(({ position, partitions }) =>
-      (partitions ?? all).some((partition) => !this.#isDone(position, partition)),
+    // What the log no longer holds nobody will carry out, nor what names a partition that there is not.
+    const kept = await this.#log.earliest()
+    this.#pending = this.#pending.filter(
+      ({ position, partitions = all }) =>
+        position >= kept &&
+        partitions.some((partition) => all.includes(partition) && !this.#isDone(position, partition)),
     )
     return this.#pending.length
   }

@@ -23,10 +23,13 @@ type Handler = (step: Step, delivery: EventDelivery) => unknown
 
 let engine: Engine
 let reports: Report[]
+/** By how many milliseconds the clock of the engine is ahead. */
+let later: number
 const subscriptions: Subscription[] = []
 
 beforeEach(() => {
-  engine = memory()
+  later = 0
+  engine = memory({ clock: { ...systemClock, now: () => systemClock.now() + later } })
   reports = []
 })
 afterEach(async () => {
@@ -388,6 +391,170 @@ describe.each(Object.entries(stores))('%s', (_, openStore) => {
       expect(reports.filter(({ error }) => error.code === 'EVENTS_TRIMMED')).toEqual([])
     } finally {
       port.read = read
+    }
+  })
+
+  test('what stands in the log of a group and is no order is passed over and reported once; orders behind it are carried out', async () => {
+    const stream = await open()
+    await stream.appendMany([1, 2].map((n) => ({ key: 'k', n })))
+    const entry = (data: unknown) =>
+      JSON.stringify({ specversion: '1.0', id: 'x', source: '/x', type: 'spillway.group-entry', data })
+    const malformed = [
+      '{"cut',
+      JSON.stringify({ specversion: '1.0', id: 'x', source: '/x', type: 'other', data: {} }),
+      entry(null),
+      entry({ kind: 'replay' }),
+      entry({ kind: 'replay', positions: [{ partition: 0, position: '1' }] }),
+      entry({ kind: 'redrive', partition: 0, position: -1, dead: 0 }),
+      entry({ kind: 'taken', member: 'm', partition: 0 }),
+      entry({ kind: 'done', partition: 0, done: { below: 9_999, above: null } }),
+    ]
+    const toCome = entry({ kind: 'of a version to come' })
+    const port = engine.stream!
+    await port.declare({ name: 'steps.group.g', partitions: 1 })
+    await port.append(
+      'steps.group.g',
+      [...malformed, toCome].map((body) => ({ partition: 0, body })),
+    )
+    let seen = 0
+    const handler = () => {
+      seen += 1
+    }
+    await member(handler)
+    await vi.waitFor(() => expect([seen, reports.length]).toEqual([2, malformed.length]), { timeout: 5_000 })
+    for (const [place, { error }] of reports.entries()) {
+      expect(error.code).toBe('INVALID_MESSAGE')
+      expect(error.message).toContain(`entry ${place} of steps.group.g`)
+    }
+    const orders = new PendingOrders(port, address)
+    const replay = async (expected: number) => {
+      await stream.group('g').replay('earliest')
+      await vi.waitFor(async () => expect([seen, await orders.count()]).toEqual([expected, 0]), {
+        timeout: 5_000,
+      })
+    }
+    await replay(4)
+    await settled()
+    await subscriptions.pop()!.stop()
+    await member(handler)
+    await replay(6)
+    expect(reports).toHaveLength(malformed.length)
+  })
+
+  test('an order that names no partition of the stream keeps nobody waiting', async () => {
+    await open()
+    const port = engine.stream!
+    await port.declare({ name: 'steps.group.g', partitions: 1 })
+    const data = { kind: 'redrive', partition: 7, position: 0, dead: 0 }
+    const body = JSON.stringify({
+      specversion: '1.0',
+      id: 'x',
+      source: '/x',
+      type: 'spillway.group-entry',
+      data,
+    })
+    await port.append('steps.group.g', [{ partition: 0, body }])
+    expect(await new PendingOrders(port, address).count()).toBe(0)
+  })
+
+  test("what is no dead letter stands in nobody's way: it is named, and passed over", async () => {
+    const stream = await open()
+    await stream.appendMany([1, 2].map((n) => ({ key: 'k', n })))
+    let dying = true
+    const seen: number[] = []
+    await member(({ n }) => {
+      if (dying) return deadLetter('not today')
+      seen.push(n)
+    })
+    const group = stream.group('g')
+    await vi.waitFor(async () => expect(await group.deadLetters()).toHaveLength(2), { timeout: 5_000 })
+    const dead = JSON.stringify({
+      specversion: '1.0',
+      id: 'x',
+      source: '/x',
+      type: 'spillway.dead-event',
+      data: { reason: 'of another time' },
+    })
+    const foreign = [
+      'no json',
+      dead,
+      JSON.stringify({ specversion: '1.0', id: 'x', source: '/', type: 'a', data: 1 }),
+    ]
+    const result = await engine.stream!.append(
+      'steps.dead.g',
+      foreign.map((body) => ({ partition: 0, body })),
+    )
+    const places = result.status === 'appended' ? result.positions : []
+    const named: Report[] = []
+    const letters = await group.deadLetters({ onReport: (report) => named.push(report) })
+    expect(letters.map(({ reason }) => reason)).toEqual(['not today', 'not today'])
+    expect(named.map(({ from }) => from)).toEqual(places.map((place) => `steps.dead.g:${place}`))
+    for (const { error } of named) expect(error.code).toBe('INVALID_MESSAGE')
+    dying = false
+    expect(await group.redrive([places[0]!])).toBe(0)
+    expect(await group.redrive(() => true)).toBe(2)
+    await vi.waitFor(() => expect(seen).toEqual([1, 2]), { timeout: 5_000 })
+  })
+
+  test('an order waits for as long as the log is kept; then it is lost, and nobody waits for it', async () => {
+    const stream = await open()
+    await stream.appendMany([1, 2].map((n) => ({ key: 'k', n })))
+    let seen = 0
+    const start = () =>
+      member(
+        () => {
+          seen += 1
+        },
+        {},
+        { keepDeadLetters: '1m' },
+      )
+    const seenAre = (count: number) => vi.waitFor(() => expect(seen).toBe(count), { timeout: 5_000 })
+    await start()
+    await seenAre(2)
+    await settled()
+    await subscriptions.pop()!.stop()
+    const group = stream.group('g')
+    const orders = new PendingOrders(engine.stream!, address)
+    await group.replay('earliest')
+    expect(await orders.count()).toBe(1)
+    // The log is kept for half as long again as the letters.
+    later += 80_000
+    expect(await orders.count()).toBe(1)
+    await start()
+    await seenAre(4)
+    await vi.waitFor(async () => expect(await orders.count()).toBe(0), { timeout: 5_000 })
+    await settled()
+    await subscriptions.pop()!.stop()
+    await group.replay('earliest')
+    expect(await orders.count()).toBe(1)
+    later += 100_000
+    expect(await orders.count()).toBe(0)
+    await start()
+    await group.replay([{ partition: 0, position: 1 }])
+    await seenAre(5)
+    await vi.waitFor(async () => expect(await orders.count()).toBe(0), { timeout: 5_000 })
+    expect(reports).toEqual([])
+  })
+
+  test('a letter that was redriven is gone before the word that it was', async () => {
+    const stream = await open()
+    await stream.append({ key: 'k', n: 1 })
+    let dying = true
+    let seen = 0
+    const handler = () => {
+      if (dying) return deadLetter('not today')
+      seen += 1
+    }
+    await member(handler, {}, { keepDeadLetters: '1m' })
+    const group = stream.group('g')
+    await vi.waitFor(async () => expect(await group.deadLetters()).toHaveLength(1), { timeout: 5_000 })
+    dying = false
+    later += 5_000
+    expect(await group.redrive(() => true)).toBe(1)
+    await vi.waitFor(() => expect(seen).toBe(1), { timeout: 5_000 })
+    for (let step = 0; step < 12; step++) {
+      later += 10_000
+      expect(await group.deadLetters(), `${later} ms after it died`).toEqual([])
     }
   })
 })

@@ -3,10 +3,12 @@ import { type Clock, systemClock } from '../core/clock.ts'
 import { SpillwayError } from '../core/errors.ts'
 import { decode } from '../core/message.ts'
 import { checkName } from '../core/name.ts'
+import { guarded, type OnReport } from '../core/report.ts'
 import type { ParkedEvent, ParkingPort } from '../ports/parking.ts'
 import type { PartitionPosition, StreamPort } from '../ports/stream.ts'
 import { type DeadEvent, deadStream, openDeadEvent } from './dead-events.ts'
-import { GroupLog, type RedriveOrder } from './group-log.ts'
+import type { RedriveOrder } from './group-entry.ts'
+import { GroupLog } from './group-log.ts'
 import { type GroupLag, lagOf } from './lag.ts'
 import { checkStart, type Start, startPositions } from './start.ts'
 
@@ -16,6 +18,14 @@ export interface DeadLetterOfStream extends DeadEvent {
   readonly deadPosition: number
   /** Names it for ever, also where the dead letters were moved or made anew. */
   readonly letter: string
+}
+
+export interface DeadLetterOptions {
+  /** A dead position. */
+  readonly from?: number
+  readonly limit?: number
+  /** Told of what is no dead letter, with its place: others may have put it there. */
+  readonly onReport?: OnReport
 }
 
 /** An event that a group has parked: with why it failed, or that it waits behind one that did. */
@@ -59,14 +69,12 @@ export class StreamGroup {
 
   /**
    * The events that the group could not handle and that were not redriven, oldest first, with their reasons: at most `limit`
-   * (default 100) from the dead position `from` on.
+   * (default 100) from the dead position `from` on. What stands among them and is no dead letter is passed over; `onReport` is told of it.
    */
-  async deadLetters(
-    options: { readonly from?: number; readonly limit?: number } = {},
-  ): Promise<DeadLetterOfStream[]> {
-    const { from = 0, limit = 100 } = options
+  async deadLetters(options: DeadLetterOptions = {}): Promise<DeadLetterOfStream[]> {
+    const { from = 0, limit = 100, onReport } = options
     const found: DeadLetterOfStream[] = []
-    for await (const letter of this.#dead(from)) {
+    for await (const letter of this.#dead(from, onReport)) {
       if (found.push(letter) >= limit) break
     }
     return found
@@ -154,20 +162,22 @@ export class StreamGroup {
   }
 
   /** Dead letters as they are now, without those that were redriven. */
-  async *#dead(from: number): AsyncGenerator<DeadLetterOfStream> {
+  async *#dead(from: number, onReport?: OnReport): AsyncGenerator<DeadLetterOfStream> {
     const name = deadStream({ stream: this.stream, group: this.name })
     await this.#port.declare({ name, partitions: 1 })
     await this.#log.declare()
-    const end = (await this.#port.bounds(name))[0]!.next
+    const report = guarded(onReport)
+    const { earliest, next: end } = (await this.#port.bounds(name))[0]!
     const redriven = new Set<number>()
     for await (const { entry } of this.#log.entries())
       if (entry?.kind === 'redrive' && entry.dead >= from) redriven.add(entry.dead)
-    for (let position = from; position < end; ) {
+    for (let position = Math.max(from, earliest); position < end; ) {
       const records = await this.#port.read(name, [{ partition: 0, position }], page)
       for (const record of records) {
         if (record.position >= end || redriven.has(record.position)) continue
-        const { id, event } = openDeadEvent(record.body)
-        yield { deadPosition: record.position, letter: id, ...event }
+        const opened = openDeadEvent(record.body)
+        if (opened instanceof SpillwayError) report({ from: `${name}:${record.position}`, error: opened })
+        else yield { deadPosition: record.position, letter: opened.id, ...opened.event }
       }
       // They are there, unless they were trimmed: an engine may need longer to fetch them.
       if (records.length === 0) position = Math.max(position, (await this.#port.bounds(name))[0]!.earliest)

@@ -13,7 +13,7 @@ import { type EventHandler, failurePolicy, type Handled, type SubscribeOptions }
 import { openPages, type ReadEvent } from './read-event.ts'
 import { Reading } from './reading.ts'
 import { checkLast, type Start } from './start.ts'
-import { type DeadLetterOfStream, StreamGroup } from './stream-group.ts'
+import { type DeadLetterOfStream, type DeadLetterOptions, StreamGroup } from './stream-group.ts'
 import { type Subscription, subscribe } from './subscription.ts'
 import { trimStream } from './trim.ts'
 import { Turns } from './turns.ts'
@@ -199,10 +199,7 @@ export class Stream<In = unknown, Out = unknown> {
   }
 
   /** The events that a group could not handle, oldest first, with their reasons: as `group(name).deadLetters()`. */
-  deadLetters(
-    group: string,
-    options: { readonly from?: number; readonly limit?: number } = {},
-  ): Promise<DeadLetterOfStream[]> {
+  deadLetters(group: string, options: DeadLetterOptions = {}): Promise<DeadLetterOfStream[]> {
     return this.group(group).deadLetters(options)
   }
 
