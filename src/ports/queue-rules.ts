@@ -7,7 +7,8 @@ export interface QueueRules {
   /**
    * Messages with the same `key` are leased one at a time, in the order in which they were sent: the next one only when the
    * one before it was settled `done`, or is a dead letter, or was cancelled. One that waits for a delay or a retry, or whose lease
-   * ended, keeps its turn. A redriven one goes to the end. Messages without a key are free. Capability `keyOrder`.
+   * ended, keeps its turn. A redriven one goes to the end. One that others wait for (`flow`) comes before those of its key, but for one that
+   * was begun: one of them may be who waits. Messages without a key are free. Capability `keyOrder`.
    */
   readonly keyOrder?: boolean
   /**

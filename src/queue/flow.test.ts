@@ -152,3 +152,47 @@ test('a contract with flow is refused on an engine without it', async () => {
     code: 'CAPABILITY_MISSING',
   })
 })
+
+test('a message cannot be told to wait for itself, also where nobody knows it yet', async () => {
+  const own = { id: 'own', after: ['own'] }
+  await expect(cut.send('a', own)).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+  // As a handler sends it: what it names may still come.
+  expect(() => outgoing(contracts.cut, 'a', own, { source: '/' })).toThrow(/wait for itself/)
+})
+
+test('one that ran out of its time lets go once it is sent anew with its id', async () => {
+  const id = await cut.send('late', { ttl: '1s' })
+  await sew.send('then', { after: [id] })
+  await clock.advance(2_000)
+  const seen: string[] = []
+  work(seen)
+  await clock.advance(2_000)
+  const [letter] = await cut.deadLetters()
+  expect([letter?.id, seen]).toEqual([id, []])
+  await cut.redriveAll()
+  await clock.advance(2_000)
+  expect(seen, 'its time is over for ever').toEqual([])
+  await cut.send('in time', { id })
+  await clock.advance(2_000)
+  expect(seen).toEqual(['in time', 'then'])
+})
+
+test('a step that failed and is redriven comes before the one of its key that waits for it', async () => {
+  const keyed = queueContract('keyed', { data, flow: true, key: () => 'k', retry: { attempts: 1 } })
+  await declareQueues(engine.name, engine.queue!, [keyed])
+  const steps = new Queue(keyed, engine.queue!, engine.name, clock)
+  const first = await steps.send('first')
+  await steps.sendMany(['second', 'third'], (text) => (text === 'second' ? { after: [first] } : {}))
+  const seen: string[] = []
+  consumers.push(
+    steps.consume(({ data: text }) => {
+      seen.push(text)
+      if (seen.length === 1) throw new Error('broken')
+    }),
+  )
+  await clock.advance(5_000)
+  expect(seen).toEqual(['first'])
+  await steps.redriveAll()
+  await clock.advance(5_000)
+  expect(seen).toEqual(['first', 'first', 'second', 'third'])
+})

@@ -156,7 +156,7 @@ function keeping<In>(
   }
 }
 
-function others({ after, ifFailed }: SendOptions): Pick<Attributes, 'after' | 'ifFailed'> {
+function others({ id: own, after, ifFailed }: SendOptions): Pick<Attributes, 'after' | 'ifFailed'> {
   if (after === undefined || after.length === 0) return {}
   for (const id of after)
     if (!isName(id))
@@ -164,6 +164,8 @@ function others({ after, ifFailed }: SendOptions): Pick<Attributes, 'after' | 'i
         'INVALID_OPTION',
         `\`after\` has ${JSON.stringify(id)}, which is no id of a message.`,
       )
+  if (own !== undefined && after.includes(own))
+    throw new SpillwayError('INVALID_OPTION', `The message ${own} is to wait for itself.`)
   if (ifFailed !== undefined && ifFailed !== 'run' && ifFailed !== 'wait')
     throw new SpillwayError(
       'INVALID_OPTION',

@@ -74,7 +74,9 @@ begin
     end if;
     update ${schema}.queue q
       set version = q.version + 1, legacy = q.legacy or q.rules is null,
-        rules = case when p_rules = '{}' and not exists (select from ${schema}.task t where t.queue = v_id) then null else p_rules end
+        -- A dead letter for which others may wait comes back as a task: only so its end is told.
+        rules = case when p_rules = '{}' and not exists (select from ${schema}.task t where t.queue = v_id)
+          and not exists (select from ${schema}.dead_letter d where d.queue = v_id and d.tracked) then null else p_rules end
       where q.id = v_id;
     v_changed := v_changed || v_id;
   end loop;
@@ -89,6 +91,7 @@ declare
   v_keys text[];
   v_count float8;
   v_tracked text[];
+  v_first text[] := '{}';
 begin
   perform pg_advisory_xact_lock_shared(${schema}.queue_lock(p_queue, 0));
   select q.rules into v_rules from ${schema}.queue q where q.id = p_queue;
@@ -104,6 +107,10 @@ begin
   if cardinality(v_tracked) > 0 and v_rules is not null then
     perform ${schema}.lock_flows();
     delete from ${schema}.flow_end f where f.id = any(v_tracked) and f.how = ${flowEnd.dead};
+    if v_rules ? 'keyOrder' then
+      v_first := ${schema}.waited_for(v_tracked);
+      v_keys := array(select d.key from ${schema}.dead_letter d where d.queue = p_queue and d.handle = any(p_handles));
+    end if;
   end if;
   if v_rules is null then
     with back as (
@@ -116,15 +123,23 @@ begin
     with back as (
       delete from ${schema}.dead_letter d where d.queue = p_queue and d.handle = any(p_handles)
       returning d.handle, d.token, d.message_id, d.key, d.body, d.priority, d.grp, d.tracked, v_rules ? 'keyOrder' and d.key is not null as laned
+    ), turned as (
+      select b.*, case when b.laned and b.message_id = any(v_first) then ${schema}.first_turn(p_queue, b.key) else 0 end as turn from back b
     )
-    insert into ${schema}.task (queue, token, message_id, key, body, tracked, priority, grp, laned, in_line)
+    insert into ${schema}.task (queue, token, message_id, key, body, tracked, priority, grp, laned, turn, in_line)
       select p_queue, b.token, b.message_id, b.key, b.body, b.tracked or v_rules ? 'flow', case when v_rules ? 'priority' then b.priority else 0 end,
-        case when v_rules ? 'groups' then b.grp else '' end, b.laned,
-        b.laned and (row_number() over (partition by b.key order by b.handle) > 1
-          or coalesce((select true from ${schema}.task t where t.queue = p_queue and t.key = b.key and t.laned limit 1), false))
-      from back b order by b.handle;
+        case when v_rules ? 'groups' then b.grp else '' end, b.laned, b.turn,
+        b.laned and (row_number() over (partition by b.key order by b.turn, b.handle) > 1
+          or coalesce((
+            select true from ${schema}.task t where t.queue = p_queue and t.key = b.key and t.laned and not t.in_line
+              and (b.turn = 0 or t.waits = 0) limit 1
+          ), false))
+      from turned b order by b.handle;
   end if;
   get diagnostics v_count = row_count;
+  if cardinality(v_first) > 0 then
+    perform ${schema}.give_way(p_queue, v_keys);
+  end if;
   return v_count;
 end $$;
 

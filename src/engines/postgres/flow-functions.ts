@@ -60,16 +60,23 @@ begin
   return case when v_holder is not null then ${schema}.flow_state(v_holder) end;
 end $$;
 
--- Refuses the messages of a call when one of them may not wait for what it names. p_after: null, or what it waits for as JSON.
+-- Refuses the messages of a call when one of them may not wait for what it names. p_after: null, or what it waits for as JSON. Each
+-- id is looked for once, however many of the call name it.
 create function ${schema}.check_flows(p_ids text[], p_after text[]) returns void language plpgsql as $$
 declare
   v_id text;
 begin
-  select o.id into v_id
-    from unnest(p_after) with ordinality m(after, place)
-    cross join lateral jsonb_array_elements_text(m.after::jsonb->'ids') o(id)
-    where m.after is not null and not (m.after::jsonb->>'mayCome')::boolean
-      and not o.id = any(p_ids[1:m.place - 1]) and ${schema}.flow_state(o.id) is null
+  select n.id into v_id
+    from (
+      select o.id, min(m.place) as place
+      from unnest(p_after) with ordinality m(after, place)
+      cross join lateral jsonb_array_elements_text(m.after::jsonb->'ids') o(id)
+      where m.after is not null and not (m.after::jsonb->>'mayCome')::boolean group by o.id
+    ) n
+    left join (
+      select b.id, min(b.place) as place from unnest(p_ids) with ordinality b(id, place) group by b.id
+    ) own on own.id = n.id and own.place < n.place
+    where own.id is null and ${schema}.flow_state(n.id) is null
     limit 1;
   if found then
     raise exception '%', v_id using errcode = '${unknownPredecessor}';
@@ -78,30 +85,50 @@ end $$;
 
 -- Tasks that were just stored begin to wait.
 create function ${schema}.begin_waits(p_numbers bigint[], p_after text[]) returns void language plpgsql as $$
-declare
-  v_row record;
-  v_states int[];
-  v_ids text[];
-  v_any boolean;
 begin
-  for v_row in
-    select t.id, m.after::jsonb as after from unnest(p_numbers, p_after) with ordinality m(number, after, place)
-    join ${schema}.task t on t.id = m.number where m.after is not null order by m.place
-  loop
-    v_any := (v_row.after->>'anyEnd')::boolean;
-    select array_agg(o.id), array_agg(o.state) into v_ids, v_states from (
-      select d.id, ${schema}.flow_state(d.id) as state
-      from (select distinct i.id from jsonb_array_elements_text(v_row.after->'ids') i(id)) d
-    ) o
-    where o.state is null or o.state = ${live} or o.state > ${flowEnd.done} and not v_any;
-    if ${flowEnd.gone} = any(v_states) then
-      update ${schema}.task t set orphan = true where t.id = v_row.id;
-    elsif v_ids is not null then
-      insert into ${schema}.flow_wait (id, task, any_end) select w, v_row.id, v_any from unnest(v_ids) w;
-      update ${schema}.task t set waits = cardinality(v_ids) where t.id = v_row.id;
-    end if;
-  end loop;
+  with named as materialized (
+    select distinct t.id as task, i.id, (m.after::jsonb->>'anyEnd')::boolean as any_end
+    from unnest(p_numbers, p_after) m(number, after) join ${schema}.task t on t.id = m.number
+    cross join lateral jsonb_array_elements_text(m.after::jsonb->'ids') i(id)
+    where m.after is not null
+  ), states as materialized (
+    select d.id, ${schema}.flow_state(d.id) as state from (select distinct n.id from named n) d
+  ), unfinished as materialized (
+    select n.task, n.id, n.any_end, coalesce(s.state = ${flowEnd.gone}, false) as gone
+    from named n join states s on s.id = n.id
+    where s.state is null or s.state = ${live} or s.state > ${flowEnd.done} and not n.any_end
+  ), sums as materialized (
+    select o.task, count(*) as count, bool_or(o.gone) as orphan from unfinished o group by o.task
+  ), waits as (
+    insert into ${schema}.flow_wait (id, task, any_end)
+      select o.id, o.task, o.any_end from unfinished o join sums s on s.task = o.task where not s.orphan
+  )
+  update ${schema}.task t set orphan = s.orphan, waits = case when s.orphan then 0 else s.count end
+    from sums s where t.id = s.task;
 end $$;
+
+-- Those of these messages that somebody waits for, by themselves or by a message whose end is theirs.
+create function ${schema}.waited_for(p_ids text[]) returns text[] language sql as $$
+  select coalesce(array_agg(i), '{}') from unnest(p_ids) i
+  where exists (select from ${schema}.flow_wait w where w.id = i)
+    or exists (select from ${schema}.flow_stand_in s join ${schema}.flow_wait w on w.id = s.id where s.holder = i)
+$$;
+
+-- A head that waits for others gives way to one that came before it. The locks of the keys are held.
+create function ${schema}.give_way(p_queue int, p_keys text[]) returns void language sql as $$
+  update ${schema}.task t set in_line = true
+    where t.queue = p_queue and t.key = any(p_keys) and t.laned and not t.in_line and t.waits > 0 and exists (
+      select from ${schema}.task o
+      where o.queue = p_queue and o.key = t.key and o.laned and not o.in_line and o.turn < t.turn
+    )
+$$;
+
+-- The place of one that others wait for in the line of its key: before those that came in their turn, and behind those that came so before
+-- it, unless they wait too.
+create function ${schema}.first_turn(p_queue int, p_key text) returns int language sql as $$
+  select coalesce(min(t.turn), 0) - 1 from ${schema}.task t
+  where t.queue = p_queue and t.key = p_key and t.laned and t.turn < 0 and t.waits > 0
+$$;
 
 -- Messages ended, each in its way. Gives the queues in which others were let go.
 create function ${schema}.end_flows(p_ids text[], p_hows int[], p_now timestamptz) returns int[] language plpgsql as $$

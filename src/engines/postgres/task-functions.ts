@@ -24,6 +24,7 @@ declare
   v_duplicates text[];
   v_holders text[];
   v_places int[];
+  v_first text[] := '{}';
 begin
   perform pg_advisory_xact_lock_shared(${schema}.queue_lock(p_queue, 0));
   select q.rules into v_rules from ${schema}.queue q where q.id = p_queue and q.version = p_version;
@@ -37,7 +38,10 @@ begin
       select distinct ${schema}.key_lock(p_queue, k) as lock from unnest(p_keys) k where k is not null order by 1
     ) l;
   end if;
-  if v_after or v_dedup and v_rules ? 'flow' then
+  if v_lanes and v_rules ? 'flow' then
+    v_first := ${schema}.waited_for(p_ids);
+  end if;
+  if v_after or v_dedup and v_rules ? 'flow' or cardinality(v_first) > 0 then
     perform ${schema}.lock_flows();
   end if;
   if v_after then
@@ -65,20 +69,28 @@ begin
           select from ${schema}.task t where t.id = d.task and t.cancelled and t.due_at <= v_now
         ));
   end if;
-  insert into ${schema}.task (id, queue, due_at, priority, laned, in_line, tracked, message_id, key, grp, dedup, body)
+  insert into ${schema}.task (id, queue, due_at, priority, laned, turn, in_line, tracked, message_id, key, grp, dedup, body)
     select v_numbers[m.place], p_queue, case when m.delay > 0 then v_now + m.delay * interval '1 millisecond' end,
-      m.priority, v_lanes and m.key is not null,
-      v_lanes and m.key is not null and (
-        row_number() over (partition by m.key order by m.place) > 1 or coalesce((
-          select true from ${schema}.task t where t.queue = p_queue and t.key = m.key and t.laned limit 1
+      m.priority, m.laned, m.turn,
+      m.laned and (
+        row_number() over (partition by m.key order by m.turn, m.place) > 1 or coalesce((
+          select true from ${schema}.task t where t.queue = p_queue and t.key = m.key and t.laned and not t.in_line
+            and (m.turn = 0 or t.waits = 0) limit 1
         ), false)
       ), v_rules ? 'flow', m.message_id, m.key, m.grp, m.dedup, m.body
-    from unnest(p_ids, p_keys, p_bodies, p_delays, p_priorities, p_groups, p_dedups) with ordinality
-      m(message_id, key, body, delay, priority, grp, dedup, place)
+    from (
+      select u.*, v_lanes and u.key is not null as laned,
+        case when u.key is not null and u.message_id = any(v_first) then ${schema}.first_turn(p_queue, u.key) else 0 end as turn
+      from unnest(p_ids, p_keys, p_bodies, p_delays, p_priorities, p_groups, p_dedups) with ordinality
+        u(message_id, key, body, delay, priority, grp, dedup, place)
+    ) m
     where not v_dedup or m.dedup is null or v_numbers[m.place] = (
       select d.task from ${schema}.dedup_key d where d.queue = p_queue and d.name = m.dedup
     )
     order by m.place;
+  if cardinality(v_first) > 0 then
+    perform ${schema}.give_way(p_queue, p_keys);
+  end if;
   if v_after then
     perform ${schema}.begin_waits(v_numbers, p_after);
   end if;
@@ -147,7 +159,7 @@ begin
   if v_lanes is not null then
     update ${schema}.task t set in_line = false, due_at = case when t.due_at > p_now then t.due_at end
       from unnest(v_lanes) l(key) cross join lateral (
-        select n.id from ${schema}.task n where n.queue = p_queue and n.key = l.key and n.laned order by n.id + 0 limit 1
+        select n.id from ${schema}.task n where n.queue = p_queue and n.key = l.key and n.laned order by n.turn, n.id + 0 limit 1
       ) head
       where t.id = head.id and t.in_line;
   end if;

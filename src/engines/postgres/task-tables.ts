@@ -19,6 +19,7 @@ create table ${schema}.task (
   cancelled boolean not null default false,
   laned boolean not null default false,
   in_line boolean not null default false,
+  turn int not null default 0,
   waits int not null default 0,
   behind boolean not null generated always as (in_line or waits > 0) stored,
   tracked boolean not null default false,
@@ -34,7 +35,8 @@ create table ${schema}.task (
 comment on column ${schema}.task.id is 'of the same numbers as those of message: the lower, the older';
 comment on column ${schema}.task.due_at is 'null: waits for no time; else when its lease, its delay or the wait for its retry ends';
 comment on column ${schema}.task.laned is 'it stands in the line of its key';
-comment on column ${schema}.task.in_line is 'an older one of its key is there';
+comment on column ${schema}.task.in_line is 'another one of its key comes first';
+comment on column ${schema}.task.turn is 'in the line of its key: below zero before those that came in their turn';
 comment on column ${schema}.task.waits is 'how many others it waits for';
 comment on column ${schema}.task.behind is 'it cannot be claimed, whatever due_at says';
 comment on column ${schema}.task.tracked is 'others may wait for it, by its message_id';
@@ -45,7 +47,7 @@ create index task_order on ${schema}.task (queue, id);
 create index task_ready on ${schema}.task (queue, priority desc, grp, (id + 0)) where due_at is null and not behind;
 create index task_due on ${schema}.task (queue, leased, due_at) where due_at is not null and not behind;
 create index task_group on ${schema}.task (queue, grp, due_at) where leased;
-create index task_lane on ${schema}.task (queue, key, (id + 0)) where laned;
+create index task_lane on ${schema}.task (queue, key, turn, (id + 0)) where laned;
 create index task_tracked on ${schema}.task (message_id) where tracked;
 create index task_waiting on ${schema}.task (queue) where waits > 0;
 create index task_cancelled on ${schema}.task (queue, due_at) where cancelled;

@@ -269,10 +269,17 @@ CREATE TABLE stream_clean (
 ) WITHOUT ROWID;
 `
 
+const ninth = `
+-- In the line of its key: below zero before those that came in their turn.
+ALTER TABLE task ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;
+DROP INDEX task_lane;
+CREATE INDEX task_lane ON task (queue, lane, turn, seq) WHERE lane IS NOT NULL;
+`
+
 /** "Spil" in ASCII: how SQLite's own tools and we recognise the file. */
 const applicationId = 0x5370696c
 
 export const storeSchema: FileSchema = {
   version: applicationId,
-  migrations: [first, second, third, fourth, fifth, sixth, seventh, eighth],
+  migrations: [first, second, third, fourth, fifth, sixth, seventh, eighth, ninth],
 }

@@ -23,6 +23,7 @@ import { dedupTimeCases } from './queue/rules-dedup-time.ts'
 import { flowCases } from './queue/rules-flow.ts'
 import { flowDagCases } from './queue/rules-flow-dag.ts'
 import { flowGoneCases } from './queue/rules-flow-gone.ts'
+import { flowLineCases } from './queue/rules-flow-line.ts'
 import { groupCases } from './queue/rules-groups.ts'
 import { groupConcurrencyCases } from './queue/rules-groups-concurrency.ts'
 import { keyOrderCases } from './queue/rules-key-order.ts'
@@ -62,6 +63,7 @@ export const queueSuite: readonly QueueCase[] = [
   ...rateCases,
   ...flowCases,
   ...flowGoneCases,
+  ...flowLineCases,
   ...flowDagCases,
   ...togetherCases,
   ...controlCases,

@@ -366,7 +366,7 @@ export class Backlog {
 
   #enter(message: StoredMessage, delayMs: number, after?: OutgoingMessage['after']): void {
     message.order = this.#messages.add(message)
-    if (this.#rules.keyOrder) this.#lines.enter(message)
+    if (this.#rules.keyOrder) this.#line(message)
     if (message.tracked) this.#flows.entered(message)
     if (after !== undefined) this.#flows.wait(message, after, this)
     if (message.waitsFor.size === 0) this.#rest(message, delayMs)
@@ -375,6 +375,12 @@ export class Backlog {
       message.due = this.#clock.now() + delayMs
       this.#waitingCount++
     }
+  }
+
+  #line(message: StoredMessage): void {
+    message.turn = 0
+    if (message.tracked && this.#flows.isWaitedFor(message.id)) this.#lines.enterFirst(message)
+    else this.#lines.enter(message)
   }
 
   #rest(message: StoredMessage, delayMs: number): void {

@@ -70,6 +70,12 @@ export class Flows {
     message.waitsFor.clear()
   }
 
+  /** Whether somebody waits for this message, or for one whose end is its end. */
+  isWaitedFor(id: string): boolean {
+    if (this.#waiters.has(id)) return true
+    return [...this.#standIn].some(([other, holder]) => holder === id && this.#waiters.has(other))
+  }
+
   entered({ id }: StoredMessage): void {
     count(this.#live, id, 1)
   }

@@ -31,6 +31,8 @@ export interface StoredMessage extends Placed {
   orphan: boolean
   /** What the holder of its lease said last. */
   progress: string | undefined
+  /** In that line: below zero before those that came in their turn. */
+  turn: number
   /** Its neighbours among the messages with its key, in a queue with `keyOrder`. */
   ahead: StoredMessage | undefined
   behind: StoredMessage | undefined
@@ -63,6 +65,7 @@ export function newMessage(
     anyEnd: after?.anyEnd === true,
     orphan: false,
     progress: undefined,
+    turn: 0,
     ahead: undefined,
     behind: undefined,
     place: 0,

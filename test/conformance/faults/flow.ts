@@ -84,7 +84,7 @@ export const flowFaults: readonly Fault<Engine>[] = [
   ),
   queueFault(
     'the first that is done lets go',
-    ['queue.flow.waits', 'queue.flow.gone', 'queue.flow.graph'],
+    ['queue.flow.waits', 'queue.flow.gone', 'queue.flow.graph', 'queue.flow.graph.keyed'],
     () => waiting((after) => ({ ...after, ids: after.ids.slice(0, 1) })),
   ),
   queueFault('the last hundred are waited for', ['queue.flow.many', 'queue.flow.unknown'], () =>
@@ -100,6 +100,80 @@ export const flowFaults: readonly Fault<Engine>[] = [
     ['queue.flow.dead'],
     () => (port) => onEnd(port, (ids, kind) => kind === 'dead-letter' && finish(port, ids)),
   ),
+  queueFault(
+    'what others wait for stands behind them in the line of its key',
+    ['queue.flow.line', 'queue.flow.line.head', 'queue.flow.line.late'],
+    () => {
+      const named = new Set<string>()
+      const behind = new Set<string>()
+      const enter = (ids: readonly string[]) => {
+        for (const id of ids) if (named.has(id)) behind.add(id)
+      }
+      return (port) => ({
+        async send(queue, messages) {
+          enter(messages.map(({ id }) => id))
+          for (const { after } of messages) for (const id of after?.ids ?? []) named.add(id)
+          return port.send(queue, messages)
+        },
+        async redrive(queue, handles) {
+          const letters = await port.deadLetters(queue, { limit: 100 })
+          enter(letters.filter(({ handle }) => handles.includes(handle)).map(({ id }) => id))
+          return port.redrive(queue, handles)
+        },
+        async claim(queue, options) {
+          const found = await port.claim(queue, options)
+          const hidden = found.filter(({ id }) => behind.has(id))
+          await port.settle(
+            queue,
+            hidden.map(({ lease }) => ({ lease, kind: 'release' })),
+          )
+          return found.filter(({ id }) => !behind.has(id))
+        },
+      })
+    },
+  ),
+  queueFault(
+    'what comes back stands in no line',
+    ['queue.flow.line', 'queue.flow.line.head'],
+    () => (port) => ({
+      async redrive(queue, handles) {
+        const letters = await port.deadLetters(queue, { limit: 100 })
+        const back = letters.filter(({ handle }) => handles.includes(handle))
+        await port.purge(queue, 'dead')
+        await port.send(
+          queue,
+          back.map(({ id, body }) => ({ id, body })),
+        )
+        return back.length
+      },
+    }),
+  ),
+  queueFault('what comes back to a queue without rules is any message', ['queue.flow.dead.unruled'], () => {
+    const plain = new Set<string>()
+    return (port) => ({
+      async declare(queues, rules) {
+        for (const queue of queues) if (rules && Object.keys(rules).length === 0) plain.add(queue)
+        return port.declare(queues, rules)
+      },
+      async redrive(queue, handles) {
+        if (!plain.has(queue)) return port.redrive(queue, handles)
+        const letters = await port.deadLetters(queue, { limit: 100 })
+        const back = letters.filter(({ handle }) => handles.includes(handle))
+        await port.send(
+          queue,
+          back.map(({ id, key, body }) => ({ id, key, body })),
+        )
+        return back.length
+      },
+    })
+  }),
+  queueFault('what comes back does so the newest first', ['queue.flow.line'], () => (port) => ({
+    async redrive(queue, handles) {
+      let count = 0
+      for (const handle of [...handles].reverse()) count += await port.redrive(queue, [handle])
+      return count
+    },
+  })),
   queueFault('what is not known may always come', ['queue.flow.unknown'], () =>
     waiting((after) => ({ ...after, mayCome: true })),
   ),

@@ -33,6 +33,7 @@ export class Flows {
   readonly #left: StatementSync
   readonly #dropWait: StatementSync
   readonly #waitsFor: StatementSync
+  readonly #waitedFor: StatementSync
 
   constructor(db: DatabaseSync) {
     this.#end = db.prepare('SELECT how FROM flow_end WHERE id = ? AND until > ?')
@@ -55,6 +56,10 @@ export class Flows {
     this.#stop = db.prepare('DELETE FROM flow_wait WHERE seq = ?')
     this.#left = db.prepare('SELECT 1 AS one FROM flow_wait WHERE seq = ? LIMIT 1')
     this.#dropWait = db.prepare('DELETE FROM flow_wait WHERE id = ? AND seq = ?')
+    this.#waitedFor = db.prepare(
+      `SELECT 1 AS one FROM flow_wait
+       WHERE id = ?1 OR id IN (SELECT id FROM flow_stand_in WHERE holder = ?1) LIMIT 1`,
+    )
     this.#waitsFor = db.prepare('SELECT id FROM flow_wait WHERE seq = ? LIMIT 10')
   }
 
@@ -91,6 +96,11 @@ export class Flows {
   /** Some of those that it still waits for. */
   waitsFor(seq: number): string[] {
     return this.#waitsFor.all(seq).map(({ id }) => String(id))
+  }
+
+  /** Whether somebody waits for this message, or for one whose end is its end. */
+  isWaitedFor(id: string): boolean {
+    return this.#waitedFor.get(id) !== undefined
   }
 
   /** A message was not stored, because another one has its key: how that one ends is its end. */

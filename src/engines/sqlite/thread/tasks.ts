@@ -55,7 +55,9 @@ export class Tasks {
   readonly #insert: StatementSync
   readonly #row: StatementSync
   readonly #data: StatementSync
-  readonly #laneHead: StatementSync
+  readonly #laneFirst: StatementSync
+  readonly #firstTurn: StatementSync
+  readonly #giveWay: StatementSync
   readonly #place: StatementSync
   readonly #delete: StatementSync
   readonly #due: StatementSync
@@ -87,14 +89,18 @@ export class Tasks {
       'SELECT max(coalesce((SELECT max(seq) FROM task), 0), (SELECT tasks FROM queue_numbers)) AS seq',
     )
     this.#insert = db.prepare(
-      `INSERT INTO task (seq, queue, state, due, not_before, priority, grp, lane, dedup, flow, data)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO task (seq, queue, state, due, not_before, priority, grp, lane, turn, dedup, flow, data)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     )
     this.#row = db.prepare(`SELECT ${columns} FROM task WHERE seq = ?`)
     this.#data = db.prepare('SELECT data FROM task WHERE seq = ?')
-    this.#laneHead = db.prepare(
-      `SELECT ${columns} FROM task WHERE queue = ? AND lane = ? ORDER BY seq LIMIT 1`,
+    this.#laneFirst = db.prepare(
+      `SELECT ${columns} FROM task WHERE queue = ? AND lane = ? ORDER BY turn, seq LIMIT 1`,
     )
+    this.#firstTurn = db.prepare(
+      'SELECT coalesce(min(turn), 0) - 1 AS turn FROM task WHERE queue = ? AND lane = ? AND turn < 0 AND waits = 1',
+    )
+    this.#giveWay = db.prepare('UPDATE task SET state = 3 WHERE seq = ?')
     this.#place = db.prepare(
       `UPDATE task SET state = ?, due = ?, not_before = ?, token = 0, starts = ?, suspect = ?, history = ? WHERE seq = ?`,
     )
@@ -147,12 +153,30 @@ export class Tasks {
     this.#nextSeq ??= Math.max(firstTask, this.last() + 1)
     const seq = this.#nextSeq++
     const { priority, group, lane, flow } = carried
-    const behind = lane !== null && this.#laneHead.get(queue, lane) !== undefined
+    const turn = lane !== null && flow !== null && this.flows.isWaitedFor(flow) ? this.#turn(queue, lane) : 0
+    const behind = lane !== null && this.#isBehind(queue, lane, turn)
     const waits = notBefore > now
     const state = behind ? taskState.behind : waits ? taskState.waiting : taskState.ready
     const due = state === taskState.waiting ? notBefore : null
-    this.#insert.run(seq, queue, state, due, notBefore, priority, group, lane, dedup, flow, data)
+    this.#insert.run(seq, queue, state, due, notBefore, priority, group, lane, turn, dedup, flow, data)
     return seq
+  }
+
+  /**
+   * Of one that others wait for: before those of its key that came in their turn, since one of them may be who waits; behind those that came so
+   * before it, unless they wait too.
+   */
+  #turn(queue: number, lane: string): number {
+    return Number(this.#firstTurn.get(queue, lane)!.turn)
+  }
+
+  /** Whether another one is the head of the line. One that waits for others gives way to one that comes before it. */
+  #isBehind(queue: number, lane: string, turn: number): boolean {
+    const first = this.#laneFirst.get(queue, lane) as unknown as TaskRow | undefined
+    if (first === undefined) return false
+    if (turn === 0 || first.state !== taskState.others) return true
+    this.#giveWay.run(first.seq)
+    return false
   }
 
   /** It was just added, and is to wait for others. */
@@ -233,7 +257,7 @@ export class Tasks {
     if (waits === 1) this.flows.stop(seq)
     if (flow !== null) this.#endFlow(flow, how, now)
     if (lane === null || state === taskState.behind) return
-    const next = this.#laneHead.get(queue, lane) as unknown as TaskRow | undefined
+    const next = this.#laneFirst.get(queue, lane) as unknown as TaskRow | undefined
     if (next === undefined || next.state !== taskState.behind) return
     if (next.waits === 1) this.#head.run(next.seq)
     else this.putBack(next, next.notBefore, now)

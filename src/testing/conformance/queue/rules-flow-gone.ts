@@ -71,6 +71,25 @@ export const flowGoneCases: readonly QueueCase[] = [
     },
   },
   {
+    id: 'queue.flow.dead.unruled',
+    title:
+      'a dead letter is waited for though its queue has no rules any more: redriven and done, it lets go',
+    requires: ['queue.flow'],
+    async run(subject) {
+      const { queue, other, one, two } = await twoQueues(subject)
+      const [a, b] = [named('a'), named('b')]
+      await one.send(other, [step(a)])
+      await two.send(queue, [step(b, [a])])
+      await kill(one, other, 'broken')
+      await two.declare([other], {})
+      const [letter] = await one.deadLetters(other, { limit: 1 })
+      await one.redrive(other, [letter!.handle])
+      await nothingClaimable(one, queue, 'it is not done')
+      await end(two, other, [await takeOne(two, other)])
+      assert.equal((await takeOne(two, queue)).id, b)
+    },
+  },
+  {
     id: 'queue.flow.leaves',
     title: 'one that waits can be cancelled and purged, and those that wait for it learn of it',
     requires: ['queue.flow', 'queue.cancel', 'queue.purge'],
