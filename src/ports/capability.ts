@@ -77,7 +77,10 @@ export const capabilityTable = {
       engines: ['sqlite', 'postgres', 'memory'],
     },
     versions: { title: 'versions per key', engines: ['sqlite', 'postgres', 'memory'] },
-    compaction: { title: 'compaction', engines: ['sqlite', 'postgres', 'kafka', 'memory'] },
+    compaction: {
+      title: 'keeping the last event of each key',
+      engines: ['sqlite', 'postgres', 'kafka', 'memory'],
+    },
     producers: { title: 'appends that may be repeated', engines: ['sqlite', 'postgres', 'memory'] },
   },
 } as const

@@ -40,6 +40,20 @@ export const trimFaults: readonly Fault<Engine>[] = [
         ),
     }),
   ),
+  streamFault(
+    'versions are counted by what is left of a key',
+    ['stream.trim.versions-elsewhere'],
+    () => (port) => ({
+      async append(stream, list, options) {
+        const [{ key, expectedVersion } = {}] = list
+        if (expectedVersion === undefined) return port.append(stream, list, options)
+        const left = await port.readKey(stream, key!, { fromVersion: 1, limit: 1_000 })
+        const version = left.at(-1)?.version ?? 0
+        if (version !== expectedVersion) return { status: 'conflict', index: 0, version }
+        return port.append(stream, list, options)
+      },
+    }),
+  ),
   streamFault('who had read all is told of a gap', ['stream.trim.caught-up'], () => (port) => ({
     bounds: async (stream) =>
       (await port.bounds(stream)).map(({ completeFrom: _, ...each }) =>

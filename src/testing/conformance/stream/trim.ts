@@ -187,6 +187,32 @@ export const trimCases: readonly StreamCase[] = [
     },
   },
   {
+    id: 'stream.trim.versions-elsewhere',
+    title:
+      'a key that stands in several partitions counts on from its highest version, also when that is gone',
+    requires: ['stream.versions'],
+    async run(subject) {
+      const { stream, one, two } = await streamBench(subject, { partitions: 2, versions: true })
+      await appended(one, stream, [{ partition: 0, key: 'a', body: '1' }])
+      const [, end] = await appended(one, stream, [
+        { partition: 1, key: 'a', body: '2' },
+        { partition: 1, key: 'a', body: '3' },
+      ])
+      await two.trim(stream, [{ partition: 1, position: end! + 1 }])
+      const stale = await one.append(stream, [{ partition: 1, key: 'a', body: '-', expectedVersion: 1 }])
+      assert.deepEqual(stale, { status: 'conflict', index: 0, version: 3 })
+      await appended(two, stream, [{ partition: 0, key: 'a', body: '4', expectedVersion: 3 }])
+      const left = await one.readKey(stream, 'a', { fromVersion: 1, limit: 10 })
+      assert.deepEqual(
+        left.map(({ version, body }) => [version, body]),
+        [
+          [1, '1'],
+          [4, '4'],
+        ],
+      )
+    },
+  },
+  {
     id: 'stream.trim.numbers',
     title:
       'a partition that does not exist and a position that is none are refused before anything goes: INVALID_OPTION',
