@@ -255,4 +255,31 @@ await onServers('cost', { settings: { autovacuum: 'off' } }, (server) => {
     await database.close()
     await pool.end()
   }, 60_000)
+
+  // Looked for one by one, or joined by a plan that expects few, they would take longer than a call may.
+  test('so many messages that wait for one, or for each other in a chain, are sent in one call', async () => {
+    const engine = await postgres({ url: server().url, schema: 'waiting' })
+    const queue = engine.queue!
+    await queue.declare(['q'], { flow: true })
+    await queue.send('q', [{ id: 'first', body: '{}' }])
+    const many = 20_000
+    const waiting = (name: string, before: (index: number) => string) =>
+      Array.from({ length: many }, (_, index) => ({
+        id: `${name}${index}`,
+        body: '{}',
+        after: { ids: [before(index)] },
+      }))
+    await queue.send(
+      'q',
+      waiting('a', () => 'first'),
+    )
+    await queue.send(
+      'q',
+      waiting('b', (index) => (index === 0 ? 'first' : `b${index - 1}`)),
+    )
+    const [first] = await queue.claim('q', { limit: 1, leaseMs: 60_000, waitMs: 0 })
+    await queue.settle('q', [{ lease: first!.lease, kind: 'done' }])
+    expect(await queue.count('q')).toMatchObject({ ready: many + 1, waiting: many - 1 })
+    await engine.close()
+  }, 120_000)
 })

@@ -61,22 +61,25 @@ begin
 end $$;
 
 -- Refuses the messages of a call when one of them may not wait for what it names. p_after: null, or what it waits for as JSON. Each
--- id is looked for once, however many of the call name it.
+-- id is looked for once, however many of the call name it. (No joins, here and below: plans are made without knowing how many there are, and would
+-- look through all of them for each.)
 create function ${schema}.check_flows(p_ids text[], p_after text[]) returns void language plpgsql as $$
 declare
   v_id text;
 begin
   select n.id into v_id
     from (
-      select o.id, min(m.place) as place
-      from unnest(p_after) with ordinality m(after, place)
-      cross join lateral jsonb_array_elements_text(m.after::jsonb->'ids') o(id)
-      where m.after is not null and not (m.after::jsonb->>'mayCome')::boolean group by o.id
+      select e.id, min(e.place) filter (where e.named) as named_at, min(e.place) filter (where not e.named) as stands_at
+      from (
+        select o.id, m.place, true as named
+        from unnest(p_after) with ordinality m(after, place)
+        cross join lateral jsonb_array_elements_text(m.after::jsonb->'ids') o(id)
+        where m.after is not null and not (m.after::jsonb->>'mayCome')::boolean
+        union all
+        select b.id, b.place, false from unnest(p_ids) with ordinality b(id, place)
+      ) e group by e.id
     ) n
-    left join (
-      select b.id, min(b.place) as place from unnest(p_ids) with ordinality b(id, place) group by b.id
-    ) own on own.id = n.id and own.place < n.place
-    where own.id is null and ${schema}.flow_state(n.id) is null
+    where n.named_at is not null and not coalesce(n.stands_at < n.named_at, false) and ${schema}.flow_state(n.id) is null
     limit 1;
   if found then
     raise exception '%', v_id using errcode = '${unknownPredecessor}';
@@ -86,25 +89,22 @@ end $$;
 -- Tasks that were just stored begin to wait.
 create function ${schema}.begin_waits(p_numbers bigint[], p_after text[]) returns void language plpgsql as $$
 begin
-  with named as materialized (
-    select distinct t.id as task, i.id, (m.after::jsonb->>'anyEnd')::boolean as any_end
-    from unnest(p_numbers, p_after) m(number, after) join ${schema}.task t on t.id = m.number
-    cross join lateral jsonb_array_elements_text(m.after::jsonb->'ids') i(id)
-    where m.after is not null
-  ), states as materialized (
-    select d.id, ${schema}.flow_state(d.id) as state from (select distinct n.id from named n) d
-  ), unfinished as materialized (
-    select n.task, n.id, n.any_end, coalesce(s.state = ${flowEnd.gone}, false) as gone
-    from named n join states s on s.id = n.id
+  with unfinished as materialized (
+    select n.task, n.id, n.any_end, count(*) over w as count, bool_or(coalesce(s.state = ${flowEnd.gone}, false)) over w as orphan
+    from (
+      select distinct t.id as task, i.id, (m.after::jsonb->>'anyEnd')::boolean as any_end
+      from unnest(p_numbers, p_after) m(number, after) join ${schema}.task t on t.id = m.number
+      cross join lateral jsonb_array_elements_text(m.after::jsonb->'ids') i(id)
+      where m.after is not null
+    ) n
+    cross join lateral ${schema}.flow_state(n.id) s(state)
     where s.state is null or s.state = ${live} or s.state > ${flowEnd.done} and not n.any_end
-  ), sums as materialized (
-    select o.task, count(*) as count, bool_or(o.gone) as orphan from unfinished o group by o.task
+    window w as (partition by n.task)
   ), waits as (
-    insert into ${schema}.flow_wait (id, task, any_end)
-      select o.id, o.task, o.any_end from unfinished o join sums s on s.task = o.task where not s.orphan
+    insert into ${schema}.flow_wait (id, task, any_end) select o.id, o.task, o.any_end from unfinished o where not o.orphan
   )
   update ${schema}.task t set orphan = s.orphan, waits = case when s.orphan then 0 else s.count end
-    from sums s where t.id = s.task;
+    from (select distinct o.task, o.orphan, o.count from unfinished o) s where t.id = s.task;
 end $$;
 
 -- Those of these messages that somebody waits for, by themselves or by a message whose end is theirs.
