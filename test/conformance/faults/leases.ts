@@ -39,7 +39,7 @@ export const leaseFaults: readonly Fault<Engine>[] = [
     })
   }),
   queueFault('leases are too short', ['queue.lease.ends'], () => (port) => ({
-    claim: (queue, options) => port.claim(queue, { ...options, leaseMs: options.leaseMs - 40 }),
+    claim: (queue, options) => port.claim(queue, { ...options, leaseMs: options.leaseMs / 2 }),
   })),
   queueFault('the shortest lease counts for all', ['queue.lease.apart'], () => {
     let shortest = Number.POSITIVE_INFINITY

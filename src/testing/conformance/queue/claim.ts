@@ -190,12 +190,12 @@ export const claimCases: readonly QueueCase[] = [
       for (const round of numbers(rounds)) {
         const abort = new AbortController()
         const options = { limit: 4, leaseMs: longMs, waitMs: patientMs, signal: abort.signal }
-        const waiting = (round % 2 ? one : two).claim(queue, options)
-        const sending = one.send(queue, messages(2, `r${round}-`))
-        await turns(round)
-        abort.abort()
-        got.push(...ids(await within(soonMs, 'the aborted claim', waiting)))
-        await sending
+        const [claimed] = await Promise.all([
+          within(soonMs, 'the aborted claim', (round % 2 ? one : two).claim(queue, options)),
+          one.send(queue, messages(2, `r${round}-`)),
+          turns(round).then(() => abort.abort()),
+        ])
+        got.push(...ids(claimed))
       }
       assert.equal(new Set(got).size, got.length, 'none twice')
       const rest = await take(two, queue, 2 * rounds - got.length)
