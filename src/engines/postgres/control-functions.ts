@@ -154,9 +154,10 @@ declare
   v_over bigint[];
 begin
   perform pg_advisory_xact_lock_shared(${schema}.queue_lock(p_queue, 0));
+  -- By one statement: a message that becomes due between two would be found by neither.
   v_ids := array(
     select m.id from ${schema}.message m where m.queue = p_queue and m.due_at is null and m.message_id = any(p_ids)
-  ) || array(
+    union all
     select m.id from ${schema}.message m where m.queue = p_queue and m.due_at is not null and m.message_id = any(p_ids)
   );
   if cardinality(v_ids) > 0 then

@@ -42,10 +42,23 @@ export const leaseFunctions: Migration = (schema) => {
     select l.*, s.wanted from (
       select u.token, array_agg(u.id) as wanted from unnest(p_ids, p_tokens) u(id, token) group by u.token
     ) s join ${schema}.lease l on l.token = s.token order by l.token, l.id`
-  const lock = `perform from ${schema}.lease l where l.token = any(p_tokens) order by l.token, l.id for update;`
+  const lock = `perform ${schema}.lock_leases(p_tokens);`
   const wanted = `array(select i from unnest(v_lease.wanted) i where ${among('i', 'v_lease.ids')})`
 
   return `
+-- Has the row locks of all leases with these tokens. Whoever was waited for may have divided one, and what he has put into a row of its
+-- own is nobody's yet; once there is none more than those that are locked, nobody else can make one.
+create function ${schema}.lock_leases(p_tokens bigint[]) returns void language plpgsql as $$
+declare
+  v_locked int;
+begin
+  loop
+    perform from ${schema}.lease l where l.token = any(p_tokens) order by l.token, l.id for update;
+    get diagnostics v_locked = row_count;
+    exit when v_locked = (select count(*) from ${schema}.lease l where l.token = any(p_tokens));
+  end loop;
+end $$;
+
 -- The messages of leases that have ended are due, as many as a claim may take or a few more; those that were cancelled go.
 create function ${schema}.end_leases(p_queue int, p_limit int, p_now timestamptz, p_back float8) returns void language plpgsql as $$
 declare
@@ -233,7 +246,6 @@ declare
   v_ms float8;
   v_lease record;
   v_ids bigint[];
-  v_rest bigint[];
 begin
   perform set_config('synchronous_commit', 'off', true);
   ${lock}
@@ -253,14 +265,11 @@ begin
         v_ids := '{}';
       end if;
       continue when cardinality(v_ids) = 0;
-      v_rest := '{}';
+      -- Those that have ended may stand among the others: nobody finds their messages.
       if cardinality(v_ids) < v_lease.held then
-        v_rest := array(select m.id from ${schema}.message m
-          where m.id = any(array(select unnest(v_lease.ids) except select unnest(v_ids))));
-      end if;
-      if cardinality(v_rest) > 0 then
         insert into ${schema}.lease (token, queue, highest, held, due_at, ids)
-          values (v_lease.token, v_lease.queue, v_lease.highest, cardinality(v_rest), v_lease.due_at, v_rest);
+          values (v_lease.token, v_lease.queue, v_lease.highest, v_lease.held - cardinality(v_ids), v_lease.due_at,
+            array(select unnest(v_lease.ids) except select unnest(v_ids)));
       end if;
       update ${schema}.lease l set ids = v_ids, held = cardinality(v_ids), due_at = clock_timestamp() + v_ms * interval '1 millisecond'
         where l.token = v_lease.token and l.id = v_lease.id;
