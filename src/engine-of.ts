@@ -44,5 +44,7 @@ export async function openEngine(url: string, options: EngineOptions = {}): Prom
 
 /** Without a password that may stand in it. */
 function shown(url: unknown): string {
-  return typeof url === 'string' ? JSON.stringify(url.replace(/\/\/.*@/s, '//…@')) : `The type ${typeof url}`
+  return typeof url === 'string'
+    ? JSON.stringify(url.replace(/^([a-z]+:\/\/)?.*@/s, '$1…@'))
+    : `The type ${typeof url}`
 }

@@ -202,6 +202,19 @@ describe.skipIf(missing)(
       expect(snippet('tls-postgres', variables)).toBe('true power-loss\n')
     })
 
+    test.each([
+      'app:secret@db',
+      'postgre://app:secret@db',
+      'postgres:app:secret@db',
+      'mysql://app:se@cret@db',
+    ])('what names no engine (%s) is not repeated with its password', async (url) => {
+      await refusal(openEngine(url), {
+        code: 'INVALID_OPTION',
+        says: /postgres:\/\//,
+        secrets: ['secret', 'cret'],
+      })
+    })
+
     test('the command line shows no password, whether it works or not', () => {
       const listed = spillway('queue', 'ls', '--engine', at(trusting()))
       expect(listed, listed.text).toMatchObject({ status: 0 })

@@ -27,6 +27,8 @@ if (values.engine !== undefined && !/^(sqlite|postgres|postgresql):/.test(values
 
 const server = await launcher?.start()
 const folder = mkdtempSync(join(tmpdir(), 'spillway-soak-'))
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
 const engine = values.engine ?? server?.url ?? `sqlite:${folder}`
 try {
   const options: SoakOptions = { engine, ms: minutes * 60_000, everyMs: every * 1_000, rate, hold }
@@ -40,7 +42,6 @@ try {
   process.exitCode = findings.length === 0 ? 0 : 1
 } finally {
   await server?.stop()
-  rmSync(folder, { recursive: true, force: true })
 }
 
 function readOptions() {

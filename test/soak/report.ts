@@ -2,7 +2,11 @@
 import { median, megabytes, type Sample, type Verdict } from './verdict.ts'
 
 export function line({ atMs, sizes, dead, backlog, claimMs, idleMs, rss, handled }: Sample): string {
-  const all = Object.values(sizes).reduce((sum, size) => sum + size, 0)
+  // A database file has its tables in it.
+  const all = Object.entries(sizes).reduce(
+    (sum, [name, size]) => (name.includes('.db, ') ? sum : sum + size),
+    0,
+  )
   const largest = Object.entries(sizes)
     .toSorted(([, a], [, b]) => b - a)
     .slice(0, 4)

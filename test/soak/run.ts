@@ -40,6 +40,8 @@ export async function soak(options: SoakOptions): Promise<Soak> {
   try {
     await load.start()
     const held = hold(store, options, holding.signal)
+    // Told at the end, when it is waited for.
+    held.catch(() => {})
     while (performance.now() - from < ms && !load.failed) {
       await delay(everyMs)
       collectGarbage()

@@ -3,6 +3,7 @@ import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import pg from 'pg'
+import { growsForAWeek } from './verdict.ts'
 
 export interface Store {
   sizes(): Promise<{ readonly sizes: Record<string, number>; readonly dead: Record<string, number> }>
@@ -66,12 +67,22 @@ class Folder implements Store {
   }
 
   async sizes() {
-    const files = readdirSync(this.#path).filter((file) => /\.db(-wal)?$/.test(file))
-    const sizes = files.map((file) => [
-      file,
-      statSync(join(this.#path, file), { throwIfNoEntry: false })?.size ?? 0,
-    ])
-    return { sizes: Object.fromEntries(sizes) as Record<string, number>, dead: {} }
+    const sizes: Record<string, number> = {}
+    for (const file of readdirSync(this.#path)) {
+      const size = statSync(join(this.#path, file), { throwIfNoEntry: false })?.size ?? 0
+      if (file.endsWith('.db-wal')) sizes[file] = size
+      if (!file.endsWith('.db')) continue
+      const database = new DatabaseSync(join(this.#path, file), { readOnly: true })
+      const tables = database.prepare('select name, sum(pgsize) as bytes from dbstat group by name').all()
+      database.close()
+      let growing = 0
+      for (const { name, bytes } of tables) {
+        sizes[`${name}`] = Number(bytes)
+        if (growsForAWeek.test(`${name}`)) growing += Number(bytes)
+      }
+      sizes[`${file}, the rest of it`] = size - growing
+    }
+    return { sizes, dead: {} }
   }
 
   async hold(): Promise<() => Promise<void>> {

@@ -38,6 +38,11 @@ test.each<[string, (at: number) => Partial<Sample>, RegExp]>([
     (at) => ({ sizes: { message_ready: at * megabyte } }),
     /message_ready grows: 19\.0 MB, then 29\.0 MB/,
   ],
+  [
+    'a log that nobody begins anew',
+    (at) => ({ sizes: { 'a.db-wal': at * 20 * megabyte } }),
+    /a\.db-wal grows: 380\.0 MB, then 580\.0 MB/,
+  ],
   ['a table that is made late', (at) => ({ sizes: late(at) ? { more: 5 * megabyte } : {} }), /more grows/],
   ['the memory', (at) => ({ rss: (late(at) ? 200 : 100) * megabyte }), /rss\) grows/],
   ['the heap', (at) => ({ heap: (late(at) ? 60 : 20) * megabyte }), /heap of the client grows/],

@@ -32,8 +32,8 @@ export const bounds = {
   backlog: { times: 2, plus: 1_000 },
 } as const
 
-/** Holds a row for each message that ended, for seven days: it has to grow for as long. */
-const growsForAWeek = /^flow_end/
+/** Holds a row for each message of a queue with `flow` that ended, for seven days: it has to grow for as long. */
+export const growsForAWeek: RegExp = /^flow_end/
 
 export interface Verdict {
   /** Everything that is not as it should be, in words. Empty: all is well. */
