@@ -1,6 +1,7 @@
 // The one place that opens an engine from a URL. Engines are loaded when they are asked for, so that nobody carries the
 // weight of those that they do not use.
 import { SpillwayError } from './core/errors.ts'
+import { nodeTooOld } from './core/node-version.ts'
 import type { Engine, EngineOptions } from './ports/engine.ts'
 
 type Opener = (url: string, options: EngineOptions) => Promise<Engine>
@@ -30,6 +31,9 @@ const aliases: Readonly<Record<string, string>> = { postgresql: 'postgres' }
  * that names none, CLIENT_MISSING, ENGINE_UNAVAILABLE, ENGINE_TOO_OLD, STORE_CORRUPT, STORE_FROM_FUTURE, DURABILITY.
  */
 export async function openEngine(url: string, options: EngineOptions = {}): Promise<Engine> {
+  const tooOld = nodeTooOld()
+  if (tooOld !== undefined)
+    throw new SpillwayError('CONFIGURATION', tooOld, { remedy: 'Nothing was opened. Install a newer Node.' })
   const [, scheme = '', rest = ''] = (typeof url === 'string' && /^([a-z]+):(.*)$/s.exec(url)) || []
   const opener = openers[aliases[scheme] ?? scheme]
   if (opener && rest !== '') return opener(url, options)

@@ -2,6 +2,7 @@
 import { type Clock, systemClock } from './core/clock.ts'
 import {
   type EventOptions,
+  eventOptions,
   type QueueContract,
   type QueueOptions,
   queueContract,
@@ -9,6 +10,7 @@ import {
   streamContract,
 } from './core/contract.ts'
 import { SpillwayError } from './core/errors.ts'
+import { checkOptions, type OptionNames } from './core/known-options.ts'
 import { defaultPartitions } from './core/partition.ts'
 import { type Retain, retentionOf } from './core/retain.ts'
 import { openEngine } from './engine-of.ts'
@@ -31,8 +33,17 @@ export interface StreamOptions<In, Out> extends EventOptions<In, Out> {
   readonly retain?: Retain
 }
 
+const openOptions: OptionNames<OpenOptions> = { strict: true, clock: true }
+const streamOptions: OptionNames<StreamOptions<unknown, unknown>> = {
+  ...eventOptions,
+  partitions: true,
+  versions: true,
+  retain: true,
+}
+
 /** Opens an engine by its URL, or takes one that is open. See `openEngine` for the URLs and the errors. */
 export async function open(engine: string | Engine, options: OpenOptions = {}): Promise<Spillway> {
+  checkOptions('open()', options, openOptions)
   const { clock = systemClock, ...engineOptions } = options
   const given = typeof engine === 'object' && engine !== null
   return new Spillway(given ? engine : await openEngine(engine, engineOptions), clock)
@@ -79,6 +90,7 @@ export class Spillway implements AsyncDisposable {
     const port = this.engine.stream
     if (!port) throw missing(this.engine.name, 'stream')
     const contract = streamContract(name, options)
+    checkOptions<object>(`The stream ${name}`, options, streamOptions)
     const { partitions = defaultPartitions, versions = false } = options
     if (versions && !port.capabilities.versions) throw missing(this.engine.name, 'stream', 'versions')
     requireKey(contract, options.retain)

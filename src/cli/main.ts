@@ -1,11 +1,10 @@
 #!/usr/bin/env node
-// The command `spillway`. Its first act is to look at the version of Node, in words that an old one understands.
+// The command `spillway`. Its first act is to look at the version of Node.
+import { nodeTooOld } from '../core/node-version.ts'
 
-const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
-if (major < 22 || (major === 22 && minor < 18)) {
-  process.stderr.write(
-    `spillway needs Node 22.18 or newer; this is Node ${process.versions.node} (${process.execPath}).\n`,
-  )
+const tooOld = nodeTooOld()
+if (tooOld !== undefined) {
+  process.stderr.write(`${tooOld}\n`)
   process.exit(1)
 }
 const { program } = await import('./program.ts')

@@ -1,6 +1,7 @@
 // When to try again: exponential backoff with full jitter (Brooker, "Exponential Backoff and Jitter", AWS, 2015).
 import { type Duration, milliseconds } from './duration.ts'
 import { SpillwayError } from './errors.ts'
+import { checkOptions, type OptionNames } from './known-options.ts'
 
 export interface RetryOptions {
   /** How often a message is started before it goes to the dead letters, the first time included. Default 10. */
@@ -11,6 +12,8 @@ export interface RetryOptions {
   readonly max?: Duration
 }
 
+const retryNames: OptionNames<RetryOptions> = { attempts: true, initial: true, max: true }
+
 export interface RetryPolicy {
   readonly attempts: number
   readonly initialMs: number
@@ -18,6 +21,7 @@ export interface RetryPolicy {
 }
 
 export function retryPolicy(options: RetryOptions = {}): RetryPolicy {
+  checkOptions('retry', options, retryNames)
   const attempts = options.attempts ?? 10
   if (!Number.isInteger(attempts) || attempts < 1 || attempts > 1_000_000)
     throw new SpillwayError(

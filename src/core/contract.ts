@@ -1,6 +1,7 @@
 // Contracts: the typed values by which a context is known to others. Name, schema, version and key in one place.
 
 import { SpillwayError } from './errors.ts'
+import { checkOptions, type OptionNames } from './known-options.ts'
 import { schemaUri } from './message.ts'
 import { checkName } from './name.ts'
 import type { QueueBehaviour } from './queue-options.ts'
@@ -39,6 +40,15 @@ export interface EventOptions<In, Out> extends PayloadOptions<In, Out> {
   tombstone?(data: In): boolean
 }
 
+/** For whoever adds options of its own. */
+export const eventOptions: OptionNames<EventOptions<unknown, unknown>> = {
+  data: true,
+  version: true,
+  upcast: true,
+  key: true,
+  tombstone: true,
+}
+
 export interface EventContract<In = unknown, Out = unknown> extends Contract<In, Out> {
   readonly kind: 'event'
   readonly name: string
@@ -49,6 +59,24 @@ export interface EventContract<In = unknown, Out = unknown> extends Contract<In,
 }
 
 export interface QueueOptions<In, Out> extends PayloadOptions<In, Out>, QueueBehaviour<In> {}
+
+const queueOptions: OptionNames<QueueOptions<unknown, unknown>> = {
+  data: true,
+  version: true,
+  upcast: true,
+  retry: true,
+  deadline: true,
+  key: true,
+  priority: true,
+  dedup: true,
+  group: true,
+  groupConcurrency: true,
+  maxConcurrency: true,
+  rate: true,
+  flow: true,
+  keepFinished: true,
+  ttl: true,
+}
 
 export interface QueueContract<In = unknown, Out = unknown> extends Contract<In, Out>, QueueBehaviour<In> {
   readonly kind: 'queue'
@@ -85,6 +113,8 @@ export interface ContextDefinition {
   readonly queues?: Readonly<Record<string, QueueDefinition<unknown, unknown>>>
 }
 
+const contextOptions: OptionNames<ContextDefinition> = { retain: true, events: true, queues: true }
+
 type EventsOf<D> = D extends { readonly events: infer E }
   ? {
       readonly [K in keyof E]: E[K] extends EventDefinition<infer In, infer Out>
@@ -116,6 +146,7 @@ export function context<const Name extends string, D extends ContextDefinition>(
   definition: D,
 ): Context<Name, D> {
   checkName(name, 'context')
+  checkOptions<ContextDefinition>(`The context ${name}`, definition, contextOptions)
   if (definition.retain !== undefined) retentionOf(definition.retain)
   const events = Object.entries(definition.events ?? {}).map(([key, { options }]) => {
     return [key, eventContract(name, key, options)] as const
@@ -140,7 +171,9 @@ export function eventContract<In, Out>(
   options: EventOptions<In, Out>,
 ): EventContract<In, Out> {
   checkName(name, 'event')
-  return eventOf(stream, name, `${stream}.${name}`, options)
+  const contract = eventOf(stream, name, `${stream}.${name}`, options)
+  checkOptions<object>(`The event ${contract.type}`, options, eventOptions)
+  return contract
 }
 
 /** The contract of a stream outside a context: all its events are of one type, named like the stream. */
@@ -192,6 +225,7 @@ export function queueContract<In, Out>(
 ): QueueContract<In, Out> {
   checkName(name, 'queue')
   requireSchema(name, options)
+  checkOptions<object>(`The queue ${name}`, options, queueOptions)
   const { data: _, version: __, upcast: ___, ...behaviour } = options
   if (behaviour.groupConcurrency !== undefined && behaviour.group === undefined)
     throw new SpillwayError('CONFIGURATION', `${name} has a \`groupConcurrency\` and no \`group\`.`)

@@ -5,6 +5,7 @@ import { checkConcurrency } from '../core/concurrency.ts'
 import type { QueueContract } from '../core/contract.ts'
 import { type Duration, milliseconds } from '../core/duration.ts'
 import { SpillwayError } from '../core/errors.ts'
+import { checkHandler, checkOptions, type OptionNames } from '../core/known-options.ts'
 import { type Background, background } from '../core/lifecycle.ts'
 import type { OnReport } from '../core/report.ts'
 import type { OnSettled } from '../core/settled.ts'
@@ -39,6 +40,16 @@ export interface BatchOptions extends Omit<ConsumeOptions, 'concurrency'> {
   readonly concurrency?: number
 }
 
+const consumeOptions: OptionNames<ConsumeOptions> = {
+  concurrency: true,
+  lease: true,
+  onReport: true,
+  onSettled: true,
+  clock: true,
+  engine: true,
+}
+const batchOptions: OptionNames<BatchOptions> = { ...consumeOptions, size: true, wait: true }
+
 export type Consumer = Background
 
 const largestBatch = 10_000
@@ -49,6 +60,8 @@ export function consume<Out>(
   handler: Handler<Out>,
   options: ConsumeOptions,
 ): Consumer {
+  checkHandler(`consume() of ${contract.queue}`, handler)
+  checkOptions('consume()', options, consumeOptions)
   const concurrency = checkConcurrency(options.concurrency)
   return start(contract, port, { one: handler }, { concurrency, size: 1, waitMs: 0 }, options)
 }
@@ -59,6 +72,8 @@ export function consumeBatch<Out>(
   handler: BatchHandler<Out>,
   options: BatchOptions,
 ): Consumer {
+  checkHandler(`consumeBatch() of ${contract.queue}`, handler)
+  checkOptions('consumeBatch()', options, batchOptions)
   const { size = 100 } = options
   if (!Number.isInteger(size) || size < 1 || size > largestBatch)
     throw new SpillwayError(

@@ -1,4 +1,5 @@
 // Putting dead letters back: those that are named, or all whose reason fits.
+import { checkOptions, type OptionNames } from '../core/known-options.ts'
 import type { DeadMessage, QueuePort } from '../ports/queue.ts'
 
 const page = 500
@@ -12,11 +13,15 @@ export interface RedriveFilter {
   readonly signal?: AbortSignal
 }
 
+const filterNames: OptionNames<RedriveFilter> = { reason: true, where: true, signal: true }
+
 /**
  * Page by page through the dead letters that there were at the beginning: one that dies again meanwhile stands behind them,
  * and is left.
  */
 export async function redriveAll(port: QueuePort, queue: string, filter: RedriveFilter): Promise<number> {
+  // A misspelt filter would choose everything.
+  checkOptions('redriveAll()', filter, filterNames)
   const fits = matcher(filter)
   let left = (await port.count(queue)).dead
   let after: string | undefined

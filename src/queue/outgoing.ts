@@ -4,7 +4,8 @@ import { type Clock, systemClock } from '../core/clock.ts'
 import type { QueueContract } from '../core/contract.ts'
 import { type Duration, longestMs, milliseconds } from '../core/duration.ts'
 import { type Attributes, attributesOf, isName, type Sealed, seal } from '../core/envelope.ts'
-import { SpillwayError } from '../core/errors.ts'
+import { describe, SpillwayError } from '../core/errors.ts'
+import { checkOptions, type OptionNames } from '../core/known-options.ts'
 import type { OutgoingMessage } from '../ports/queue.ts'
 import { checkCarried } from '../ports/queue-rules.ts'
 import { rulesOf } from './rules.ts'
@@ -35,6 +36,18 @@ export interface SendOptions {
   readonly correlationId?: string
 }
 
+const sendOptions: OptionNames<SendOptions> = {
+  id: true,
+  delay: true,
+  at: true,
+  priority: true,
+  dedup: true,
+  ttl: true,
+  after: true,
+  ifFailed: true,
+  correlationId: true,
+}
+
 /** What the sender is, and why it sends: the same for all messages of a call. */
 export type SendOrigin = Pick<
   Attributes,
@@ -52,6 +65,7 @@ export function outgoing<In>(
   origin: SendOrigin,
   clock: Clock = systemClock,
 ): Outgoing | Promise<Outgoing> {
+  checkOptions('send()', options, sendOptions)
   const { id, correlationId } = options
   const named = {
     ...origin,
@@ -182,6 +196,8 @@ function startTime({ delay, at }: SendOptions, now: number): number | undefined 
     return delayMs > 0 ? timeAfter(now, delayMs, 'delay') : undefined
   }
   if (at === undefined) return undefined
+  if (!(at instanceof Date))
+    throw new SpillwayError('INVALID_OPTION', `\`at\` is ${describe(at)}; it takes a Date.`)
   const time = at.getTime()
   if (Number.isNaN(time)) throw new SpillwayError('INVALID_OPTION', '`at` is an invalid Date.')
   // Here, and not by the engine: from an outbox nobody would hear of it.

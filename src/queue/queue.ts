@@ -2,6 +2,7 @@
 
 import { type Clock, systemClock } from '../core/clock.ts'
 import type { QueueContract } from '../core/contract.ts'
+import { describe, SpillwayError } from '../core/errors.ts'
 import { refuseInside } from '../core/scope.ts'
 import type { DeadMessage, OutgoingMessage, QueueCount, QueuePort } from '../ports/queue.ts'
 import type { CancelResult } from '../ports/queue-control.ts'
@@ -55,6 +56,11 @@ export class Queue<In = unknown, Out = unknown> {
     options: Omit<SendOptions, 'id'> | ((data: In, index: number) => SendOptions) = {},
   ): Promise<string[]> {
     refuseInside(`sendMany() on the queue ${this.name}`)
+    if (!Array.isArray(items))
+      throw new SpillwayError(
+        'INVALID_OPTION',
+        `sendMany() takes a list of data, and was given ${describe(items)}.`,
+      )
     const messages: OutgoingMessage[] = []
     for (const [index, data] of items.entries()) {
       const sealed = this.#outgoing(data, typeof options === 'function' ? options(data, index) : options)

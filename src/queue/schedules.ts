@@ -1,6 +1,7 @@
 // Declaring, listing and removing the schedules of a queue. Firing them is the consumers' (schedule-runner.ts).
 import type { QueueContract } from '../core/contract.ts'
 import { SpillwayError } from '../core/errors.ts'
+import { checkOptions, type OptionNames } from '../core/known-options.ts'
 import { checkName } from '../core/name.ts'
 import { missing } from '../ports/capability.ts'
 import type { QueuePort } from '../ports/queue.ts'
@@ -16,6 +17,16 @@ export type ScheduleOptions = Timing &
     readonly missed?: Missed
   }
 
+const scheduleOptions: OptionNames<ScheduleOptions> = {
+  cron: true,
+  timeZone: true,
+  every: true,
+  missed: true,
+  priority: true,
+  dedup: true,
+  ttl: true,
+}
+
 /**
  * Stores the schedule: a new one is due from now on, one with other times too; one whose times are the stored ones keeps its due time, and takes
  * over what else is different. Idempotent, also when several processes do it at once.
@@ -30,6 +41,7 @@ export async function declareSchedule<In>(
 ): Promise<Schedule> {
   checkName(name, 'schedule')
   if (!port.capabilities.schedules) throw missing(engine, 'queue', 'schedules')
+  checkOptions(`The schedule ${name}`, options, scheduleOptions)
   const { queue } = contract
   const { missed = 'once' } = options
   if (!missedRules.includes(missed))

@@ -1,5 +1,6 @@
 // What a stream holds, read page by page outside any group: up to the end as it is now, or on and on.
 import { describe, SpillwayError } from '../core/errors.ts'
+import { checkOptions, type OptionNames } from '../core/known-options.ts'
 import type { PartitionBounds, PartitionPosition, StreamPort, StreamRecord } from '../ports/stream.ts'
 import { checkStart, type Start, startPositions } from './start.ts'
 
@@ -10,6 +11,8 @@ export interface HistoryOptions {
   readonly follow?: boolean
   readonly signal?: AbortSignal
 }
+
+const historyOptions: OptionNames<HistoryOptions> = { from: true, follow: true, signal: true }
 
 const page = { maxRecords: 1_000, maxBytes: 4 << 20 }
 /** How long one call waits: for what was trimmed since the ends were asked for, and for what is still to be appended. */
@@ -25,6 +28,7 @@ export async function* readHistory(
   stream: string,
   options: HistoryOptions = {},
 ): AsyncGenerator<readonly StreamRecord[]> {
+  checkOptions('read()', options, historyOptions)
   const start = checkStart(options.from ?? 'earliest')
   const bounds = await port.bounds(stream)
   const starts = await startPositions(port, stream, start, bounds)

@@ -4,6 +4,7 @@ import type { Clock } from '../core/clock.ts'
 import type { EventContract } from '../core/contract.ts'
 import { type Duration, milliseconds } from '../core/duration.ts'
 import { describe, SpillwayError } from '../core/errors.ts'
+import type { OptionNames } from '../core/known-options.ts'
 import type { Message } from '../core/message.ts'
 import type { OnReport } from '../core/report.ts'
 import type { OnSettled } from '../core/settled.ts'
@@ -27,6 +28,8 @@ export interface FailureOptions {
   /** How long a handler may take before its signal is aborted and the attempt fails. Default 5 min. */
   readonly deadline?: Duration
 }
+
+export const failureOptions: OptionNames<FailureOptions> = { onFailure: true, retry: true, deadline: true }
 
 export type OnFailure = 'block' | 'skip' | 'park'
 
@@ -67,6 +70,17 @@ export interface GroupOptions {
 }
 
 export interface SubscribeOptions extends GroupOptions, FailureOptions {}
+
+export const subscribeOptions: OptionNames<SubscribeOptions> = {
+  ...failureOptions,
+  from: true,
+  concurrency: true,
+  session: true,
+  keepDeadLetters: true,
+  onReport: true,
+  onSettled: true,
+  clock: true,
+}
 
 export interface Handled {
   readonly contract: EventContract

@@ -2,14 +2,22 @@
 import { type Clock, systemClock } from '../core/clock.ts'
 import type { EventContract } from '../core/contract.ts'
 import { type Sealed, seal } from '../core/envelope.ts'
-import { SpillwayError } from '../core/errors.ts'
+import { describe, SpillwayError } from '../core/errors.ts'
+import { checkHandler, checkOptions, type OptionNames } from '../core/known-options.ts'
+import { checkName } from '../core/name.ts'
 import { partitionOf } from '../core/partition.ts'
 import { refuseInside } from '../core/scope.ts'
 import { missing } from '../ports/capability.ts'
 import type { Producer } from '../ports/producer.ts'
 import type { AppendRecord, PartitionPosition, StreamPort } from '../ports/stream.ts'
 import { type HistoryOptions, readHistory, readKeyHistory, readTail } from './history.ts'
-import { type EventHandler, failurePolicy, type Handled, type SubscribeOptions } from './plan.ts'
+import {
+  type EventHandler,
+  failurePolicy,
+  type Handled,
+  type SubscribeOptions,
+  subscribeOptions,
+} from './plan.ts'
 import { openPages, type ReadEvent } from './read-event.ts'
 import { Reading } from './reading.ts'
 import { checkLast, type Start } from './start.ts'
@@ -32,6 +40,14 @@ export interface AppendOptions {
 export interface AppendManyOptions {
   readonly producer?: string
   readonly sequence?: number
+}
+
+const appendManyOptions: OptionNames<AppendManyOptions> = { producer: true, sequence: true }
+const appendOptions: OptionNames<AppendOptions> = {
+  ...appendManyOptions,
+  id: true,
+  correlationId: true,
+  expectedVersion: true,
 }
 
 /** What became of an append with an expected version: another writer may have been first. */
@@ -86,6 +102,7 @@ export class Stream<In = unknown, Out = unknown> {
    */
   async append(data: In, options: AppendOptions = {}): Promise<Appended> {
     refuseInside(`append() on the stream ${this.name}`)
+    checkOptions('append()', options, appendOptions)
     if (options.expectedVersion !== undefined && !this.#port.capabilities.versions)
       throw missing(this.#engine, 'stream', 'versions')
     return this.#inTurn(options, (producer) => this.#append(data, options, producer))
@@ -130,6 +147,12 @@ export class Stream<In = unknown, Out = unknown> {
     options: AppendManyOptions = {},
   ): Promise<readonly PartitionPosition[]> {
     refuseInside(`appendMany() on the stream ${this.name}`)
+    checkOptions('appendMany()', options, appendManyOptions)
+    if (!Array.isArray(items))
+      throw new SpillwayError(
+        'INVALID_OPTION',
+        `appendMany() takes a list of data, and was given ${describe(items)}.`,
+      )
     return this.#inTurn(options, (producer) => this.#appendMany(items, producer))
   }
 
@@ -154,6 +177,9 @@ export class Stream<In = unknown, Out = unknown> {
 
   /** Handles every event once per group, in order per key, until it is stopped. Members of a group share the partitions. */
   subscribe(group: string, handler: EventHandler<Out>, options: SubscribeOptions = {}): Subscription {
+    checkName(group, 'consumer group')
+    checkHandler(`subscribe() to ${this.name}`, handler)
+    checkOptions('subscribe()', options, subscribeOptions)
     const handled: Handled = {
       contract: this.contract as EventContract,
       handler: handler as EventHandler<unknown>,

@@ -2,6 +2,7 @@
 import { type Clock, systemClock } from '../core/clock.ts'
 import type { QueueContract } from '../core/contract.ts'
 import { SpillwayError } from '../core/errors.ts'
+import { checkOptions, type OptionNames } from '../core/known-options.ts'
 import type { StopOptions } from '../core/lifecycle.ts'
 import { defaultPartitions } from '../core/partition.ts'
 import { guarded, type OnReport } from '../core/report.ts'
@@ -43,6 +44,16 @@ export interface RunOptions {
   readonly clock?: Clock
 }
 
+const runOptions: OptionNames<RunOptions> = {
+  only: true,
+  engine: true,
+  streams: true,
+  strict: true,
+  onReport: true,
+  onSettled: true,
+  clock: true,
+}
+
 /** A running topology; it keeps its process alive. `stop` ends handlers first, then relays, then databases, then engines. */
 export interface Running extends AsyncDisposable {
   /** What `check` found, and settings weaker than the promise: for the person who starts it. */
@@ -79,6 +90,7 @@ export interface Running extends AsyncDisposable {
  * it, and when a service has two handlers for one event or queue.
  */
 export async function run(topology: Topology, options: RunOptions = {}): Promise<Running> {
+  checkOptions('run()', options, runOptions)
   const services = chosen(topology, options.only)
   const opened: Engine[] = []
   const started: RunningService<unknown>[] = []

@@ -1,10 +1,11 @@
 // A service implements one context: what it does about events, and how it works off its queues.
 import type { Context, ContextDefinition, EventContract, QueueContract } from '../core/contract.ts'
 import type { Duration } from '../core/duration.ts'
+import { checkHandler, checkOptions, type OptionNames } from '../core/known-options.ts'
 import type { DatabaseSource } from '../ports/database.ts'
 import type { BatchOptions } from '../queue/consumer.ts'
 import type { ScheduleOptions } from '../queue/schedules.ts'
-import type { FailureOptions } from '../stream/plan.ts'
+import { type FailureOptions, failureOptions } from '../stream/plan.ts'
 import type { BatchWorkHandler } from '../transaction/batch-handler.ts'
 import type { ServiceHandler, WorkHandler } from '../transaction/handler.ts'
 
@@ -37,6 +38,16 @@ export interface Reaction<Db> {
 
 /** How batches are formed: see `Queue.consumeBatch`. */
 export type WorkBatchOptions = Pick<BatchOptions, 'size' | 'wait' | 'concurrency'>
+
+const serviceOptions: OptionNames<ServiceOptions<unknown>> = {
+  database: true,
+  concurrency: true,
+  lease: true,
+  session: true,
+  keepDeadLetters: true,
+}
+const workOptionNames: OptionNames<WorkOptions> = { concurrency: true }
+const workBatchOptions: OptionNames<WorkBatchOptions> = { size: true, wait: true, concurrency: true }
 
 /** A queue and what handles its messages, one by one or in batches. */
 export type Work<Db> = { readonly queue: QueueContract } & (
@@ -112,6 +123,7 @@ export function service<Name extends string, D extends ContextDefinition, Db = u
   context: Context<Name, D>,
   options: ServiceOptions<Db> = {},
 ): Service<Db> {
+  checkOptions(`The service of ${context.name}`, options, serviceOptions)
   return build(context as unknown as Context, options, { reactions: [], works: [], schedules: [] })
 }
 
@@ -131,6 +143,8 @@ function build<Db>(
     keepDeadLetters: options.keepDeadLetters,
     ...parts,
     on(event, handler, reactionOptions = {}) {
+      checkHandler(`on() of ${event.type}`, handler)
+      checkOptions('on()', reactionOptions, failureOptions)
       const reaction = {
         event: event as EventContract,
         handler: handler as ServiceHandler<unknown, Db>,
@@ -139,6 +153,8 @@ function build<Db>(
       return build(context, options, { ...parts, reactions: [...reactions, reaction] })
     },
     work(queue, handler, workOptions = {}) {
+      checkHandler(`work() of ${queue.queue}`, handler)
+      checkOptions('work()', workOptions, workOptionNames)
       const work: Work<Db> = {
         queue: queue as QueueContract,
         handler: handler as WorkHandler<unknown, Db>,
@@ -147,6 +163,8 @@ function build<Db>(
       return build(context, options, { ...parts, works: [...works, work] })
     },
     workBatch(queue, handler, batchOptions = {}) {
+      checkHandler(`workBatch() of ${queue.queue}`, handler)
+      checkOptions('workBatch()', batchOptions, workBatchOptions)
       const work: Work<Db> = {
         queue: queue as QueueContract,
         batch: handler as BatchWorkHandler<unknown, Db>,

@@ -1,6 +1,7 @@
 // The business topology: all contexts wired together, and what is wrong with the wiring.
 import type { Context, EventContract, QueueContract } from '../core/contract.ts'
 import { describe, SpillwayError } from '../core/errors.ts'
+import { checkOptions, type OptionNames } from '../core/known-options.ts'
 import { deadStream } from '../stream/dead-events.ts'
 import type { AnyService } from './service.ts'
 
@@ -19,6 +20,14 @@ export interface Topology extends TopologyOptions {
   readonly kind: 'topology'
 }
 
+const topologyOptions: OptionNames<Topology> = {
+  kind: true,
+  contexts: true,
+  engine: true,
+  streams: true,
+  partitions: true,
+}
+
 /** Throws CONFIGURATION for what is no topology: a configuration file is run as it is, without its types being checked. */
 export function topology(options: TopologyOptions): Topology {
   const { contexts, engine } = options
@@ -27,6 +36,7 @@ export function topology(options: TopologyOptions): Topology {
     if (member?.kind !== 'service' && member?.kind !== 'context')
       throw misused(`contexts[${index}]`, member, 'a service or a context')
   if (typeof engine !== 'string') throw misused('engine', engine, "the URL of an engine, as 'sqlite:./data'")
+  checkOptions<object>('A topology', options, topologyOptions)
   return { kind: 'topology', ...options }
 }
 
