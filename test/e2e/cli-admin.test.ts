@@ -161,6 +161,18 @@ describe('queue', () => {
     expect(await (await spillway.queue('broken', { data })).count()).toMatchObject({ ready: 4, dead: 0 })
   })
 
+  test('dead --by-reason tells how many died of what, whatever the numbers in it', async () => {
+    await bury('causes', ['order 1 is gone', 'no such user', 'order 2 is gone', 'order 17 is gone'])
+    const { out, code } = await on('queue', 'dead', 'causes', '--by-reason')
+    expect(code).toBe(0)
+    expect(out).toMatch(
+      /^COUNT +FIRST +LAST +ONE OF THEM +REASON\n +3 .* ago +.* ago +\d+ +order # is gone\n +1 .* no such user\n/,
+    )
+    const { reasons } = await json('queue', 'dead', 'causes', '--by-reason', '--reason', 'ORDER')
+    expect(reasons).toMatchObject([{ reason: 'order # is gone', count: 3 }])
+    expect(Date.parse(reasons[0].first)).toBeLessThanOrEqual(Date.parse(reasons[0].last))
+  })
+
   test('pause holds for every process until resume', async () => {
     const queue = await spillway.queue('held', { data })
     expect(await on('queue', 'pause', 'held')).toEqual({ out: 'held is paused.\n', err: '', code: 0 })

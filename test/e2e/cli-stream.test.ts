@@ -4,7 +4,15 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { isSpillwayError, open, type Running, run, type Topology } from '../../src/index.ts'
+import {
+  deadLetter,
+  isSpillwayError,
+  open,
+  type Running,
+  run,
+  type Topology,
+  unchecked,
+} from '../../src/index.ts'
 import { command } from './spillway-process.ts'
 
 const config = `
@@ -68,6 +76,22 @@ afterAll(async () => {
   await rm(folder, { recursive: true })
 })
 
+test('who is behind, and what is parked, over all streams', { timeout: 180_000 }, async () => {
+  const groups = await on('groups')
+  expect(groups.out).toMatch(/^STREAM +GROUP +LAG\norders +billing +0\n$/)
+  expect(await json('groups')).toMatchObject({ groups: [{ stream: 'orders', name: 'billing', lag: 0 }] })
+  expect((await on('groups', '--group', 'nobody')).out).toBe('No group reads any stream.\n')
+  const parked = await on('park')
+  expect(parked.out).toMatch(/^STREAM +GROUP +PARKED +KEYS\norders +billing +2 +ada\n$/)
+  expect(await json('park', 'orders')).toEqual({
+    parked: [{ stream: 'orders', group: 'billing', parked: 2, keys: ['ada'] }],
+  })
+  const unknown = await on('park', 'orderz')
+  expect(unknown).toMatchObject({ code: 1 })
+  expect(unknown.err).toContain('These are here: orders')
+  expect((await on('park', '--engine', `sqlite:${join(folder, 'data')}`)).err).toContain('--config')
+})
+
 test('park shows what is parked and why; unpark has it handled', { timeout: 180_000 }, async () => {
   const { out, code, err } = await on('park', 'orders', 'billing')
   expect({ code, err }).toEqual({ code: 0, err: '' })
@@ -87,6 +111,53 @@ test('park shows what is parked and why; unpark has it handled', { timeout: 180_
   })
   await vi.waitFor(() => expect(shop.seen).toEqual(['bob1', 'cleo3', 'ada0', 'ada2']), { timeout: 30_000 })
   expect((await on('unpark', 'orders', 'billing')).code).toBe(2)
+})
+
+test('dead tells what a group could not handle, and redrive has it handled again', {
+  timeout: 180_000,
+}, async () => {
+  const spillway = await open(`sqlite:${join(folder, 'other')}`)
+  const at = ['--engine', `sqlite:${join(folder, 'other')}`]
+  const prices = await spillway.stream('prices', { data: unchecked<number>(), partitions: 1 })
+  await prices.appendMany([1, -2, -3, -40, 5])
+  let mended = false
+  const handled: number[] = []
+  const group = prices.subscribe('till', ({ data }) => {
+    if (data < 0 && !mended)
+      return deadLetter(data < -10 ? 'far too low' : `the price ${data} is below nothing`)
+    handled.push(data)
+  })
+  try {
+    await vi.waitFor(async () => expect(await prices.deadLetters('till')).toHaveLength(3), 30_000)
+    const { out, code } = await on('dead', 'prices', 'till', '-n', '2', ...at)
+    expect(code).toBe(0)
+    expect(out).toMatch(
+      /^0 {2}0\/1\n {2}died after 1 attempt\n {2}reason {3}the price -2 is below nothing\n {2}data {5}-2\n/,
+    )
+    expect(out).toContain('there may be more: --after 1')
+    const rest = await json('dead', 'prices', 'till', '--after', '1', ...at)
+    expect(rest).toMatchObject({
+      deadLetters: [{ handle: 2, partition: 0, position: 3, reason: 'far too low', message: { data: -40 } }],
+      next: null,
+    })
+    expect((await on('dead', 'prices', 'till', '--by-reason', ...at)).out).toMatch(
+      /^COUNT +ONE OF THEM +REASON\n +2 +0 +the price -# is below nothing\n +1 +2 +far too low\n/,
+    )
+    expect((await on('dead', 'prices', 'nobody', ...at)).err).toContain('It has till.')
+    expect(await on('redrive', 'prices', 'till', ...at)).toMatchObject({ code: 2 })
+    expect(await on('redrive', 'prices', 'till', '--all', ...at)).toMatchObject({ code: 2 })
+    expect(await on('redrive', 'prices', 'till', '99', ...at)).toMatchObject({ code: 1 })
+    mended = true
+    expect((await on('redrive', 'prices', 'till', '--reason', 'BELOW', '--yes', ...at)).out).toBe(
+      'till will handle 2 dead letters again: at once where it runs, else when it starts.\n',
+    )
+    expect(await json('redrive', 'prices', 'till', '2', ...at)).toMatchObject({ redriven: 1 })
+    await vi.waitFor(() => expect(handled.toSorted((a, b) => a - b)).toEqual([-40, -3, -2, 1, 5]), 30_000)
+    expect((await on('dead', 'prices', 'till', ...at)).out).toBe('No dead letters of till on prices.\n')
+  } finally {
+    await group.stop()
+    await spillway.close()
+  }
 })
 
 test('replay says what it does, asks, and has the group do it', { timeout: 180_000 }, async () => {

@@ -2,9 +2,11 @@
 import { Command } from 'commander'
 import type { DeadMessage, QueuePort } from '../../ports/queue.ts'
 import { type EngineChoice, onEngine, withQueues } from '../on-engine.ts'
+import { Bar } from '../output/bar.ts'
 import { lineWidth, print, printJson, styled } from '../output/print.ts'
 import { cut, visible } from '../output/text.ts'
 import { ago, at, count, dataOf, parsed } from '../output/words.ts'
+import { Causes, printCauses } from '../reasons.ts'
 import { wholeNumber } from '../whole-number.ts'
 import { deadPages, hasReason } from './dead-pages.ts'
 
@@ -12,11 +14,13 @@ interface Options extends EngineChoice {
   readonly limit: number
   readonly after?: string
   readonly reason?: string
+  readonly byReason?: boolean
   readonly full?: boolean
 }
 
 const examples = `
   $ spillway queue dead billing.receipt                          the 20 that died first
+  $ spillway queue dead billing.receipt --by-reason              how many died of what
   $ spillway queue dead billing.receipt --reason "no such user"  only those
   $ spillway queue dead billing.receipt -n 1 --full              one, whole
   $ spillway queue redrive billing.receipt 17                    puts the one with this handle back`
@@ -29,10 +33,12 @@ export function deadCommand(): Command {
       .option('-n, --limit <count>', 'how many at most', wholeNumber(1, 10_000), 20)
       .option('--after <handle>', 'go on behind this dead letter')
       .option('--reason <text>', 'only those whose reason has this text in it')
+      .option('--by-reason', 'how many there are of each reason')
       .option('--full', 'the whole envelope of each, not cut'),
     examples,
   ).action((queue: string, options: Options) =>
     withQueues(options, async ({ port }) => {
+      if (options.byReason) return summary(port, queue, options)
       const { found, next } = await find(port, queue, options)
       if (options.json) return printJson({ queue, deadLetters: found.map(asJson), next })
       if (found.length === 0)
@@ -50,6 +56,23 @@ async function find(port: QueuePort, queue: string, { limit, after, reason }: Op
   for await (const page of deadPages(port, queue, after))
     for (const dead of page) if (fits(dead) && found.push(dead) === limit) return { found, next: dead.handle }
   return { found, next: null }
+}
+
+async function summary(port: QueuePort, queue: string, { after, reason, json }: Options): Promise<void> {
+  const causes = new Causes()
+  const fits = hasReason(reason)
+  const bar = new Bar('looking through', (await port.count(queue)).dead)
+  let looked = 0
+  try {
+    for await (const page of deadPages(port, queue, after)) {
+      for (const dead of page) if (fits(dead)) causes.add(dead)
+      looked += page.length
+      bar.at(looked)
+    }
+  } finally {
+    bar.end()
+  }
+  await printCauses(causes.all, { queue }, json)
 }
 
 function block(dead: DeadMessage, width: number | undefined, full: boolean | undefined): string[] {

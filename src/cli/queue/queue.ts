@@ -29,7 +29,7 @@ export function queueCommand(): Command {
 The engine is that of spillway.config.ts in this folder, or what --engine names.
 
   $ spillway queue ls                                what is where?
-  $ spillway queue dead billing.receipt              what failed, and why?
+  $ spillway queue dead billing.receipt --by-reason  what failed, and why?
   $ spillway queue redrive billing.receipt --all     try it all again
 
 What an engine cannot do is refused by name: exit code 1. Wrong usage is exit code 2.`,

@@ -1,8 +1,10 @@
 // spillway stream: looking after streams.
 import { Command } from 'commander'
+import { deadCommand } from './dead.ts'
 import { groupsCommand } from './groups.ts'
 import { lsCommand } from './ls.ts'
 import { parkCommand } from './park.ts'
+import { redriveCommand } from './redrive.ts'
 import { replayCommand } from './replay.ts'
 import { tailCommand } from './tail.ts'
 import { trimCommand } from './trim.ts'
@@ -16,6 +18,8 @@ export function streamCommand(): Command {
     .addCommand(lsCommand())
     .addCommand(tailCommand())
     .addCommand(groupsCommand())
+    .addCommand(deadCommand())
+    .addCommand(redriveCommand())
     .addCommand(replayCommand())
     .addCommand(parkCommand())
     .addCommand(unparkCommand())
@@ -27,7 +31,8 @@ The engine is that of spillway.config.ts in this folder (its streams, where they
 
   $ spillway stream ls                        what is where?
   $ spillway stream tail orders --follow      what is happening?
-  $ spillway stream groups orders             who is behind?
-  $ spillway stream park orders billing       what waits for somebody, and why?`,
+  $ spillway stream groups                    who is behind?
+  $ spillway stream dead orders billing       what could it not handle, and why?
+  $ spillway stream park                      what waits for somebody?`,
     )
 }
