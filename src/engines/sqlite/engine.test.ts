@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { Engine } from '../../ports/engine.ts'
 import { type SqliteOptions, sqlite } from './engine.ts'
@@ -121,6 +122,24 @@ test('while another process holds the lock the event loop goes on, reads are ans
   await sending
   db.close()
 })
+
+for (const what of ['an append', 'the end'] as const)
+  test(`${what} that comes while retention waits for the lock of another process is not forgotten`, async () => {
+    const engine = await open({ retentionEveryMs: 20 })
+    const stream = engine.stream!
+    const records = Array.from({ length: 5 }, () => ({ partition: 0, body: 'x'.repeat(100) }))
+    await stream.declare({ name: 'log', partitions: 1 })
+    for (const record of records) await stream.append('log', [record])
+    const db = beside()
+    db.exec('BEGIN IMMEDIATE; UPDATE stream SET max_bytes = 1; COMMIT; BEGIN IMMEDIATE')
+    // Time to find that something is due, and to begin to wait.
+    await pause(150)
+    const done = what === 'the end' ? engine.close() : stream.append('log', records.slice(1))
+    await pause(200)
+    db.exec('COMMIT')
+    db.close()
+    await done
+  })
 
 test('a lock that is held for too long makes writes fail as unavailable, and nothing of them is stored', async () => {
   const { queue } = await open({ busyTimeoutMs: 100 })

@@ -132,6 +132,12 @@ export const compactFaults: readonly Fault<Engine>[] = [
       return port.append(stream, fresh ? [record, ...list.slice(1)] : list, options)
     },
   })),
+  streamFault('versions that are gone count within a limit', ['stream.compact.versions'], () => (port) => ({
+    async readKey(stream, key, options) {
+      const beyond = options.fromVersion + options.limit
+      return (await port.readKey(stream, key, options)).filter(({ version }) => version! < beyond)
+    },
+  })),
   streamFault('limits beside a compaction are passed over', ['stream.compact.numbers'], () => (port) => ({
     declare: (spec) =>
       port.declare({

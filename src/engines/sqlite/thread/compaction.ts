@@ -191,7 +191,7 @@ export class Compaction {
         } else if (key !== undefined && versions?.[index] != null) gone.push([key, versions[index]])
       })
       pass.kept += stays.length
-      for (const [key, version] of gone) this.#trims.forgetVersion(stream, key, version)
+      for (const [key, version] of gone) this.#trims.forgetVersion(stream, partition, key, version)
       if (stays.length === 0) this.#delete.run(row.id)
       else if (stays.length < all.length) this.#write(row, stays, all, versions)
     }

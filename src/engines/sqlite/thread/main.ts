@@ -23,6 +23,7 @@ const afterFailureMs = 50
 let writes: WriteOperation[] = []
 let reads: ReadOperation[] = []
 let closing = false
+let closed = false
 
 function report(message: Report, transfer: ArrayBuffer[] = []): void {
   port.postMessage(message, transfer)
@@ -80,7 +81,13 @@ function start(): void {
     report({ kind: 'answers', lane: 'reads', answers, wake: null }, memoryOf(operations, answers))
   }
 
+  /** Whoever waited for the lock of another process has taken what came meanwhile: no message tells of that any more. */
   function work(): void {
+    workOff()
+    if (closing && !closed) void close()
+  }
+
+  function workOff(): void {
     answerReads()
     // More may have come while another process held the lock.
     while (writes.length > 0 || msToTick() <= 0) execute()
@@ -132,29 +139,40 @@ function start(): void {
 
   /** Step by step, and whoever asks for something meanwhile comes in between. */
   function retain(): void {
+    const more = retainStep()
+    work()
+    nextStep = more && !closing ? setImmediate(retain) : undefined
+  }
+
+  function retainStep(): boolean {
     try {
-      if (!store.retains) return
+      if (!store.retains) return false
       const step = store.write([{ kind: 'retain' }], false).answers[0]!
       checkpoints.wrote(0)
       if (store.broken) throw new Error(`a sync failed (${store.broken.native}); open the engine again`)
-      if (!closing && 'ok' in step && step.ok) setImmediate(retain)
+      return 'ok' in step && step.ok === true
     } catch (thrown) {
       // Nobody asked for it, and it comes round again.
       if (store.broken) throw thrown
+      return false
     }
   }
-  const retaining = setInterval(retain, setup.retentionEveryMs)
+  let nextStep: NodeJS.Immediate | undefined
+  const retaining = setInterval(() => {
+    if (nextStep === undefined) retain()
+  }, setup.retentionEveryMs)
 
   port.on('message', (message: Turn | 'close') => {
     take(message)
     drain()
     work()
-    if (closing) void close()
   })
 
   async function close(): Promise<void> {
+    closed = true
     clearTimeout(timer)
     clearInterval(retaining)
+    clearImmediate(nextStep)
     wakeFiles.close()
     await checkpoints.close()
     db.close()

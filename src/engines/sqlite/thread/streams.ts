@@ -346,15 +346,19 @@ export class Streams implements Part {
   }
 
   readKey(stream: number, key: string, fromVersion: number, limit: number): StreamPart[] {
-    const rows = this.#versionsFrom.all(stream, key, fromVersion, limit)
     const parts: StreamPart[] = []
-    for (const row of rows) {
-      const want = { partition: Number(row.partition), position: Number(row.position) }
-      const part = this.#readPart(stream, want, 1, 0)
-      // The last version of a key is known for longer than its record.
-      if (part?.position === want.position) parts.push(part)
+    for (let from = fromVersion; ; ) {
+      const wanted = limit - parts.length
+      const rows = this.#versionsFrom.all(stream, key, from, wanted)
+      for (const row of rows) {
+        const want = { partition: Number(row.partition), position: Number(row.position) }
+        const part = this.#readPart(stream, want, 1, 0)
+        // The last version of a key is known for longer than its record.
+        if (part?.position === want.position) parts.push(part)
+      }
+      if (parts.length === limit || rows.length < wanted) return parts
+      from = Number(rows.at(-1)!.version) + 1
     }
-    return parts
   }
 
   /** From now on nobody sees what is below: at once, however much it is. */

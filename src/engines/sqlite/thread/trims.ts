@@ -38,10 +38,10 @@ export class Trims {
     )
     this.#data = db.prepare('SELECT data FROM stream_batch WHERE id = ?')
     this.#delete = db.prepare('DELETE FROM stream_batch WHERE id = ?')
-    // The last one of a key stays: the next one counts on from it.
+    // The last one of a key stays: the next one counts on from it. Then it goes with the next one that goes.
     this.#deleteVersion = db.prepare(
-      `DELETE FROM stream_version WHERE stream = ?1 AND key = ?2 AND version = ?3
-       AND EXISTS (SELECT 1 FROM stream_version WHERE stream = ?1 AND key = ?2 AND version > ?3)`,
+      `DELETE FROM stream_version WHERE stream = ?1 AND key = ?2 AND version <= ?3 AND partition = ?4
+       AND version < (SELECT max(version) FROM stream_version WHERE stream = ?1 AND key = ?2)`,
     )
   }
 
@@ -65,17 +65,17 @@ export class Trims {
     return rows.length === rowsAtOnce
   }
 
-  /** Unless it is the last one of its key. */
-  forgetVersion(stream: number, key: string, version: number): void {
-    this.#deleteVersion.run(stream, key, version)
+  /** A record went, and with it those of its key before it in its partition. The last one of a key is known on. */
+  forgetVersion(stream: number, partition: number, key: string, version: number): void {
+    this.#deleteVersion.run(stream, key, version, partition)
   }
 
-  #forgetVersions({ id, stream, versions }: Row): number {
+  #forgetVersions({ id, stream, partition, versions }: Row): number {
     const numbers = JSON.parse(versions!) as (number | null)[]
     this.#reader.start(this.#data.get(id)!.data as Uint8Array)
     for (const version of numbers) {
       const key = this.#reader.next((_id, name) => name)
-      if (version !== null) this.forgetVersion(stream, key!, version)
+      if (version !== null) this.forgetVersion(stream, partition, key!, version)
     }
     return numbers.length
   }
