@@ -9,7 +9,14 @@ type Opener = (url: string, options: EngineOptions) => Promise<Engine>
 const openers: Readonly<Record<string, Opener>> = {
   sqlite: async (url, options) => {
     const { sqlite } = await import('./engines/sqlite/engine.ts')
-    return sqlite({ ...options, path: url.slice('sqlite:'.length) })
+    const [path = '', query] = url.slice('sqlite:'.length).split(/\?(.*)/s)
+    if (query !== undefined)
+      throw new SpillwayError(
+        'INVALID_OPTION',
+        'The url of the engine `sqlite` has no parameters: it is the path of a folder, without a question mark in it.',
+        { engine: 'sqlite' },
+      )
+    return sqlite({ ...options, path })
   },
   postgres: async (url, options) => {
     const { postgres } = await import('./engines/postgres/engine.ts')
@@ -49,6 +56,6 @@ export async function openEngine(url: string, options: EngineOptions = {}): Prom
 /** Without a password that may stand in it. */
 function shown(url: unknown): string {
   return typeof url === 'string'
-    ? JSON.stringify(url.replace(/^([a-z]+:\/\/)?.*@/s, '$1…@'))
+    ? JSON.stringify(url.replace(/^([a-z]+:\/\/)?.*@/s, '$1…@').replace(/\?.*/s, '?…'))
     : `The type ${typeof url}`
 }

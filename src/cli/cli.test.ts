@@ -104,6 +104,8 @@ test.each([
   [['--engine', ''], 1, /names no engine/],
   [['--streams', ''], 1, /names no engine/],
   [['--engine', 'mysql://me:secret@x/db'], 1, /"mysql:\/\/…@x\/db" names no engine/],
+  [['--engine', 'mysql://x/db?password=secret'], 1, /"mysql:\/\/x\/db\?…" names no engine/],
+  [['--engine', 'sqlite:./there?strict=true'], 1, /`sqlite` has no parameters/],
   [['--only', 'biling'], 1, /No service of this topology implements biling; it has billing/],
   [['--only'], 2, /argument missing.*spillway up --help says more/s],
   [['--bogus'], 2, /unknown option/],

@@ -43,6 +43,19 @@ await onServers('opening', { settings: { fsync: 'off' } }, (server) => {
     }
   })
 
+  test('the schema stands in the url or in the options, which come first', async () => {
+    const { url } = server()
+    const open = (schema: string | undefined, query: string) =>
+      postgres({ url: `${url}?${query}`, ...(schema === undefined ? {} : { schema }) })
+    const engines = [await open(undefined, 'schema=by_url'), await open('by_option', 'schema=other')]
+    const database = await postgresDatabase({ url: `${url}?schema=by_url` }).open('shop')
+    const pool = looking(url)
+    const text = `select nspname from pg_namespace where nspname like 'by\\_%' or nspname = 'other' order by 1`
+    const { rows } = await pool.query(text)
+    expect(rows).toEqual([{ nspname: 'by_option' }, { nspname: 'by_url' }, { nspname: 'by_url_shop' }])
+    await Promise.all([...engines.map((engine) => engine.close()), database.close(), pool.end()])
+  })
+
   test('the durability is reported, and refused in strict mode', async () => {
     const { url } = server()
     const engine = await postgres({ url })

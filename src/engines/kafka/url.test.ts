@@ -31,6 +31,8 @@ test.each([
   'http://a',
   'kafka://a:b',
   'kafka://a?x=1',
+  'kafka://a?tls=true&tls=false',
+  'kafka://:secret@a',
 ])('%s is refused', (url) => {
   expect(() => parseUrl(url)).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }))
 })

@@ -1,6 +1,7 @@
 // kafka://host:port,host:port — with user:password@ in front for SASL, and how to log in and TLS behind a ?.
 import { SpillwayError } from '../../core/errors.ts'
 import { type TlsFiles, tlsOfUrl } from '../../core/tls.ts'
+import { checkParameters } from '../../core/url-parameters.ts'
 import type { Address } from './link.ts'
 
 export interface KafkaUrl {
@@ -37,14 +38,10 @@ export function parseUrl(url: string): KafkaUrl {
       'A Kafka URL is written kafka://host:port or kafka://host:port,host:port, with user:password@ in front for SASL (percent-encoded).',
     )
   const query = new URLSearchParams(parts[3] ?? '')
-  for (const name of query.keys())
-    if (!(parameters as readonly string[]).includes(name))
-      // It may be the end of a password.
-      throw wrong(
-        `A Kafka URL has no parameter ${/^\w{1,20}$/.test(name) ? `'${name}'` : 'of that name'}; it has ${parameters.join(', ')}.`,
-      )
+  checkParameters('kafka', query, parameters)
   const given: Parameters = Object.fromEntries(query)
   const [username, password] = login
+  if (!username && password) throw wrong('A password stands in the Kafka URL, and no user in front of it.')
   if (given.sasl !== undefined && !username)
     throw wrong('sasl in a Kafka URL says how user:password@ in front of it are meant; there are none.')
   return {

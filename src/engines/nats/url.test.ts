@@ -19,6 +19,8 @@ test.each([
   'nats://a,,b',
   'nats://me%:secret@a',
   'nats://a?tsl=true',
+  'nats://a?tls=true&tls=false',
+  'nats://:secret@a',
   'kafka://a',
 ])('%s is refused', (url) => {
   expect(() => parseUrl(url)).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }))

@@ -1,5 +1,6 @@
 // nats://host:port,host:port — with user:password@ or token@ in front, and what else a connection takes after a ?.
 import { SpillwayError } from '../../core/errors.ts'
+import { checkParameters } from '../../core/url-parameters.ts'
 
 export interface NatsUrl {
   readonly servers: readonly string[]
@@ -34,13 +35,10 @@ export function parseUrl(url: string): NatsUrl {
   if (parts === null || !servers.every(isAddress))
     throw wrong('A NATS URL is written nats://host:port or nats://host:port,host:port.')
   const [first, ...rest] = (parts[1] ?? '').split(':').map(decode)
+  if (!first && rest.some((part) => part !== ''))
+    throw wrong('A password stands in the NATS URL, and no user in front of it.')
   const query = new URLSearchParams(parts[3] ?? '')
-  for (const name of query.keys())
-    if (!(parameters as readonly string[]).includes(name))
-      // It may be the end of a password.
-      throw wrong(
-        `A NATS URL has no parameter ${/^\w{1,20}$/.test(name) ? `'${name}'` : 'of that name'}; it has ${parameters.join(', ')}.`,
-      )
+  checkParameters('nats', query, parameters)
   return {
     servers,
     shown: `nats://${parts[2]}`,

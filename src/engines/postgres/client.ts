@@ -156,33 +156,3 @@ function firstTime(thing: object): boolean {
 function hear(client: PgClient): void {
   if (firstTime(client)) client.on('error', () => {})
 }
-
-/** The address without password and parameters; throws INVALID_OPTION, without repeating it, for what is none. */
-export function redact(url: string): string {
-  const [, tail = '', query = ''] = /^postgres(?:ql)?:\/\/[^/?#]*([^?#]*)(.*)$/s.exec(url) ?? []
-  if (!/^postgres(ql)?:\/\//.test(url) || !URL.canParse(url))
-    throw wrong('is no address of the form postgres://user:password@host:port/database')
-  const parsed = new URL(url)
-  // What belongs to a password would be taken for a port, a database or a parameter, and be shown.
-  if (`${tail}${query}`.includes('@') || parsed.hash !== '' || !isDecodable(parsed))
-    throw wrong(
-      'has characters that are written otherwise in a user or a password: %40 for @, %23 for #, %2F for /, %3F for ?, %25 for %',
-    )
-  const user = parsed.username === '' ? '' : `${parsed.username}@`
-  return `${parsed.protocol}//${user}${parsed.host}${parsed.pathname}`
-}
-
-function isDecodable({ username, password }: URL): boolean {
-  try {
-    decodeURIComponent(username + password)
-    return true
-  } catch {
-    return false
-  }
-}
-
-function wrong(what: string): SpillwayError {
-  return new SpillwayError('INVALID_OPTION', `The url of the engine \`postgres\` ${what}.`, {
-    engine: 'postgres',
-  })
-}

@@ -23,7 +23,6 @@ import {
   type PgQueryable,
   type PgResult,
   type PgSession,
-  redact,
 } from './client.ts'
 import { Connection, type Statement } from './connection.ts'
 import { serviceTables } from './database-tables.ts'
@@ -38,11 +37,12 @@ import { checkRow, checkText } from './text.ts'
 import { closeGuard, raiseGuard } from './transaction-guard.ts'
 import { commitWithEffects } from './unit.ts'
 import { UnitHandle } from './unit-handle.ts'
+import { type PostgresUrl, parseUrl } from './url.ts'
 
 interface CommonOptions {
   /**
    * The beginning of the name of the schema for Spillway's tables, which is `<schema>_<service>`: services may share a
-   * database, and never share an outbox. Default 'spillway'.
+   * database, and never share an outbox. Default: what the url says (`?schema=…`), else 'spillway'.
    */
   readonly schema?: string
   /**
@@ -70,25 +70,29 @@ export type PostgresDatabaseOptions =
 export function postgresDatabase(options: PostgresDatabaseOptions): DatabaseSource<PgQueryable> {
   return {
     async open(service) {
-      const schema = shorten(checkSchema(`${options.schema ?? 'spillway'}_${service}`, 200))
+      const { url, shown, schema: prefix } = 'url' in options ? parseUrl(options.url) : ofPool(service)
+      const schema = shorten(checkSchema(`${options.schema ?? prefix ?? 'spillway'}_${service}`, 200))
       if ('url' in options) checkOption('poolSize', options.poolSize ?? 10, 'count', 1, 1_000)
-      const name = 'url' in options ? redact(options.url) : `postgres (pool of ${service})`
       const own =
         'url' in options
-          ? await createPool({ url: options.url, tls: options.tls, size: options.poolSize ?? 10 })
+          ? await createPool({ url, tls: options.tls, size: options.poolSize ?? 10 })
           : undefined
       const pool = own ?? (options as { readonly pool: PgPool }).pool
       try {
         const producerId = await prepare(pool, schema)
         if (options.setup !== undefined) await setUp(pool, schema, options.setup)
         const connection = new Connection(pool, { own, prepare: false })
-        return new PostgresDatabase(name, pool, connection, quote(schema), producerId)
+        return new PostgresDatabase(shown, pool, connection, quote(schema), producerId)
       } catch (thrown) {
         await own?.end()
         throw thrown
       }
     },
   }
+}
+
+function ofPool(service: string): PostgresUrl {
+  return { url: '', shown: `postgres (pool of ${service})`, schema: undefined, listen: undefined }
 }
 
 async function prepare(pool: PgPool, schema: string): Promise<string> {

@@ -1,16 +1,7 @@
 // postgres(): opens the engine on a PostgreSQL server, version 15 or later.
-import { SpillwayError } from '../../core/errors.ts'
 import type { TlsFiles } from '../../core/tls.ts'
 import type { Durability, Engine, EngineOptions } from '../../ports/engine.ts'
-import {
-  checkOut,
-  createPool,
-  type OwnPool,
-  type PgClient,
-  type PgPool,
-  type PgResult,
-  redact,
-} from './client.ts'
+import { checkOut, createPool, type OwnPool, type PgClient, type PgPool, type PgResult } from './client.ts'
 import { Connection, type Statement } from './connection.ts'
 import { type DurabilitySettings, durabilityOf, durabilityQuery, refuseWeak } from './durability.ts'
 import { engineTables } from './engine-tables.ts'
@@ -23,6 +14,7 @@ import { checkSchema, quote, shorten } from './schema.ts'
 import { checkServer } from './server.ts'
 import { sessionSettings } from './session.ts'
 import { PostgresStream } from './stream.ts'
+import { parseUrl } from './url.ts'
 import { Wake } from './wake.ts'
 
 export interface PostgresOptions extends EngineOptions {
@@ -33,7 +25,7 @@ export interface PostgresOptions extends EngineOptions {
    * `pool` it is of no use. Default: what the url says, which is no TLS where it says nothing.
    */
   readonly tls?: boolean | TlsFiles
-  /** The schema for Spillway's tables; made if it does not exist. Default 'spillway'. */
+  /** The schema for Spillway's tables; made if it does not exist. Default: what the url says (`?schema=…`), else 'spillway'. */
   readonly schema?: string
   /** How many connections there are at most, besides the one that listens. Default 10. */
   readonly poolSize?: number
@@ -56,12 +48,19 @@ export interface PostgresOptions extends EngineOptions {
  * DURABILITY (with `strict`), CLIENT_MISSING.
  */
 export async function postgres(options: PostgresOptions): Promise<Engine> {
-  return await openAt(withListen(options))
+  const { url, shown, schema, listen } = parseUrl(options.url)
+  return await openAt(shown, {
+    ...options,
+    url,
+    schema: options.schema ?? schema ?? 'spillway',
+    listen: options.listen ?? listen ?? true,
+  })
 }
 
-async function openAt(options: PostgresOptions & { readonly listen: boolean }): Promise<Engine> {
-  const url = redact(options.url)
-  const schema = checkSchema(options.schema ?? 'spillway')
+type Complete = PostgresOptions & Required<Pick<PostgresOptions, 'schema' | 'listen'>>
+
+async function openAt(url: string, options: Complete): Promise<Engine> {
+  const schema = checkSchema(options.schema)
   const { listen, retentionEveryMs = 10_000 } = options
   checkOption('retentionEveryMs', retentionEveryMs, 'time', 1, 2 ** 31 - 1)
   const own = options.pool === undefined ? await ownPool(options, listen) : undefined
@@ -91,24 +90,6 @@ async function openAt(options: PostgresOptions & { readonly listen: boolean }): 
 }
 
 const notifyStatement: Statement = { name: 'spillway_notify', text: 'select pg_notify($1, $2)' }
-
-/** What the url says of listening is for us, and not for the server. */
-function withListen(options: PostgresOptions): PostgresOptions & { readonly listen: boolean } {
-  if (!/[?&]listen=/.test(options.url) || !URL.canParse(options.url))
-    return { ...options, listen: options.listen ?? true }
-  const url = new URL(options.url)
-  const said = url.searchParams.get('listen')
-  if (said !== 'true' && said !== 'false')
-    throw new SpillwayError(
-      'INVALID_OPTION',
-      'listen in the url of the engine `postgres` is true or false.',
-      {
-        engine: 'postgres',
-      },
-    )
-  url.searchParams.delete('listen')
-  return { ...options, url: url.href, listen: options.listen ?? said === 'true' }
-}
 
 async function ownPool(options: PostgresOptions, sessions: boolean): Promise<OwnPool> {
   const size = options.poolSize ?? 10
