@@ -27,6 +27,7 @@ async function run(file: string): Promise<string> {
 test.each([
   ['queue-rules.ts', ['true', '1 2 3 4 5']],
   ['queue-flow.ts', ['0 1', 'Norway', "[ 'large.jpg', 'small.jpg' ]"]],
+  ['queue-stop.ts', ['finished 1', 'for the next process: 2 0']],
   ['queue-batches.ts', ["[ 'no such row' ]"]],
   ['queue-schedules.ts', ['pulse for 0 ms past a second', 'nightly 0 3 * * * Europe/Berlin once true']],
   [

@@ -4,6 +4,14 @@ import { check, contextsOf, eventsOf, queuesOf } from '../topology/topology.ts'
 import { loadTopology } from './config-file.ts'
 import { reporting } from './reporting.ts'
 
+const examples = `
+Examples:
+  $ spillway check                                   in the folder of the topology, and in every build
+  $ spillway check --config services/spillway.config.ts
+  $ spillway check --json | jq -e '.problems == []'
+
+It opens no engine and starts nothing: it reads the topology and says what does not fit, one line for each problem.`
+
 export function checkCommand(): Command {
   return new Command('check')
     .description(
@@ -11,6 +19,7 @@ export function checkCommand(): Command {
     )
     .option('-c, --config <file>', 'the topology (default: spillway.config.ts)')
     .option('--json', 'print { problems: [] } for programs')
+    .addHelpText('after', examples)
     .action((options: { readonly config?: string; readonly json?: boolean }) =>
       reporting(async () => {
         const topology = await loadTopology(options.config)

@@ -17,6 +17,17 @@ interface UpOptions {
   readonly grace: number
 }
 
+const examples = `
+Examples:
+  $ spillway up                                        every service of the topology in this folder
+  $ spillway up --only billing payments                two of them; the others run elsewhere
+  $ spillway up --engine postgres://app@db/app --streams kafka://broker:9092
+  $ spillway up --strict --grace 60                    in production: refuse weak settings, let handlers take a minute to end
+
+It tells what went wrong and was survived on standard error. SIGTERM or Ctrl-C: nothing new is begun, handlers may finish for the time of
+--grace, then their signals fire; what is not done is given back, for another process or the next start. A second signal ends it at once:
+leases run out by themselves. Exit code 0 when it was stopped, 1 when it cannot go on.`
+
 export function upCommand(): Command {
   return new Command('up')
     .description('Run the services of a topology: all of them, or some with --only.')
@@ -26,6 +37,7 @@ export function upCommand(): Command {
     .option('--streams <url>', 'another engine for the streams')
     .option('--strict', 'refuse an engine that is less durable than the promise')
     .option('--grace <seconds>', 'how long handlers may finish after SIGTERM', seconds, 10)
+    .addHelpText('after', examples)
     .action((options: UpOptions) => reporting(() => up(options)))
 }
 
@@ -54,7 +66,9 @@ async function up(options: UpOptions): Promise<void> {
   process.stdout.write('up; stop with Ctrl-C\n')
   try {
     const signal = await Promise.race([asked, running.done])
-    process.stdout.write(`${signal}: finishing what is under way\n`)
+    process.stdout.write(
+      `${signal}: finishing what is under way, for up to ${options.grace} s; once more ends it at once\n`,
+    )
   } finally {
     await running.stop({ deadlineMs: options.grace * 1000 })
   }

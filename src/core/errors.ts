@@ -157,7 +157,8 @@ export const errorCodes = {
   HANDLER_FAILED: {
     retryable: true,
     meaning: 'A handler threw.',
-    remedy: 'The message is retried by its policy, and dead-lettered when its attempts are used up.',
+    remedy:
+      'The message is tried again by its policy. When its attempts are used up it goes to the dead letters; an event goes where `onFailure` says.',
   },
   COMMIT_TWICE: {
     retryable: false,

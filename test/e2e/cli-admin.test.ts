@@ -199,6 +199,7 @@ describe('queue', () => {
       everyMs: null,
       missed: 'skip',
       due: due.toISOString(),
+      overdueMs: null,
       last: null,
       problem: null,
     }
@@ -213,6 +214,19 @@ describe('queue', () => {
     })
     expect(await on('queue', 'schedules', 'timed', '--remove', 'often', '--yes')).toMatchObject({ code: 1 })
     expect(await queue.schedules()).toMatchObject([{ name: 'yearly' }])
+  })
+
+  test('a schedule that nobody fires is told as overdue', async () => {
+    const late = await spillway.queue('late', { data })
+    const port = spillway.engine.queue!
+    await late.schedule('often', { every: '1s' }, { orderId: '1' })
+    const [known] = (await port.schedules('late', { name: 'often' })).schedules
+    const due = Date.now() - 3 * 3_600_000
+    await port.putSchedule('late', { ...known!, due, messages: [] })
+    const { out } = await on('queue', 'schedules', 'late')
+    expect(out).toMatch(/DUE \(UTC\) +OVERDUE\n.*:\d\d +3h\n$/)
+    const { schedules } = await json('queue', 'schedules', 'late')
+    expect(schedules[0].overdueMs).toBeGreaterThanOrEqual(3 * 3_600_000)
   })
 
   test('purge does nothing where nobody can be asked, unless --yes; what waits, or the dead letters', async () => {

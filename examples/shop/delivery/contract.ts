@@ -13,6 +13,7 @@ const Parcel = z.object({
 export type Parcel = z.infer<typeof Parcel>
 
 export const delivery = context('delivery', {
+  retain: { for: '400d' }, // nobody asks for a parcel after that; its row in the books of the delivery stays
   events: {
     shipped: event({ data: Parcel, key: ({ invoice }) => invoice }),
   },

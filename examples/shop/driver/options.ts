@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
-export const help = `The shop: real orders through queues, streams and three bounded contexts.
+export const help = `The shop: real orders through queues, streams and seven bounded contexts.
 
   npm start                       run it, and stay up until Ctrl-C
   npm start -- --once             end when everything is handled
@@ -12,7 +12,7 @@ export const help = `The shop: real orders through queues, streams and three bou
                     (default: a temporary folder, removed at the end)
   --file <csv>      other orders than the sample in examples/shop/data
   --engine <url>    queues and streams elsewhere: sqlite:./folder, postgres://user@host/database
-  --streams <url>   streams elsewhere: kafka://host:9092
+  --streams <url>   streams elsewhere: kafka://host:9092, nats://host:4222
   --rebuild         when everything is handled: delete the view of the revenue, replay the events
                     of the orders into a new one, and compare
   --help            show this

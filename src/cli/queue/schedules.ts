@@ -8,7 +8,7 @@ import { type EngineChoice, onEngine, withQueues } from '../on-engine.ts'
 import { confirm, requireConsent } from '../output/confirm.ts'
 import { print, printJson, printTable } from '../output/print.ts'
 import type { Column } from '../output/table.ts'
-import { at, every } from '../output/words.ts'
+import { at, every, span } from '../output/words.ts'
 
 interface Options extends EngineChoice {
   readonly remove?: string
@@ -20,7 +20,7 @@ const examples = `
   $ spillway queue schedules reports --remove nightly         asks first
   $ spillway queue schedules reports --json | jq '.schedules[] | .due'
 
-Due times are in UTC. A schedule goes on, also when no program mentions it any more, until it is removed; a
+Due times are in UTC. One that is overdue waits for a consumer of the queue, or for the queue to be resumed. A schedule goes on, also when no program mentions it any more, until it is removed; a
 program that still does declares it anew when it starts. Exit code 1 when there is none of the name.`
 
 export function schedulesCommand(): Command {
@@ -46,8 +46,8 @@ export function schedulesCommand(): Command {
 }
 
 async function list(port: QueuePort, queue: string, { json }: Options): Promise<void> {
-  const { schedules } = await port.schedules(queue, 'all')
-  const rows = schedules.map(toRow)
+  const { now, schedules } = await port.schedules(queue, 'all')
+  const rows = schedules.map((stored) => toRow(stored, now))
   if (json) return printJson({ queue, schedules: rows })
   if (rows.length === 0) return print(`No schedules of ${queue}.`)
   await printTable(columns, rows)
@@ -76,12 +76,17 @@ interface Row {
   readonly everyMs: number | null
   readonly missed: string | null
   readonly due: string
+  /** By how much, where nobody fired it in time: no consumer of the queue runs, or the queue is paused. */
+  readonly overdueMs: number | null
   readonly last: string | null
   /** Why this program cannot read it. */
   readonly problem: string | null
 }
 
-function toRow(stored: StoredSchedule): Row {
+/** A due time that has just come is about to be fired. */
+const punctualMs = 60_000
+
+function toRow(stored: StoredSchedule, now: number): Row {
   const spec = readSpec(stored)
   const read = spec instanceof SpillwayError ? undefined : spec
   const timing = read?.timing
@@ -92,6 +97,7 @@ function toRow(stored: StoredSchedule): Row {
     everyMs: timing !== undefined && 'everyMs' in timing ? timing.everyMs : null,
     missed: read?.missed ?? null,
     due: new Date(stored.due).toISOString(),
+    overdueMs: now - stored.due < punctualMs ? null : now - stored.due,
     last: stored.last === undefined ? null : new Date(stored.last).toISOString(),
     problem: isSpillwayError(spec) ? spec.message : null,
   }
@@ -106,6 +112,10 @@ const columns: readonly Column<Row>[] = [
   { title: 'ZONE', value: ({ timeZone }) => timeZone ?? '' },
   { title: 'MISSED', value: ({ missed }) => missed ?? '' },
   { title: 'DUE (UTC)', value: ({ due }) => at(Date.parse(due)) },
+  {
+    title: 'OVERDUE',
+    value: ({ overdueMs }) => (overdueMs === null ? '' : span(overdueMs)),
+  },
   { title: 'LAST', value: ({ last }) => (last === null ? '' : at(Date.parse(last))) },
   { title: 'PROBLEM', value: ({ problem }) => problem ?? '' },
 ]
