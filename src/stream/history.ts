@@ -2,6 +2,7 @@
 import { describe, SpillwayError } from '../core/errors.ts'
 import { checkOptions, type OptionNames } from '../core/known-options.ts'
 import type { PartitionBounds, PartitionPosition, StreamPort, StreamRecord } from '../ports/stream.ts'
+import { lastRecords } from './last-records.ts'
 import { checkStart, type Start, startPositions } from './start.ts'
 
 export interface HistoryOptions {
@@ -35,9 +36,6 @@ export async function* readHistory(
   yield* readOn(port, stream, starts, options.follow ? undefined : bounds, options.signal)
 }
 
-/** How much further back each look goes, where positions leave numbers out. */
-const further = 8
-
 /** The last `count` records of all partitions together, oldest first, and then what is appended. */
 export async function* readTail(
   port: StreamPort,
@@ -48,24 +46,13 @@ export async function* readTail(
   const bounds = await port.bounds(stream)
   const ends = bounds.map(({ partition, next }) => ({ partition, position: next }))
   if (count > 0) {
-    let last: StreamRecord[] = []
-    for (let look = count; last.length < count; look *= further) {
-      const starts = bounds.map(({ partition, earliest, next }) => {
-        return { partition, position: Math.max(earliest, next - look) }
-      })
-      last = []
-      for await (const records of readOn(port, stream, starts, bounds, signal))
-        last = [...last, ...records].sort(byTime).slice(-count)
-      const isAll = bounds.every(({ earliest, next }) => next - look <= earliest)
-      if (isAll) break
-    }
+    const last = await lastRecords(count, {
+      ends: bounds,
+      read: (from) => readOn(port, stream, from, bounds, signal),
+    })
     if (last.length > 0) yield last
   }
   yield* readOn(port, stream, ends, undefined, signal)
-}
-
-function byTime(a: StreamRecord, b: StreamRecord): number {
-  return a.appendedAt - b.appendedAt || a.partition - b.partition || a.position - b.position
 }
 
 /** Without ends it goes on for ever. */

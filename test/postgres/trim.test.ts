@@ -1,5 +1,5 @@
 // Who appends does not wait for who trims; a trim of any size is short transactions.
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { postgres } from '../../src/engines/postgres/engine.ts'
 import { looking, onServers } from './on-servers.ts'
 
@@ -20,6 +20,32 @@ await onServers('trimming', {}, (server) => {
     await client.query('commit')
     client.release()
     expect(await engine.stream!.bounds('busy')).toEqual([{ partition: 0, earliest: 9, next: 11 }])
+    await Promise.all([engine.close(), pool.end()])
+  })
+
+  test('what is trimmed while its size is counted does not count for ever', async () => {
+    const { url } = server()
+    const engine = await postgres({ url })
+    const pool = looking(url, 2)
+    const retention = { maxBytes: 1_000_000 }
+    await engine.stream!.declare({ name: 'sized', partitions: 1, retention })
+    const records = Array.from({ length: 10 }, () => ({ partition: 0, body: '{}' }))
+    await engine.stream!.append('sized', records)
+    const id = `(select id from spillway.stream where name = 'sized')`
+    const client = await pool.connect()
+    await client.query('begin')
+    await client.query(`select spillway.retain_step(${id}, 0, 0, null, 1000000, 100)`)
+    const trimming = engine.stream!.trim('sized', [{ partition: 0, position: 8 }])
+    const waits = `select from pg_stat_activity where wait_event_type = 'Lock' and query like '%trim_step%'`
+    await vi.waitFor(async () => {
+      const over = await Promise.race([trimming.then(() => true), false])
+      expect(over || (await pool.query(waits)).rows.length > 0).toBe(true)
+    })
+    await client.query('commit')
+    client.release()
+    await trimming
+    const { rows } = await pool.query(`select bytes::int from spillway.stream_size where stream = ${id}`)
+    expect(rows).toEqual([{ bytes: 4 }])
     await Promise.all([engine.close(), pool.end()])
   })
 

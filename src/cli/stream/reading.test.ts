@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest'
-import type { StreamPort } from '../../ports/stream.ts'
+import type { PartitionPosition, StreamPort } from '../../ports/stream.ts'
+import { lastRecords } from '../../stream/last-records.ts'
 import { fakeClock } from '../../testing/fake-clock.ts'
 import { memory } from '../../testing/memory/engine.ts'
 import { from } from './from.ts'
-import { lastOf, readOn } from './reading.ts'
+import { readOn } from './reading.ts'
 
 const signal = new AbortController().signal
 
@@ -54,8 +55,9 @@ test.each([
   ['with gaps', sparse(whole)],
 ])('the last records over all partitions, positions %s', async (_, port) => {
   const ends = await port.bounds('s')
+  const read = (places: readonly PartitionPosition[]) => readOn(port, 's', places, { ends, signal })
   const last = async (count: number, fits: (key: string | undefined) => boolean = () => true) =>
-    (await lastOf(port, 's', count, { ends, signal }, ({ key }) => fits(key))).map(({ body }) => Number(body))
+    (await lastRecords(count, { ends, read, fits: ({ key }) => fits(key) })).map(({ body }) => Number(body))
   expect(await last(3)).toEqual([37, 38, 39])
   expect(await last(3, (key) => key === 'k')).toEqual([25, 30, 35])
   expect(await last(1_000)).toHaveLength(40)
@@ -70,7 +72,8 @@ test('the last of a partition that is behind the others are not taken for the yo
     await port.append('s', [{ partition: number < 10 ? 0 : 1, body: `${number}` }])
     await clock.advance(1_000)
   }
-  const last = await lastOf(port, 's', 5, { ends: await port.bounds('s'), signal }, () => true)
+  const ends = await port.bounds('s')
+  const last = await lastRecords(5, { ends, read: (places) => readOn(port, 's', places, { ends, signal }) })
   expect(last.map(({ body }) => Number(body))).toEqual([15, 16, 17, 18, 19])
 })
 

@@ -1,6 +1,7 @@
 // spillway stream tail: the events of a stream, the last ones or from a place on, and those to come.
 import { Command } from 'commander'
-import type { StreamPort, StreamRecord } from '../../ports/stream.ts'
+import type { PartitionPosition, StreamPort, StreamRecord } from '../../ports/stream.ts'
+import { lastRecords } from '../../stream/last-records.ts'
 import { startPositions } from '../../stream/start.ts'
 import { interrupted } from '../interrupted.ts'
 import { type EngineChoice, onEngine, withStreams } from '../on-engine.ts'
@@ -10,7 +11,7 @@ import { at, dataOf, envelope, parsed } from '../output/words.ts'
 import { UsageError } from '../usage.ts'
 import { wholeNumber } from '../whole-number.ts'
 import { type From, from } from './from.ts'
-import { lastOf, readOn } from './reading.ts'
+import { readOn } from './reading.ts'
 
 interface Options extends EngineChoice {
   readonly from?: From
@@ -68,7 +69,8 @@ async function tail(port: StreamPort, stream: string, options: Options): Promise
   }
   const ends = await port.bounds(stream)
   if (options.from === undefined) {
-    if (lines > 0) await show(await lastOf(port, stream, lines, { ends, signal }, fits))
+    const read = (from: readonly PartitionPosition[]) => readOn(port, stream, from, { ends, signal })
+    if (lines > 0) await show(await lastRecords(lines, { ends, read, fits, signal }))
   } else {
     const starts = await startPositions(port, stream, options.from, ends)
     for await (const records of readOn(port, stream, starts, { ends, signal }))

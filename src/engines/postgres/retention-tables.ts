@@ -36,6 +36,8 @@ begin
   gone := 0;
   bytes := 0;
   reached := p_below;
+  -- Not beside a step of retention: each would see what the other one has not stored yet, and the size would be wrong for good.
+  perform pg_advisory_xact_lock(hashtextextended('spillway retention ${schema} ' || p_stream, 0));
   select r.position into v_last from ${schema}.record r
     where r.stream = p_stream and r.partition = p_partition order by r.position desc limit 1;
   select r.position into v_first from ${schema}.record r
