@@ -9,6 +9,7 @@ import type { QueuePort } from '../ports/queue.ts'
 import type { StreamPort } from '../ports/stream.ts'
 import type { Topology } from '../topology/topology.ts'
 import { hasConfig, loadTopology } from './config-file.ts'
+import { withoutDoctors } from './doctor/names.ts'
 import { forgiveReaders } from './output/print.ts'
 import { reporting } from './reporting.ts'
 import { UsageError } from './usage.ts'
@@ -115,7 +116,7 @@ async function withNames(thrown: unknown, { queue, stream }: Engine): Promise<un
       ? stream
       : undefined
   if (!port || !isSpillwayError(thrown)) return thrown
-  const names = await port.names().catch(() => [])
+  const names = withoutDoctors(await port.names().catch(() => []), false).shown
   const first = names.slice(0, 20).join(', ')
   const remedy =
     names.length === 0 ? 'There are none here.' : `These are here: ${first}${names.length > 20 ? ', …' : ''}.`
