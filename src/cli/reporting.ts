@@ -1,5 +1,6 @@
 // How a command ends when it fails: words that tell what to do, no stack for what we foresaw.
 import { asError, isSpillwayError } from '../core/errors.ts'
+import { visible } from './output/text.ts'
 import { Declined, UsageError } from './usage.ts'
 
 /** Runs a command's work; what it throws becomes lines for people and exit code 1, or 2 for wrong usage. */
@@ -7,7 +8,8 @@ export async function reporting(work: () => Promise<void>): Promise<void> {
   try {
     await work()
   } catch (thrown) {
-    process.stderr.write(`${inWords(thrown)}\n`)
+    // Names that others gave may stand in it.
+    process.stderr.write(`${inWords(thrown).split('\n').map(visible).join('\n')}\n`)
     process.exitCode = thrown instanceof UsageError ? 2 : 1
   }
 }

@@ -1,4 +1,7 @@
 // Telling a group what to do, and trimming, from the command line: the real command, on SQLite.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, existsSync, openSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -213,3 +216,24 @@ test('trim says what goes and who has not read it, asks, and removes it', { time
   })
   await expect(port.bounds('ordres')).rejects.toSatisfy((thrown) => isSpillwayError(thrown, 'UNKNOWN_STREAM'))
 })
+
+const full = '/dev/full'
+test.skipIf(!existsSync(full))(
+  'what cannot be written because a disk is full is an error (needs /dev/full, which Linux has)',
+  { timeout: 60_000 },
+  async () => {
+    const file = openSync(full, 'w')
+    const child = spawn(process.execPath, [resolve('src/cli/main.ts'), 'stream', 'ls'], {
+      cwd: folder,
+      stdio: ['ignore', file, 'pipe'],
+    })
+    let said = ''
+    child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+      said += text
+    })
+    const [code] = await once(child, 'close')
+    closeSync(file)
+    expect(said).toContain('cannot be written: ENOSPC')
+    expect(code).toBe(1)
+  },
+)

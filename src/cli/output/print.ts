@@ -11,9 +11,15 @@ const reader = new AbortController()
 /** Fires when whoever read the output has gone: `spillway … | head`. */
 export const readerGone: AbortSignal = reader.signal
 
-/** From now on a reader that goes away is no error. Once for a program. */
+/** From now on a reader that goes away is no error; a full disk is one. Once for a program. */
 export function forgiveReaders(): void {
-  for (const output of [process.stdout, process.stderr]) output.on('error', () => reader.abort())
+  for (const output of [process.stdout, process.stderr])
+    output.on('error', (error: NodeJS.ErrnoException) => {
+      reader.abort()
+      if (error.code === 'EPIPE') return
+      process.exitCode = 1
+      if (output === process.stdout) process.stderr.write(`The output cannot be written: ${error.message}.\n`)
+    })
 }
 
 export async function print(...lines: readonly string[]): Promise<void> {

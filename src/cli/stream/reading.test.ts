@@ -1,3 +1,4 @@
+import { InvalidArgumentError } from 'commander'
 import { expect, test } from 'vitest'
 import type { PartitionPosition, StreamPort } from '../../ports/stream.ts'
 import { lastRecords } from '../../stream/last-records.ts'
@@ -96,4 +97,5 @@ test('--from takes words, times and how long ago', () => {
   expect(from('2026-11-23T06:50Z')).toEqual(new Date('2026-11-23T06:50:00Z'))
   for (const wrong of ['', 'yesterday', '15', '2026-13-45', '-5m'])
     expect(() => from(wrong)).toThrow(/It takes/)
+  expect(() => from('99999999999d')).toThrow(InvalidArgumentError)
 })

@@ -7,6 +7,7 @@ import { type EngineChoice, onEngine, withStreams } from '../on-engine.ts'
 import { Bar } from '../output/bar.ts'
 import { confirm, requireConsent } from '../output/confirm.ts'
 import { print, printJson } from '../output/print.ts'
+import { visible } from '../output/text.ts'
 import { UsageError } from '../usage.ts'
 import { wholeNumber } from '../whole-number.ts'
 import { type Distance, distances, inWords } from './distance.ts'
@@ -55,7 +56,7 @@ export function trimCommand(): Command {
         const told = `${inWords(events)} events of ${stream} on ${engine.name} at ${engine.url}`
         if (!options.dryRun && plan.length > 0) {
           const unread = losers.map(
-            ({ group, events: lost }) => `${group} has not read ${inWords(lost)} of them`,
+            ({ group, events: lost }) => `${visible(group)} has not read ${inWords(lost)} of them`,
           )
           await confirm([`Remove ${told}, for good?`, ...unread].join(' '), options.yes)
           await trimmed(port, stream, plan)
@@ -63,7 +64,9 @@ export function trimCommand(): Command {
         if (options.json) return printJson(asJson(stream, options, plan, events, losers))
         await print(options.dryRun ? `${told} would go.` : `${inWords(events)} events of ${stream} removed.`)
         for (const { group, events: lost } of losers)
-          await print(`${group} ${options.dryRun ? 'has' : 'had'} not read ${inWords(lost)} of them.`)
+          await print(
+            `${visible(group)} ${options.dryRun ? 'has' : 'had'} not read ${inWords(lost)} of them.`,
+          )
       },
       () => {
         if ((options.before === undefined) === (options.last === undefined))
