@@ -1,9 +1,9 @@
 // The limit of PostgreSQL from Node: one prepared multi-row insert for each call, arrays as binary parameters, into a
-// table with the columns and the index of Spillway's own, the bodies encoded beforehand; one connection, nothing around it.
+// table with the columns and the index of Spillway's own; one connection, nothing around it.
 import pg from 'pg'
 import { int4Array, int8Array, textArray } from '../../src/engines/postgres/arrays.ts'
 import type { Payload } from '../workloads/payload.ts'
-import { encoder, sealed } from './encoded.ts'
+import { type Encoding, encoder, stringified } from './encoded.ts'
 import { dropSchema, durabilityOf } from './postgres.ts'
 import type { QueueSystem, StreamSystem } from './system.ts'
 
@@ -41,29 +41,28 @@ async function prepare(url: string, { table, insert }: typeof messages) {
   }
 }
 
-const message = encoder('beforehand', sealed)
 const clear = (url: string) => dropSchema(url, schema)
 
-export const barePostgresQueue: QueueSystem = {
+export const barePostgresQueue = (encoding: Encoding): QueueSystem => ({
   consumes: false,
   clear,
   async open(url) {
     const { durability, insert, close } = await prepare(url, messages)
-    const columns = encoder('beforehand', (payloads: readonly Payload[]) => [
-      textArray(payloads.map((payload) => message(payload).id)),
-      textArray(payloads.map((payload) => message(payload).body)),
-    ])
+    const columns = encoder(encoding, (payloads: readonly Payload[]) => {
+      const messages = payloads.map(stringified)
+      return [textArray(messages.map(({ id }) => id)), textArray(messages.map(({ body }) => body))]
+    })
     return { durability, sendMany: (payloads) => insert(columns(payloads)), close }
   },
-}
+})
 
-export const barePostgresStream: StreamSystem = {
+export const barePostgresStream = (encoding: Encoding): StreamSystem => ({
   reads: false,
   clear,
   async open(url) {
     const { durability, insert, close } = await prepare(url, records)
-    const bodies = encoder('beforehand', (payloads: readonly Payload[]) =>
-      textArray(payloads.map((payload) => message(payload).body)),
+    const bodies = encoder(encoding, (payloads: readonly Payload[]) =>
+      textArray(payloads.map((payload) => stringified(payload).body)),
     )
     let next = 0
     return {
@@ -80,4 +79,4 @@ export const barePostgresStream: StreamSystem = {
       close,
     }
   },
-}
+})

@@ -1,7 +1,7 @@
 // The bytes that Spillway stores for a message, made the way a program without Spillway would make them. A limit makes them
 // as any caller must, while the clock runs; its twin has them beforehand, and shows what encoding costs.
 import { eventContract } from '../../src/core/contract.ts'
-import { type Sealed, seal } from '../../src/core/envelope.ts'
+import type { Sealed } from '../../src/core/envelope.ts'
 import { newId } from '../../src/core/id.ts'
 import { unchecked } from '../../src/core/schema.ts'
 import { roomFor, writeRecord } from '../../src/engines/sqlite/record.ts'
@@ -12,11 +12,7 @@ export type Encoding = 'in the clock' | 'beforehand'
 
 const contract = eventContract('bench', 'bench', { data: unchecked<Payload>() })
 
-export function sealed(payload: Payload): Sealed {
-  return seal(contract, payload, { source: '/bench' }) as Sealed
-}
-
-/** The same bytes by one JSON.stringify, unchecked. */
+/** By one JSON.stringify, unchecked. */
 export function stringified(payload: Payload): Sealed {
   const id = newId()
   const body = JSON.stringify({
