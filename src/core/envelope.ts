@@ -320,7 +320,8 @@ function accept<Out>(
   message: Message,
   checked: Checked<unknown>,
 ): Opened<Out> {
-  if (checked.ok) return { ...message, data: checked.value as Out }
+  // It was made from the text a moment ago, and is nobody else's yet.
+  if (checked.ok) return Object.assign(message, { data: checked.value as Out })
   const upcasted =
     message.dataschema !== contract.dataschema && versionOf(message.dataschema) !== contract.version
   return new SpillwayError(

@@ -55,6 +55,9 @@ export async function* readTail(
   yield* readOn(port, stream, ends, undefined, signal)
 }
 
+/** An engine may gather what is asked in a turn. Whoever takes a page event by event ends no turn before the page. */
+const leaves = () => new Promise<void>((left) => process.nextTick(left))
+
 /** Without ends it goes on for ever. */
 async function* readOn(
   port: StreamPort,
@@ -89,6 +92,7 @@ async function* readOn(
           if (earliest > (open.get(partition) ?? earliest)) open.set(partition, earliest)
       for (const { partition, position } of records) open.set(partition, position + 1)
       asked = ask()
+      await leaves()
       const within = ends
         ? records.filter(({ partition, position }) => position < (ends.get(partition) ?? 0))
         : records
@@ -121,7 +125,10 @@ export async function* readKeyHistory(
     const full = records.length === Math.min(left, page.maxRecords)
     left -= records.length
     const more = full && left > 0
-    if (more) asked = ask(records.at(-1)!.version! + 1)
+    if (more) {
+      asked = ask(records.at(-1)!.version! + 1)
+      await leaves()
+    }
     const first = records[0]?.version
     if (first !== undefined && expected !== undefined && first > expected)
       throw new SpillwayError(
