@@ -154,7 +154,7 @@ async function judge(folder: string, url: string | undefined): Promise<string[]>
 const missing = await systemPostgres.missing()
 describe('kill -9 beside compaction and trims', () => {
   test('sqlite', { timeout: 120_000 }, async () => {
-    expect(await findings(12, 5, {})).toEqual([])
+    expect(await findings(9, 5, {})).toEqual([])
   })
 
   test.skipIf(missing !== undefined)(
@@ -162,7 +162,7 @@ describe('kill -9 beside compaction and trims', () => {
     { timeout: 120_000 },
     async () => {
       await using server = await systemPostgres.start()
-      expect(await findings(12, 6, { url: server.url })).toEqual([])
+      expect(await findings(9, 6, { url: server.url })).toEqual([])
     },
   )
 
@@ -170,6 +170,6 @@ describe('kill -9 beside compaction and trims', () => {
     ['repeats', /sequence|counted/],
     ['loses', /is lost/],
   ] as const)('a planted fault is found: %s', { timeout: 120_000 }, async (plant, said) => {
-    expect((await findings(6, 7, { plant })).join()).toMatch(said)
+    expect((await findings(3, 7, { plant })).join()).toMatch(said)
   })
 })
