@@ -1,4 +1,4 @@
-// Many dead letters in few lines: how many died of what. Numbers and ids in a reason do not make it another one.
+// Why letters died: which have a text in their reason, and many in few lines, how many died of what. Numbers and ids in a reason do not make it another one.
 import { print, printJson, printTable, styled } from './output/print.ts'
 import { ago, count } from './output/words.ts'
 
@@ -45,6 +45,12 @@ export class Causes {
   get all(): Cause[] {
     return [...this.#found.values()].sort((a, b) => b.count - a.count)
   }
+}
+
+/** Whether a reason has this text in it, however it is written. */
+export function hasReason(text: string | undefined): (dead: { readonly reason: string }) => boolean {
+  const sought = text?.toLowerCase()
+  return ({ reason }) => sought === undefined || reason.toLowerCase().includes(sought)
 }
 
 /** A UUID, a hexadecimal number of eight digits and more, a number. */

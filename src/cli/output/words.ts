@@ -2,6 +2,7 @@
 
 import { isSpillwayError } from '../../core/errors.ts'
 import { decode, type Message } from '../../core/message.ts'
+import { visible } from './text.ts'
 
 const units = [
   ['d', 86_400_000],
@@ -56,4 +57,9 @@ export function parsed(body: string): unknown {
   } catch {
     return body
   }
+}
+
+/** The body in indented lines, and nothing in them that would steer the terminal. */
+export function wholeBody(body: string): string[] {
+  return JSON.stringify(parsed(body), undefined, 2).split('\n').map(visible)
 }

@@ -18,9 +18,3 @@ export async function* deadPages(
     yield found
   }
 }
-
-/** Whether a reason has this text in it, however it is written. */
-export function hasReason(text: string | undefined): (dead: DeadMessage) => boolean {
-  const sought = text?.toLowerCase()
-  return ({ reason }) => sought === undefined || reason.toLowerCase().includes(sought)
-}

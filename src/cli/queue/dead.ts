@@ -5,10 +5,10 @@ import { type EngineChoice, onEngine, withQueues } from '../on-engine.ts'
 import { Bar } from '../output/bar.ts'
 import { lineWidth, print, printJson, styled } from '../output/print.ts'
 import { cut, visible } from '../output/text.ts'
-import { ago, at, count, dataOf, parsed } from '../output/words.ts'
-import { Causes, printCauses } from '../reasons.ts'
+import { ago, at, count, dataOf, parsed, wholeBody } from '../output/words.ts'
+import { Causes, hasReason, printCauses } from '../reasons.ts'
 import { wholeNumber } from '../whole-number.ts'
-import { deadPages, hasReason } from './dead-pages.ts'
+import { deadPages } from './dead-pages.ts'
 
 interface Options extends EngineChoice {
   readonly limit: number
@@ -86,11 +86,7 @@ function block(dead: DeadMessage, width: number | undefined, full: boolean | und
     ...history.map(({ start, at: time, reason: why }, index) =>
       line(`  ${index === 0 ? 'history ' : '        '} start ${start}, ${at(time)}: ${why}`),
     ),
-    ...(full
-      ? JSON.stringify(parsed(body), undefined, 2)
-          .split('\n')
-          .map((each) => `  ${visible(each)}`)
-      : [line(`  data     ${dataOf(body)}`)]),
+    ...(full ? wholeBody(body).map((each) => `  ${each}`) : [line(`  data     ${dataOf(body)}`)]),
     '',
   ]
 }

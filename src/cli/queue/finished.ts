@@ -5,8 +5,9 @@ import { type EngineChoice, onEngine, withQueues } from '../on-engine.ts'
 import { print, printJson, printTable, styled } from '../output/print.ts'
 import type { Column } from '../output/table.ts'
 import { visible } from '../output/text.ts'
-import { ago, dataOf, parsed } from '../output/words.ts'
+import { ago, dataOf, parsed, wholeBody } from '../output/words.ts'
 import { wholeNumber } from '../whole-number.ts'
+import { goOnAfter } from './go-on.ts'
 
 interface Options extends EngineChoice {
   readonly limit: number
@@ -32,10 +33,7 @@ export function finishedCommand(): Command {
     withQueues(options, async ({ port }) => {
       const { limit, after, full } = options
       const found = await port.finished(queue, { limit, after })
-      const last = found.at(-1)?.handle
-      // A page may end before its limit, when it is large.
-      const more = last === undefined ? [] : await port.finished(queue, { limit: 1, after: last })
-      const next = more.length > 0 ? last! : null
+      const next = await goOnAfter(found, (last) => port.finished(queue, { limit: 1, after: last }))
       if (options.json) return printJson({ queue, messages: found.map(asJson), next })
       if (found.length === 0)
         return print(`${queue} keeps no finished messages${after === undefined ? '' : ' before that'}.`)
@@ -66,6 +64,6 @@ function asJson({ handle, id, key, starts, finishedAt, body }: FinishedMessage) 
 }
 
 function whole({ id, starts, finishedAt, body }: FinishedMessage): string[] {
-  const json = JSON.stringify(parsed(body), undefined, 2).split('\n').map(visible)
-  return [styled('bold', visible(`${id}  finished ${ago(finishedAt)}, starts ${starts}`)), ...json, '']
+  const title = `${id}  finished ${ago(finishedAt)}, starts ${starts}`
+  return [styled('bold', visible(title)), ...wholeBody(body), '']
 }

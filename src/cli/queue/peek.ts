@@ -5,8 +5,9 @@ import { type EngineChoice, onEngine, withQueues } from '../on-engine.ts'
 import { print, printJson, printTable, styled } from '../output/print.ts'
 import type { Column } from '../output/table.ts'
 import { visible } from '../output/text.ts'
-import { ago, dataOf, envelope, parsed, span } from '../output/words.ts'
+import { ago, dataOf, envelope, parsed, span, wholeBody } from '../output/words.ts'
 import { wholeNumber } from '../whole-number.ts'
+import { goOnAfter } from './go-on.ts'
 
 interface Options extends EngineChoice {
   readonly limit: number
@@ -32,10 +33,7 @@ export function peekCommand(): Command {
     withQueues(options, async ({ port }) => {
       const { limit, after, full } = options
       const found = await port.peek(queue, { limit, after })
-      const last = found.at(-1)?.handle
-      // A page may also be short because its messages are large.
-      const more = last === undefined ? [] : await port.peek(queue, { limit: 1, after: last })
-      const next = more.length > 0 ? last! : null
+      const next = await goOnAfter(found, (last) => port.peek(queue, { limit: 1, after: last }))
       if (options.json) return printJson({ queue, messages: found.map(asJson), next })
       if (found.length === 0) return print(`Nothing waits in ${queue}.`)
       if (full) for (const message of found) await print(...whole(message))
@@ -88,6 +86,5 @@ function asJson(peeked: PeekedMessage) {
 
 function whole(message: PeekedMessage): string[] {
   const { id, starts, body } = message
-  const json = JSON.stringify(parsed(body), undefined, 2).split('\n').map(visible)
-  return [styled('bold', visible(`${id}  ${state(message)}, starts ${starts}`)), ...json, '']
+  return [styled('bold', visible(`${id}  ${state(message)}, starts ${starts}`)), ...wholeBody(body), '']
 }

@@ -7,8 +7,8 @@ import { Bar } from '../output/bar.ts'
 import { confirm, requireConsent } from '../output/confirm.ts'
 import { print, printJson, readerGone } from '../output/print.ts'
 import { count } from '../output/words.ts'
+import { hasReason } from '../reasons.ts'
 import { UsageError } from '../usage.ts'
-import { hasReason } from './dead-pages.ts'
 
 interface Options extends EngineChoice {
   readonly all?: boolean

@@ -5,8 +5,8 @@ import { type DeadLetterOfStream, StreamGroup } from '../../stream/stream-group.
 import { type EngineChoice, onEngine, withStreams } from '../on-engine.ts'
 import { lineWidth, print, printJson, styled } from '../output/print.ts'
 import { cut, visible } from '../output/text.ts'
-import { count, dataOf, parsed } from '../output/words.ts'
-import { Causes, printCauses } from '../reasons.ts'
+import { count, dataOf, parsed, wholeBody } from '../output/words.ts'
+import { Causes, hasReason, printCauses } from '../reasons.ts'
 import { wholeNumber } from '../whole-number.ts'
 import { requireGroup } from './known-group.ts'
 
@@ -65,11 +65,6 @@ async function* letters(port: StreamPort, stream: string, group: string, after: 
   }
 }
 
-export function hasReason(text: string | undefined): (dead: DeadLetterOfStream) => boolean {
-  const sought = text?.toLowerCase()
-  return ({ reason }) => sought === undefined || reason.toLowerCase().includes(sought)
-}
-
 async function find(
   port: StreamPort,
   stream: string,
@@ -106,11 +101,7 @@ function block(dead: DeadLetterOfStream, width: number | undefined, full: boolea
     ),
     line(`  died after ${count(attempts, 'attempt')}`),
     styled('red', line(`  reason   ${reason}`)),
-    ...(full
-      ? JSON.stringify(parsed(body), undefined, 2)
-          .split('\n')
-          .map((each) => `  ${visible(each)}`)
-      : [line(`  data     ${dataOf(body)}`)]),
+    ...(full ? wholeBody(body).map((each) => `  ${each}`) : [line(`  data     ${dataOf(body)}`)]),
     '',
   ]
 }

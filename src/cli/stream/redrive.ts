@@ -5,9 +5,9 @@ import { type EngineChoice, onEngine, withStreams } from '../on-engine.ts'
 import { confirm, requireConsent } from '../output/confirm.ts'
 import { print, printJson } from '../output/print.ts'
 import { count } from '../output/words.ts'
+import { hasReason } from '../reasons.ts'
 import { UsageError } from '../usage.ts'
 import { wholeNumber } from '../whole-number.ts'
-import { hasReason } from './dead.ts'
 import { requireGroup } from './known-group.ts'
 
 interface Options extends EngineChoice {

@@ -7,7 +7,7 @@ import { interrupted } from '../interrupted.ts'
 import { type EngineChoice, onEngine, withStreams } from '../on-engine.ts'
 import { lineWidth, print, printJson, styled } from '../output/print.ts'
 import { cut, visible } from '../output/text.ts'
-import { at, dataOf, envelope, parsed } from '../output/words.ts'
+import { at, dataOf, envelope, parsed, wholeBody } from '../output/words.ts'
 import { UsageError } from '../usage.ts'
 import { wholeNumber } from '../whole-number.ts'
 import { type From, from } from './from.ts'
@@ -96,11 +96,7 @@ function line({ partition, position, appendedAt, key, body }: StreamRecord): str
 function whole({ partition, position, appendedAt, key, version, body }: StreamRecord): string[] {
   const told = version === undefined ? '' : `, version ${version}`
   const title = `${at(appendedAt)} ${partition}/${position}${key === undefined ? '' : ` [${key}]`}${told}`
-  return [
-    styled('bold', visible(title)),
-    ...JSON.stringify(parsed(body), undefined, 2).split('\n').map(visible),
-    '',
-  ]
+  return [styled('bold', visible(title)), ...wholeBody(body), '']
 }
 
 function asJson({ partition, position, appendedAt, key, version, body }: StreamRecord) {
