@@ -1,5 +1,6 @@
 // Compaction: of each key the last record stays.
 import type { Migration } from './migrations.ts'
+import { remembering, retentionOf } from './retention-tables.ts'
 import { functionSettings } from './session.ts'
 
 export const compactionTables: Migration = (schema) => `
@@ -69,7 +70,7 @@ declare
   v_seen bigint;
   v_gone bigint;
 begin
-  if not pg_try_advisory_xact_lock(hashtextextended('spillway retention ${schema} ' || p_stream, 0)) then return; end if;
+  if not pg_try_advisory_xact_lock(${retentionOf(schema)}) then return; end if;
   select c.below into v_below from ${schema}.stream_clean c where c.stream = p_stream and c.partition = p_partition;
   select r.position into v_last from ${schema}.record r
     where r.stream = p_stream and r.partition = p_partition order by r.position desc limit 1;
@@ -97,13 +98,7 @@ begin
         and t.appended_at < floor(extract(epoch from clock_timestamp()) * 1000) - p_tombstones_ms
       order by t.position limit p_limit
     ) returning r.key, r.version
-  ), forgotten as (
-    insert into ${schema}.forgotten_key as f (stream, key, version)
-      select p_stream, d.key, d.version from deleted d
-      where d.version is not null and not exists (
-        select from ${schema}.record r where r.stream = p_stream and r.key = d.key and r.version > d.version)
-      on conflict (stream, key) do update set version = greatest(f.version, excluded.version)
-  )
+  ), forgotten as (${remembering(schema)})
   select count(*) into v_gone from deleted;
   more := more or v_gone = p_limit;
 end $$;

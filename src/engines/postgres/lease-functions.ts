@@ -37,13 +37,28 @@ export const leaseFunctions: Migration = (schema) => {
   /** The numbers of messages that stand in leases. */
   const leased = (where: string) =>
     `(select unnest(l.ids) from ${schema}.lease l where l.queue = p_queue and ${where})`
-  /** The leases that p_ids and p_tokens speak of, each with those that are spoken of; to be asked for when they are locked. */
-  const spokenOf = `
+  /** The leases that are spoken of, each with the messages that are; to be asked for when they are locked. */
+  const leasesOf = (spoken: string) => `
     select l.*, s.wanted from (
-      select u.token, array_agg(u.id) as wanted from unnest(p_ids, p_tokens) u(id, token) group by u.token
+      select u.token, array_agg(u.id) as wanted from ${spoken} group by u.token
     ) s join ${schema}.lease l on l.token = s.token order by l.token, l.id`
+  const settled = leasesOf('unnest(p_ids, p_tokens) u(id, token)')
   const lock = `perform ${schema}.lock_leases(p_tokens);`
   const wanted = `array(select i from unnest(v_lease.wanted) i where ${among('i', 'v_lease.ids')})`
+  const ofLease = 'l.token = v_lease.token and l.id = v_lease.id'
+  /** Those of v_ids end: the row goes with the last, until then it says `left`. Gathers in v_all what has ended. */
+  const end = (left = '') => `
+    if cardinality(v_ids) < v_lease.held then
+      update ${schema}.lease l set held = l.held - cardinality(v_ids)${left} where ${ofLease};
+    else
+      delete from ${schema}.lease l where ${ofLease};
+    end if;
+    v_all := v_all || v_ids;`
+  /** What is spoken of and did not end is stale. */
+  const stale = `
+  if cardinality(v_all) < cardinality(p_ids) then
+    return query select i from unnest(p_ids) i where i not in (select unnest(v_all));
+  end if;`
 
   return `
 -- Has the row locks of all leases with these tokens. Whoever was waited for may have divided one, and what he has put into a row of its
@@ -175,23 +190,14 @@ end $$;
 create function ${schema}.settle_done(p_ids bigint[], p_tokens bigint[]) returns setof bigint ${settings} as $$
 declare
   v_lease record;
-  v_gone bigint[];
+  v_ids bigint[];
   v_all bigint[] := '{}';
 begin
   ${lock}
-  for v_lease in ${spokenOf} loop
+  for v_lease in ${settled} loop
     with gone as (delete from ${schema}.message m where m.id = any(${wanted}) returning m.id)
-      select coalesce(array_agg(g.id), '{}') into v_gone from gone g;
-    if cardinality(v_gone) < v_lease.held then
-      update ${schema}.lease l set held = l.held - cardinality(v_gone) where l.token = v_lease.token and l.id = v_lease.id;
-    else
-      delete from ${schema}.lease l where l.token = v_lease.token and l.id = v_lease.id;
-    end if;
-    v_all := v_all || v_gone;
-  end loop;
-  if cardinality(v_all) < cardinality(p_ids) then
-    return query select i from unnest(p_ids) i where i not in (select unnest(v_all));
-  end if;
+      select coalesce(array_agg(g.id), '{}') into v_ids from gone g;${end()}
+  end loop;${stale}
 end $$;
 
 -- The same for leases that end in any way. What was cancelled goes, whatever its lease ends with. A message that stays keeps the token, so
@@ -207,7 +213,7 @@ declare
   v_all bigint[] := '{}';
 begin
   ${lock}
-  for v_lease in ${spokenOf} loop
+  for v_lease in ${settled} loop
     -- Whoever is cancelling one comes first.
     v_ids := array(select m.id from ${schema}.message m where m.id = any(${wanted}) order by m.id for update);
     v_now := clock_timestamp();
@@ -223,18 +229,8 @@ begin
         history = case when s.reason is null then m.history else ${schema}.with_failure(m.history, m.starts + 1, s.reason) end
       from unnest(p_ids, p_kinds, p_delays, p_reasons) s(id, kind, delay, reason)
       where m.id = s.id and s.kind in ('retry', 'release') and ${among('s.id', 'v_ids')};
-    v_rest := array(select i from unnest(v_lease.ids) i where i not in (select unnest(v_ids)));
-    if cardinality(v_ids) < v_lease.held then
-      update ${schema}.lease l set held = l.held - cardinality(v_ids), ids = v_rest
-        where l.token = v_lease.token and l.id = v_lease.id;
-    else
-      delete from ${schema}.lease l where l.token = v_lease.token and l.id = v_lease.id;
-    end if;
-    v_all := v_all || v_ids;
-  end loop;
-  if cardinality(v_all) < cardinality(p_ids) then
-    return query select i from unnest(p_ids) i where i not in (select unnest(v_all));
-  end if;
+    v_rest := array(select i from unnest(v_lease.ids) i where i not in (select unnest(v_ids)));${end(', ids = v_rest')}
+  end loop;${stale}
 end $$;
 
 -- One that has ended is live again, if nobody claimed it since; but under rules its place may be somebody else's. Those that were
@@ -250,11 +246,7 @@ begin
   perform set_config('synchronous_commit', 'off', true);
   ${lock}
   for v_ms in select distinct ms from unnest(p_leases) ms loop
-    for v_lease in
-      select l.*, s.wanted from (
-        select u.token, array_agg(u.id) as wanted from unnest(p_ids, p_tokens, p_leases) u(id, token, ms) where u.ms = v_ms group by u.token
-      ) s join ${schema}.lease l on l.token = s.token order by l.token, l.id
-    loop
+    for v_lease in ${leasesOf('unnest(p_ids, p_tokens, p_leases) u(id, token, ms) where u.ms = v_ms')} loop
       v_ids := ${wanted};
       if v_lease.due_at > clock_timestamp() then
         v_ids := array(select m.id from ${schema}.message m where m.id = any(v_ids));
@@ -272,7 +264,7 @@ begin
             array(select unnest(v_lease.ids) except select unnest(v_ids)));
       end if;
       update ${schema}.lease l set ids = v_ids, held = cardinality(v_ids), due_at = clock_timestamp() + v_ms * interval '1 millisecond'
-        where l.token = v_lease.token and l.id = v_lease.id;
+        where ${ofLease};
       update ${schema}.message m set progress = v_lease.token || ' ' || s.progress
         from unnest(p_ids, p_tokens, p_progress) s(id, token, progress)
         where m.id = s.id and s.token = v_lease.token and s.progress is not null and ${among('s.id', 'v_ids')};

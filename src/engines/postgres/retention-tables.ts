@@ -2,6 +2,19 @@
 import type { Migration } from './migrations.ts'
 import { functionSettings } from './session.ts'
 
+/** The advisory lock of who lets go of what a stream has: one process at a time. */
+export const retentionOf = (schema: string): string =>
+  `hashtextextended('spillway retention ${schema} ' || p_stream, 0)`
+
+/** The versions of the keys that `deleted` had the last record of: the next one counts on from them. */
+export const remembering = (schema: string): string => `
+    insert into ${schema}.forgotten_key as f (stream, key, version)
+      select p_stream, d.key, d.version from deleted d
+      where d.version is not null and not exists (
+        select from ${schema}.record r where r.stream = p_stream and r.key = d.key and r.version > d.version)
+      on conflict (stream, key) do update set version = greatest(f.version, excluded.version)
+  `
+
 export const retentionTables: Migration = (schema) => `
 create table ${schema}.forgotten_key (
   stream int not null,
@@ -37,7 +50,7 @@ begin
   bytes := 0;
   reached := p_below;
   -- Not beside a step of retention: each would see what the other one has not stored yet, and the size would be wrong for good.
-  perform pg_advisory_xact_lock(hashtextextended('spillway retention ${schema} ' || p_stream, 0));
+  perform pg_advisory_xact_lock(${retentionOf(schema)});
   select r.position into v_last from ${schema}.record r
     where r.stream = p_stream and r.partition = p_partition order by r.position desc limit 1;
   select r.position into v_first from ${schema}.record r
@@ -57,13 +70,7 @@ begin
     delete from ${schema}.record r
       where r.stream = p_stream and r.partition = p_partition and r.position >= v_first and r.position < p_below
       returning r.key, r.version, r.position, octet_length(r.body) as bytes
-  ), forgotten as (
-    insert into ${schema}.forgotten_key as f (stream, key, version)
-      select p_stream, d.key, d.version from deleted d
-      where d.version is not null and not exists (
-        select from ${schema}.record r where r.stream = p_stream and r.key = d.key and r.version > d.version)
-      on conflict (stream, key) do update set version = greatest(f.version, excluded.version)
-  )
+  ), forgotten as (${remembering(schema)})
   select count(*), coalesce(sum(d.bytes) filter (where d.position < s.counted), 0) into gone, bytes
     from deleted d left join ${schema}.stream_size s on s.stream = p_stream and s.partition = p_partition;
   if bytes > 0 then
@@ -83,7 +90,7 @@ declare
   v_below bigint;
   v_step record;
 begin
-  if not pg_try_advisory_xact_lock(hashtextextended('spillway retention ${schema} ' || p_stream, 0)) then return; end if;
+  if not pg_try_advisory_xact_lock(${retentionOf(schema)}) then return; end if;
   reached := p_from;
   more := false;
   if p_bytes is not null then
