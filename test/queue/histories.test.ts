@@ -1,19 +1,12 @@
 // Random histories under random rules, through two handles, on every engine that has the rules: leases, fencing, the order of keys,
 // deduplication, fair turns, places. Each is compared with the model, call by call.
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, test, vi } from 'vitest'
-import { postgres } from '../../src/engines/postgres/engine.ts'
-import { sqlite } from '../../src/engines/sqlite/engine.ts'
-import type { Engine } from '../../src/ports/engine.ts'
+import { vi } from 'vitest'
 import type { QueuePort, Settlement } from '../../src/ports/queue.ts'
 import type { QueueRules } from '../../src/ports/queue-rules.ts'
-import { memory } from '../../src/testing/memory/engine.ts'
-import { embeddedPostgres, type RunningServer } from '../servers/index.ts'
+import { eachEngineAllows } from '../random-histories.ts'
 import { type Ending, QueueModel, type Sent } from './model.ts'
 
 const hourMs = 3_600_000
@@ -218,46 +211,11 @@ function settlement(lease: string, ending: Ending): Settlement {
   return { lease, kind: ending }
 }
 
-function onEngine(name: string, open: () => Promise<readonly Engine[]>, missing?: string): void {
-  describe.skipIf(missing !== undefined)(
-    missing === undefined ? name : `${name}, skipped: ${missing}`,
-    () => {
-      let engines: readonly Engine[] = []
-      beforeAll(async () => {
-        engines = await open()
-      })
-      afterAll(async () => {
-        await Promise.all(engines.map((engine) => engine.close()))
-      })
-      test('a random history is one that the model allows', { timeout: 120_000 }, async () => {
-        const ports = engines.map((engine) => engine.queue!)
-        const steps = fc.array(step, { minLength: 15, maxLength: 60, size: 'max' })
-        await fc.assert(
-          fc.asyncProperty(someRules, steps, (rules, some) => new History(ports, rules).run(some)),
-          { numRuns: 1_000, interruptAfterTimeLimit: 5_000, markInterruptAsFailure: false },
-        )
-      })
-    },
+eachEngineAllows(async (engines) => {
+  const ports = engines.map((engine) => engine.queue!)
+  const steps = fc.array(step, { minLength: 15, maxLength: 60, size: 'max' })
+  await fc.assert(
+    fc.asyncProperty(someRules, steps, (rules, some) => new History(ports, rules).run(some)),
+    { numRuns: 1_000, interruptAfterTimeLimit: 5_000, markInterruptAsFailure: false },
   )
-}
-
-onEngine('memory', async () => [memory()])
-
-const folder = mkdtempSync(join(tmpdir(), 'spillway-histories-'))
-afterAll(() => rmSync(folder, { recursive: true }))
-onEngine('sqlite', async () => [
-  await sqlite({ path: folder, synchronous: 'off' }),
-  await sqlite({ path: folder, synchronous: 'off' }),
-])
-
-let server: RunningServer | undefined
-afterAll(() => server?.stop())
-onEngine(
-  embeddedPostgres.name,
-  async () => {
-    server = await embeddedPostgres.start({ settings: { fsync: 'off' } })
-    const { url } = server
-    return [await postgres({ url }), await postgres({ url })]
-  },
-  await embeddedPostgres.missing(),
-)
+})

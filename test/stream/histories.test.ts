@@ -1,19 +1,11 @@
 // Random histories of streams from which records leave, through two handles, on every engine with versions, producers and compaction: by
 // trimming, by size and by compaction, beside each other. Each call is compared with the model.
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, test } from 'vitest'
-import { postgres } from '../../src/engines/postgres/engine.ts'
-import { sqlite } from '../../src/engines/sqlite/engine.ts'
-import type { Engine } from '../../src/ports/engine.ts'
 import type { Retention } from '../../src/ports/retention.ts'
 import type { AppendRecord, StreamPort, StreamRecord } from '../../src/ports/stream.ts'
-import { memory } from '../../src/testing/memory/engine.ts'
-import { embeddedPostgres, type RunningServer } from '../servers/index.ts'
+import { eachEngineAllows } from '../random-histories.ts'
 import { StreamModel } from './model.ts'
 
 const partitions = 2
@@ -178,46 +170,14 @@ class History {
   }
 }
 
-function onEngine(name: string, open: () => Promise<readonly Engine[]>, missing?: string): void {
-  describe.skipIf(missing !== undefined)(
-    missing === undefined ? name : `${name}, skipped: ${missing}`,
-    () => {
-      let engines: readonly Engine[] = []
-      beforeAll(async () => {
-        engines = await open()
-      })
-      afterAll(async () => {
-        await Promise.all(engines.map((engine) => engine.close()))
-      })
-      test('a random history is one that the model allows', { timeout: 120_000 }, async () => {
-        const ports = engines.map((engine) => engine.stream!)
-        const steps = fc.array(step, { minLength: 15, maxLength: 50, size: 'max' })
-        await fc.assert(
-          fc.asyncProperty(fc.boolean(), steps, (versions, some) => new History(ports, versions).run(some)),
-          { numRuns: 1_000, interruptAfterTimeLimit: 4_000, markInterruptAsFailure: false },
-        )
-      })
-    },
-  )
-}
-
-onEngine('memory', async () => [memory()])
-
-const folder = mkdtempSync(join(tmpdir(), 'spillway-streams-'))
-afterAll(() => rmSync(folder, { recursive: true }))
-onEngine('sqlite', async () => [
-  await sqlite({ path: folder, synchronous: 'off', retentionEveryMs: 2 }),
-  await sqlite({ path: folder, synchronous: 'off', retentionEveryMs: 2 }),
-])
-
-let server: RunningServer | undefined
-afterAll(() => server?.stop())
-onEngine(
-  embeddedPostgres.name,
-  async () => {
-    server = await embeddedPostgres.start({ settings: { fsync: 'off' } })
-    const { url } = server
-    return [await postgres({ url, retentionEveryMs: 2 }), await postgres({ url, retentionEveryMs: 2 })]
+eachEngineAllows(
+  async (engines) => {
+    const ports = engines.map((engine) => engine.stream!)
+    const steps = fc.array(step, { minLength: 15, maxLength: 50, size: 'max' })
+    await fc.assert(
+      fc.asyncProperty(fc.boolean(), steps, (versions, some) => new History(ports, versions).run(some)),
+      { numRuns: 1_000, interruptAfterTimeLimit: 4_000, markInterruptAsFailure: false },
+    )
   },
-  await embeddedPostgres.missing(),
+  { retentionEveryMs: 2 },
 )
