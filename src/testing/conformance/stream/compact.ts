@@ -24,6 +24,20 @@ function of(key: string, body: number | string, tombstone = false): AppendRecord
   return { partition: 0, key, body: JSON.stringify(body), tombstone }
 }
 
+function compactBench(subject: EngineSubject, tombstonesMs: number, more: { versions?: boolean } = {}) {
+  return streamBench(subject, { partitions: 1, retention: { compact: { tombstonesMs } }, ...more })
+}
+
+/** In each round a record of every key, with the number of the round. */
+async function rounds(port: StreamPort, stream: string, count: number): Promise<void> {
+  for (const round of numbers(count))
+    await appended(
+      port,
+      stream,
+      keys.map((key) => of(key, round)),
+    )
+}
+
 /** Everything that can be read from a position on. */
 async function readFrom(port: StreamPort, stream: string, position: number): Promise<StreamRecord[]> {
   const found: StreamRecord[] = []
@@ -73,10 +87,7 @@ export const compactCases: readonly StreamCase[] = [
       'of each key the last record stays, with its position; what is left is in order, never an older one after a newer one',
     requires: ['stream.compaction', 'compaction'],
     async run(subject) {
-      const { stream, one, two } = await streamBench(subject, {
-        partitions: 1,
-        retention: { compact: { tombstonesMs: hour } },
-      })
+      const { stream, one, two } = await compactBench(subject, hour)
       const positions = new Map<string, number>()
       for (const round of numbers(40)) {
         const list = keys.map((key) => of(key, round))
@@ -109,15 +120,15 @@ export const compactCases: readonly StreamCase[] = [
         'the last of each key, also one that says that there is nothing more',
       )
       let before = -1
-      const rounds = new Map<string, number>()
+      const newest = new Map<string, number>()
       for (const { key, body, position } of left) {
         assert.ok(position > before, 'positions rise')
         before = position
         const round = JSON.parse(body) as number | string
         assert.equal(position, positions.get(`${key}${round}`) ?? position, 'it stands where it stood')
         if (typeof round === 'string') continue
-        assert.ok(round > (rounds.get(key!) ?? -1), `of ${key}, ${round} comes after ${rounds.get(key!)}`)
-        rounds.set(key!, round)
+        assert.ok(round > (newest.get(key!) ?? -1), `of ${key}, ${round} comes after ${newest.get(key!)}`)
+        newest.set(key!, round)
       }
       for (const index of [0, Math.floor(left.length / 2), left.length - 1]) {
         const at = left[index]!.position
@@ -134,10 +145,7 @@ export const compactCases: readonly StreamCase[] = [
     title: 'a tombstone that was the last of its key goes too, in the end, with all that stood before it',
     requires: ['stream.compaction', 'compaction'],
     async run(subject) {
-      const { stream, one, two } = await streamBench(subject, {
-        partitions: 1,
-        retention: { compact: { tombstonesMs: 0 } },
-      })
+      const { stream, one, two } = await compactBench(subject, 0)
       for (const round of numbers(20))
         await appended(one, stream, [of('a', round), of('b', round), of('c', round)])
       await appended(two, stream, [of('a', 'gone', true), of('b', 'gone', true), of('b', 'back')])
@@ -160,17 +168,9 @@ export const compactCases: readonly StreamCase[] = [
       'the last record of a partition stays, also a tombstone whose time is over: who reads comes to the end',
     requires: ['stream.compaction', 'compaction'],
     async run(subject) {
-      const { stream, one, two } = await streamBench(subject, {
-        partitions: 1,
-        retention: { compact: { tombstonesMs: 0 } },
-      })
+      const { stream, one, two } = await compactBench(subject, 0)
       const more = (turn: number) => [...ticks(turn), ...ticks(turn), ...ticks(turn), of('end', turn, true)]
-      for (const round of numbers(20))
-        await appended(
-          two,
-          stream,
-          keys.map((key) => of(key, round)),
-        )
+      await rounds(two, stream, 20)
       await compacted(
         subject,
         one,
@@ -191,16 +191,8 @@ export const compactCases: readonly StreamCase[] = [
     title: 'who reads while it is compacted, and who had begun before, sees the last of each key, in order',
     requires: ['stream.compaction', 'compaction'],
     async run(subject) {
-      const { stream, one, two } = await streamBench(subject, {
-        partitions: 1,
-        retention: { compact: { tombstonesMs: hour } },
-      })
-      for (const round of numbers(40))
-        await appended(
-          one,
-          stream,
-          keys.map((key) => of(key, round)),
-        )
+      const { stream, one, two } = await compactBench(subject, hour)
+      await rounds(one, stream, 40)
       const small = { ...manyRecords, maxRecords: 3 }
       /** From a position on, in small pages, to the end as it is when it comes there. */
       const readOn = async (seen: StreamRecord[]) => {
@@ -234,16 +226,8 @@ export const compactCases: readonly StreamCase[] = [
       'a group that stands where nothing is left goes on behind it, and nothing was trimmed; after a trim, something was',
     requires: ['stream.compaction', 'compaction'],
     async run(subject) {
-      const { stream, one, two } = await streamBench(subject, {
-        partitions: 1,
-        retention: { compact: { tombstonesMs: hour } },
-      })
-      for (const round of numbers(40))
-        await appended(
-          one,
-          stream,
-          keys.map((key) => of(key, round)),
-        )
+      const { stream, one, two } = await compactBench(subject, hour)
+      await rounds(one, stream, 40)
       const [, , third] = await readFrom(one, stream, 0)
       const wanted = third!.position
       const left = await compacted(subject, two, stream, (found) => found[0]!.position > wanted)
@@ -266,10 +250,7 @@ export const compactCases: readonly StreamCase[] = [
     title: 'an append that was stored is recognised also when its records are gone',
     requires: ['stream.compaction', 'compaction', 'stream.producers'],
     async run(subject) {
-      const { stream, one, two } = await streamBench(subject, {
-        partitions: 1,
-        retention: { compact: { tombstonesMs: hour } },
-      })
+      const { stream, one, two } = await compactBench(subject, hour)
       const id = fresh('producer')
       for (const sequence of numbers(80))
         await one.append(stream, [of('a', sequence)], { producer: { id, sequence } })
@@ -285,11 +266,7 @@ export const compactCases: readonly StreamCase[] = [
       'versions go on counting, also of a key of which nothing is left; readKey gives what is left with its numbers',
     requires: ['stream.compaction', 'compaction', 'stream.versions'],
     async run(subject) {
-      const { stream, one, two } = await streamBench(subject, {
-        partitions: 1,
-        versions: true,
-        retention: { compact: { tombstonesMs: 0 } },
-      })
+      const { stream, one, two } = await compactBench(subject, 0, { versions: true })
       for (const round of numbers(30)) await appended(one, stream, [of('a', round), of('b', round)])
       await appended(one, stream, [of('b', 'gone', true)])
       const left = await compacted(
