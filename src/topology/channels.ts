@@ -1,7 +1,5 @@
 // The queues and streams of a topology on their engines: what handlers' messages are delivered to.
 import type { Clock } from '../core/clock.ts'
-import { isTombstone } from '../core/envelope.ts'
-import { partitionOf } from '../core/partition.ts'
 import { type Retain, retentionOf } from '../core/retain.ts'
 import { missing, type QueueCapabilities } from '../ports/capability.ts'
 import type { OutboxMessage } from '../ports/database.ts'
@@ -9,6 +7,7 @@ import type { Engine } from '../ports/engine.ts'
 import type { QueuePort } from '../ports/queue.ts'
 import type { StreamPort } from '../ports/stream.ts'
 import { carriedBy } from '../queue/outgoing.ts'
+import { recordOf } from '../transaction/outgoing-record.ts'
 import type { Destinations } from '../transaction/relay.ts'
 
 export class Channels implements Destinations {
@@ -67,13 +66,7 @@ export class Channels implements Destinations {
         continue
       }
       const { port, partitions } = await this.stream(destination.name)
-      const record = {
-        partition: partitionOf(key ?? id, partitions),
-        key,
-        body,
-        tombstone: isTombstone(body),
-      }
-      await port.append(destination.name, [record])
+      await port.append(destination.name, [recordOf({ id, key, body }, partitions)])
     }
   }
 }

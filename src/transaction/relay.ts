@@ -1,16 +1,15 @@
 // The relay: moves committed messages from a service's outbox to their destinations, in order, again after a crash.
 import { backoff, type RetryPolicy } from '../core/backoff.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
-import { isTombstone } from '../core/envelope.ts'
 import { asSpillwayError, type ErrorCode, type SpillwayError } from '../core/errors.ts'
 import { newId } from '../core/id.ts'
 import { type Background, background } from '../core/lifecycle.ts'
-import { partitionOf } from '../core/partition.ts'
 import type { OnReport } from '../core/report.ts'
 import type { Destination, OutboxPort, OutboxRow } from '../ports/database.ts'
 import type { QueuePort } from '../ports/queue.ts'
 import type { StreamPort } from '../ports/stream.ts'
 import { carriedBy } from '../queue/outgoing.ts'
+import { recordOf } from './outgoing-record.ts'
 
 /** Finds where messages go. Throws UNKNOWN_QUEUE or UNKNOWN_STREAM for what does not exist. */
 export interface Destinations {
@@ -198,12 +197,7 @@ class Worker {
       return
     }
     const { port, partitions } = await this.#destinations.stream(destination.name)
-    const records = rows.map((row) => ({
-      partition: partitionOf(row.key ?? row.id, partitions),
-      key: row.key,
-      body: this.#numbered(row),
-      tombstone: isTombstone(row.body),
-    }))
+    const records = rows.map((row) => recordOf({ ...row, body: this.#numbered(row) }, partitions))
     await port.append(destination.name, records)
   }
 
