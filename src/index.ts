@@ -1,5 +1,7 @@
 // The front door of Spillway.
 export type { RetryOptions } from './core/backoff.ts'
+export { type CallContract, type CallKind, type CallOptions, call } from './core/call-contract.ts'
+export type { CallFailed, CallOk, CallResult, CallUnknown, ResultOf } from './core/call-result.ts'
 export { type Clock, systemClock } from './core/clock.ts'
 export {
   type Context,
@@ -8,6 +10,7 @@ export {
   type EventContract,
   type EventOptions,
   event,
+  type PointerContract,
   type QueueContract,
   type QueueOptions,
   queue,
@@ -17,6 +20,12 @@ export { type ErrorCode, errorCodes, isSpillwayError, SpillwayError } from './co
 export type { Background, StopOptions } from './core/lifecycle.ts'
 export type { Message } from './core/message.ts'
 export { type DeadLetter, deadLetter, type Outcome, type Retry, retry } from './core/outcome.ts'
+export {
+  type PointerContract,
+  type PointerData,
+  type PointerOptions,
+  pointer,
+} from './core/pointer-contract.ts'
 export type { QueueBehaviour } from './core/queue-options.ts'
 export type { OnReport, Report } from './core/report.ts'
 export type { Retain, RetainLast, RetainSome, Size } from './core/retain.ts'

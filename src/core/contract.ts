@@ -1,9 +1,18 @@
 // Contracts: the typed values by which a context is known to others. Name, schema, version and key in one place.
 
+import { type CallContract, type CallDefinition, callContract, type FailureSchemas } from './call-contract.ts'
 import { SpillwayError } from './errors.ts'
 import { checkOptions, type OptionNames } from './known-options.ts'
 import { schemaUri } from './message.ts'
 import { checkName } from './name.ts'
+import {
+  type Pointer,
+  type PointerData,
+  type PointerDefinition,
+  type PointerOptions,
+  pointerOf,
+  pointerSchema,
+} from './pointer-contract.ts'
 import type { QueueBehaviour } from './queue-options.ts'
 import { isCompacted, type Retain, retentionOf } from './retain.ts'
 import type { Schema } from './schema.ts'
@@ -58,6 +67,12 @@ export interface EventContract<In = unknown, Out = unknown> extends Contract<In,
   isTombstone?(data: In): boolean
 }
 
+/** An event that carries its key and version only. */
+export interface PointerContract<Key extends string = string, Answered = unknown>
+  extends EventContract<PointerData<Key>, PointerData<Key>> {
+  readonly pointer: Pointer<Key, Answered>
+}
+
 export interface QueueOptions<In, Out> extends PayloadOptions<In, Out>, QueueBehaviour<In> {}
 
 const queueOptions: OptionNames<QueueOptions<unknown, unknown>> = {
@@ -109,17 +124,29 @@ export function queue<In, Out>(options: QueueOptions<In, Out>): QueueDefinition<
 export interface ContextDefinition {
   /** What the stream of its events keeps, from the next start of its service on. Left out: as it is, and a new one keeps everything. */
   readonly retain?: Retain
-  readonly events?: Readonly<Record<string, EventDefinition<unknown, unknown>>>
+  readonly events?: Readonly<
+    Record<string, EventDefinition<unknown, unknown> | PointerDefinition<string, string>>
+  >
   readonly queues?: Readonly<Record<string, QueueDefinition<unknown, unknown>>>
+  readonly calls?: Readonly<
+    Record<string, CallDefinition<unknown, unknown, unknown, unknown, FailureSchemas>>
+  >
 }
 
-const contextOptions: OptionNames<ContextDefinition> = { retain: true, events: true, queues: true }
+const contextOptions: OptionNames<ContextDefinition> = {
+  retain: true,
+  events: true,
+  queues: true,
+  calls: true,
+}
 
 type EventsOf<D> = D extends { readonly events: infer E }
   ? {
       readonly [K in keyof E]: E[K] extends EventDefinition<infer In, infer Out>
         ? EventContract<In, Out>
-        : never
+        : E[K] extends PointerDefinition<infer Key, infer Fetch>
+          ? PointerContract<Key, FetchedBy<D, Fetch>>
+          : never
     }
   : Readonly<Record<never, never>>
 
@@ -131,6 +158,35 @@ type QueuesOf<D> = D extends { readonly queues: infer Q }
     }
   : Readonly<Record<never, never>>
 
+type CallsOf<D> = D extends { readonly calls: infer C }
+  ? {
+      readonly [K in keyof C]: C[K] extends CallDefinition<
+        infer Ask,
+        infer Asked,
+        infer Answer,
+        infer Answered,
+        infer Failures
+      >
+        ? CallContract<Ask, Asked, Answer, Answered, Failures>
+        : never
+    }
+  : Readonly<Record<never, never>>
+
+/** What a call of the same context returns. */
+type FetchedBy<D, Fetch extends string> = D extends { readonly calls: infer C }
+  ? Fetch extends keyof C
+    ? C[Fetch] extends CallDefinition<
+        infer _Ask,
+        infer _Asked,
+        infer _Answer,
+        infer Answered,
+        infer _Failures
+      >
+      ? Answered
+      : never
+    : never
+  : never
+
 /** A bounded context as others know it. */
 export interface Context<Name extends string = string, D extends ContextDefinition = ContextDefinition> {
   readonly kind: 'context'
@@ -138,6 +194,7 @@ export interface Context<Name extends string = string, D extends ContextDefiniti
   readonly retain: Retain | undefined
   readonly events: EventsOf<D>
   readonly queues: QueuesOf<D>
+  readonly calls: CallsOf<D>
 }
 
 /** Declares a bounded context: what it publishes and the queues it works off. It never names its consumers. */
@@ -148,8 +205,13 @@ export function context<const Name extends string, D extends ContextDefinition>(
   checkName(name, 'context')
   checkOptions<ContextDefinition>(`The context ${name}`, definition, contextOptions)
   if (definition.retain !== undefined) retentionOf(definition.retain)
-  const events = Object.entries(definition.events ?? {}).map(([key, { options }]) => {
-    return [key, eventContract(name, key, options)] as const
+  const calls = callsOf(name, definition)
+  const events = Object.entries(definition.events ?? {}).map(([key, event]) => {
+    const contract =
+      event.kind === 'pointer'
+        ? pointerContract(name, key, event.options, calls)
+        : eventContract(name, key, event.options)
+    return [key, contract] as const
   })
   for (const [, contract] of events) requireKey(contract, definition.retain)
   const queues = Object.entries(definition.queues ?? {}).map(([key, { options }]) => {
@@ -162,6 +224,32 @@ export function context<const Name extends string, D extends ContextDefinition>(
     retain: definition.retain,
     events: Object.fromEntries(events) as EventsOf<D>,
     queues: Object.fromEntries(queues) as QueuesOf<D>,
+    calls: calls as CallsOf<D>,
+  }
+}
+
+function callsOf(owner: string, { calls = {} }: ContextDefinition): Readonly<Record<string, CallContract>> {
+  const contracts = Object.entries(calls).map(
+    ([key, { options }]) => [key, callContract(owner, key, options)] as const,
+  )
+  const names = contracts.map(([, { type, version }]) => `${type} version ${version}`)
+  const doubled = names.find((name, index) => names.indexOf(name) !== index)
+  if (doubled !== undefined)
+    throw new SpillwayError('CONFIGURATION', `The context ${owner} has ${doubled} more than once.`)
+  return Object.fromEntries(contracts)
+}
+
+function pointerContract(
+  stream: string,
+  name: string,
+  options: PointerOptions,
+  calls: Readonly<Record<string, CallContract>>,
+): PointerContract {
+  const pointer = pointerOf(`${stream}.${name}`, options, calls)
+  const { key } = pointer
+  return {
+    ...eventContract(stream, name, { data: pointerSchema(key), key: (data) => data[key] as string }),
+    pointer,
   }
 }
 
