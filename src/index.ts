@@ -21,7 +21,6 @@ export type { Background, StopOptions } from './core/lifecycle.ts'
 export type { Message } from './core/message.ts'
 export { type DeadLetter, deadLetter, type Outcome, type Retry, retry } from './core/outcome.ts'
 export {
-  type PointerContract,
   type PointerData,
   type PointerOptions,
   pointer,
