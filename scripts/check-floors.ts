@@ -9,6 +9,7 @@ const floors = [
   ['ports'],
   ['queue', 'stream'],
   ['transaction'],
+  ['call'],
   ['engine-of.ts'],
   ['topology', 'spillway.ts'],
   ['cli', 'index.ts', 'testing/services'],
