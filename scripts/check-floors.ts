@@ -24,6 +24,7 @@ const clients: Readonly<Record<string, string>> = {
   '@platformatic/kafka': 'engines/kafka',
   '@nats-io/transport-node': 'engines/nats',
   'node:sqlite': 'engines/sqlite',
+  undici: 'call/client',
 }
 
 const statement =

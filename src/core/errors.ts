@@ -198,6 +198,88 @@ export const errorCodes = {
     meaning: 'A bounded buffer is full.',
     remedy: 'This call stored nothing. Slow down, or wait for what is under way.',
   },
+  UNKNOWN_CALL: {
+    retryable: false,
+    meaning: 'Who was asked answers no such call, or not in this version.',
+    remedy:
+      'Nothing was done. Deploy the service that answers it first, or ask in a version that is still answered.',
+  },
+  NO_ADDRESS: {
+    retryable: false,
+    meaning: 'A context was called that does not run here, and for which the topology has no address.',
+    remedy: "Nothing left. Name its instances: `topology({ addresses: { orders: ['http://…'] } })`.",
+  },
+  UNREACHABLE: {
+    retryable: true,
+    meaning: 'No instance of the context that was called could be reached.',
+    remedy: 'Nothing left. Ask again once it is there; look at its address and its process.',
+  },
+  BREAKER_OPEN: {
+    retryable: true,
+    meaning: 'A call was not made, because too many before it failed.',
+    remedy:
+      'Nothing left. The breaker lets a few calls through from time to time and closes when they go well.',
+  },
+  BULKHEAD_FULL: {
+    retryable: true,
+    meaning: 'As many calls to this context are under way and waiting as are allowed.',
+    remedy: 'Nothing left. Ask again later; if it is often so, allow more or find what is slow.',
+  },
+  DEADLINE: {
+    retryable: true,
+    meaning: 'The deadline of a call passed.',
+    remedy: 'Ask again, with the same key, or allow more time.',
+  },
+  NO_ANSWER: {
+    retryable: true,
+    meaning: 'A call left, and no answer came that could be read.',
+    remedy: 'Whether it was done is unknown. Asking again with the same key gives the one true answer.',
+  },
+  NOT_ACCEPTED: {
+    retryable: false,
+    meaning: 'Who was called does not accept this caller.',
+    remedy: 'Nothing was done. Give the calls of that context `credentials` that it accepts.',
+  },
+  OVERLOADED: {
+    retryable: true,
+    meaning: 'Who was called takes no more calls for now, or is stopping.',
+    remedy: 'Nothing was begun. Ask again later, with the same key.',
+  },
+  ANSWER_FAILED: {
+    retryable: true,
+    meaning: 'What answers a call threw.',
+    remedy:
+      'Nothing was stored. Its service has the reason; ask again, with the same key, when it is mended.',
+  },
+  INVALID_ANSWER: {
+    retryable: false,
+    meaning: 'The answer to a call does not satisfy the schema of its contract, or is too large.',
+    remedy:
+      'A command was done all the same. `details.issues` lists the path of every problem; correct who answers, or the contract.',
+  },
+  KEY_REUSED: {
+    retryable: false,
+    meaning: 'The idempotency key of a call was used before with another input.',
+    remedy:
+      'Nothing was done for this input. Name a key of its own for it, or ask again with the first input.',
+  },
+  KEY_TOO_OLD: {
+    retryable: false,
+    meaning:
+      'The idempotency key of a call is older than keys are remembered, so that nobody knows whether it was done.',
+    remedy: 'It was not run. Find out what became of it, then ask with a new key if it is still wanted.',
+  },
+  CALL_FAILED: {
+    retryable: false,
+    meaning: 'A call failed, and its value was asked for.',
+    remedy: 'Nothing was done. `details.reason` and `details.data` say how; the `cause` says why.',
+  },
+  CALL_UNKNOWN: {
+    retryable: true,
+    meaning: 'A call left without an answer, and its value was asked for.',
+    remedy:
+      'Whether it was done is unknown. A handler that is tried again asks with the same key and learns it.',
+  },
   EVENTS_TRIMMED: {
     retryable: false,
     meaning:
