@@ -44,6 +44,11 @@ test('a call knows its type, kind, version and deadline', () => {
   })
 })
 
+test('the kind of a call is a part of its type', () => {
+  expectTypeOf(orders.calls.getOrder.kind).toEqualTypeOf<'query'>()
+  expectTypeOf(orders.calls.place.kind).toEqualTypeOf<'command'>()
+})
+
 test('the result of a call is typed by its contract', () => {
   type Result = ResultOf<typeof orders.calls.getOrder>
   expectTypeOf<Extract<Result, { status: 'ok' }>['value']>().toEqualTypeOf<z.infer<typeof Order>>()

@@ -14,9 +14,16 @@ export type FailureSchemas = Readonly<Record<string, Schema>>
  */
 export type CallKind = 'query' | 'command'
 
-export interface CallOptions<Ask, Asked, Answer, Answered, Failures extends FailureSchemas> {
+export interface CallOptions<
+  Ask,
+  Asked,
+  Answer,
+  Answered,
+  Failures extends FailureSchemas,
+  Kind extends CallKind = CallKind,
+> {
   /** Default 'query'. */
-  readonly kind?: CallKind
+  readonly kind?: Kind
   /** Any Standard Schema validator, as for events: it describes the data as JSON carries it. */
   readonly input: Schema<Ask, Asked>
   readonly output: Schema<Answer, Answered>
@@ -30,9 +37,16 @@ export interface CallOptions<Ask, Asked, Answer, Answered, Failures extends Fail
   readonly name?: string
 }
 
-export interface CallDefinition<Ask, Asked, Answer, Answered, Failures extends FailureSchemas> {
+export interface CallDefinition<
+  Ask,
+  Asked,
+  Answer,
+  Answered,
+  Failures extends FailureSchemas,
+  Kind extends CallKind = CallKind,
+> {
   readonly kind: 'call'
-  readonly options: CallOptions<Ask, Asked, Answer, Answered, Failures>
+  readonly options: CallOptions<Ask, Asked, Answer, Answered, Failures, Kind>
 }
 
 /**
@@ -45,8 +59,9 @@ export interface CallContract<
   Answer = unknown,
   Answered = unknown,
   Failures extends FailureSchemas = FailureSchemas,
+  Kind extends CallKind = CallKind,
 > {
-  readonly kind: CallKind
+  readonly kind: Kind
   /** `<context>.<name>`. */
   readonly type: string
   /** The context that answers it. */
@@ -66,6 +81,18 @@ export function call<
   Answered,
   const Failures extends FailureSchemas = Readonly<Record<never, never>>,
 >(
+  options: CallOptions<Ask, Asked, Answer, Answered, Failures, 'command'> & { readonly kind: 'command' },
+): CallDefinition<Ask, Asked, Answer, Answered, Failures, 'command'>
+export function call<
+  Ask,
+  Asked,
+  Answer,
+  Answered,
+  const Failures extends FailureSchemas = Readonly<Record<never, never>>,
+>(
+  options: CallOptions<Ask, Asked, Answer, Answered, Failures, 'query'>,
+): CallDefinition<Ask, Asked, Answer, Answered, Failures, 'query'>
+export function call<Ask, Asked, Answer, Answered, Failures extends FailureSchemas>(
   options: CallOptions<Ask, Asked, Answer, Answered, Failures>,
 ): CallDefinition<Ask, Asked, Answer, Answered, Failures> {
   return { kind: 'call', options }

@@ -165,9 +165,10 @@ type CallsOf<D> = D extends { readonly calls: infer C }
         infer Asked,
         infer Answer,
         infer Answered,
-        infer Failures
+        infer Failures,
+        infer Kind
       >
-        ? CallContract<Ask, Asked, Answer, Answered, Failures>
+        ? CallContract<Ask, Asked, Answer, Answered, Failures, Kind>
         : never
     }
   : Readonly<Record<never, never>>
@@ -180,7 +181,8 @@ type FetchedBy<D, Fetch extends string> = D extends { readonly calls: infer C }
         infer _Asked,
         infer _Answer,
         infer Answered,
-        infer _Failures
+        infer _Failures,
+        infer _Kind
       >
       ? Answered
       : never
