@@ -259,7 +259,8 @@ export const errorCodes = {
   },
   KEY_REUSED: {
     retryable: false,
-    meaning: 'The idempotency key of a call was used before with another input.',
+    meaning:
+      'The idempotency key of a call was used before with another input, or for another version of it.',
     remedy:
       'Nothing was done for this input. Name a key of its own for it, or ask again with the first input.',
   },
@@ -315,45 +316,6 @@ export const errorCodes = {
     meaning:
       'An HTTP request is none of a call: its path, method, headers or body are not as they have to be.',
     remedy: 'Nothing was done. Correct what is named here; docs/guides/calls.md has the form of a request.',
-  },
-  UNKNOWN_CALL: {
-    retryable: false,
-    meaning: 'The process that was asked answers no such call, or not this version of it.',
-    remedy: 'Nothing was done. Check the address of the context, and which versions it answers.',
-  },
-  UNAUTHENTICATED: {
-    retryable: false,
-    meaning: 'The process that was asked does not know who asks, or does not accept it.',
-    remedy: 'Nothing was done. Give the topology the `credentials` that the other side wants.',
-  },
-  KEY_REUSED: {
-    retryable: false,
-    meaning: 'An idempotency key was used before with another input, or for another version of its call.',
-    remedy:
-      'Nothing of this was done; what was done with the key before stands. Take a key of its own for each thing that is to be done.',
-  },
-  KEY_TOO_OLD: {
-    retryable: false,
-    meaning: 'An idempotency key is older than the other side remembers keys.',
-    remedy:
-      'Nothing was done now; whether it was done long ago is not known any more. Look it up before you ask with a new key.',
-  },
-  OVERLOADED: {
-    retryable: true,
-    meaning:
-      'The process that was asked takes no more calls just now: too many are under way, or it is stopping.',
-    remedy: 'Nothing was begun. Ask again after the time that it names, or ask another instance.',
-  },
-  ANSWER_FAILED: {
-    retryable: true,
-    meaning: 'What answers a call threw.',
-    remedy:
-      'Nothing was stored. The side that answers has the reason in its reports, under the key of the call.',
-  },
-  DEADLINE: {
-    retryable: true,
-    meaning: 'A call was not answered within its deadline.',
-    remedy: 'Whether it was done is unknown. Ask again with the same key: that gives the one true answer.',
   },
   ABORTED: {
     retryable: true,
