@@ -5,11 +5,11 @@ import { DatabaseSync } from 'node:sqlite'
 import pg from 'pg'
 import { type Effect, tableOf } from './effects.ts'
 import type { Channel, Probe, SentMessage } from './history.ts'
-import { journalsIn, readProbes, readSends } from './journal.ts'
+import { journalsIn, readProbes, readSends, readUndone } from './journal.ts'
 import type { Role } from './worker/spec.ts'
 
 /** The effects in a service's database, in the order of their commits. */
-export type ReadEffects = (service: Role) => readonly Effect[] | Promise<readonly Effect[]>
+export type ReadEffects = (service: Role | 'shop') => readonly Effect[] | Promise<readonly Effect[]>
 
 export function sqliteReader(folder: string): ReadEffects {
   return (service) => {
@@ -84,6 +84,21 @@ export async function collect(folder: string, queues: boolean, read: ReadEffects
     probes: ofRole('probe').flatMap((name) => readProbes(folder, name)),
     effects: orders.length + channels.reduce((sum, channel) => sum + channel.effects.length, 0),
   }
+}
+
+/** The same for the scene of the outbox: what was committed is in the database of the shop, what was undone in the journals. */
+export async function collectOutbox(
+  folder: string,
+  queues: boolean,
+  read: ReadEffects,
+): Promise<Collected & { readonly undone: number }> {
+  const [shop, delivery] = [await read('shop'), await read('delivery')]
+  const sent = committed(shop)
+  const only = (of: string) => delivery.filter(({ channel }) => channel === of).map(({ id }) => id)
+  const channels: Channel[] = [{ name: 'shop.placed', ordered: true, sent, effects: only('placed') }]
+  if (queues) channels.push({ name: 'delivery.parcels', ordered: true, sent, effects: only('parcels') })
+  const undone = journalsIn(folder).flatMap((name) => readUndone(folder, name)).length
+  return { channels, probes: [], effects: shop.length + delivery.length, undone }
 }
 
 /** What is stored beside a message in its outbox was committed with it. */

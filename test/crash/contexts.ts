@@ -1,8 +1,9 @@
-// The two workloads as bounded contexts. Every message carries its own number, so that the checker can follow it.
+// The workloads as bounded contexts. Every message carries its own number, so that the checker can follow it.
 //
 //   queue:   senders → intake.jobs → [intake] → outbox → dispatch.parcels → [dispatch]
 //   stream:  [orders] → outbox → orders.placed ↘
 //            appender →           meter.read   → [ledger] → outbox → ledger.entered → [audit]
+//   outbox:  [shop] → outbox → shop.placed, delivery.parcels → [delivery]
 import { context, event, queue, unchecked } from '../../src/index.ts'
 
 /** What every message carries: `id` is `<key>-<number>`, the same in a follow-up message. */
@@ -30,6 +31,8 @@ export function contexts(run: string) {
     meter: context(`meter${run}`, { events: { read: event({ data, key }) } }),
     ledger: context(`ledger${run}`, { events: { entered: event({ data, key }) } }),
     audit: context(`audit${run}`, {}),
+    shop: context(`shop${run}`, { events: { placed: event({ data, key }) } }),
+    delivery: context(`delivery${run}`, { queues: { parcels: queue({ data, key, retry }) } }),
   }
 }
 

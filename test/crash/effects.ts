@@ -20,10 +20,13 @@ export interface Effects<Db> {
   record(db: Db, channel: string, message: Numbered): unknown
   /** The highest number of a key that a channel has, 0 without any. */
   highest(db: Db, channel: string, key: string): number | Promise<number>
+  /** Inside a transaction: the next number of a key, whose row is held until the commit. Where two processes count one key, the second one waits. */
+  next(db: Db, key: string): number | Promise<number>
 }
 
 const setup = `CREATE TABLE IF NOT EXISTS effect (
-  place INTEGER PRIMARY KEY AUTOINCREMENT, channel TEXT NOT NULL, id TEXT NOT NULL, key TEXT NOT NULL, number INTEGER NOT NULL)`
+  place INTEGER PRIMARY KEY AUTOINCREMENT, channel TEXT NOT NULL, id TEXT NOT NULL, key TEXT NOT NULL, number INTEGER NOT NULL);
+  CREATE TABLE IF NOT EXISTS counted (key TEXT PRIMARY KEY, number INTEGER NOT NULL)`
 
 /** SQLite files in a folder; the processes of a service share its file. */
 export function sqliteEffects(folder: string): Effects<DatabaseSync> {
@@ -37,6 +40,7 @@ export function sqliteEffects(folder: string): Effects<DatabaseSync> {
       const select = db.prepare('SELECT max(number) AS n FROM effect WHERE channel = ? AND key = ?')
       return Number(select.get(channel, key)?.n ?? 0)
     },
+    next: (db, key) => Number(db.prepare(nextOf('counted', '?')).get(key)!.number),
   }
 }
 
@@ -49,7 +53,8 @@ export function postgresEffects(url: string, run: string): Effects<PgQueryable> 
       table = tableOf(run, name)
       // Processes that create one table at the same time would run into each other.
       const setup = `SELECT pg_advisory_xact_lock(4711); CREATE TABLE IF NOT EXISTS ${table} (
-        place bigserial PRIMARY KEY, channel text NOT NULL, id text NOT NULL, key text NOT NULL, number integer NOT NULL)`
+        place bigserial PRIMARY KEY, channel text NOT NULL, id text NOT NULL, key text NOT NULL, number integer NOT NULL);
+        CREATE TABLE IF NOT EXISTS ${countedOf(table)} (key text PRIMARY KEY, number integer NOT NULL)`
       return postgresDatabase({ url, poolSize: 2, setup: (db) => db.query(setup) })
     },
     record: (db, channel, { id, key, number }) =>
@@ -63,7 +68,17 @@ export function postgresEffects(url: string, run: string): Effects<PgQueryable> 
       const select = `SELECT coalesce(max(number), 0) AS n FROM ${table} WHERE channel = $1 AND key = $2`
       return (await db.query<{ n: number }>(select, [channel, key])).rows[0]!.n
     },
+    next: async (db, key) =>
+      (await db.query<{ number: number }>(nextOf(countedOf(table), '$1'), [key])).rows[0]!.number,
   }
+}
+
+function nextOf(table: string, key: string): string {
+  return `INSERT INTO ${table} AS c (key, number) VALUES (${key}, 1) ON CONFLICT (key) DO UPDATE SET number = c.number + 1 RETURNING number`
+}
+
+function countedOf(table: string): string {
+  return table.replace(/"$/, '_counted"')
 }
 
 export function tableOf(run: string, service: string): string {

@@ -14,7 +14,7 @@ function judge(channel: Partial<Channel>, more: Partial<History> = {}) {
   return checkHistory({ rounds: 3, kills: 2, channels: [whole], probes: [], ...more }).verdict
 }
 
-const clean = { rounds: 3, kills: 2, lost: 0, duplicated: 0, outOfOrder: 0, staleAcksAccepted: 0 }
+const clean = { rounds: 3, kills: 2, lost: 0, duplicated: 0, ghosts: 0, outOfOrder: 0, staleAcksAccepted: 0 }
 
 test('a history without fault is clean', () => {
   const sent = [message('a', 1), message('b', 1), message('a', 2), message('b', 2)]
@@ -50,7 +50,7 @@ test('sends of one id are one message, and sure if one of them is', () => {
 })
 
 test('an effect of a message that nobody sent is one too many', () => {
-  expect(judge({ sent: [], effects: ['ghost'] })).toEqual({ ...clean, sent: 0, handled: 0, duplicated: 1 })
+  expect(judge({ sent: [], effects: ['ghost'] })).toEqual({ ...clean, sent: 0, handled: 0, ghosts: 1 })
 })
 
 test('an effect after a later one of its key is out of order', () => {

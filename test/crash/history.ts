@@ -46,8 +46,10 @@ export interface Verdict {
   readonly handled: number
   /** Surely sent, and without effect. */
   readonly lost: number
-  /** Effects beyond the one that a message may have; any effect of a message that nobody sent is one too. */
+  /** Effects beyond the one that a message may have. */
   readonly duplicated: number
+  /** Effects of messages that nobody sent, or that were undone with their transaction. */
+  readonly ghosts: number
   /** Effects that came after one with a higher number of the same key. */
   readonly outOfOrder: number
   readonly staleAcksAccepted: number
@@ -55,7 +57,7 @@ export interface Verdict {
 
 /** One violation, in words: for finding its cause. */
 export interface Finding {
-  readonly kind: 'lost' | 'duplicated' | 'outOfOrder' | 'staleAcksAccepted'
+  readonly kind: 'lost' | 'duplicated' | 'ghosts' | 'outOfOrder' | 'staleAcksAccepted'
   readonly what: string
 }
 
@@ -76,14 +78,31 @@ export function checkHistory(history: History): { readonly verdict: Verdict; rea
     ...totals,
     lost: count('lost'),
     duplicated: count('duplicated'),
+    ghosts: count('ghosts'),
     outOfOrder: count('outOfOrder'),
     staleAcksAccepted: count('staleAcksAccepted'),
   }
   return { verdict, findings }
 }
 
-export function isClean({ lost, duplicated, outOfOrder, staleAcksAccepted }: Verdict): boolean {
-  return lost + duplicated + outOfOrder + staleAcksAccepted === 0
+/** Several runs as one. */
+export function sumOf(verdicts: readonly Verdict[]): Verdict {
+  const sum = (name: keyof Verdict) => verdicts.reduce((total, verdict) => total + verdict[name], 0)
+  return {
+    rounds: sum('rounds'),
+    kills: sum('kills'),
+    sent: sum('sent'),
+    handled: sum('handled'),
+    lost: sum('lost'),
+    duplicated: sum('duplicated'),
+    ghosts: sum('ghosts'),
+    outOfOrder: sum('outOfOrder'),
+    staleAcksAccepted: sum('staleAcksAccepted'),
+  }
+}
+
+export function isClean({ lost, duplicated, ghosts, outOfOrder, staleAcksAccepted }: Verdict): boolean {
+  return lost + duplicated + ghosts + outOfOrder + staleAcksAccepted === 0
 }
 
 function checkChannel(channel: Channel, findings: Finding[]): { sent: number; handled: number } {
@@ -94,8 +113,10 @@ function checkChannel(channel: Channel, findings: Finding[]): { sent: number; ha
   for (const id of channel.effects) {
     const message = sent.get(id)
     if (!message || handled.has(id)) {
-      const why = message ? 'had its effect again' : 'had an effect and was never sent'
-      findings.push({ kind: 'duplicated', what: `${channel.name}: ${id} ${why}` })
+      const finding: Finding = message
+        ? { kind: 'duplicated', what: `${channel.name}: ${id} had its effect again` }
+        : { kind: 'ghosts', what: `${channel.name}: ${id} had an effect and was never sent` }
+      findings.push(finding)
       continue
     }
     handled.add(id)

@@ -26,6 +26,11 @@ export class Journal {
     writeSync(this.#file, `acknowledge ${key} ${number}\n`)
   }
 
+  /** An order that is undone, with the id that its event would have. */
+  undo(key: string, id: string): void {
+    writeSync(this.#file, `undo ${key} ${id}\n`)
+  }
+
   probe(act: string, accepted: boolean): void {
     writeSync(this.#file, `probe ${act} ${accepted ? 'accepted' : 'refused'}\n`)
   }
@@ -45,6 +50,12 @@ export function readSends(folder: string, name: string): Entry[] {
     if (entry.acknowledged || !sends.has(id)) sends.set(id, entry)
   }
   return [...sends.values()]
+}
+
+export function readUndone(folder: string, name: string): string[] {
+  return lines(folder, name)
+    .filter(([word]) => word === 'undo')
+    .map(([, , id]) => id!)
 }
 
 export function readProbes(folder: string, name: string): { act: string; accepted: boolean }[] {

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { expect, test } from 'vitest'
 
 test.each([
+  [['inbox'], /^the only word that it takes is outbox$/m],
   [['--bogus'], /^Unknown option '--bogus'/],
   [['--kills', 'many'], /^--kills and --seed take whole numbers$/m],
   [['--plant', 'roses'], /^--plant takes one of /],

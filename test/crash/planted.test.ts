@@ -2,12 +2,14 @@
 import { rmSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import type { Verdict } from './history.ts'
-import { type CrashResult, crash } from './run.ts'
+import { type CrashResult, crash, type Scene } from './run.ts'
 import type { Fault } from './worker/faults.ts'
+import type { Role } from './worker/spec.ts'
 
-/** The handlers are struck, where the faults are. */
-async function short(plant?: Fault): Promise<CrashResult> {
-  const options = { kills: 4, seed: 11, giveUpMs: 5_000, victims: ['intake', 'ledger'], small: true } as const
+/** Those are struck in whom the faults are: who handles, or in the scene of the outbox who commits. */
+async function short(plant?: Fault, scene: Scene = 'everything'): Promise<CrashResult> {
+  const victims: readonly Role[] = scene === 'outbox' ? ['business'] : ['intake', 'ledger']
+  const options = { scene, kills: 4, seed: 11, giveUpMs: 5_000, victims, small: true }
   const result = await crash(plant ? { ...options, plant } : options)
   // Wanted here, and looked at by nobody.
   if (plant && result.folder) rmSync(result.folder, { recursive: true })
@@ -21,15 +23,24 @@ test('a run without a fault is clean', { timeout: 120_000 }, async () => {
   expect(verdict.handled).toBe(verdict.sent)
 })
 
-const planted: readonly [Fault, keyof Verdict, string][] = [
+test('an outbox whose business is killed is clean', { timeout: 120_000 }, async () => {
+  const { verdict, findings, surprises, undone } = await short(undefined, 'outbox')
+  expect({ findings, surprises }).toEqual({ findings: [], surprises: [] })
+  expect(verdict).toMatchObject({ kills: 4, lost: 0, duplicated: 0, ghosts: 0, outOfOrder: 0 })
+  expect(verdict.handled).toBe(verdict.sent)
+  expect(undone).toBeGreaterThan(0)
+})
+
+const planted: readonly [Fault, keyof Verdict, string, Scene?][] = [
   ['fence-removed', 'duplicated', 'effects of messages that were handled before'],
   ['stale-ack', 'staleAcksAccepted', 'a settlement by one who lost the lease'],
   ['commit-early', 'lost', 'messages that were marked before their effects'],
   ['outbox-outside', 'lost', 'messages that were sent after the commit'],
+  ['dual-write', 'ghosts', 'messages of transactions that were undone', 'outbox'],
 ]
 // Four kills may all miss the moment in which the fault shows.
-test.each(planted)('%s is seen as %s: %s', { timeout: 120_000, retry: 2 }, async (plant, count) => {
-  const { verdict, surprises } = await short(plant)
+test.each(planted)('%s is seen as %s: %s', { timeout: 120_000, retry: 2 }, async (plant, count, _, scene) => {
+  const { verdict, surprises } = await short(plant, scene)
   expect(surprises).toEqual([])
   expect(verdict[count]).toBeGreaterThan(0)
 })

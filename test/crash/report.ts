@@ -10,6 +10,7 @@ export function table({
   findings,
   surprises,
   probes,
+  undone,
   seconds,
   folder,
 }: CrashResult): string {
@@ -20,8 +21,11 @@ export function table({
     ['messages handled', verdict.handled],
     ['lost', verdict.lost],
     ['duplicated', verdict.duplicated],
+    ['ghosts (never sent, or undone)', verdict.ghosts],
     ['out of order', verdict.outOfOrder],
-    [`stale acks accepted (of ${probes})`, verdict.staleAcksAccepted],
+    undone > 0
+      ? ['orders undone', undone]
+      : [`stale acks accepted (of ${probes})`, verdict.staleAcksAccepted],
   ]
   const width = Math.max(...rows.map(([name]) => name.length))
   const lines = [`${engine}, ${seconds} s${queues ? '' : '; no queue on this engine'}`]

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { openEngine } from '../../src/index.ts'
 import type { RunningServer } from '../servers/index.ts'
-import { type Collected, collect, postgresReader, sqliteReader } from './collect.ts'
+import { type Collected, collect, collectOutbox, postgresReader, sqliteReader } from './collect.ts'
 import { Fleet } from './fleet.ts'
 import { checkHistory, type Finding, type Verdict } from './history.ts'
 import { type Random, seeded } from './random.ts'
@@ -13,6 +13,8 @@ import type { Fault } from './worker/faults.ts'
 import type { Role, WorkerSpec } from './worker/spec.ts'
 
 export interface CrashOptions {
+  /** What is at work: everything (default), or a business with an outbox, its relays, and who receives. */
+  readonly scene?: Scene
   readonly kills: number
   /** Default: SQLite in a folder of the run. On a server the run has names of its own. */
   readonly engine?: string
@@ -35,6 +37,8 @@ export interface CrashOptions {
   readonly onProgress?: (line: string) => void
 }
 
+export type Scene = 'everything' | 'outbox'
+
 export interface CrashResult {
   readonly engine: string
   readonly queues: boolean
@@ -43,13 +47,21 @@ export interface CrashResult {
   /** What should not have happened to the workers. */
   readonly surprises: readonly string[]
   readonly probes: number
+  /** Orders whose transaction was undone. */
+  readonly undone: number
   readonly seconds: number
   /** Journals, databases and logs; kept only when something was found. */
   readonly folder: string | undefined
 }
 
 /** Processes for each role, and what they need of the engine. */
-const crew: readonly { readonly role: Role; readonly count: number; readonly queue?: true }[] = [
+interface Place {
+  readonly role: Role
+  readonly count: number
+  readonly queue?: true
+}
+
+const everything: readonly Place[] = [
   { role: 'jobs', count: 2, queue: true },
   { role: 'intake', count: 2, queue: true },
   { role: 'dispatch', count: 2, queue: true },
@@ -59,6 +71,14 @@ const crew: readonly { readonly role: Role; readonly count: number; readonly que
   { role: 'audit', count: 2 },
   { role: 'probe', count: 1 },
 ]
+const crews: Readonly<Record<Scene, readonly Place[]>> = {
+  everything,
+  outbox: [
+    { role: 'business', count: 2 },
+    { role: 'relay', count: 2 },
+    { role: 'delivery', count: 2 },
+  ],
+}
 /** As short as the engine takes them, so that takeovers really happen. */
 const shortLeaseMs = 1_000
 const shortSessionMs = 2_000
@@ -68,10 +88,11 @@ export async function crash(options: CrashOptions): Promise<CrashResult> {
   const started = performance.now()
   const say = options.onProgress ?? (() => {})
   const random = seeded(options.seed)
+  const { scene = 'everything' } = options
   const { engine, queues, base } = await prepare(options, say)
   const { folder, run, leaseMs, sessionMs } = base
   const read = options.database ? postgresReader(options.database, run) : sqliteReader(folder)
-  const plans = crew
+  const plans = crews[scene]
     .filter(({ queue }) => queues || !queue)
     .map(({ role, count }) => ({
       role,
@@ -88,14 +109,17 @@ export async function crash(options: CrashOptions): Promise<CrashResult> {
     await fleet.hush()
     say('left alone, until nothing moves')
     const judge = async (): Promise<Judged> => {
-      const collected = await collect(folder, queues, read)
+      const collected =
+        scene === 'outbox'
+          ? await collectOutbox(folder, queues, read)
+          : { ...(await collect(folder, queues, read)), undone: 0 }
       return { ...collected, ...checkHistory({ ...struck, ...collected }) }
     }
     await untilStill(judge, 2 * leaseMs + 1_000, options.giveUpMs ?? 30_000, say)
     await fleet.end()
     const judged = await judge()
-    const { verdict, findings, probes } = judged
-    const surprises = [...fleet.surprises, ...emptyParts(judged)]
+    const { verdict, findings, probes, undone } = judged
+    const surprises = [...fleet.surprises, ...emptyParts(judged, scene)]
     const clean = findings.length === 0 && surprises.length === 0
     if (clean) rmSync(folder, { recursive: true })
     return {
@@ -105,6 +129,7 @@ export async function crash(options: CrashOptions): Promise<CrashResult> {
       findings,
       surprises,
       probes: probes.length,
+      undone,
       seconds: Math.round((performance.now() - started) / 100) / 10,
       folder: clean ? undefined : folder,
     }
@@ -189,13 +214,15 @@ async function strike(
 interface Judged extends Collected {
   readonly verdict: Verdict
   readonly findings: readonly Finding[]
+  readonly undone: number
 }
 
 /** A part of the run in which nothing happened proves nothing. */
-function emptyParts({ channels, probes }: Judged): string[] {
+function emptyParts({ channels, probes, undone }: Judged, scene: Scene): string[] {
   const empty = channels
     .filter(({ effects }) => effects.length === 0)
     .map(({ name }) => `nothing of ${name} was handled`)
+  if (scene === 'outbox') return undone === 0 ? [...empty, 'no order was undone'] : empty
   return probes.length === 0 ? [...empty, 'no stale holder was tried'] : empty
 }
 

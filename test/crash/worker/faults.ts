@@ -8,7 +8,7 @@ import type { ClaimedMessage, QueuePort, Settlement } from '../../../src/ports/q
 import type { StreamPort } from '../../../src/ports/stream.ts'
 import { partitions } from '../contexts.ts'
 
-export const faults = ['fence-removed', 'stale-ack', 'commit-early', 'outbox-outside'] as const
+export const faults = ['fence-removed', 'stale-ack', 'commit-early', 'outbox-outside', 'dual-write'] as const
 export type Fault = (typeof faults)[number]
 
 export function isFault(word: string): word is Fault {

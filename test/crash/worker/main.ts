@@ -7,6 +7,7 @@ import { probe } from './probe.ts'
 import { appendReadings, placeOrders, sendJobs } from './senders.ts'
 import { audit, dispatch, intake, ledger } from './services.ts'
 import { type Setting, settingOf, type Work } from './setting.ts'
+import { business, delivery, relay } from './shop.ts'
 import { hush, type Role, type Word, type WorkerSpec } from './spec.ts'
 
 const spec = JSON.parse(process.argv[2]!) as WorkerSpec
@@ -27,6 +28,9 @@ const starts: Readonly<Record<Role, (setting: Setting) => Promise<Work>>> = {
   dispatch,
   ledger,
   audit,
+  business,
+  relay,
+  delivery,
   probe: (setting) => probe(setting, second!),
 }
 const work = await starts[spec.role](setting)

@@ -12,7 +12,11 @@ type Handler = (message: { readonly data: Numbered }, context: HandlerContext<un
 const failing = 0.01
 
 /** Waits as for something outside, has its effect with `more` in one commit, and sometimes fails. */
-function effect(setting: Setting, channel: string, more: (tx: Tx<unknown>, data: Numbered) => void): Handler {
+export function effect(
+  setting: Setting,
+  channel: string,
+  more: (tx: Tx<unknown>, data: Numbered) => void,
+): Handler {
   const { random, effects } = setting
   return async ({ data }, { commit }) => {
     await delay(random.between(0, 15))
@@ -25,7 +29,7 @@ function effect(setting: Setting, channel: string, more: (tx: Tx<unknown>, data:
   }
 }
 
-const nothing = () => {}
+export const nothing = (): void => {}
 
 /** Handles jobs, and sends a parcel for each. */
 export function intake(setting: Setting): Promise<Work> {
@@ -89,12 +93,12 @@ export function audit(setting: Setting): Promise<Work> {
   )
 }
 
-function options(setting: Setting) {
+export function options(setting: Setting) {
   const { leaseMs, sessionMs } = setting.spec
   return { database: databaseOf(setting), lease: leaseMs, session: sessionMs }
 }
 
-async function work(setting: Setting, of: Parameters<typeof runAlone>[1]): Promise<Work> {
+export async function work(setting: Setting, of: Parameters<typeof runAlone>[1]): Promise<Work> {
   const running = await runAlone(setting, of)
   return { hush: async () => {}, stop: () => running.stop() }
 }

@@ -1,5 +1,13 @@
 // What every role starts from: the engine, the contexts, the database of a service, and a topology to run it in.
-import { type Engine, type OnReport, type Running, run, type Service, topology } from '../../../src/index.ts'
+import {
+  type Context,
+  type Engine,
+  type OnReport,
+  type Running,
+  run,
+  type Service,
+  topology,
+} from '../../../src/index.ts'
 import type { DatabaseSource } from '../../../src/ports/database.ts'
 import { type Contexts, contexts, partitions } from '../contexts.ts'
 import { type Effects, postgresEffects, sqliteEffects } from '../effects.ts'
@@ -33,8 +41,11 @@ export function settingOf(spec: WorkerSpec, engine: Engine, random: Random, onRe
 }
 
 /** The database of a service, with the planted fault if there is one. */
-export function databaseOf({ spec, engine, effects }: Setting): DatabaseSource<unknown> {
-  const quick = changed(effects.database(spec.role), ({ outbox }) => ({
+export function databaseOf(
+  { spec, engine, effects }: Setting,
+  service: string = spec.role,
+): DatabaseSource<unknown> {
+  const quick = changed(effects.database(service), ({ outbox }) => ({
     outbox: {
       producerId: outbox.producerId,
       lock: (holder) => outbox.lock(holder, relayLockMs),
@@ -52,9 +63,13 @@ export function databaseOf({ spec, engine, effects }: Setting): DatabaseSource<u
 /** Runs one service, or none, in a topology that knows all contexts which the engine can carry. */
 export function runAlone(setting: Setting, service?: Service<unknown>): Promise<Running> {
   const { engine, onReport } = setting
-  const { intake, dispatch, ...streams } = setting.contexts
-  const all = [...Object.values(streams), ...(engine.queue ? [intake, dispatch] : [])]
-  const others = all.filter((context) => context.name !== service?.context.name)
+  const { shop, delivery, ...everything } = setting.contexts
+  const outbox: readonly Context[] = [shop, delivery]
+  const scene = outbox.some(({ name }) => name === service?.context.name) ? outbox : Object.values(everything)
+  const others = scene.filter(
+    ({ name, queues }) =>
+      name !== service?.context.name && (engine.queue || Object.keys(queues).length === 0),
+  )
   const whole = topology({
     contexts: service ? [service, ...others] : others,
     engine: engine.url,

@@ -1,8 +1,18 @@
 // What the harness tells a worker process, and the few words that they exchange.
 import type { Fault } from './faults.ts'
 
-export const roles = ['jobs', 'intake', 'dispatch', 'orders', 'meter', 'ledger', 'audit', 'probe'] as const
-export type Role = (typeof roles)[number]
+export type Role =
+  | 'jobs'
+  | 'intake'
+  | 'dispatch'
+  | 'orders'
+  | 'meter'
+  | 'ledger'
+  | 'audit'
+  | 'probe'
+  | 'business'
+  | 'relay'
+  | 'delivery'
 
 export interface WorkerSpec {
   readonly role: Role
