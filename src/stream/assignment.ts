@@ -8,6 +8,8 @@ import type { Whence } from './group-entry.ts'
 import type { Ledger } from './ledger.ts'
 import type { Past } from './past.ts'
 import { type FailurePolicy, failurePolicy, type Handled, type SubscriptionPlan } from './plan.ts'
+import type { Prepared, Unpreparable } from './preparation.ts'
+import { Shown } from './shown.ts'
 import type { Window, WindowEntry } from './window.ts'
 
 /** For events that have no handler: all that happens to them is their burial. */
@@ -29,6 +31,8 @@ export interface Task {
   readonly suspect: boolean
   /** How many processes it killed for certain. */
   readonly killed: number
+  /** What its handler needs beside the message: undefined before it is there, and after the attempt. */
+  prepared: Prepared | Unpreparable | undefined
   delivery: EventDelivery | undefined
   readonly whence: Whence
   /** For one that was redriven: the id of its dead letter. */
@@ -51,6 +55,7 @@ export class Assignment {
   readonly main: Ledger
   readonly orders: Ledger
   past: Past
+  readonly shown: Shown = new Shown()
   /** Set when the partition is to be given away: nothing new starts. */
   draining = false
   #gone = false
@@ -204,6 +209,7 @@ export class Assignment {
       attempt: killed,
       suspect: this.past.isSuspect(log, entry.position),
       killed,
+      prepared: undefined,
       delivery: undefined,
       whence: log,
       ...more,

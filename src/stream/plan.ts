@@ -10,6 +10,7 @@ import type { OnReport } from '../core/report.ts'
 import type { OnSettled } from '../core/settled.ts'
 import type { Database } from '../ports/database.ts'
 import type { EventDelivery } from './event-delivery.ts'
+import type { Preparation } from './preparation.ts'
 import type { Start } from './start.ts'
 
 /** Handles one event. Returning means done; `retry()` and `deadLetter()` say otherwise; throwing means retry by the policy. */
@@ -84,8 +85,9 @@ export const subscribeOptions: OptionNames<SubscribeOptions> = {
 
 export interface Handled {
   readonly contract: EventContract
-  readonly handler: EventHandler<unknown>
+  readonly handler: (message: Message, delivery: EventDelivery, prepared?: unknown) => unknown
   readonly policy: FailurePolicy
+  readonly preparation?: Preparation
 }
 
 /** A database that keeps the progress: its handlers commit it themselves and return 'committed' or 'stale'. */

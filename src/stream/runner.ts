@@ -12,6 +12,7 @@ import type { Assignment, Task } from './assignment.ts'
 import { deadEvent, deadStream } from './dead-events.ts'
 import { EventDelivery, type EventMark } from './event-delivery.ts'
 import type { SubscriptionPlan } from './plan.ts'
+import { needsPreparing, Preparing } from './preparing.ts'
 
 /** How long after its abort an attempt may linger before it no longer counts. */
 const lingerMs = 1_000
@@ -46,6 +47,7 @@ export class Runner {
   readonly #events: RunnerEvents
   readonly #onSettled: OnSettled | undefined
   readonly #running = new Set<Task>()
+  readonly #preparing: Preparing
   #ready: Task[] = []
   /** The one suspect that runs, and those that wait for it. */
   #suspect: Task | undefined
@@ -68,21 +70,40 @@ export class Runner {
     this.#concurrency = concurrency
     this.#events = events
     this.#onSettled = plan.onSettled && guarded(plan.onSettled, 'onSettled')
+    this.#preparing = new Preparing((task) => {
+      this.#ready.push(task)
+      this.runReady()
+    })
   }
 
-  /** Tasks that run, or that only wait for a place. */
+  /** Tasks that run, or that only wait for a place. What waits to be prepared does not keep others from being read. */
   get load(): number {
     return this.#ready.length + this.#suspects.length + this.#running.size
   }
 
+  /** The turn of the task in its key has come. */
   add(task: Task): void {
-    this.#ready.push(task)
+    const coming = this.#passOver(task)
+    if (!coming || this.#stopping) return
+    if (needsPreparing(coming, isParked(coming))) this.#preparing.add(coming)
+    else this.#ready.push(coming)
+  }
+
+  /** The first of its key, from this one on, that a handler is to run for. */
+  #passOver(task: Task): Task | undefined {
+    const { assignment } = task
+    let coming: Task | undefined = task
+    while (coming && !assignment.draining && assignment.shown.isCovered(coming))
+      coming = assignment.finish(coming)
+    if (coming !== task) this.#events.freed()
+    return coming
   }
 
   runReady(): void {
     while (!this.#stopping && this.#running.size < this.#concurrency && this.#ready.length > 0) {
       const task = this.#ready.shift()!
       if (task.assignment.draining) {
+        this.#preparing.release(task)
         if (task.suspect) this.#nextSuspect()
         continue
       }
@@ -104,6 +125,7 @@ export class Runner {
   /** Starts nothing more. What runs goes on. */
   stopStarting(): void {
     this.#stopping = true
+    this.#preparing.withdraw(() => true)
     this.#ready = []
     this.#suspects = []
     for (const cancel of this.#resting.values()) cancel()
@@ -176,11 +198,14 @@ export class Runner {
         return
       }
       if (task.suspect && !(await this.#marked(task, delivery, task.killed + 1))) return
-      const result = await task.handled.handler(message, delivery)
+      const { prepared } = task
+      if (prepared && 'thrown' in prepared) throw prepared.thrown
+      const result = await task.handled.handler(message, delivery, prepared?.value)
       if (delivery.ended) return
       const said = outcomeOf(result)
       if (result === 'stale' && this.#plan.store) this.#events.stale(task.assignment)
       else if (!said) {
+        task.assignment.shown.add(task)
         this.#done(task, result === 'committed')
         if (result === 'committed' || !task.assignment.gone) this.#tell(task, 'done')
       } else if (said.outcome === 'dead-letter') await this.#bury(task, delivery, said.reason)
@@ -238,7 +263,7 @@ export class Runner {
     }
     const next = assignment.finish(task)
     if (stored) task.ledger.storedLow = Math.max(task.ledger.storedLow, task.delivery?.markedLow ?? -1)
-    if (next && !assignment.draining) this.#ready.push(next)
+    if (next && !assignment.draining) this.add(next)
     this.runReady()
     this.#events.freed()
   }
@@ -246,6 +271,7 @@ export class Runner {
   /** Frees the place of a task. */
   #end(task: Task): void {
     task.delivery?.end()
+    this.#preparing.release(task)
     if (!this.#running.delete(task)) return
     if (this.#suspect === task) {
       this.#suspect = undefined
@@ -282,7 +308,7 @@ export class Runner {
     const cancel = this.#clock.after(delayMs, () => {
       this.#resting.delete(task)
       if (!goesOn()) return
-      this.#ready.push(task)
+      this.add(task)
       this.runReady()
     })
     this.#resting.set(task, cancel)
@@ -400,6 +426,8 @@ export class Runner {
 
   /** Takes tasks back that only wait for a place. */
   #withdraw(which: (task: Task) => boolean): void {
+    this.#preparing.withdraw(which)
+    for (const task of [...this.#ready, ...this.#suspects]) if (which(task)) this.#preparing.release(task)
     this.#ready = this.#ready.filter((task) => !which(task))
     this.#suspects = this.#suspects.filter((task) => !which(task))
   }
