@@ -3,6 +3,7 @@ import { type Duration, milliseconds } from '../core/duration.ts'
 import { SpillwayError } from '../core/errors.ts'
 import { checkOptions, type OptionNames } from '../core/known-options.ts'
 import type { Counts } from './breaker-window.ts'
+import { wholeOption } from './whole-option.ts'
 
 export interface BreakerOptions {
   /** The calls of how long are looked at. Default 10 s. */
@@ -57,7 +58,7 @@ export function breakerRules(options: BreakerOptions = {}): BreakerRules {
   const openForMs = atLeast(1, options.openFor ?? '1s', 'breaker.openFor')
   return {
     windowMs: atLeast(10, options.window ?? '10s', 'breaker.window'),
-    minimumCalls: whole(options.minimumCalls ?? 10, 'breaker.minimumCalls', 1_000_000),
+    minimumCalls: wholeOption(options.minimumCalls ?? 10, 'breaker.minimumCalls', 1, 1_000_000),
     failureRate: share(options.failureRate ?? 0.5, 'breaker.failureRate'),
     slowCallMs:
       options.slowCall === undefined
@@ -66,7 +67,7 @@ export function breakerRules(options: BreakerOptions = {}): BreakerRules {
     slowRate: share(options.slowRate ?? 0.8, 'breaker.slowRate'),
     openForMs,
     openForMaxMs: atLeast(openForMs, options.openForMax ?? Math.max(30_000, openForMs), 'breaker.openForMax'),
-    trials: whole(options.trials ?? 3, 'breaker.trials', 1_000),
+    trials: wholeOption(options.trials ?? 3, 'breaker.trials', 1, 1_000),
     trialTimeoutMs: atLeast(1, options.trialTimeout ?? '1m', 'breaker.trialTimeout'),
   }
 }
@@ -92,11 +93,6 @@ export function openFor(rules: BreakerRules, opening: number, random: () => numb
 function share(value: number, option: string): number {
   if (typeof value === 'number' && value > 0 && value <= 1) return value
   throw invalid(`${option} is ${value}; it takes a share above 0 and up to 1.`)
-}
-
-function whole(value: number, option: string, most: number): number {
-  if (Number.isInteger(value) && value >= 1 && value <= most) return value
-  throw invalid(`${option} is ${value}; it takes a whole number from 1 to ${most.toLocaleString('en-US')}.`)
 }
 
 function atLeast(leastMs: number, duration: Duration, option: string): number {

@@ -63,7 +63,8 @@ export interface BreakerDependencies {
   readonly random?: () => number
 }
 
-type Ending = 'succeeded' | 'failed' | 'cancelled'
+/** How a call ended, as far as the destination is concerned. */
+export type Ending = 'succeeded' | 'failed' | 'cancelled'
 
 /** Leave for one call. Says once how the call ended; what is said after that counts for nothing. */
 export class Permit {

@@ -150,7 +150,8 @@ async function breakerWith({ file, find, replace }: Mutant, index: number): Prom
     writeFileSync(
       inFolder(name),
       text
-        .replaceAll("from './", `from './${index}-`)
+        .replaceAll("from './breaker", `from './${index}-breaker`)
+        .replaceAll(/from '\.\/(?!\d)/g, `from '${sources}`)
         .replaceAll("from '../", `from '${new URL('../', sources)}`),
     )
   }
