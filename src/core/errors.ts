@@ -143,6 +143,13 @@ export const errorCodes = {
     meaning: 'A message was not begun within its time-to-live.',
     remedy: 'It was moved to the dead letters, its handler did not run. If it is still wanted, send it anew.',
   },
+  TOO_OLD: {
+    retryable: false,
+    meaning:
+      'A message of a queue is older than the inbox of its service remembers: it may be a copy of one that was handled.',
+    remedy:
+      'It was moved to the dead letters, its handler did not run. Redriving it runs it; `inbox: { keep }` of the service says for how long is remembered.',
+  },
   HANDLER_TIMEOUT: {
     retryable: true,
     meaning: 'A handler did not end within its deadline.',

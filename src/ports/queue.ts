@@ -114,6 +114,11 @@ export interface ClaimedMessage {
   readonly suspect: boolean
   /** A message that it was to wait for was cancelled or purged: nobody will do that. Whoever claims it has to decide. */
   readonly orphan?: true
+  /**
+   * When it was redriven last: milliseconds since the epoch. It keeps that over retries and leases, until it ends. Absent for one that nobody
+   * redrove, also where another message has its id.
+   */
+  readonly redrivenAt?: number
   /** Names the lease in `settle` and `extend`. Opaque. */
   readonly lease: string
   /** Rises with every claim of this message, also over releases and redriving: whoever stores it beside an effect can refuse an older one. */

@@ -24,6 +24,8 @@ export class Delivery {
   readonly attempt: number
   /** Rises with every claim of this message. Store it beside an effect to refuse one of an older attempt. */
   readonly fencingToken: number
+  /** When the message was redriven last, in milliseconds since the epoch; undefined for one that nobody redrove. */
+  readonly redrivenAt: number | undefined
   /** @internal */
   readonly lease: string
   /** @internal */
@@ -48,6 +50,7 @@ export class Delivery {
     this.id = message.id
     this.attempt = message.starts
     this.fencingToken = message.fencingToken
+    this.redrivenAt = message.redrivenAt
     this.lease = message.lease
     this.place = place
     this.deadlineAt = deadlineAt

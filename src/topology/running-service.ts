@@ -10,6 +10,7 @@ import { declareSchedule } from '../queue/schedules.ts'
 import { failurePolicy, type Handled } from '../stream/plan.ts'
 import { StreamGroup } from '../stream/stream-group.ts'
 import { subscribe } from '../stream/subscription.ts'
+import { clockMarginMs, keepMsOf } from '../transaction/age-gate.ts'
 import { batchWorkHandler } from '../transaction/batch-handler.ts'
 import { eventHandler, workHandler } from '../transaction/handler.ts'
 import { type Relay, relay } from '../transaction/relay.ts'
@@ -20,8 +21,7 @@ import { atOnce, inTurn } from './closing.ts'
 import type { Activity } from './drained.ts'
 import type { Service } from './service.ts'
 
-/** How long the inbox remembers a message; how often older entries are removed. */
-const inboxKeptMs = 7 * 86_400_000
+/** How often entries of the inbox are removed that are old enough. */
 const pruneEveryMs = 60_000
 /** When one call removed this many, there may be more than one call a minute removes. */
 const manyPruned = 100
@@ -74,6 +74,7 @@ export class RunningService<Db> {
       wake: () => this.#relay?.wake(),
       onReport,
       timeoutMs: transactionMs,
+      ...(database ? { keepMs: keepMsOf(service.inbox?.keep) } : {}),
       queueEngine: channels.queueEngine,
     }
   }
@@ -197,12 +198,13 @@ export class RunningService<Db> {
 
   #prune(afterMs = pruneEveryMs): void {
     const { database } = this
-    if (!database) return
+    const { keepMs } = this.#home
+    if (!database || keepMs === undefined) return
     const { clock } = this.#channels
     const act = async (): Promise<void> => {
       let removed = 0
       try {
-        removed = await database.prune(clock.now() - inboxKeptMs)
+        removed = await database.prune(clock.now() - keepMs - clockMarginMs)
       } catch (thrown) {
         if (!this.#stopped)
           this.#listeners.onReport({ from: `the inbox of ${this.name}`, error: asSpillwayError(thrown) })

@@ -1,11 +1,13 @@
 // A service implements one context: what it does about events, and how it works off its queues.
 import type { Context, ContextDefinition, EventContract, QueueContract } from '../core/contract.ts'
 import type { Duration } from '../core/duration.ts'
+import { SpillwayError } from '../core/errors.ts'
 import { checkHandler, checkOptions, type OptionNames } from '../core/known-options.ts'
 import type { DatabaseSource } from '../ports/database.ts'
 import type { BatchOptions } from '../queue/consumer.ts'
 import type { ScheduleOptions } from '../queue/schedules.ts'
 import { type FailureOptions, failureOptions } from '../stream/plan.ts'
+import { keepMsOf } from '../transaction/age-gate.ts'
 import type { BatchWorkHandler } from '../transaction/batch-handler.ts'
 import type { ServiceHandler, WorkHandler } from '../transaction/handler.ts'
 
@@ -15,6 +17,8 @@ export interface ServiceOptions<Db> {
    * what it sends is delivered before its message is settled: at least once.
    */
   readonly database?: DatabaseSource<Db>
+  /** How the service remembers which messages of its queues it handled. Needs a `database`. */
+  readonly inbox?: InboxOptions
   /** How many events of each stream are handled at the same time by this process, each of another key. Default 10. Queues: see `work`. */
   readonly concurrency?: number
   /** How long a silent process of this service keeps its messages before another process gets them. Default 30 s. */
@@ -23,6 +27,14 @@ export interface ServiceOptions<Db> {
   readonly session?: Duration
   /** How long the dead letters of its group are kept. Default 90 d. */
   readonly keepDeadLetters?: Duration
+}
+
+export interface InboxOptions {
+  /**
+   * For how long it is remembered, at least a second. A message that could be handled for longer than that is not run: it goes to the dead
+   * letters as TOO_OLD, and redriving runs it. Default 7 d. Streams need no inbox: their progress is stored with the effects.
+   */
+  readonly keep?: Duration
 }
 
 export interface WorkOptions {
@@ -41,11 +53,13 @@ export type WorkBatchOptions = Pick<BatchOptions, 'size' | 'wait' | 'concurrency
 
 const serviceOptions: OptionNames<ServiceOptions<unknown>> = {
   database: true,
+  inbox: true,
   concurrency: true,
   lease: true,
   session: true,
   keepDeadLetters: true,
 }
+const inboxOptions: OptionNames<InboxOptions> = { keep: true }
 const workOptionNames: OptionNames<WorkOptions> = { concurrency: true }
 const workBatchOptions: OptionNames<WorkBatchOptions> = { size: true, wait: true, concurrency: true }
 
@@ -82,6 +96,7 @@ export interface Service<Db> extends AnyService {
   readonly kind: 'service'
   readonly context: Context
   readonly database: DatabaseSource<Db> | undefined
+  readonly inbox: InboxOptions | undefined
   readonly lease: Duration | undefined
   readonly concurrency: number | undefined
   readonly session: Duration | undefined
@@ -124,7 +139,18 @@ export function service<Name extends string, D extends ContextDefinition, Db = u
   options: ServiceOptions<Db> = {},
 ): Service<Db> {
   checkOptions(`The service of ${context.name}`, options, serviceOptions)
+  if (options.inbox !== undefined) checkInbox(context.name, options.inbox, options.database)
   return build(context as unknown as Context, options, { reactions: [], works: [], schedules: [] })
+}
+
+function checkInbox(name: string, inbox: InboxOptions, database: unknown): void {
+  checkOptions(`The inbox of ${name}`, inbox, inboxOptions)
+  keepMsOf(inbox.keep)
+  if (database === undefined)
+    throw new SpillwayError(
+      'CONFIGURATION',
+      `The service of ${name} has an \`inbox\`, which stands in its database, but no \`database\`.`,
+    )
 }
 
 function build<Db>(
@@ -137,6 +163,7 @@ function build<Db>(
     kind: 'service',
     context,
     database: options.database,
+    inbox: options.inbox,
     lease: options.lease,
     concurrency: options.concurrency,
     session: options.session,

@@ -2,10 +2,11 @@
 import type { QueueContract } from '../core/contract.ts'
 import { asError, SpillwayError } from '../core/errors.ts'
 import type { Message } from '../core/message.ts'
-import { outcomeOf } from '../core/outcome.ts'
+import { deadLetter, outcomeOf } from '../core/outcome.ts'
 import { runInside } from '../core/scope.ts'
 import { type BatchDelivery, type BatchResult, outcomesOf } from '../queue/batch.ts'
 import type { Delivery } from '../queue/delivery.ts'
+import { tooOld } from './age-gate.ts'
 import type { HandlerContext } from './handler.ts'
 import type { Sender } from './sender.ts'
 import { type Tx, Unit, type UnitHome } from './unit.ts'
@@ -54,17 +55,18 @@ export function batchWorkHandler<Out, Db>(
   const consumer = queue.queue
   return async (messages, batch) => {
     const results = new Array<unknown>(messages.length).fill(undefined)
-    let parts = partsOf(messages, batch.deliveries)
+    const handled = (ids: readonly string[]) => home.database?.handled(consumer, ids) ?? new Set<string>()
+    const places = await unhandled(messages, handled)
+    let parts = partsOf(messages, batch.deliveries, places.filter(isYoung(home, messages, batch, results)))
     for (;;) {
-      const seen = await home.database?.handled(
-        consumer,
-        parts.map(({ message }) => message.id),
-      )
-      if (seen) parts = parts.filter(({ message }) => !seen.has(message.id))
       if (parts.length === 0) break
       const outcomes = await runBatch(home, queue, parts, batch.signal, handler)
       // Else another process handled one of them, and nothing was stored.
-      if (outcomes === 'duplicate') continue
+      if (outcomes === 'duplicate') {
+        const seen = await handled(parts.map(({ message }) => message.id))
+        parts = parts.filter(({ message }) => !seen.has(message.id))
+        continue
+      }
       for (const [index, { places }] of parts.entries())
         for (const place of places) results[place] = outcomes[index]
       break
@@ -73,9 +75,40 @@ export function batchWorkHandler<Out, Db>(
   }
 }
 
-function partsOf<Out>(messages: readonly Message<Out>[], deliveries: readonly Delivery[]): Part<Out>[] {
+/** The places of the messages that the inbox does not have. */
+async function unhandled(
+  messages: readonly Message[],
+  handled: (ids: readonly string[]) => ReadonlySet<string> | Promise<ReadonlySet<string>>,
+): Promise<number[]> {
+  const seen = await handled([...new Set(messages.map(({ id }) => id))])
+  return [...messages.keys()].filter((place) => !seen.has(messages[place]!.id))
+}
+
+/** Whether the message in that place may be run; the result of one that may not is said. */
+function isYoung<Out, Db>(
+  home: UnitHome<Db>,
+  messages: readonly Message<Out>[],
+  { deliveries }: BatchDelivery,
+  results: unknown[],
+): (place: number) => boolean {
+  return (place) => {
+    const message = messages[place]!
+    const old = tooOld(home, message, deliveries[place]!)
+    if (!old) return true
+    home.onReport?.({ from: `the inbox of ${home.context}`, error: old, messageId: message.id })
+    results[place] = deadLetter(old.message)
+    return false
+  }
+}
+
+function partsOf<Out>(
+  messages: readonly Message<Out>[],
+  deliveries: readonly Delivery[],
+  places: readonly number[],
+): Part<Out>[] {
   const parts = new Map<string, Part<Out>>()
-  for (const [place, message] of messages.entries()) {
+  for (const place of places) {
+    const message = messages[place]!
     const known = parts.get(message.id)
     if (known) known.places.push(place)
     else parts.set(message.id, { message, places: [place], delivery: deliveries[place]! })

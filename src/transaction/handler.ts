@@ -2,11 +2,12 @@
 import type { EventContract, QueueContract } from '../core/contract.ts'
 import { asError, SpillwayError } from '../core/errors.ts'
 import type { Message } from '../core/message.ts'
-import { outcomeOf } from '../core/outcome.ts'
+import { deadLetter, outcomeOf } from '../core/outcome.ts'
 import { runInside } from '../core/scope.ts'
 import type { CancelResult } from '../ports/queue-control.ts'
 import type { Delivery } from '../queue/delivery.ts'
 import type { EventDelivery } from '../stream/event-delivery.ts'
+import { tooOld } from './age-gate.ts'
 import type { Sender } from './sender.ts'
 import { type Tx, Unit, type UnitHome, type UnitMark } from './unit.ts'
 
@@ -48,7 +49,7 @@ export type WorkHandler<Out, Db> = (message: Message<Out>, context: WorkContext<
 
 type AnyDelivery = Pick<Delivery, 'signal' | 'attempt' | 'ended'>
 
-/** The queue's handler for a service's handler: with a database the inbox makes the effects happen once. */
+/** The queue's handler for a service's handler: with a database the inbox makes the effects happen once, and what is too old for it is not run. */
 export function workHandler<Out, Db>(
   home: UnitHome<Db>,
   queue: QueueContract<unknown, Out>,
@@ -58,6 +59,11 @@ export function workHandler<Out, Db>(
   return async (message, delivery) => {
     const seen = await home.database?.handled(consumer, [message.id])
     if (seen?.has(message.id)) return undefined
+    const old = tooOld(home, message, delivery)
+    if (old) {
+      home.onReport?.({ from: `the inbox of ${home.context}`, error: old, messageId: message.id })
+      return deadLetter(old.message)
+    }
     const mark = () => (home.database ? { inbox: { consumer, ids: [message.id] } } : {})
     const handle: ServiceHandler<Out, Db> = (given, context) =>
       handler(given, Object.assign(context, { progress: (value: unknown) => delivery.progress(value) }))

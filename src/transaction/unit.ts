@@ -23,6 +23,8 @@ export interface UnitHome<Db> extends Origin {
   readonly wake?: () => void
   readonly onReport?: OnReport
   readonly timeoutMs: number
+  /** For how long the inbox remembers: see age-gate.ts. */
+  readonly keepMs?: number
 }
 
 /** What makes the commit of a handler the commit of this message and no other. */

@@ -27,6 +27,7 @@ import * as outbox from './faults/outbox.ts'
 import * as parking from './faults/parking.ts'
 import * as producers from './faults/producers.ts'
 import * as queue from './faults/queue.ts'
+import { redrivenFaults } from './faults/redriven.ts'
 import { retainFaults } from './faults/retain.ts'
 import * as rules from './faults/rules.ts'
 import { dedupFaults } from './faults/rules-dedup.ts'
@@ -118,6 +119,7 @@ const engines: Readonly<Record<string, readonly Fault<Engine>[]>> = {
   settling: leases.settleFaults,
   'dead letters': leases.deadFaults,
   'earlier starts': suspectFaults,
+  redriving: redrivenFaults,
   'declaring rules': rules.ruleFaults,
   'the order of keys': order.keyOrderFaults,
   priorities: order.priorityFaults,

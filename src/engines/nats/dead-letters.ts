@@ -39,7 +39,12 @@ export class DeadLetters {
       const { id, key, token, body } = readDeadLetter(stored.data)
       const headers = { 'Nats-Msg-Id': `redriven-${sequence}` }
       await this.#api.persist((ms) =>
-        this.#api.store(queue.names.work, writeMessage({ id, key, token, body }), headers, ms),
+        this.#api.store(
+          queue.names.work,
+          writeMessage({ id, key, token, redrivenAt: Date.now(), body }),
+          headers,
+          ms,
+        ),
       )
       if (await this.#api.removeMessage(queue.names.stream, sequence)) count += 1
     }

@@ -151,6 +151,7 @@ export class QueueClaim {
         suspect: delivery - releases > 1,
         lease,
         fencingToken: message.token + delivery,
+        ...(message.redrivenAt === undefined ? undefined : { redrivenAt: message.redrivenAt }),
       }
     })
   }

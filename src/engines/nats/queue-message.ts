@@ -1,6 +1,6 @@
 // What a message of a queue is on the server: its fields and its body in one text, separated by NUL, which no field contains.
 //
-//     <id> NUL <key, or nothing> NUL <token: of its last claim before it was redriven, or nothing> NUL <body>
+//     <id> NUL <key, or nothing> NUL <token: of its last claim before it was redriven, a space, and when that was; or nothing> NUL <body>
 //
 // A dead letter has further fields before the body: starts, how many letters the reason has, and the reason.
 import { Buffer } from 'node:buffer'
@@ -10,6 +10,8 @@ export interface QueueMessage {
   readonly key: string | undefined
   /** Of the last claim in an earlier life. */
   readonly token: number
+  /** Milliseconds since the epoch. */
+  readonly redrivenAt?: number
   readonly body: string
 }
 
@@ -22,8 +24,9 @@ export interface DeadLetter extends QueueMessage {
 const maxReasonBytes = 6_000
 const nul = '\0'
 
-export function writeMessage({ id, key, token, body }: QueueMessage): string {
-  return `${id}${nul}${key ?? ''}${nul}${token || ''}${nul}${body}`
+export function writeMessage({ id, key, token, redrivenAt, body }: QueueMessage): string {
+  const life = redrivenAt === undefined ? token || '' : `${token} ${redrivenAt}`
+  return `${id}${nul}${key ?? ''}${nul}${life}${nul}${body}`
 }
 
 export function writeDeadLetter(letter: DeadLetter): string {
@@ -36,8 +39,10 @@ export function writeDeadLetter(letter: DeadLetter): string {
 export function readMessage(data: Uint8Array, sequence: number): QueueMessage {
   const [fields, rest] = split(textOf(data), 3)
   if (fields === undefined) return { id: `nats-${sequence}`, key: undefined, token: 0, body: rest }
-  const [id = '', key = '', token = ''] = fields
-  return { id, key: key === '' ? undefined : key, token: Number(token), body: rest }
+  const [id = '', key = '', life = ''] = fields
+  const [token, redrivenAt] = life.split(' ')
+  const again = redrivenAt === undefined ? {} : { redrivenAt: Number(redrivenAt) }
+  return { id, key: key === '' ? undefined : key, token: Number(token), body: rest, ...again }
 }
 
 export function readDeadLetter(data: Uint8Array): DeadLetter {

@@ -117,8 +117,8 @@ begin
       delete from ${schema}.dead_letter d where d.queue = p_queue and d.handle = any(p_handles)
       returning d.handle, d.token, d.message_id, d.key, d.body
     )
-    insert into ${schema}.message (queue, token, message_id, key, body)
-      select p_queue, b.token, b.message_id, b.key, b.body from back b order by b.handle;
+    insert into ${schema}.message (queue, token, message_id, key, body, redriven_at)
+      select p_queue, b.token, b.message_id, b.key, b.body, clock_timestamp() from back b order by b.handle;
   else
     with back as (
       delete from ${schema}.dead_letter d where d.queue = p_queue and d.handle = any(p_handles)
@@ -126,8 +126,8 @@ begin
     ), turned as (
       select b.*, case when b.laned and b.message_id = any(v_first) then ${schema}.first_turn(p_queue, b.key) else 0 end as turn from back b
     )
-    insert into ${schema}.task (queue, token, message_id, key, body, tracked, priority, grp, laned, turn, in_line)
-      select p_queue, b.token, b.message_id, b.key, b.body, b.tracked or v_rules ? 'flow', case when v_rules ? 'priority' then b.priority else 0 end,
+    insert into ${schema}.task (queue, token, message_id, key, body, redriven_at, tracked, priority, grp, laned, turn, in_line)
+      select p_queue, b.token, b.message_id, b.key, b.body, clock_timestamp(), b.tracked or v_rules ? 'flow', case when v_rules ? 'priority' then b.priority else 0 end,
         case when v_rules ? 'groups' then b.grp else '' end, b.laned, b.turn,
         b.laned and (row_number() over (partition by b.key order by b.turn, b.handle) > 1
           or coalesce((

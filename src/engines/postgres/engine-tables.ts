@@ -42,7 +42,8 @@ create table ${schema}.message (
   key text,
   body text not null,
   history jsonb,
-  progress text
+  progress text,
+  redriven_at timestamptz
 ) with (${hot});
 comment on column ${schema}.message.progress is 'the token of the lease that it belongs to, a space, and what its holder said';
 comment on column ${schema}.message.due_at is 'null: claimable, or in a lease; else in no lease, and claimable from then on';

@@ -9,6 +9,10 @@ const among = (one: string, array: string) => `(${one} in (select unnest(${array
 
 const settings = `language plpgsql ${functionSettings}`
 
+/** When the message was redriven: milliseconds since the epoch, or null. */
+export const redriven = (message: string): string =>
+  `floor(extract(epoch from ${message}.redriven_at) * 1000)::float8`
+
 /** Its rows come and go with every claim: vacuumed by count, and without pauses. */
 export const leaseTable: Migration = (schema) => `
 create unlogged table ${schema}.lease (
@@ -101,7 +105,7 @@ end $$;
 -- and p_back bound the scans (scan-bound.ts), p_ahead is how far ahead it is worth to look.
 create function ${schema}.claim_messages(
   p_queue int, p_limit int, p_lease float8, p_from bigint, p_back float8, p_ahead float8
-) returns table (id bigint, message_id text, key text, body text, starts int, suspect boolean, due float8) ${settings} as $$
+) returns table (id bigint, message_id text, key text, body text, starts int, suspect boolean, due float8, redriven float8) ${settings} as $$
 #variable_conflict use_column
 declare
   v_ruled boolean;
@@ -120,7 +124,7 @@ begin
   lock table ${schema}.message in row exclusive mode;
   select q.rules is not null, q.paused into v_ruled, v_paused from ${schema}.queue q where q.id = p_queue;
   if v_ruled or v_paused then
-    return query select null::bigint, null, null, null, case when v_ruled then -1 else -2 end, null::boolean, null::float8;
+    return query select null::bigint, null, null, null, case when v_ruled then -1 else -2 end, null::boolean, null::float8, null::float8;
     return;
   end if;
   v_now := clock_timestamp();
@@ -164,7 +168,7 @@ begin
         (select l.due_at from ${schema}.lease l where l.queue = p_queue and l.due_at >= v_since
           and l.due_at < v_now + p_ahead * interval '1 millisecond' order by l.due_at limit 1)
       ) d
-    );
+    ), null::float8;
     return;
   end if;
   return query
@@ -174,15 +178,15 @@ begin
         p_queue, (select max(i) from unnest(v_due || v_ids) i), cardinality(v_due || v_ids),
         v_now + p_lease * interval '1 millisecond', v_due || v_ids
       returning token
-    ) select token, null, null, null, 0, null::boolean, null::float8 from made;
+    ) select token, null, null, null, 0, null::boolean, null::float8, null::float8 from made;
   -- What is as it mostly is, is left out.
   if v_due is not null then
     return query
-      select m.id, m.message_id, m.key, m.body, nullif(m.starts + 1, 1), nullif(m.suspect, false), d.at
+      select m.id, m.message_id, m.key, m.body, nullif(m.starts + 1, 1), nullif(m.suspect, false), d.at, ${redriven('m')}
       from unnest(v_due, v_times) d(id, at) join ${schema}.message m on m.id = d.id;
   end if;
   return query
-    select m.id, m.message_id, m.key, m.body, nullif(m.starts + 1, 1), nullif(m.suspect, false), null::float8
+    select m.id, m.message_id, m.key, m.body, nullif(m.starts + 1, 1), nullif(m.suspect, false), null::float8, ${redriven('m')}
     from ${schema}.message m where m.id = any(v_ids);
 end $$;
 

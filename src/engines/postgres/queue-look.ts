@@ -5,7 +5,7 @@ import { leaseOf } from './leases.ts'
 import type { Look } from './queue-claim.ts'
 import { ScanBound } from './scan-bound.ts'
 
-/** What is as it mostly is, is null: no key, the first start, not suspect, never due. */
+/** What is as it mostly is, is null: no key, the first start, not suspect, never due, never redriven. */
 interface Row {
   readonly id: string
   readonly message_id: string
@@ -15,6 +15,7 @@ interface Row {
   readonly suspect: true | null
   /** Of a message that was due again or later: when. Those come first. */
   readonly due: number | null
+  readonly redriven: number | null
 }
 
 /** The first row tells of all. */
@@ -91,5 +92,6 @@ function toMessage(queue: number, token: string, row: Row): ClaimedMessage {
     suspect: row.suspect ?? false,
     lease: leaseOf(queue, row.id, token),
     fencingToken: Number(token),
+    ...(row.redriven === null ? undefined : { redrivenAt: row.redriven }),
   }
 }

@@ -1,5 +1,6 @@
 // Which tasks a claim gets. Claims of one queue follow one another, and each sees all that the one before it has leased: that is why
 // limits hold exactly. They do not wait for the disk, and never for a row.
+import { redriven } from './lease-functions.ts'
 import type { Migration } from './migrations.ts'
 import { functionSettings } from './session.ts'
 
@@ -20,8 +21,8 @@ begin
       order by d.due_at limit ${dueAtOnce} for update skip locked
     ) returning m.*
   )
-  insert into ${schema}.task (id, token, queue, starts, suspect, message_id, key, body, history)
-    select m.id, m.token, m.queue, m.starts, m.suspect, m.message_id, m.key, m.body, m.history from moved m;
+  insert into ${schema}.task (id, token, queue, starts, suspect, message_id, key, body, history, redriven_at)
+    select m.id, m.token, m.queue, m.starts, m.suspect, m.message_id, m.key, m.body, m.history, m.redriven_at from moved m;
   with moved as (
     delete from ${schema}.message m where m.id in (
       select f.id from ${schema}.message f where f.queue = p_queue and f.due_at is null
@@ -29,8 +30,8 @@ begin
       order by f.id limit p_limit for update skip locked
     ) returning m.*
   )
-  insert into ${schema}.task (id, token, queue, starts, suspect, message_id, key, body, history)
-    select m.id, m.token, m.queue, m.starts, m.suspect, m.message_id, m.key, m.body, m.history from moved m;
+  insert into ${schema}.task (id, token, queue, starts, suspect, message_id, key, body, history, redriven_at)
+    select m.id, m.token, m.queue, m.starts, m.suspect, m.message_id, m.key, m.body, m.history, m.redriven_at from moved m;
   if not exists (select from ${schema}.message m where m.queue = p_queue and m.due_at is null)
     and not exists (select from ${schema}.message m where m.queue = p_queue and m.due_at is not null)
   then
@@ -182,7 +183,7 @@ create function ${schema}.claim_tasks(
 )
 returns table (
   id bigint, message_id text, key text, body text, starts int, token bigint, suspect boolean, level int, wait_ms float8,
-  scan_ms float8, orphan boolean
+  scan_ms float8, orphan boolean, redriven float8
 ) language plpgsql ${functionSettings} as $$
 #variable_conflict use_column
 declare
@@ -204,11 +205,11 @@ begin
   perform pg_advisory_xact_lock(${schema}.queue_lock(p_queue, 1));
   select q.* into v_queue from ${schema}.queue q where q.id = p_queue;
   if v_queue.rules is null or v_queue.version <> p_version then
-    return query select null::bigint, null, null, null, -1, null::bigint, null::boolean, null::int, null::float8, null::float8, null::boolean;
+    return query select null::bigint, null, null, null, -1, null::bigint, null::boolean, null::int, null::float8, null::float8, null::boolean, null::float8;
     return;
   end if;
   if v_queue.paused then
-    return query select null::bigint, null, null, null, 0, null::bigint, null::boolean, null::int, null::float8, null::float8, null::boolean;
+    return query select null::bigint, null, null, null, 0, null::bigint, null::boolean, null::int, null::float8, null::float8, null::boolean, null::float8;
     return;
   end if;
   v_now := clock_timestamp();
@@ -295,9 +296,9 @@ begin
           token = greatest(t.token + 1, (extract(epoch from v_now) * 1000000)::bigint)
         from unnest(v_ids) with ordinality c(id, place)
         where t.id = c.id
-        returning t.id, t.message_id, t.key, t.body, t.starts, t.token, t.suspect, t.priority, t.orphan, c.place
+        returning t.id, t.message_id, t.key, t.body, t.starts, t.token, t.suspect, t.priority, t.orphan, t.redriven_at, c.place
       )
-      select k.id, k.message_id, k.key, k.body, k.starts, k.token, k.suspect, k.priority::int, null::float8, v_scan, k.orphan
+      select k.id, k.message_id, k.key, k.body, k.starts, k.token, k.suspect, k.priority::int, null::float8, v_scan, k.orphan, ${redriven('k')}
       from taken k order by k.place;
     return;
   end if;
@@ -314,6 +315,6 @@ begin
       union all
       (select l.due_at from ${schema}.lease l where v_queue.legacy and l.queue = p_queue order by l.due_at limit 1)
     ) d
-  )), v_scan, null::boolean;
+  )), v_scan, null::boolean, null::float8;
 end $$;
 `

@@ -30,7 +30,8 @@ create table ${schema}.task (
   dedup text collate "C",
   body text not null,
   history jsonb,
-  progress text
+  progress text,
+  redriven_at timestamptz
 ) with (fillfactor = 85, ${hot});
 comment on column ${schema}.task.id is 'of the same numbers as those of message: the lower, the older';
 comment on column ${schema}.task.due_at is 'null: waits for no time; else when its lease, its delay or the wait for its retry ends';

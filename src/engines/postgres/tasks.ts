@@ -53,6 +53,7 @@ interface Row {
   /** How long it took to find them; null when nothing was looked for. */
   readonly scan_ms: number | null
   readonly orphan: boolean
+  readonly redriven: number | null
 }
 
 export type TaskStatements = Record<'send' | 'claim' | 'settle' | 'extend', Statement>
@@ -246,6 +247,7 @@ function toMessage(queue: number, row: Row): ClaimedMessage {
     lease: taskLeaseOf(queue, row.id!, row.token),
     fencingToken: Number(row.token),
     ...(row.orphan ? { orphan: true } : undefined),
+    ...(row.redriven === null ? undefined : { redrivenAt: row.redriven }),
   }
 }
 

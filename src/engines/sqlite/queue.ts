@@ -211,7 +211,7 @@ export class SqliteQueue implements QueuePort {
           }
           left--
           caller.push(
-            reader.next((id, key, body) => ({
+            reader.next((id, key, body, _, redrivenAt) => ({
               id,
               key,
               body,
@@ -220,6 +220,7 @@ export class SqliteQueue implements QueuePort {
               lease: `${queue}:${seq}:${token}`,
               fencingToken: token,
               ...(orphan ? { orphan } : undefined),
+              ...(redrivenAt === undefined ? undefined : { redrivenAt }),
             })),
           )
         }

@@ -3,12 +3,15 @@
 //
 //   u32 length of the body · u32 length of the key plus 1, or 0 without a key · u32 length of the id
 //   id · key · body                                                                              (UTF-8, little endian)
+//
+// The id of a message that was redriven has a NUL behind it, which no id contains, and when that was.
 
 import { damaged } from './native-error.ts'
 
 export const headerBytes = 12
 /** The id of a record of a stream is empty, or this. */
 export const tombstoneId = 't'
+const nul = '\0'
 
 /** What a record takes at most: a UTF-16 unit becomes 3 bytes at worst. */
 export function roomFor(id: string, key: string | undefined, body: string): number {
@@ -46,7 +49,15 @@ export class RecordReader {
   }
 
   /** Calls back with the next record and returns what that returns. */
-  next<T>(make: (id: string, key: string | undefined, body: string, bodyBytes: number) => T): T {
+  next<T>(
+    make: (
+      id: string,
+      key: string | undefined,
+      body: string,
+      bodyBytes: number,
+      redrivenAt: number | undefined,
+    ) => T,
+  ): T {
     const bytes = this.#bytes
     const bodyBytes = bytes.readUInt32LE(this.#at)
     const keyField = bytes.readUInt32LE(this.#at + 4)
@@ -55,11 +66,14 @@ export class RecordReader {
     const keyAt = idAt + idBytes
     const bodyAt = keyField === 0 ? keyAt : keyAt + keyField - 1
     this.#at = bodyAt + bodyBytes
+    const id = idBytes === 0 ? '' : bytes.toString('utf8', idAt, keyAt)
+    const idEnd = id.indexOf(nul)
     return make(
-      idBytes === 0 ? '' : bytes.toString('utf8', idAt, keyAt),
+      idEnd < 0 ? id : id.slice(0, idEnd),
       keyField === 0 ? undefined : bytes.toString('utf8', keyAt, bodyAt),
       bytes.toString('utf8', bodyAt, this.#at),
       bodyBytes,
+      idEnd < 0 ? undefined : Number(id.slice(idEnd + 1)),
     )
   }
 }
@@ -87,7 +101,18 @@ export function eachKey(
 /** The id of a record. */
 export function idOf(record: Uint8Array): string {
   const bytes = Buffer.from(record.buffer, record.byteOffset, record.byteLength)
-  return bytes.toString('utf8', headerBytes, headerBytes + bytes.readUInt32LE(8))
+  const id = bytes.toString('utf8', headerBytes, headerBytes + bytes.readUInt32LE(8))
+  const end = id.indexOf(nul)
+  return end < 0 ? id : id.slice(0, end)
+}
+
+/** The record of a message that is redriven. */
+export function redriven(record: Uint8Array, at: number): Uint8Array {
+  const bytes = Buffer.from(record.buffer, record.byteOffset, record.byteLength)
+  const id = Buffer.from(`${idOf(record)}${nul}${at}`)
+  const header = Buffer.from(bytes.subarray(0, headerBytes))
+  header.writeUInt32LE(id.length, 8)
+  return Buffer.concat([header, id, bytes.subarray(headerBytes + bytes.readUInt32LE(8))])
 }
 
 /** The key of a record; null without one. */

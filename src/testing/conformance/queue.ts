@@ -16,6 +16,7 @@ import { finishedCases } from './queue/finished.ts'
 import { leaseCases } from './queue/lease.ts'
 import { nameCases } from './queue/names.ts'
 import { progressCases } from './queue/progress.ts'
+import { redrivenCases } from './queue/redriven.ts'
 import { concurrencyRuleCases } from './queue/rules-concurrency.ts'
 import { ruleDeclareCases } from './queue/rules-declare.ts'
 import { dedupCases } from './queue/rules-dedup.ts'
@@ -46,6 +47,7 @@ export const queueSuite: readonly QueueCase[] = [
   ...leaseCases,
   ...settleCases,
   ...deadCases,
+  ...redrivenCases,
   ...countCases,
   ...concurrencyCases,
   ...suspectCases,

@@ -222,6 +222,7 @@ export class Backlog {
       letter.message.suspect = false
       letter.message.history = []
       letter.message.orphan = false
+      letter.message.redrivenAt = this.#clock.now()
       if (letter.message.tracked) this.#flows.redriven(letter.message)
       this.#enter(letter.message, 0)
     }
@@ -331,7 +332,7 @@ export class Backlog {
       if (message === undefined) break
       if (message.lease !== undefined) message.suspect = true
       this.#endLease(message)
-      const { orphan } = message
+      const { orphan, redrivenAt } = message
       const lease = `${this.#name}/${++this.#leaseCount}`
       message.lease = lease
       this.#leases.set(lease, message)
@@ -340,7 +341,8 @@ export class Backlog {
       this.#wait(message, 'leased', leaseMs)
       const { id, key, body, starts, suspect, claims } = message
       const claimed = { id, key, body, starts, suspect, lease, fencingToken: claims }
-      taken.push(orphan ? { ...claimed, orphan } : claimed)
+      const told = redrivenAt === undefined ? claimed : { ...claimed, redrivenAt }
+      taken.push(orphan ? { ...told, orphan } : told)
     }
     this.#bucket?.take(taken.length)
     return taken

@@ -29,6 +29,7 @@ export interface StoredMessage extends Placed {
   readonly waitsFor: Set<string>
   readonly anyEnd: boolean
   orphan: boolean
+  redrivenAt: number | undefined
   /** What the holder of its lease said last. */
   progress: string | undefined
   /** In that line: below zero before those that came in their turn. */
@@ -64,6 +65,7 @@ export function newMessage(
     waitsFor: new Set(),
     anyEnd: after?.anyEnd === true,
     orphan: false,
+    redrivenAt: undefined,
     progress: undefined,
     turn: 0,
     ahead: undefined,

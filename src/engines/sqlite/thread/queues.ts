@@ -3,7 +3,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { SpillwayError } from '../../../core/errors.ts'
 import type { QueueRules } from '../../../ports/queue-rules.ts'
 import type { WhichSchedules } from '../../../ports/queue-schedules.ts'
-import { idOf } from '../record.ts'
+import { idOf, redriven } from '../record.ts'
 import {
   type Answers,
   type DeadBytes,
@@ -285,7 +285,7 @@ export class Queues implements Part {
     for (const handle of handles) {
       const row = this.#dead.get(handle, queue)
       if (row === undefined) continue
-      const data = row.data as Uint8Array
+      const data = redriven(row.data as Uint8Array, transaction.now)
       const { carried, flow } = row as { carried: string | null; flow: string | null }
       if (asTasks || flow !== null)
         this.#lane.addAgain(queue, rules, { carried, flow }, data, transaction.now)
