@@ -56,9 +56,9 @@ export function expectedTotals(file: string): ExpectedTotals {
     stock: {
       reserved: pieces(goods),
       bought: shortages(goods),
-      returned: -pieces(sold.filter(({ quantity }) => quantity < 0).filter(isGoods)),
+      returned: 0 - pieces(sold.filter(({ quantity }) => quantity < 0).filter(isGoods)),
       found: pieces(lines.filter(({ price, quantity }) => price === 0 && quantity > 0)),
-      lost: -pieces(lines.filter(({ price, quantity }) => price === 0 && quantity < 0)),
+      lost: 0 - pieces(lines.filter(({ price, quantity }) => price === 0 && quantity < 0)),
     },
     shipped: { parcels: numbersOf(goods), pieces: pieces(goods) },
     calledOff: [...byNumber(bought).values()].filter((of) => pence(of) >= 200_00).length,
