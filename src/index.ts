@@ -1,4 +1,14 @@
 // The front door of Spillway.
+export type {
+  AnswerOf,
+  Caller,
+  CommandContext,
+  CommandHandler,
+  QueryContext,
+  QueryHandler,
+} from './call/server/answer.ts'
+export type { AnswerOptions } from './call/server/answerer.ts'
+export type { Authenticate, CallRequest } from './call/server/authenticate.ts'
 export type { RetryOptions } from './core/backoff.ts'
 export { type CallContract, type CallKind, type CallOptions, call } from './core/call-contract.ts'
 export type { CallFailed, CallOk, CallResult, CallUnknown, ResultOf } from './core/call-result.ts'

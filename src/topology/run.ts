@@ -1,4 +1,7 @@
 // A topology in motion: engines opened, channels declared, every chosen service's handlers and relay at work.
+import type { Authenticate } from '../call/server/authenticate.ts'
+import { listenAt } from '../call/server/listen-at.ts'
+import { Listener } from '../call/server/listener.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
 import type { QueueContract } from '../core/contract.ts'
 import { SpillwayError } from '../core/errors.ts'
@@ -19,15 +22,7 @@ import { Activity, isDrained, OrderLooks, untilDrained } from './drained.ts'
 import { type Replayable, type ReplayHandlers, replay } from './replay.ts'
 import { RunningService } from './running-service.ts'
 import type { AnyService, Service } from './service.ts'
-import {
-  check,
-  contextsOf,
-  doubledHandlers,
-  eventsOf,
-  queuesOf,
-  servicesOf,
-  type Topology,
-} from './topology.ts'
+import { check, contextsOf, eventsOf, queuesOf, servicesOf, type Topology, unfit } from './topology.ts'
 
 export interface RunOptions {
   /** Only the services of these contexts; others run elsewhere. */
@@ -42,6 +37,16 @@ export interface RunOptions {
   readonly onSettled?: OnSettled
   /** What dates messages, retries, deadlines and renewals. Default: the system's. An engine has a clock of its own. */
   readonly clock?: Clock
+  /**
+   * Where the services that run here are asked: 'http://127.0.0.1:7000', 'http://0.0.0.0:7000'. They share it. Default: a free port of
+   * the loopback when one of them answers calls, and nothing otherwise.
+   */
+  readonly listen?: string
+  /**
+   * Who asks, by the headers of the request: what it returns is `caller.identity` for the answers; undefined, or a throw, is 401. Without
+   * one everybody who reaches the port is answered, but no page in a browser.
+   */
+  readonly authenticate?: Authenticate
 }
 
 const runOptions: OptionNames<RunOptions> = {
@@ -52,6 +57,8 @@ const runOptions: OptionNames<RunOptions> = {
   onReport: true,
   onSettled: true,
   clock: true,
+  listen: true,
+  authenticate: true,
 }
 
 /** A running topology; it keeps its process alive. `stop` ends handlers first, then relays, then databases, then engines. */
@@ -60,6 +67,8 @@ export interface Running extends AsyncDisposable {
   readonly warnings: readonly string[]
   readonly engines: readonly Engine[]
   readonly channels: Channels
+  /** Where the services that run here are asked, 'http://127.0.0.1:43211'; undefined where nothing listens. */
+  readonly address: string | undefined
   /** A running service by its context: its database, and `transaction()`. */
   service<Db>(of: Service<Db>): RunningService<Db>
   /** A queue of the topology: to send from outside every handler, to count, and for its dead letters. UNKNOWN_QUEUE for one of no context here. */
@@ -87,7 +96,7 @@ export interface Running extends AsyncDisposable {
 
 /**
  * Starts the services of a topology. Throws before anything runs when an engine cannot be opened or lacks what is asked of
- * it, and when a service has two handlers for one event or queue.
+ * it, and when a service has two handlers for one event, queue or call.
  */
 export async function run(topology: Topology, options: RunOptions = {}): Promise<Running> {
   checkOptions('run()', options, runOptions)
@@ -97,9 +106,17 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
   const activity = new Activity()
   // A relay alone waits on nothing that keeps a process alive.
   const alive = setInterval(() => {}, 2 ** 31 - 1)
+  let listener: Listener | undefined
   const close = async (stopOptions?: StopOptions): Promise<void> => {
+    const began = performance.now()
+    const { deadlineMs = 10_000 } = stopOptions ?? {}
     await inTurn(
-      () => atOnce(started.map((service) => service.stop(stopOptions))),
+      // First: what is answered while the rest stops would be cut. Both have one deadline.
+      () => listener?.stop({ deadlineMs }),
+      () => {
+        const left = { deadlineMs: Math.max(0, deadlineMs - (performance.now() - began)) }
+        return atOnce(started.map((service) => service.stop(listener ? left : stopOptions)))
+      },
       () => atOnce(opened.map((engine) => engine.close())),
       () => clearInterval(alive),
     )
@@ -123,6 +140,16 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
         }),
       )
     for (const service of started) await service.declareSchedules()
+    const answerers = started.flatMap((service) => service.answerers())
+    const open = exposed(options)
+    if (open !== undefined && options.strict) throw new SpillwayError('CONFIGURATION', `${open}.`)
+    if (options.listen !== undefined || answerers.length > 0)
+      listener = await Listener.open({
+        listen: options.listen ?? 'http://127.0.0.1:0',
+        clock: channels.clock,
+        authenticate: options.authenticate,
+      })
+    for (const answerer of answerers) listener?.add(answerer)
     for (const service of started) service.start()
     const engines = main === forStreams ? [main] : [main, forStreams]
     const weaknesses = engines.flatMap((engine) =>
@@ -133,9 +160,10 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
     let stopped: Promise<void> | undefined
     const stop = (stopOptions?: StopOptions) => (stopped ??= close(stopOptions))
     return {
-      warnings: [...check(topology), ...weaknesses],
+      warnings: [...check(topology), ...weaknesses, ...(open === undefined ? [] : [open])],
       engines,
       channels,
+      address: listener?.address,
       service<Db>(of: Service<Db>) {
         const found = started.find((service) => service.name === of.context.name)
         if (!found)
@@ -179,9 +207,15 @@ function chosen(topology: Topology, only: readonly string[] | undefined): AnySer
       `No service of this topology implements ${unknown.join(', ')}; it has ${services.map((service) => service.context.name).join(', ')}.`,
     )
   const chosen = services.filter((service) => only === undefined || only.includes(service.context.name))
-  const [doubled] = chosen.flatMap(doubledHandlers)
-  if (doubled !== undefined) throw new SpillwayError('CONFIGURATION', `In this topology ${doubled}.`)
+  const [unfitting] = chosen.flatMap(unfit)
+  if (unfitting !== undefined) throw new SpillwayError('CONFIGURATION', `In this topology ${unfitting}.`)
   return chosen
+}
+
+/** What is wrong with answering whoever comes. */
+function exposed({ listen, authenticate }: RunOptions): string | undefined {
+  if (listen === undefined || authenticate || listenAt(listen).isLoopback) return undefined
+  return `calls are answered at ${listen} to everybody who reaches it: give run() an \`authenticate\``
 }
 
 /** Makes every queue and stream of the topology exist, also those of contexts that run elsewhere. */

@@ -1,5 +1,6 @@
 // One service at work: its database, its relay, a subscription for each context it listens to, a consumer for each queue.
 
+import { type Answerer, queryAnswerer } from '../call/server/answerer.ts'
 import { asSpillwayError } from '../core/errors.ts'
 import type { Background, StopOptions } from '../core/lifecycle.ts'
 import type { OnReport } from '../core/report.ts'
@@ -110,6 +111,13 @@ export class RunningService<Db> {
     const { name: engine } = this.#channels.queueEngine
     for (const { queue, name, options, data } of this.#service.schedules)
       await declareSchedule(queue, this.#channels.queue(queue.queue), engine, name, options, data)
+  }
+
+  /** What answers the calls of its context. */
+  answerers(): Answerer[] {
+    return this.#service.answers.flatMap((answering) =>
+      answering.query ? [queryAnswerer(this.#home, answering.call, answering.query, answering.options)] : [],
+    )
   }
 
   start(): void {

@@ -1,4 +1,8 @@
 // A service implements one context: what it does about events, and how it works off its queues.
+
+import type { CommandHandler, QueryHandler } from '../call/server/answer.ts'
+import type { Answering, AnswerOptions } from '../call/server/answerer.ts'
+import type { CallContract, CallKind, FailureSchemas } from '../core/call-contract.ts'
 import type { Context, ContextDefinition, EventContract, QueueContract } from '../core/contract.ts'
 import type { Duration } from '../core/duration.ts'
 import { SpillwayError } from '../core/errors.ts'
@@ -60,6 +64,7 @@ const serviceOptions: OptionNames<ServiceOptions<unknown>> = {
   keepDeadLetters: true,
 }
 const inboxOptions: OptionNames<InboxOptions> = { keep: true }
+const answerOptions: OptionNames<AnswerOptions> = { concurrency: true, waiting: true }
 const workOptionNames: OptionNames<WorkOptions> = { concurrency: true }
 const workBatchOptions: OptionNames<WorkBatchOptions> = { size: true, wait: true, concurrency: true }
 
@@ -89,9 +94,10 @@ export interface AnyService {
   readonly reactions: readonly Reaction<never>[]
   readonly works: readonly Work<never>[]
   readonly schedules: readonly Scheduled[]
+  readonly answers: readonly Answering<never>[]
 }
 
-/** A context with what implements it. Immutable: `on`, `work`, `workBatch` and `schedule` return a new one. */
+/** A context with what implements it. Immutable: `on`, `work`, `workBatch`, `schedule` and `answer` return a new one. */
 export interface Service<Db> extends AnyService {
   readonly kind: 'service'
   readonly context: Context
@@ -103,6 +109,7 @@ export interface Service<Db> extends AnyService {
   readonly keepDeadLetters: Duration | undefined
   readonly reactions: readonly Reaction<Db>[]
   readonly works: readonly Work<Db>[]
+  readonly answers: readonly Answering<Db>[]
   /** Handles an event of any context; one handler for each event. Events of one key are handled in their order. */
   on<In, Out>(
     event: EventContract<In, Out>,
@@ -131,6 +138,17 @@ export interface Service<Db> extends AnyService {
     options: ScheduleOptions,
     data: In,
   ): Service<Db>
+  /**
+   * Answers a call of the service's own context; one handler for each version of each call. A command needs a `database`: its effects,
+   * its idempotency key and its answer are committed together, so that asking again gives the same answer and does nothing twice.
+   */
+  answer<Ask, Asked, Answer, Answered, Failures extends FailureSchemas, Kind extends CallKind>(
+    call: CallContract<Ask, Asked, Answer, Answered, Failures, Kind>,
+    handler: Kind extends 'command'
+      ? CommandHandler<Asked, Answer, Db, Failures>
+      : QueryHandler<Asked, Answer, Db, Failures>,
+    options?: AnswerOptions,
+  ): Service<Db>
 }
 
 /** Begins a service: `service(billing, { database }).on(orders.events.placed, …).work(billing.queues.receipt, …)`. */
@@ -140,7 +158,12 @@ export function service<Name extends string, D extends ContextDefinition, Db = u
 ): Service<Db> {
   checkOptions(`The service of ${context.name}`, options, serviceOptions)
   if (options.inbox !== undefined) checkInbox(context.name, options.inbox, options.database)
-  return build(context as unknown as Context, options, { reactions: [], works: [], schedules: [] })
+  return build(context as unknown as Context, options, {
+    reactions: [],
+    works: [],
+    schedules: [],
+    answers: [],
+  })
 }
 
 function checkInbox(name: string, inbox: InboxOptions, database: unknown): void {
@@ -156,9 +179,9 @@ function checkInbox(name: string, inbox: InboxOptions, database: unknown): void 
 function build<Db>(
   context: Context,
   options: ServiceOptions<Db>,
-  parts: Pick<Service<Db>, 'reactions' | 'works' | 'schedules'>,
+  parts: Pick<Service<Db>, 'reactions' | 'works' | 'schedules' | 'answers'>,
 ): Service<Db> {
-  const { reactions, works, schedules } = parts
+  const { reactions, works, schedules, answers } = parts
   return {
     kind: 'service',
     context,
@@ -202,6 +225,12 @@ function build<Db>(
     schedule(queue, name, scheduleOptions, data) {
       const scheduled = { queue: queue as QueueContract, name, options: scheduleOptions, data }
       return build(context, options, { ...parts, schedules: [...schedules, scheduled] })
+    },
+    answer(call, handler, given = {}) {
+      checkHandler(`answer() of ${call.type}`, handler)
+      checkOptions('answer()', given, answerOptions)
+      const answering = { call, options: given, [call.kind]: handler } as unknown as Answering<Db>
+      return build(context, options, { ...parts, answers: [...answers, answering] })
     },
   }
 }

@@ -1,4 +1,5 @@
 // The business topology: all contexts wired together, and what is wrong with the wiring.
+import type { CallContract } from '../core/call-contract.ts'
 import type { Context, EventContract, QueueContract } from '../core/contract.ts'
 import { describe, SpillwayError } from '../core/errors.ts'
 import { checkOptions, type OptionNames } from '../core/known-options.ts'
@@ -63,6 +64,15 @@ export function queuesOf(context: Context): QueueContract[] {
   return Object.values(context.queues)
 }
 
+export function callsOf(context: Context): CallContract[] {
+  return Object.values(context.calls)
+}
+
+/** A call with its version, as people write it. */
+export function nameOf({ type, version }: Pick<CallContract, 'type' | 'version'>): string {
+  return version === 1 ? type : `${type} version ${version}`
+}
+
 /** What is wrong, in words, with where to look. Empty when the topology is sound. */
 export function check(of: Topology): string[] {
   return [...doubled(of), ...clashes(of), ...servicesOf(of).flatMap((service) => checkService(of, service))]
@@ -84,6 +94,7 @@ function clashes(of: Topology): string[] {
     own(`the stream ${context.name}`, context.name)
     for (const { queue } of queuesOf(context)) own(`the queue ${queue}`, context.name)
     for (const { type } of eventsOf(context)) own(`the event ${type}`, context.name)
+    for (const { type } of callsOf(context)) own(`the call ${type}`, context.name)
   }
   for (const { context, reactions } of servicesOf(of))
     for (const { event } of reactions) {
@@ -129,16 +140,44 @@ function checkService(of: Topology, service: AnyService): string[] {
       problems.push(
         `nobody works off the queue ${queue}: give the service of ${context.name} a work() for it`,
       )
-  return [...problems, ...doubledHandlers(service)]
+  return [...problems, ...checkAnswers(service), ...unfit(service)]
 }
 
-/** Two handlers for one event or queue, or two schedules of one name: which of them? A topology with such a service does not start. */
-export function doubledHandlers({ context, reactions, works, schedules }: AnyService): string[] {
+function checkAnswers({ context, answers }: AnyService): string[] {
+  const problems: string[] = []
+  for (const { call } of answers)
+    if (call.context !== context.name)
+      problems.push(`${context.name} answers ${nameOf(call)}, which belongs to ${call.context}`)
+  const answered = new Set(answers.map(({ call }) => nameOf(call)))
+  for (const call of callsOf(context))
+    if (!answered.has(nameOf(call)))
+      problems.push(
+        `nobody answers the call ${nameOf(call)}: give the service of ${context.name} an answer() for it`,
+      )
+  return problems
+}
+
+/** What a topology with this service does not start with: what could not work, or not be told apart. */
+export function unfit(service: AnyService): string[] {
+  const { context, answers, database } = service
+  const commands = database === undefined ? answers.filter(({ call }) => call.kind === 'command') : []
+  return [
+    ...doubledHandlers(service),
+    ...commands.map(
+      ({ call }) =>
+        `${context.name} answers the command ${nameOf(call)} and has no database, in which its idempotency keys would be stored`,
+    ),
+  ]
+}
+
+/** Two handlers for one event, queue or call, or two schedules of one name: which of them? */
+function doubledHandlers({ context, reactions, works, schedules, answers }: AnyService): string[] {
   const repeated = (names: readonly string[]) =>
     new Set(names.filter((name, index) => names.indexOf(name) !== index))
   const handled = [
     ...repeated(works.map(({ queue }) => queue.queue)),
     ...repeated(reactions.map(({ event }) => event.type)),
+    ...repeated(answers.map(({ call }) => nameOf(call))),
   ]
   const named = repeated(schedules.map(({ queue, name }) => `${name} of ${queue.queue}`))
   return [

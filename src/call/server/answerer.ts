@@ -1,0 +1,135 @@
+// Answers one version of one call: the input is checked, the call waits for its turn, its handler runs within the deadline of who asks.
+import type { CallContract, FailureSchemas } from '../../core/call-contract.ts'
+import { asError, isSpillwayError, SpillwayError } from '../../core/errors.ts'
+import { type Checked, check } from '../../core/schema.ts'
+import { runInside } from '../../core/scope.ts'
+import type { UnitHome } from '../../transaction/unit.ts'
+import { type CommandHandler, failOf, type QueryContext, type QueryHandler } from './answer.ts'
+import { Gate } from './gate.ts'
+import type { IncomingCall } from './incoming-call.ts'
+import { encode, overloaded, problemReply, type Reply, refusedInput } from './reply.ts'
+
+export interface AnswerOptions {
+  /** How many of this call this process answers at the same time. Default 100. */
+  readonly concurrency?: number
+  /** How many more wait for their turn; what comes beyond is told to ask again later. Default 100. */
+  readonly waiting?: number
+}
+
+/** A call and what answers it. */
+export type Answering<Db> = { readonly call: CallContract; readonly options: AnswerOptions } & (
+  | { readonly query: QueryHandler<unknown, unknown, Db, FailureSchemas>; readonly command?: undefined }
+  | { readonly command: CommandHandler<unknown, unknown, Db, FailureSchemas>; readonly query?: undefined }
+)
+
+/** Gives the reply to a checked input. Rejects only with what the handler threw. */
+type Give = (input: unknown, call: IncomingCall) => Promise<Reply>
+
+export class Answerer {
+  readonly contract: CallContract
+  readonly #give: Give
+  readonly #gate: Gate
+  readonly #home: Pick<UnitHome<unknown>, 'onReport'>
+
+  constructor(
+    contract: CallContract,
+    give: Give,
+    home: Pick<UnitHome<unknown>, 'onReport'>,
+    options: AnswerOptions,
+  ) {
+    this.contract = contract
+    this.#give = give
+    this.#home = home
+    this.#gate = new Gate(bound('concurrency', options.concurrency, 1), bound('waiting', options.waiting, 0))
+  }
+
+  /** Always resolves, at the latest when the call ends. What is then still running goes on, and keeps its place, until it has ended. */
+  answer(input: unknown, call: IncomingCall): Promise<Reply> {
+    return new Promise((resolve) => {
+      call.onEnd(() => resolve(this.#late(call)))
+      void this.#answer(input, call).then(resolve)
+    })
+  }
+
+  async #answer(input: unknown, call: IncomingCall): Promise<Reply> {
+    const { type } = this.contract
+    const result = check(this.contract.input, input)
+    const checked: Checked<unknown> = result instanceof Promise ? await result : result
+    if (!checked.ok) return refusedInput(type, checked)
+    if (call.ended !== undefined) return overloaded(`${type} was not begun: ${call.error().message}`)
+    const turn = this.#gate.enter(call)
+    const entered = typeof turn === 'string' ? turn : await turn
+    if (entered === 'full')
+      return overloaded(`As many calls of ${type} are under way and waiting as are taken.`)
+    if (entered === 'ended') return overloaded(`${type} was not begun before its deadline.`)
+    try {
+      return await this.#give(checked.value, call)
+    } catch (thrown) {
+      return this.#failed(thrown, call)
+    } finally {
+      this.#gate.leave()
+    }
+  }
+
+  /** What was thrown stays here: it may name rows, statements and addresses, of which who asks can make nothing. */
+  #failed(thrown: unknown, call: IncomingCall): Reply {
+    const { type } = this.contract
+    const { key } = call.facts
+    if (call.ended === undefined || !isAbort(thrown, call)) {
+      const what = `What answers ${type} threw: ${asError(thrown).message}.`
+      const error = new SpillwayError('ANSWER_FAILED', what, {
+        cause: thrown,
+        remedy: 'Nothing was stored, and the caller may ask again.',
+      })
+      this.#home.onReport?.({ from: `the answer of ${type}`, error, messageId: key })
+    }
+    return problemReply(500, 'ANSWER_FAILED', `What answers ${type} threw.`)
+  }
+
+  #late(call: IncomingCall): Reply {
+    const { type } = this.contract
+    return problemReply(504, 'DEADLINE', `${type} was not answered in time: ${call.error().message}`)
+  }
+}
+
+/** Answers queries: nothing is stored. */
+export function queryAnswerer<Db>(
+  home: UnitHome<Db>,
+  contract: CallContract,
+  handler: QueryHandler<unknown, unknown, Db, FailureSchemas>,
+  options: AnswerOptions,
+): Answerer {
+  const fail = failOf(contract)
+  const name = `the answer of ${contract.type}`
+  const give: Give = async (input, call) => {
+    const context: QueryContext<Db> = {
+      fail,
+      caller: call.facts.caller,
+      get signal() {
+        return call.signal
+      },
+      get db() {
+        if (home.database) return home.database.db
+        throw new SpillwayError('NO_DATABASE', `${name} asked for the database of ${home.context}.`)
+      },
+    }
+    return encode(contract, await runInside(name, () => handler(input, context)))
+  }
+  return new Answerer(contract, give, home, options)
+}
+
+function isAbort(thrown: unknown, call: IncomingCall): boolean {
+  return (
+    thrown === call.signal.reason ||
+    isSpillwayError(thrown, 'ABORTED') ||
+    (thrown instanceof Error && thrown.name === 'AbortError')
+  )
+}
+
+function bound(option: string, given: number = 100, least: number): number {
+  if (Number.isInteger(given) && given >= least && given <= 10_000) return given
+  throw new SpillwayError(
+    'INVALID_OPTION',
+    `${option} of answer() is ${given}; it takes a whole number from ${least} to 10,000.`,
+  )
+}

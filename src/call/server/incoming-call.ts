@@ -1,0 +1,90 @@
+// One call that came in: what its request says, how much time is left, and its end.
+import type { Clock } from '../../core/clock.ts'
+import { SpillwayError } from '../../core/errors.ts'
+import type { Caller } from './answer.ts'
+
+/** What the request of a call says besides its input. */
+export interface CallFacts {
+  readonly deadlineMs: number
+  readonly caller: Caller
+  readonly key?: string | undefined
+  /** How old the key was when the request left; undefined where nobody said. */
+  readonly keyAgeMs?: number | undefined
+  /** Who asks is answering a call itself. */
+  readonly nested?: boolean
+  readonly correlation?: string | undefined
+  readonly traceparent?: string | undefined
+  readonly tracestate?: string | undefined
+}
+
+/** Why nobody waits for the answer any more. */
+export type End = 'deadline' | 'gone' | 'stopped'
+
+const ends: Readonly<Record<End, string>> = {
+  deadline: 'the deadline of its caller passed',
+  gone: 'its caller is gone',
+  stopped: 'the process stops',
+}
+
+export class IncomingCall {
+  readonly facts: CallFacts
+  readonly #type: string
+  readonly #clock: Clock
+  readonly #endsAt: number
+  readonly #abort = new AbortController()
+  readonly #listeners = new Set<(end: End) => void>()
+  readonly #cancelTimer: () => void
+  #end: End | undefined
+
+  /** The time counts from now. */
+  constructor(type: string, facts: CallFacts, clock: Clock) {
+    this.facts = facts
+    this.#type = type
+    this.#clock = clock
+    this.#endsAt = clock.elapsed() + facts.deadlineMs
+    this.#cancelTimer = clock.after(facts.deadlineMs, () => this.end('deadline'))
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal
+  }
+
+  get ended(): End | undefined {
+    return this.#end
+  }
+
+  /** Milliseconds, 0 when there are none: what a call that is made while answering this one may take. */
+  get remainingMs(): number {
+    return this.#end === undefined ? Math.max(0, this.#endsAt - this.#clock.elapsed()) : 0
+  }
+
+  /** Nobody waits any more: the signal fires. Only the first time counts. */
+  end(why: End): void {
+    if (this.#end !== undefined) return
+    this.#end = why
+    this.#cancelTimer()
+    for (const listener of this.#listeners) listener(why)
+    this.#listeners.clear()
+    this.#abort.abort(this.error())
+  }
+
+  /** Calls back when it ends; returns how to take that back. */
+  onEnd(listener: (end: End) => void): () => void {
+    this.#listeners.add(listener)
+    return () => void this.#listeners.delete(listener)
+  }
+
+  /** The answer is ready: there is nothing left to end. */
+  close(): void {
+    this.#cancelTimer()
+    this.#listeners.clear()
+  }
+
+  /** Why it ended, for whoever goes on in spite of it. */
+  error(): SpillwayError {
+    const what = `${this.#type} is not answered any more: ${ends[this.#end ?? 'deadline']}.`
+    return new SpillwayError(this.#end === 'stopped' ? 'ABORTED' : 'DEADLINE', what, {
+      remedy: 'Nothing more is stored for it. Stop what was begun for it.',
+    })
+  }
+}
