@@ -12,6 +12,7 @@ export type { Authenticate, CallRequest } from './call/server/authenticate.ts'
 export type { RetryOptions } from './core/backoff.ts'
 export { type CallContract, type CallKind, type CallOptions, call } from './core/call-contract.ts'
 export type { CallFailed, CallOk, CallResult, CallUnknown, ResultOf } from './core/call-result.ts'
+export { value } from './core/call-value.ts'
 export { type Clock, systemClock } from './core/clock.ts'
 export {
   type Context,

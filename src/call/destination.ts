@@ -102,8 +102,7 @@ export class Destination {
     if (bounded) return this.#bounded(work, permit, deadline, signal, judge)
     try {
       const value = await work(undefined)
-      if (judge === undefined) permit.succeeded()
-      else permit[judge(value)]()
+      permit[judge === undefined ? 'succeeded' : judge(value)]()
       return { refused: false, answered: true, value }
     } catch (thrown) {
       permit.failed()

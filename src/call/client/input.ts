@@ -1,0 +1,43 @@
+// The input of a call on its way out: checked against the contract, written as JSON, refused before it leaves.
+import type { CallContract } from '../../core/call-contract.ts'
+import { asError, SpillwayError } from '../../core/errors.ts'
+import { type Checked, check, invalidData } from '../../core/schema.ts'
+import { maxInputBytes } from '../wire.ts'
+
+/** The body, empty for undefined; or why it cannot leave. What is sent is what was given: its owner's schema turns it into what the owner receives. */
+export function encodeInput(
+  contract: CallContract,
+  input: unknown,
+): string | SpillwayError | Promise<string | SpillwayError> {
+  const checked = check(contract.input, input)
+  return checked instanceof Promise
+    ? checked.then((result) => encode(contract, input, result))
+    : encode(contract, input, checked)
+}
+
+function encode({ type }: CallContract, input: unknown, checked: Checked<unknown>): string | SpillwayError {
+  if (!checked.ok) return invalidData(`The input of ${type}`, checked.problems)
+  let body: string
+  try {
+    body = JSON.stringify(input) ?? ''
+  } catch (thrown) {
+    return new SpillwayError(
+      'INVALID_DATA',
+      `The input of ${type} cannot be written as JSON: ${asError(thrown).message}.`,
+      {
+        cause: thrown,
+        remedy: 'Nothing left. Give it what JSON can carry.',
+      },
+    )
+  }
+  // A character takes 3 bytes at most, 4 where two of these units make one.
+  const bytes = body.length * 3 > maxInputBytes ? Buffer.byteLength(body) : 0
+  if (bytes <= maxInputBytes) return body
+  return new SpillwayError(
+    'TOO_LARGE',
+    `The input of ${type} has ${bytes} bytes; ${maxInputBytes} are allowed.`,
+    {
+      remedy: 'Nothing left. Store the bulk elsewhere and send a reference to it.',
+    },
+  )
+}
