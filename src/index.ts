@@ -45,6 +45,15 @@ export { openEngine } from './engine-of.ts'
 export type { Durability, Engine, EngineOptions } from './ports/engine.ts'
 export type { DeadMessage, FailedStart, QueueCount } from './ports/queue.ts'
 export type { CancelResult } from './ports/queue-control.ts'
+export type {
+  AsynchronousTransaction,
+  DrizzleTransaction,
+  KnexTransaction,
+  KyselyTransaction,
+  PgTransaction,
+  PrismaTransaction,
+  SqliteTransaction,
+} from './ports/user-transaction.ts'
 export type { Handler } from './queue/attempts.ts'
 export type { BatchDelivery, BatchHandler, BatchResult } from './queue/batch.ts'
 export type { BatchOptions, ConsumeOptions, Consumer } from './queue/consumer.ts'
@@ -81,4 +90,5 @@ export { type Service, type ServiceOptions, service } from './topology/service.t
 export { check, type Topology, type TopologyOptions, topology } from './topology/topology.ts'
 export type { BatchContext, BatchWorkHandler } from './transaction/batch-handler.ts'
 export type { HandlerContext, ServiceHandler, WorkContext, WorkHandler } from './transaction/handler.ts'
+export type { JoinedSender } from './transaction/join.ts'
 export type { Sender, Tx } from './transaction/unit.ts'

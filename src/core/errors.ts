@@ -194,6 +194,12 @@ export const errorCodes = {
     meaning: 'A handler asked for its database, but its service has none.',
     remedy: 'Nothing was stored. Give the service a `database`.',
   },
+  NO_TRANSACTION: {
+    retryable: false,
+    meaning: 'What was given to `join()` is no open transaction of the database of the service.',
+    remedy:
+      'This message was not stored. Give it the transaction that your own statements run in, wait for what it returns, and join anew for each transaction.',
+  },
   DIRECT_SEND: {
     retryable: false,
     meaning: 'A message was sent past the transaction from inside a handler.',

@@ -55,6 +55,12 @@ export interface Database<Db> {
    */
   rewind(order: Progress, to: Rewind): Promise<CommitOutcome>
 
+  /**
+   * The outbox as a part of a transaction that the user has open in this database (`user-transaction.ts` has the kinds). Throws
+   * NO_TRANSACTION for what is none of them, and for one that is seen not to be open, or not in this database.
+   */
+  join(tx: unknown): JoinedOutbox
+
   readonly outbox: OutboxPort
 
   /** What is parked: see `CommitUnit.park`. */
@@ -163,6 +169,15 @@ export interface OutboxPort {
   /** How many rows wait, and how many were set aside. */
   count(): Promise<{ readonly waiting: number; readonly setAside: number }>
 }
+
+/**
+ * Stores messages in a transaction of the user's: they are committed with it, or not at all, and after it has ended nothing is
+ * stored any more. Rows of one transaction are sent in the order in which they were stored. NO_TRANSACTION when
+ * it is found to have ended, or never to have begun: then nothing was stored, in no transaction.
+ */
+export type JoinedOutbox =
+  | { readonly driver: 'synchronous'; store(messages: readonly OutboxMessage[]): void }
+  | { readonly driver: 'asynchronous'; store(messages: readonly OutboxMessage[]): Promise<void> }
 
 export interface OutboxRow extends OutboxMessage {
   /**

@@ -6,6 +6,7 @@ import type { Background, StopOptions } from '../core/lifecycle.ts'
 import type { OnReport } from '../core/report.ts'
 import type { OnSettled } from '../core/settled.ts'
 import type { Database } from '../ports/database.ts'
+import type { AsynchronousTransaction, SqliteTransaction } from '../ports/user-transaction.ts'
 import { consume, consumeBatch } from '../queue/consumer.ts'
 import { declareSchedule } from '../queue/schedules.ts'
 import { failurePolicy, type Handled } from '../stream/plan.ts'
@@ -14,9 +15,10 @@ import { subscribe } from '../stream/subscription.ts'
 import { clockMarginMs, keepMsOf } from '../transaction/age-gate.ts'
 import { batchWorkHandler } from '../transaction/batch-handler.ts'
 import { eventHandler, workHandler } from '../transaction/handler.ts'
+import { type JoinedSender, join } from '../transaction/join.ts'
 import { type Relay, relay } from '../transaction/relay.ts'
 import { transaction } from '../transaction/transaction.ts'
-import type { Tx, UnitHome } from '../transaction/unit.ts'
+import type { Sender, Tx, UnitHome } from '../transaction/unit.ts'
 import type { Channels } from './channels.ts'
 import { atOnce, inTurn } from './closing.ts'
 import type { Activity } from './drained.ts'
@@ -98,6 +100,24 @@ export class RunningService<Db> {
   /** Runs `work` in the service's own transaction, from outside a handler; what it sends is committed with it. */
   transaction<Result>(work: (tx: Tx<Db>) => Result | PromiseLike<Result>): Promise<Result> {
     return transaction(this.#home, work)
+  }
+
+  /**
+   * Publishes and sends in a transaction that you have open in the service's own database: what is sent is a row of it, committed with
+   * it or not at all. Takes, by their shape, a client of `pg` and the transactions of Kysely, Drizzle, Prisma and Knex (PostgreSQL),
+   * with which `publish` and `send` return promises to wait for, and a handle of better-sqlite3 or node:sqlite (SQLite). For events to be in the order of
+   * the changes that they tell of, change the row that says so (the aggregate) first, then publish. Call `committed()` after the commit.
+   * Throws NO_TRANSACTION, NO_DATABASE, and DIRECT_SEND inside a handler.
+   */
+  join(tx: AsynchronousTransaction): JoinedSender
+  join(tx: SqliteTransaction): Sender
+  join(tx: AsynchronousTransaction | SqliteTransaction): JoinedSender | Sender {
+    return join(this.#home, tx)
+  }
+
+  /** Says that a transaction that was joined is committed: its messages leave at once, not only when the relay next looks (within 500 ms). */
+  committed(): void {
+    this.#relay?.wake()
   }
 
   /** This service as a consumer group of a context: its lag, its dead letters, what it parked, redriving and replaying. */

@@ -122,14 +122,14 @@ class Worker {
 
   /** Sends what waits: until nothing does, or once when the stop came. False when another relay holds the lock. */
   async #drain(stopping: AbortSignal): Promise<boolean> {
-    if ((await this.#outbox.pending()).length === 0) return true
+    let pending = await this.#outbox.pending()
+    if (pending.length === 0) return true
     if (!(await this.#outbox.lock(this.#holder, lockMs))) return false
     try {
-      for (;;) {
+      // What was said to have rows is always taken from: another look may find less.
+      for (; ; pending = await this.#outbox.pending()) {
         const now = this.#clock.elapsed()
-        const pending = (await this.#outbox.pending()).filter(
-          (to) => (this.#paused.get(nameOf(to))?.until ?? 0) <= now,
-        )
+        pending = pending.filter((to) => (this.#paused.get(nameOf(to))?.until ?? 0) <= now)
         if (pending.length === 0) return true
         await Promise.all(pending.map((destination) => this.#drainTo(destination, stopping)))
         if (stopping.aborted) return true

@@ -21,6 +21,7 @@ import { engineFaults } from './faults/engine.ts'
 import { type Fault, faultySubject, override } from './faults/fault.ts'
 import * as flow from './faults/flow.ts'
 import { groupFaults } from './faults/groups.ts'
+import { joinFaults, onFiles } from './faults/join.ts'
 import * as leases from './faults/leases.ts'
 import { nameFaults } from './faults/names.ts'
 import * as outbox from './faults/outbox.ts'
@@ -233,6 +234,13 @@ describe.concurrent('faults that need a process to stop, or retention', () => {
   for (const { what, fails, open } of sqlite.faults) noticed(what, fails, engineCases, open)
   sound('none', idsOf(sqlite.faults), engineCases, sqlite.sound)
   afterAll(sqlite.end)
+})
+
+describe.concurrent('faults of joining', () => {
+  const files = onFiles()
+  for (const fault of joinFaults) noticed(fault.what, fault.fails, databaseSuite, () => files.open(fault))
+  sound('none', idsOf(joinFaults), databaseSuite, files.sound)
+  afterAll(files.end)
 })
 
 const postgres = await onPostgres()

@@ -28,6 +28,18 @@ export async function postgresSubject(
           const { rows } = await db.query(text, [prefix])
           return (rows[0] as { count: number }).count
         },
+        async connect() {
+          const client = new pg.Client({ connectionString: url })
+          client.on('error', () => {})
+          await client.connect()
+          return {
+            tx: client,
+            begin: async () => void (await client.query('begin')),
+            end: async (how) => void (await client.query(how)),
+            insert: (id) => client.query(`insert into ${schema}.effect values ($1)`, [id]),
+            [Symbol.asyncDispose]: () => client.end(),
+          }
+        },
         async remove() {
           await admin.query(`drop schema ${schema} cascade`)
         },

@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import BetterSqlite3 from 'better-sqlite3'
 import { afterAll } from 'vitest'
 import { sqliteDatabase } from '../../src/engines/sqlite/database.ts'
@@ -20,6 +21,7 @@ import {
 import { certify } from './certify.ts'
 import { distantMembers } from './distant-member.ts'
 import { openAt } from './engines.ts'
+import { userConnection } from './sqlite-user.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'spillway-conformance-'))
 afterAll(() => rm(folder, { recursive: true }))
@@ -39,8 +41,11 @@ const countRows = 'SELECT count(*) AS count FROM effect WHERE substr(id, 1, leng
 
 let files = 0
 
-/** Databases in files of their own, opened as the driver in question opens them. */
-function subject(source: (path: string) => DatabaseSource<SqliteHandle>): Promise<DatabaseSubject> {
+/** Databases in files of their own, opened as the driver in question opens them; and how a user of it opens one. */
+function subject(
+  source: (path: string) => DatabaseSource<SqliteHandle>,
+  handle: (path: string) => SqliteHandle,
+): Promise<DatabaseSubject> {
   return databaseSubject({
     driver: 'synchronous',
     async create() {
@@ -50,6 +55,7 @@ function subject(source: (path: string) => DatabaseSource<SqliteHandle>): Promis
         insert: (db: SqliteHandle, id) => void db.prepare('INSERT INTO effect VALUES (?)').run(id),
         count: async (db: SqliteHandle, prefix) =>
           (db.prepare(countRows).get(prefix, prefix) as { count: number }).count,
+        connect: async () => userConnection(handle(path)),
         async remove() {},
       }
     },
@@ -57,16 +63,22 @@ function subject(source: (path: string) => DatabaseSource<SqliteHandle>): Promis
 }
 
 certify('sqlite database (node:sqlite)', { database: databaseSuite }, () =>
-  subject((path) => sqliteDatabase(path, { setup: (db) => db.exec(ownTable) })),
+  subject(
+    (path) => sqliteDatabase(path, { setup: (db) => db.exec(ownTable) }),
+    (path) => new DatabaseSync(path),
+  ),
 )
 
 certify('sqlite database (better-sqlite3)', { database: databaseSuite }, () =>
-  subject((path) => ({
-    async open(service) {
-      const handle = new BetterSqlite3(path)
-      handle.pragma('journal_mode = WAL')
-      handle.exec(ownTable)
-      return sqliteDatabase(handle).open(service)
-    },
-  })),
+  subject(
+    (path) => ({
+      async open(service) {
+        const handle = new BetterSqlite3(path)
+        handle.pragma('journal_mode = WAL')
+        handle.exec(ownTable)
+        return sqliteDatabase(handle).open(service)
+      },
+    }),
+    (path) => new BetterSqlite3(path),
+  ),
 )

@@ -329,4 +329,17 @@ begin
 end $$;
 `
 
-export const serviceTables: Part = { name: 'service', migrations: [tables, functions, parking] }
+const joining: Migration = (schema) => `
+-- Messages of a transaction that the user has open: 'stored', or 'ended' when this is another transaction.
+create function ${schema}.join_outbox(p_transaction text, p_messages text)
+returns text language plpgsql ${functionSettings} as $$
+begin
+  if pg_current_xact_id()::text <> p_transaction then return 'ended'; end if;
+  insert into ${schema}.outbox (kind, name, message_id, key, body)
+    select m.message->>0, m.message->>1, m.message->>2, m.message->>3, m.message->>4
+    from json_array_elements(p_messages::json) with ordinality m(message, place) order by m.place;
+  return 'stored';
+end $$;
+`
+
+export const serviceTables: Part = { name: 'service', migrations: [tables, functions, parking, joining] }

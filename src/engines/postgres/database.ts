@@ -9,6 +9,7 @@ import type {
   Database,
   DatabaseSource,
   HeldPartition,
+  JoinedOutbox,
   OutboxMessage,
   Progress,
   Rewind,
@@ -27,6 +28,7 @@ import {
 import { Connection, type Statement } from './connection.ts'
 import { serviceTables } from './database-tables.ts'
 import { aborted, closed, sqlState, translate } from './errors.ts'
+import { joinOutbox } from './join.ts'
 import { migrate } from './migrations.ts'
 import { checkOption } from './options.ts'
 import { PostgresOutbox } from './outbox.ts'
@@ -250,6 +252,11 @@ class PostgresDatabase implements Database<PgQueryable> {
       to.low,
     ])
     return rows[0]!.outcome
+  }
+
+  join(tx: unknown): JoinedOutbox {
+    if (this.#closing !== undefined) throw closed()
+    return joinOutbox(this.#schema, this.outbox.producerId, tx)
   }
 
   async prune(before: number): Promise<number> {

@@ -101,6 +101,8 @@ export class PostgresOutbox implements OutboxPort {
         ? await this.#connection.run<Destination>(this.#sql.pending, [])
         : await this.#stillPending(from)
     this.#scan.done(from, performance.now() - startedAt, newest)
+    // What only a full scan found, only a full one takes.
+    if (from === 0) for (const destination of found) this.#lane(destination).scan.demand()
     return found
   }
 

@@ -20,6 +20,14 @@ test('scans begin where all was taken a while ago, and now and then from the sta
   expect(Math.min(...late.filter((from) => from > 0))).toBeGreaterThan(newest - 6_000 - 3_500)
 })
 
+test('a full scan that is demanded is the next one', () => {
+  const bound = new ScanBound()
+  for (const now of [0, 2_000, 4_000]) bound.done(0, 500, now + 1, now)
+  expect(bound.begin(4_010)).toBeGreaterThan(0)
+  bound.demand()
+  expect(bound.begin(4_011)).toBe(0)
+})
+
 test('cheap full scans are made nearly always', () => {
   const bound = new ScanBound()
   for (let now = 0; now < 1_000; now += 10) {

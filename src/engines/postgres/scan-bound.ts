@@ -26,6 +26,11 @@ export class ScanBound {
     return now - this.#fullAt >= this.#fullMs * rest ? 0 : this.#settled
   }
 
+  /** The next scan is a full one. */
+  demand(): void {
+    this.#fullAt = Number.NEGATIVE_INFINITY
+  }
+
   /** A scan that began at `from` took `ms` and everything visible up to the id `upTo`. */
   done(from: number, ms: number, upTo: number, now: number = performance.now()): void {
     if (from === 0) {

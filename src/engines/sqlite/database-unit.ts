@@ -1,6 +1,13 @@
 // One unit of work inside a transaction: fence, inbox, effects, outbox. And the statements that it takes.
 import { SpillwayError } from '../../core/errors.ts'
-import type { CommitOutcome, CommitUnit, Destination, Progress, Rewind } from '../../ports/database.ts'
+import type {
+  CommitOutcome,
+  CommitUnit,
+  Destination,
+  OutboxMessage,
+  Progress,
+  Rewind,
+} from '../../ports/database.ts'
 import type { ParkedEvent, PartitionOfGroup } from '../../ports/parking.ts'
 import type { SqliteHandle, SqliteStatement } from './handle.ts'
 
@@ -93,6 +100,30 @@ export function prepareUnit(db: SqliteHandle, prefix: string): UnitStatements {
   return Object.fromEntries(names.map((name) => [name, db.prepare(sql[name])])) as UnitStatements
 }
 
+/** What storing messages takes, on whatever handle it is done. */
+export type SendStatements = Pick<UnitStatements, 'send' | 'destination' | 'addDestination'> & {
+  readonly producer: SqliteStatement
+}
+
+export function prepareSend(db: SqliteHandle, prefix: string): SendStatements {
+  const sql = sqlOf(prefix)
+  return {
+    send: db.prepare(sql.send),
+    destination: db.prepare(sql.destination),
+    addDestination: db.prepare(sql.addDestination),
+    producer: db.prepare(`SELECT producer_id AS producer FROM "${prefix}relay"`),
+  }
+}
+
+/** Stores messages inside the open transaction, in their order. */
+export function storeMessages(
+  statements: Pick<UnitStatements, 'send' | 'destination' | 'addDestination'>,
+  messages: readonly OutboxMessage[],
+): void {
+  for (const { destination, id, key, body } of messages)
+    statements.send.run(Date.now() * 1_000, destinationId(statements, destination), id, key ?? null, body)
+}
+
 /** Applies the unit inside the open transaction. The caller undoes it when the outcome is not 'committed'. */
 export function applyUnit(
   db: SqliteHandle,
@@ -109,8 +140,7 @@ export function applyUnit(
   for (const id of unit.inbox?.ids ?? [])
     if (Number(statements.enter.run(unit.inbox!.consumer, id, Date.now()).changes) === 0) return 'duplicate'
   if (unit.effects) refuseAsynchronous(unit.effects(db))
-  for (const { destination, id, key, body } of unit.outbox)
-    statements.send.run(Date.now() * 1_000, destinationId(statements, destination), id, key ?? null, body)
+  storeMessages(statements, unit.outbox)
   return 'committed'
 }
 
@@ -162,7 +192,10 @@ function advance(statements: UnitStatements, progress: Progress): void {
   else statements.forget.run(stream, group, partition, row.position)
 }
 
-function destinationId(statements: UnitStatements, { kind, name }: Destination): number {
+function destinationId(
+  statements: Pick<UnitStatements, 'destination' | 'addDestination'>,
+  { kind, name }: Destination,
+): number {
   const known = statements.destination.get(kind, name) as { destination: number } | undefined
   return known?.destination ?? Number(statements.addDestination.run(kind, name).lastInsertRowid)
 }

@@ -11,6 +11,7 @@ import type {
   Database,
   DatabaseSource,
   HeldPartition,
+  JoinedOutbox,
   OutboxPort,
   Progress,
   Rewind,
@@ -19,6 +20,8 @@ import type { ParkingPort } from '../../ports/parking.ts'
 import { databaseSchema, tablePrefix } from './database-migrations.ts'
 import { applyRewind, applyUnit, prepareUnit, type UnitStatements } from './database-unit.ts'
 import type { SqliteHandle } from './handle.ts'
+import { inTransaction } from './in-transaction.ts'
+import { joinOutbox } from './join.ts'
 import { makeFolder } from './make-folder.ts'
 import { isBusy, isNative, translate } from './native-error.ts'
 import { migrate, openFile } from './open-file.ts'
@@ -103,11 +106,6 @@ function withState(handle: SqliteHandle): DatabaseSync {
   } as unknown as DatabaseSync
 }
 
-function inTransaction(handle: SqliteHandle): boolean {
-  const { isTransaction, inTransaction } = handle as { isTransaction?: boolean; inTransaction?: boolean }
-  return isTransaction ?? inTransaction ?? false
-}
-
 /** The file behind a handle in WAL mode; undefined for one in memory or in another mode. */
 function fileOf(handle: SqliteHandle): string | undefined {
   const mode = handle.prepare('PRAGMA journal_mode').get() as { journal_mode: string }
@@ -139,6 +137,7 @@ class SqliteDatabase implements Database<SqliteHandle> {
   readonly db: SqliteHandle
   readonly outbox: OutboxPort
   readonly parking: ParkingPort
+  readonly #prefix: string
   readonly #owned: boolean
   /** How long the handle waits for locks when others use it. */
   readonly #patienceMs: number
@@ -156,6 +155,7 @@ class SqliteDatabase implements Database<SqliteHandle> {
   constructor(db: SqliteHandle, prefix: string, name: string, owned: boolean) {
     this.db = db
     this.name = name
+    this.#prefix = prefix
     this.#owned = owned
     this.#maxUnits = db.prepare(deferredKeys).get() === undefined ? maxUnits : 1
     if (owned) this.#guard(db as Authorizing)
@@ -221,6 +221,11 @@ class SqliteDatabase implements Database<SqliteHandle> {
 
   rewind(order: Progress, to: Rewind): Promise<CommitOutcome> {
     return this.#write(true, () => applyRewind(this.#statements, order, to))
+  }
+
+  join(tx: unknown): JoinedOutbox {
+    this.#checkOpen()
+    return joinOutbox(this.#prefix, this.outbox.producerId, this.name, tx)
   }
 
   prune(before: number): Promise<number> {

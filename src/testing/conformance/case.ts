@@ -21,6 +21,8 @@ export type Need =
   | 'compaction'
   | 'synchronous driver'
   | 'asynchronous driver'
+  /** A user can have a transaction of his own open in the database. */
+  | 'transactions of the user'
 
 /** A mirror case requires that the subject is without something: it shows that asking for it is refused. */
 export type Requirement = Need | `without ${Need}`

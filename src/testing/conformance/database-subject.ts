@@ -19,8 +19,23 @@ export interface TestDatabase<Db = unknown> {
   insert(db: Db, id: string): unknown
   /** How many committed rows there are whose ids begin with `prefix`; called with `database.db`. */
   count(db: Db, prefix: string): Promise<number>
+  /**
+   * A connection of the user's own to the same database. Without it transactions of the user's are said to be missing, as they
+   * are where a transaction is one function call.
+   */
+  connect?(): Promise<UserConnection>
   /** Removes it with everything in it. The handles of the subject were closed. */
   remove(): Promise<void>
+}
+
+/** What a user works with beside Spillway: disposing of it ends an open transaction without a commit. */
+export interface UserConnection extends AsyncDisposable {
+  /** What `join` is given. */
+  readonly tx: unknown
+  begin(): Promise<void>
+  end(how: 'commit' | 'rollback'): Promise<void>
+  /** Adds a row to the test's table. */
+  insert(id: string): unknown
 }
 
 /** The name of the service that the cases play. */
@@ -51,7 +66,11 @@ export async function databaseSubject(access: DatabaseAccess): Promise<DatabaseS
     driver: access.driver,
     shared,
     create: () => create(access),
-    lacks: (need) => lacks(access.driver, need),
+    lacks(need) {
+      if (need === 'transactions of the user')
+        return shared.test.connect ? undefined : 'a user of this database cannot have a transaction open'
+      return lacks(access.driver, need)
+    },
     async close() {
       await shared[Symbol.asyncDispose]()
     },

@@ -4,6 +4,7 @@ import type { DatabaseCase } from './database/bench.ts'
 import { commitCases } from './database/commit.ts'
 import { driverCases } from './database/driver.ts'
 import { duplicateCases } from './database/duplicate.ts'
+import { joinCases } from './database/join.ts'
 import { lockCases } from './database/lock.ts'
 import { outboxCases } from './database/outbox.ts'
 import { parkingCases } from './database/parking.ts'
@@ -22,4 +23,5 @@ export const databaseSuite: readonly DatabaseCase[] = [
   ...driverCases,
   ...outboxCases,
   ...lockCases,
+  ...joinCases,
 ]

@@ -9,6 +9,7 @@ import type {
   DatabaseSource,
   HeldPartition,
   InboxEntry,
+  JoinedOutbox,
   OutboxPort,
   Progress,
   Rewind,
@@ -165,6 +166,15 @@ class MemoryDatabase<Db> implements Database<Db> {
     this.#state.parking.removeFrom(to, to.position)
     progress.store(order)
     return 'committed'
+  }
+
+  join(): JoinedOutbox {
+    this.#check()
+    throw new SpillwayError(
+      'NO_TRANSACTION',
+      'The database in memory has no transactions that a user could have open: use transaction(), or a real database.',
+      { engine: engineName },
+    )
   }
 
   async prune(before: number): Promise<number> {

@@ -88,6 +88,7 @@ export class Kept<Db> {
       handled: (consumer, ids) => database.handled(consumer, ids),
       acquire: (stream, group, partition) => database.acquire(stream, group, partition),
       rewind: (order, to) => database.rewind(order, to),
+      join: (tx) => database.join(tx),
       prune: (before) => database.prune(before),
       close: () => database.close(),
     }

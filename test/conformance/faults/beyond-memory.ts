@@ -79,10 +79,23 @@ type PgUnit = CommitUnit<PgQueryable>
 function numberedEarly() {
   const numbers = new Map<string, number>()
   let highest = -1
+  const number = (messages: readonly { readonly id: string }[]) => {
+    for (const { id } of messages) numbers.set(id, numbers.size)
+  }
   return (database: PgDatabase): Partial<PgDatabase> => ({
     commit(unit) {
-      for (const { id } of unit.outbox) numbers.set(id, numbers.size)
+      number(unit.outbox)
       return database.commit(unit)
+    },
+    join(tx) {
+      const joined = database.join(tx)
+      return {
+        driver: 'asynchronous',
+        async store(messages) {
+          number(messages)
+          await joined.store(messages)
+        },
+      }
     },
     outbox: override(database.outbox, {
       async take(...args) {
@@ -152,7 +165,7 @@ export async function onPostgres() {
     }),
     fault(
       'rows are numbered when they are written, and read above the last number',
-      ['database.outbox.late'],
+      ['database.outbox.late', 'database.join.late'],
       numberedEarly(),
     ),
     fault(
@@ -163,6 +176,17 @@ export async function onPostgres() {
         async commit(unit) {
           await unit.effects?.(database.db)
           return database.commit({ ...unit, effects: undefined })
+        },
+      }),
+    ),
+    fault(
+      'what joined a transaction is stored in whichever is open, or in none',
+      ['database.join.next'],
+      (database) => ({
+        join(tx) {
+          database.join(tx)
+          // It joins anew each time.
+          return { driver: 'asynchronous', store: async (messages) => database.join(tx).store(messages) }
         },
       }),
     ),
