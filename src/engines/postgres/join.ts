@@ -19,7 +19,7 @@ export function joinOutbox(schema: string, producerId: string, tx: unknown): Joi
     async store(messages) {
       for (const message of messages) checkRow(message, message.id)
       transaction ??= ask(which, []).then((rows) => identified(rows, producerId))
-      const outcome = first(await ask(store, [await transaction, written(messages)]))?.['outcome']
+      const outcome = first(await ask(store, [await transaction, written(messages)]))?.outcome
       if (outcome !== 'stored')
         throw new SpillwayError(
           'NO_TRANSACTION',
@@ -44,8 +44,14 @@ function identified(rows: unknown, producerId: string): string {
   return transaction
 }
 
-function first(rows: unknown): Readonly<Record<string, unknown>> | undefined {
-  return Array.isArray(rows) ? (rows[0] as Record<string, unknown> | undefined) : undefined
+interface Answer {
+  readonly transaction?: unknown
+  readonly producer?: unknown
+  readonly outcome?: unknown
+}
+
+function first(rows: unknown): Answer | undefined {
+  return Array.isArray(rows) ? (rows[0] as Answer | undefined) : undefined
 }
 
 function guarded(ask: Ask): Ask {

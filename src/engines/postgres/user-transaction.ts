@@ -12,26 +12,31 @@ import { literal } from './literal.ts'
 /** Runs one statement; parameters are texts. Resolves with the rows as the kind gives them. */
 export type Ask = (text: string, values: readonly string[]) => Promise<unknown>
 
-type Methods = Readonly<Record<string, unknown>>
+interface Methods {
+  readonly isTransaction?: unknown
+  readonly totalCount?: unknown
+  readonly [name: string]: unknown
+}
 
 /** Throws NO_TRANSACTION for what is none, and for a connection, pool or builder outside a transaction where that can be seen. */
 export function asking(tx: unknown): Ask {
   const given = (typeof tx === 'object' || typeof tx === 'function') && tx !== null ? (tx as Methods) : {}
+  const { isTransaction, totalCount } = given
   const has = (name: string): boolean => typeof given[name] === 'function'
   if (has('$queryRawUnsafe')) return withPrisma(tx as PrismaTransaction)
   if (has('executeQuery')) {
-    if (given['isTransaction'] !== true) throw noTransaction('an instance of Kysely outside a transaction')
+    if (isTransaction !== true) throw noTransaction('an instance of Kysely outside a transaction')
     return withKysely(tx as Kysely)
   }
   if (has('raw') && typeof tx === 'function') {
-    if (given['isTransaction'] !== true) throw noTransaction('an instance of Knex outside a transaction')
+    if (isTransaction !== true) throw noTransaction('an instance of Knex outside a transaction')
     return withKnex(tx as unknown as KnexTransaction)
   }
   if (has('execute') && has('transaction')) {
     if (!has('rollback')) throw noTransaction('a database of Drizzle outside a transaction')
     return withDrizzle(tx as DrizzleTransaction)
   }
-  if (has('query') && has('connect') && typeof given['totalCount'] === 'number')
+  if (has('query') && has('connect') && typeof totalCount === 'number')
     throw noTransaction('a pool, whose every query may run on another connection')
   if (has('query')) return withPg(tx as PgTransaction)
   throw noTransaction(describe(tx))
