@@ -10,6 +10,7 @@ const floors = [
   ['queue', 'stream'],
   ['transaction'],
   ['call'],
+  ['pointer'],
   ['engine-of.ts'],
   ['topology', 'spillway.ts'],
   ['cli', 'index.ts', 'testing/services'],

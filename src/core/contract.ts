@@ -68,9 +68,12 @@ export interface EventContract<In = unknown, Out = unknown> extends Contract<In,
 }
 
 /** An event that carries its key and version only. */
-export interface PointerContract<Key extends string = string, Answered = unknown>
-  extends EventContract<PointerData<Key>, PointerData<Key>> {
-  readonly pointer: Pointer<Key, Answered>
+export interface PointerContract<
+  Key extends string = string,
+  Fetch extends CallContract = CallContract,
+  Gone extends string = string,
+> extends EventContract<PointerData<Key>, PointerData<Key>> {
+  readonly pointer: Pointer<Key, Fetch, Gone>
 }
 
 export interface QueueOptions<In, Out> extends PayloadOptions<In, Out>, QueueBehaviour<In> {}
@@ -125,7 +128,7 @@ export interface ContextDefinition {
   /** What the stream of its events keeps, from the next start of its service on. Left out: as it is, and a new one keeps everything. */
   readonly retain?: Retain
   readonly events?: Readonly<
-    Record<string, EventDefinition<unknown, unknown> | PointerDefinition<string, string>>
+    Record<string, EventDefinition<unknown, unknown> | PointerDefinition<string, string, string>>
   >
   readonly queues?: Readonly<Record<string, QueueDefinition<unknown, unknown>>>
   readonly calls?: Readonly<
@@ -144,8 +147,8 @@ type EventsOf<D> = D extends { readonly events: infer E }
   ? {
       readonly [K in keyof E]: E[K] extends EventDefinition<infer In, infer Out>
         ? EventContract<In, Out>
-        : E[K] extends PointerDefinition<infer Key, infer Fetch>
-          ? PointerContract<Key, FetchedBy<D, Fetch>>
+        : E[K] extends PointerDefinition<infer Key, infer Fetch, infer Gone>
+          ? PointerContract<Key, CallOf<D, Fetch>, Gone>
           : never
     }
   : Readonly<Record<never, never>>
@@ -173,21 +176,9 @@ type CallsOf<D> = D extends { readonly calls: infer C }
     }
   : Readonly<Record<never, never>>
 
-/** What a call of the same context returns. */
-type FetchedBy<D, Fetch extends string> = D extends { readonly calls: infer C }
-  ? Fetch extends keyof C
-    ? C[Fetch] extends CallDefinition<
-        infer _Ask,
-        infer _Asked,
-        infer _Answer,
-        infer Answered,
-        infer _Failures,
-        infer _Kind
-      >
-      ? Answered
-      : never
-    : never
-  : never
+/** A call of the same context. */
+type CallOf<D, Fetch extends string> =
+  CallsOf<D> extends { readonly [K in Fetch]: infer C extends CallContract } ? C : never
 
 /** A bounded context as others know it. */
 export interface Context<Name extends string = string, D extends ContextDefinition = ContextDefinition> {

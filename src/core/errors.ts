@@ -319,6 +319,18 @@ export const errorCodes = {
     meaning: 'A partition stands still behind an event that keeps failing.',
     remedy: "Nothing is lost. Mend the handler, or choose `onFailure: 'skip'`.",
   },
+  OWNER_AWAY: {
+    retryable: true,
+    meaning: 'The owner of pointer events cannot be asked for their payloads.',
+    remedy:
+      'Their events wait, and nothing is lost; they go on by themselves when it answers. Look at the reason that is given, and at its process.',
+  },
+  OWNER_BEHIND: {
+    retryable: true,
+    meaning: 'The owner of a pointer event still answers with a version before that of the event.',
+    remedy:
+      'The events of this key wait, and nothing is lost. Look how far its replica lags; an owner that was restored has to raise its versions above what it published.',
+  },
   NOT_SEEN: {
     retryable: false,
     meaning: 'A test waited for a message that did not end so in time.',

@@ -1,11 +1,15 @@
 // Contracts of pointer events: type, key and version only. Who hears of one fetches the payload from its owner, by one of the owner's calls.
-import type { CallContract } from './call-contract.ts'
+import type { CallContract, FailureSchemas } from './call-contract.ts'
 import { SpillwayError } from './errors.ts'
 import { checkOptions, type OptionNames } from './known-options.ts'
 import { maxIdLength } from './message.ts'
-import type { Schema } from './schema.ts'
+import type { InputOf, OutputOf, Schema } from './schema.ts'
 
-export interface PointerOptions<Key extends string = string, Fetch extends string = string> {
+export interface PointerOptions<
+  Key extends string = string,
+  Fetch extends string = string,
+  Gone extends string = string,
+> {
   /** The field that names what changed: of the event, and of the input of `fetch`. It is the key of the event too. */
   readonly key: Key
   /** A query of the same context, by its entry in `calls`. Its input is `{ [key]: string }`. */
@@ -13,12 +17,12 @@ export interface PointerOptions<Key extends string = string, Fetch extends strin
   /** The field of its output that says which version that is, a whole number that rises with every change. Default 'version'. */
   readonly version?: string
   /** Which of its declared errors says that there is nothing any more. Default 'gone'. */
-  readonly gone?: string
+  readonly gone?: Gone
 }
 
-export interface PointerDefinition<Key extends string, Fetch extends string> {
+export interface PointerDefinition<Key extends string, Fetch extends string, Gone extends string> {
   readonly kind: 'pointer'
-  readonly options: PointerOptions<Key, Fetch>
+  readonly options: PointerOptions<Key, Fetch, Gone>
 }
 
 /** What a pointer event carries: all of it. */
@@ -28,19 +32,64 @@ export type PointerData<Key extends string> = { readonly [K in Key]: string } & 
 }
 
 /** How the payload of a pointer event is fetched. */
-export interface Pointer<Key extends string = string, Answered = unknown> {
+export interface Pointer<
+  Key extends string = string,
+  Fetch extends CallContract = CallContract,
+  Gone extends string = string,
+> {
   readonly key: Key
-  readonly call: CallContract<never, unknown, never, Answered>
+  readonly call: Fetch
   /** The field of what was fetched that says its version. */
   readonly version: string
   /** The name of the declared error that says that there is nothing any more. */
-  readonly gone: string
+  readonly gone: Gone
 }
 
+/** What the owner says of a key now: not at the time of the event. */
+export type Current<Answered, Gone> =
+  | {
+      readonly state: 'found'
+      /** What the owner's call returned. Shared by all who are given it: objects and arrays in it are frozen. */
+      readonly value: Answered
+      /** At or above that of the event. */
+      readonly version: number
+    }
+  | ([Gone] extends [never]
+      ? never
+      : {
+          readonly state: 'gone'
+          /** What the owner says of that: the data of its declared error. */
+          readonly data: Gone
+        })
+
+/** What is fetched for the pointers of a call: by its output, and by its declared error that says that there is nothing any more. */
+export type FetchedBy<Fetch extends CallContract, Gone extends string> =
+  Fetch extends CallContract<infer _Ask, infer _Asked, infer _Answer, infer Answered, infer Failures>
+    ? Current<Answered, DataOf<Failures, Gone, 'received'>>
+    : never
+
+/** The same as its owner gives it. */
+export type FetchableBy<Fetch extends CallContract, Gone extends string> =
+  Fetch extends CallContract<infer _Ask, infer _Asked, infer Answer, infer _Answered, infer Failures>
+    ? Current<Answer, DataOf<Failures, Gone, 'given'>>
+    : never
+
+type DataOf<
+  Failures extends FailureSchemas,
+  Gone extends string,
+  Side extends 'given' | 'received',
+> = Gone extends keyof Failures
+  ? Side extends 'given'
+    ? InputOf<Failures[Gone]>
+    : OutputOf<Failures[Gone]>
+  : never
+
 /** An event without a payload: `pointer({ key: 'orderId', fetch: 'getOrder' })`. */
-export function pointer<const Key extends string, const Fetch extends string>(
-  options: PointerOptions<Key, Fetch>,
-): PointerDefinition<Key, Fetch> {
+export function pointer<
+  const Key extends string,
+  const Fetch extends string,
+  const Gone extends string = 'gone',
+>(options: PointerOptions<Key, Fetch, Gone>): PointerDefinition<Key, Fetch, Gone> {
   return { kind: 'pointer', options }
 }
 
@@ -67,7 +116,7 @@ export function pointerOf(
       `The pointer ${type} is fetched by ${fetch}, which ${what}; \`fetch\` names a query of the same context.`,
     )
   }
-  return { key, call: found as Pointer['call'], version, gone }
+  return { key, call: found, version, gone }
 }
 
 /** The schema of what a pointer event carries. */
