@@ -23,6 +23,16 @@ test('a bound on a time is met below it', () => {
   expect(at(5)).toMatchObject({ met: false })
 })
 
+test('of times the least is the best, and a ratio of them is met up to its bound', () => {
+  const against = (own: number, opossum: number) =>
+    ratiosOf('call', [
+      row(work.immediate, 'spillway-call', own),
+      row(work.immediate, 'opossum', opossum),
+    ]).find((ratio) => ratio.against === 'opossum')
+  expect(against(0.4, 1.6)).toMatchObject({ ratio: 0.25, goal: '<= 1', met: true })
+  expect(against(1.7, 1.6)).toMatchObject({ goal: '<= 1', met: false })
+})
+
 test('what was not measured has no ratio', () => {
   expect(ratiosOf('queue', [])).toEqual([])
   expect(ratiosOf('queue', [row(work.consume, 'spillway-sqlite', 600)])).toEqual([])

@@ -1,6 +1,6 @@
 // What Spillway set itself, in one table, and how far the figures of a run meet it.
 import type { Kind } from './systems/system.ts'
-import { type Unit, type Work, work } from './workloads/names.ts'
+import { isTime, type Unit, type Work, work } from './workloads/names.ts'
 
 interface Goal {
   readonly kind: Kind
@@ -9,6 +9,8 @@ interface Goal {
   /** Against the best of these systems … */
   readonly against?: readonly string[]
   readonly atLeast?: number
+  /** For times, which are to be no longer than this many times those of the others. */
+  readonly atMost?: number
   readonly aim?: number
   /** … or below an absolute bound, in the unit of the work. */
   readonly below?: number
@@ -70,6 +72,10 @@ export const goals: readonly Goal[] = [
   { kind: 'stream', work: work.read, system: 'spillway-nats', against: ['bare-nats'], atLeast: 0.85 },
   { kind: 'stream', work: work.appendBulk, system: 'spillway-kafka', against: ['bare-kafka'], atLeast: 0.85 },
   { kind: 'stream', work: work.read, system: 'spillway-kafka', against: ['bare-kafka'], atLeast: 0.85 },
+  { kind: 'call', work: work.immediate, system: 'spillway-call', below: 0.5 },
+  { kind: 'call', work: work.immediate, system: 'spillway-call', against: ['opossum'], atMost: 1 },
+  { kind: 'call', work: work.immediate, system: 'spillway-call', against: ['cockatiel'] },
+  { kind: 'call', work: work.immediate, system: 'spillway-call', against: ['bare-function'] },
 ]
 
 export interface Row {
@@ -100,7 +106,7 @@ export function ratiosOf(kind: Kind, rows: readonly Row[]): Ratio[] {
   for (const goal of goals) {
     const own = goal.kind === kind ? find(goal.work, goal.system) : undefined
     if (own === undefined) continue
-    const { work: name, system, below, atLeast, aim } = goal
+    const { work: name, system, below } = goal
     if (below !== undefined) {
       const ratio = own.median / below
       ratios.push({ work: name, system, against: `${below} ${own.unit}`, ratio, goal: '< 1', met: ratio < 1 })
@@ -108,17 +114,16 @@ export function ratiosOf(kind: Kind, rows: readonly Row[]): Ratio[] {
     }
     const best = (goal.against ?? [])
       .flatMap((other) => find(name, other) ?? [])
-      .toSorted((a, b) => b.median - a.median)[0]
+      .toSorted((a, b) => (isTime(own.unit) ? a.median - b.median : b.median - a.median))[0]
     if (best === undefined) continue
     const ratio = own.median / best.median
-    ratios.push({
-      work: name,
-      system,
-      against: best.system,
-      ratio,
-      goal: atLeast === undefined ? null : `>= ${atLeast}${aim === undefined ? '' : `, aim ${aim}`}`,
-      met: atLeast === undefined ? null : ratio >= atLeast,
-    })
+    ratios.push({ work: name, system, against: best.system, ratio, ...judged(goal, ratio) })
   }
   return ratios
+}
+
+function judged({ atLeast, atMost, aim }: Goal, ratio: number): Pick<Ratio, 'goal' | 'met'> {
+  if (atMost !== undefined) return { goal: `<= ${atMost}`, met: ratio <= atMost }
+  if (atLeast === undefined) return { goal: null, met: null }
+  return { goal: `>= ${atLeast}${aim === undefined ? '' : `, aim ${aim}`}`, met: ratio >= atLeast }
 }

@@ -7,7 +7,7 @@ import type { Machine } from './machine.ts'
 import type { Failure, Measured, Plan } from './run.ts'
 import { summary } from './statistics.ts'
 import type { Entry, Kind } from './systems/system.ts'
-import { type Unit, unitOf, works } from './workloads/names.ts'
+import { isTime, type Unit, unitOf, works } from './workloads/names.ts'
 
 export interface Report {
   readonly kind: Kind
@@ -126,7 +126,10 @@ export function textOf(report: Report, entries: readonly Entry[]): string {
       ]),
     ),
   )
-  lines.push('', 'What each keeps once it has answered')
+  lines.push(
+    '',
+    report.kind === 'call' ? 'What stands around a call' : 'What each keeps once it has answered',
+  )
   const kept = new Map(report.rows.map(({ system, durability }) => [system, durability]))
   lines.push(...table([...kept].map(([system, durability]) => [title(system), durability])))
   for (const { system, reason } of report.skipped) lines.push('', `skipped: ${title(system)}: ${reason}`)
@@ -136,10 +139,10 @@ export function textOf(report: Report, entries: readonly Entry[]): string {
   return lines.join('\n')
 }
 
-export function factsOf({ machine, rounds, quick, versions }: Report): string {
+export function factsOf({ kind, machine, rounds, quick, versions }: Report): string {
   const found = Object.entries(versions).map(([what, version]) => `${what} ${version}`)
   return [
-    `Medians of ${rounds} rounds${quick ? ' (quick)' : ''}, least and greatest beside them; 200-byte payloads.`,
+    `Medians of ${rounds} rounds${quick ? ' (quick)' : ''}, least and greatest beside them${kind === 'call' ? '' : '; 200-byte payloads'}.`,
     `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.platform}, Node ${machine.node}; one fdatasync takes ${machine.fdatasyncMs} ms.`,
     ...(found.length > 0 ? [`${found.join(', ')}.`] : []),
     ...machine.warnings,
@@ -154,7 +157,7 @@ export function markdownOf(report: Report, entries: readonly Entry[]): string {
   return [
     `${report.date}. ${factsOf(report).replaceAll('\n', ' ')}`,
     '',
-    row(['work', 'system', 'median', 'least – greatest', 'kept over']),
+    row(['work', 'system', 'median', 'least – greatest', kept(report.kind)]),
     row(['---', '---', '---:', '---:', '---']),
     ...report.rows.map(({ work, system, median, min, max, unit, durability }) =>
       row([
@@ -181,13 +184,17 @@ export function markdownOf(report: Report, entries: readonly Entry[]): string {
   ].join('\n')
 }
 
+function kept(kind: Kind): string {
+  return kind === 'call' ? 'around it' : 'kept over'
+}
+
 /** 'power-loss: how …' begins with the level. */
 function level(durability: string): string {
   return durability.split(':')[0] ?? ''
 }
 
 function figure(value: number, unit: Unit): string {
-  return unit === 'ms' ? value.toFixed(value < 10 ? 2 : 1) : Math.round(value).toLocaleString('en-US')
+  return isTime(unit) ? value.toFixed(value < 10 ? 2 : 1) : Math.round(value).toLocaleString('en-US')
 }
 
 /** Columns side by side; figures to the right. */

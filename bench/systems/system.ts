@@ -46,7 +46,20 @@ export interface BenchStream {
   close(): Promise<void>
 }
 
-export type Kind = 'queue' | 'stream'
+export interface CallSystem {
+  open(url: string): Promise<BenchCalls>
+}
+
+/** Each is absent where a system has no such thing. */
+export interface BenchCalls {
+  /** What stands around the calls, in words. */
+  readonly durability: string
+  /** Calls a function that has its answer at once, through breaker and bulkhead. */
+  immediate?(): Promise<unknown>
+  close(): Promise<void>
+}
+
+export type Kind = 'queue' | 'stream' | 'call'
 export type Role = 'spillway' | 'peer' | 'limit'
 
 /** The servers that `servers.ts` can start; 'folder' is an empty folder. */
@@ -70,4 +83,5 @@ export interface Entry {
   readonly client?: string
   readonly queue?: () => Promise<QueueSystem>
   readonly stream?: () => Promise<StreamSystem>
+  readonly call?: () => Promise<CallSystem>
 }

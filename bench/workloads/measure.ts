@@ -3,7 +3,15 @@
 
 import { percentile } from '../statistics.ts'
 import { systems } from '../systems/index.ts'
-import type { BenchQueue, BenchStream, Purpose, QueueSystem, StreamSystem } from '../systems/system.ts'
+import type {
+  BenchQueue,
+  BenchStream,
+  CallSystem,
+  Purpose,
+  QueueSystem,
+  StreamSystem,
+} from '../systems/system.ts'
+import { timeOfACall } from './calling.ts'
 import { consumeRate } from './consuming.ts'
 import { eventLoopDelay } from './event-loop.ts'
 import type { Job, Said } from './job.ts'
@@ -102,10 +110,19 @@ async function measureStream(system: StreamSystem): Promise<void> {
   )
 }
 
+async function measureCalls(system: CallSystem): Promise<void> {
+  const calls = await system.open(job.url)
+  say({ says: 'durability', durability: calls.durability })
+  if (calls.immediate !== undefined)
+    await sample(work.immediate, () => timeOfACall(() => calls.immediate!(), effort))
+  await calls.close()
+}
+
 try {
   const entry = systems.find(({ name }) => name === job.system)!
   if (job.kind === 'queue') await measureQueue(await entry.queue!())
-  else await measureStream(await entry.stream!())
+  else if (job.kind === 'stream') await measureStream(await entry.stream!())
+  else await measureCalls(await entry.call!())
 } catch (thrown) {
   fail('opening', thrown)
 }

@@ -15,10 +15,11 @@ export const work = {
   appendInFlight: 'append, 100 in flight',
   appendBulk: 'append, bulk of 1,000',
   read: 'read, decoded',
+  immediate: 'an immediate function',
 } as const
 
 export type Work = (typeof work)[keyof typeof work]
-export type Unit = 'messages/s' | 'events/s' | 'ms'
+export type Unit = 'messages/s' | 'events/s' | 'ms' | 'µs'
 
 /** In the order of the report. */
 export const works: Readonly<Record<Kind, readonly Work[]>> = {
@@ -34,9 +35,16 @@ export const works: Readonly<Record<Kind, readonly Work[]>> = {
     work.eventLoop,
   ],
   stream: [work.appendOne, work.appendInFlight, work.appendBulk, work.read],
+  call: [work.immediate],
 }
 
 export function unitOf(name: Work): Unit {
+  if (name === work.immediate) return 'µs'
   if (name.startsWith('latency') || name === work.eventLoop) return 'ms'
   return works.queue.includes(name) ? 'messages/s' : 'events/s'
+}
+
+/** Of a time less is better, of a rate more. */
+export function isTime(unit: Unit): boolean {
+  return unit === 'ms' || unit === 'µs'
 }

@@ -72,6 +72,7 @@ export class Permit {
   readonly #end: (permit: Permit, ending: Ending, elapsedMs: number | undefined) => void
   /** Of the breaker when it was given: after a change of state the call says nothing of the new one. */
   readonly generation: number
+  /** 0 where nobody asks. */
   readonly startedMs: number
   #ended = false
 
@@ -117,6 +118,8 @@ export class Breaker {
   readonly rules: BreakerRules
   readonly #clock: Clock
   readonly #random: () => number
+  /** Reading the clock is the most expensive part of a call: without slow calls once is enough. */
+  readonly #timed: boolean
   readonly #window: BreakerWindow
   readonly #listeners = new Set<(change: BreakerChange) => void>()
   /** In the order in which they began. */
@@ -141,6 +144,7 @@ export class Breaker {
     this.rules = breakerRules(options)
     this.#clock = clock
     this.#random = random
+    this.#timed = this.rules.slowCallMs < Number.POSITIVE_INFINITY
     this.#window = new BreakerWindow(this.rules.windowMs)
     this.#sinceMs = clock.elapsed()
   }
@@ -156,15 +160,15 @@ export class Breaker {
 
   /** Leave for a call that begins now, or the refusal. Whoever has leave says how the call ended. */
   acquire(): Permit | BreakerRefusal {
+    if (this.#state === 'closed')
+      return new Permit(this.#end, this.#generation, this.#timed ? this.#clock.elapsed() : 0)
     const nowMs = this.#clock.elapsed()
-    if (this.#state !== 'closed') {
-      const refusal = this.#refusalAt(nowMs)
-      if (refusal !== undefined) {
-        this.#refused += 1
-        return refusal
-      }
-      if (this.#state === 'open') this.#enter('half-open', 'time to try', nowMs)
+    const refusal = this.#refusalAt(nowMs)
+    if (refusal !== undefined) {
+      this.#refused += 1
+      return refusal
     }
+    if (this.#state === 'open') this.#enter('half-open', 'time to try', nowMs)
     const permit = new Permit(this.#end, this.#generation, nowMs)
     if (this.#state === 'half-open') this.#trials.add(permit)
     return permit

@@ -102,7 +102,8 @@ export class Destination {
     if (bounded) return this.#bounded(work, permit, deadline, signal, judge)
     try {
       const value = await work(undefined)
-      permit[judge === undefined ? 'succeeded' : judge(value)]()
+      if (judge === undefined) permit.succeeded()
+      else permit[judge(value)]()
       return { refused: false, answered: true, value }
     } catch (thrown) {
       permit.failed()
