@@ -11,6 +11,7 @@ import type { Topology } from '../topology/topology.ts'
 import { hasConfig, loadTopology } from './config-file.ts'
 import { withoutDoctors } from './doctor/names.ts'
 import { forgiveReaders } from './output/print.ts'
+import { withReceived } from './received.ts'
 import { reporting } from './reporting.ts'
 import { UsageError } from './usage.ts'
 
@@ -47,7 +48,9 @@ export function withQueues(
 ): Promise<void> {
   return withEngine(options, 'queue', check, (engine, topology) => {
     if (!engine.queue) throw missing(engine.name, 'queue')
-    return work({ engine, topology, port: engine.queue })
+    return withReceived(engine.queue, options.engine === undefined ? topology : undefined, (port) =>
+      work({ engine, topology, port }),
+    )
   })
 }
 

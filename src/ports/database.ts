@@ -15,6 +15,8 @@ export interface DatabaseSource<Db> {
    * may share a database: nothing of one is ever taken for something of the other.
    */
   open(service: string): Promise<Database<Db>>
+  /** The url of an engine in this database, or beside it, for what the service receives. Undefined when that cannot be told. */
+  inboxEngine?(service: string): string | undefined
 }
 
 export interface Database<Db> {

@@ -9,9 +9,13 @@ import type { StreamPort } from '../ports/stream.ts'
 import { carriedBy } from '../queue/outgoing.ts'
 import { recordOf } from '../transaction/outgoing-record.ts'
 import type { Destinations } from '../transaction/relay.ts'
+import { Received } from './received.ts'
+import { ReceivedPort } from './received-port.ts'
 
 export class Channels implements Destinations {
   readonly clock: Clock
+  /** Where services that run here keep what they received. */
+  readonly received: Received = new Received()
   readonly #queues: Engine
   readonly #streams: Engine
   readonly #partitions: number
@@ -27,6 +31,14 @@ export class Channels implements Destinations {
   queue(_name: string): QueuePort {
     if (!this.#queues.queue) throw missing(this.#queues.name, 'queue')
     return this.#queues.queue
+  }
+
+  /** The queues for those who look after them: with what services have received and keep. */
+  get allQueues(): QueuePort {
+    const port = this.queue('')
+    return this.received.engines.length > 0
+      ? new ReceivedPort(port, (queue) => this.received.of(queue))
+      : port
   }
 
   /** The engine of the queues, and what it can do: what a handler asks of it is refused at once. */

@@ -89,6 +89,6 @@ export async function isDrained(
 }
 
 async function isEmpty(channels: Channels, queue: string): Promise<boolean> {
-  const { ready, delayed, waiting, leased } = await channels.queue(queue).count(queue)
+  const { ready, delayed, waiting, leased } = await channels.allQueues.count(queue)
   return ready + delayed + waiting + leased === 0
 }

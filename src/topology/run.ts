@@ -132,6 +132,7 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
     const other = options.streams ?? (options.engine === undefined ? topology.streams : undefined)
     const forStreams = other === undefined ? main : await engineFor(other)
     const channels = await declare(topology, services, main, forStreams, options.clock)
+    for (const service of services) await channels.received.add(service, engineFor)
     for (const service of services)
       started.push(
         await RunningService.open(service as Service<unknown>, channels, activity, {
@@ -151,7 +152,7 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
       })
     for (const answerer of answerers) listener?.add(answerer)
     for (const service of started) service.start()
-    const engines = main === forStreams ? [main] : [main, forStreams]
+    const engines = [...new Set([main, forStreams, ...channels.received.engines])]
     const weaknesses = engines.flatMap((engine) =>
       engine.durability.weaknesses.map((weakness) => `${engine.name}: ${weakness}`),
     )
@@ -180,7 +181,7 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
             'UNKNOWN_QUEUE',
             `No context of this topology has the queue ${contract.queue}.`,
           )
-        return new Queue(contract, channels.queue(contract.queue), main.name, channels.clock)
+        return new Queue(contract, channels.allQueues, main.name, channels.clock)
       },
       drained({ signal } = {}) {
         const orders = new OrderLooks(channels)

@@ -1,6 +1,8 @@
 // One service at work: its database, its relay, a subscription for each context it listens to, a consumer for each queue.
 
 import { type Answerer, queryAnswerer } from '../call/server/answerer.ts'
+import type { QueueContract } from '../core/contract.ts'
+import { milliseconds } from '../core/duration.ts'
 import { asSpillwayError } from '../core/errors.ts'
 import type { Background, StopOptions } from '../core/lifecycle.ts'
 import type { OnReport } from '../core/report.ts'
@@ -8,12 +10,14 @@ import type { OnSettled } from '../core/settled.ts'
 import type { Database } from '../ports/database.ts'
 import type { AsynchronousTransaction, SqliteTransaction } from '../ports/user-transaction.ts'
 import { consume, consumeBatch } from '../queue/consumer.ts'
+import { rulesOf } from '../queue/rules.ts'
 import { declareSchedule } from '../queue/schedules.ts'
 import { failurePolicy, type Handled } from '../stream/plan.ts'
 import { StreamGroup } from '../stream/stream-group.ts'
 import { subscribe } from '../stream/subscription.ts'
 import { clockMarginMs, keepMsOf } from '../transaction/age-gate.ts'
 import { batchWorkHandler } from '../transaction/batch-handler.ts'
+import { forward, type QueueAt } from '../transaction/forwarder.ts'
 import { eventHandler, workHandler } from '../transaction/handler.ts'
 import { type JoinedSender, join } from '../transaction/join.ts'
 import { type Relay, relay } from '../transaction/relay.ts'
@@ -30,6 +34,8 @@ const pruneEveryMs = 60_000
 const manyPruned = 100
 const pruneAgainMs = 100
 const transactionMs = 5_000
+/** How many messages of a queue an inbox that stores takes before they are handled. */
+const keptAtMost = 1_000
 
 /** Who hears of what its services do. */
 export interface Listeners {
@@ -73,7 +79,7 @@ export class RunningService<Db> {
       clock,
       database,
       deliver: (messages) => channels.deliver(messages),
-      cancel: async (queue, id) => (await channels.queue(queue).cancel(queue, [id]))[0]!,
+      cancel: async (queue, id) => (await channels.allQueues.cancel(queue, [id]))[0]!,
       wake: () => this.#relay?.wake(),
       onReport,
       timeoutMs: transactionMs,
@@ -161,19 +167,27 @@ export class RunningService<Db> {
     }
     for (const work of this.#service.works) {
       const { queue } = work
-      const port = this.#channels.queue(queue.queue)
+      const kept = this.#channels.received.of(queue.queue)
+      if (kept) this.#forward(queue, kept)
+      const port = kept?.port ?? this.#channels.queue(queue.queue)
+      const worked = kept?.contract ?? queue
       const common = {
         clock: this.#channels.clock,
-        engine: this.#channels.queueEngine.name,
+        engine: kept?.engine ?? this.#channels.queueEngine.name,
         ...this.#listeners,
         ...(lease === undefined ? {} : { lease }),
       }
       const consumer = work.batch
-        ? consumeBatch(queue, port, this.#activity.counted(batchWorkHandler(this.#home, queue, work.batch)), {
-            ...common,
-            ...work.options,
-          })
-        : consume(queue, port, this.#activity.counted(workHandler(this.#home, queue, work.handler)), {
+        ? consumeBatch(
+            worked,
+            port,
+            this.#activity.counted(batchWorkHandler(this.#home, queue, work.batch)),
+            {
+              ...common,
+              ...work.options,
+            },
+          )
+        : consume(worked, port, this.#activity.counted(workHandler(this.#home, queue, work.handler)), {
             ...common,
             ...work.options,
           })
@@ -198,6 +212,15 @@ export class RunningService<Db> {
     } finally {
       this.#done.resolve()
     }
+  }
+
+  #forward(queue: QueueContract, to: QueueAt): void {
+    const { clock } = this.#channels
+    const from = { port: this.#channels.queue(queue.queue), queue: queue.queue }
+    const leaseMs = milliseconds(this.#service.lease ?? '30s', 'lease')
+    const bounds = { rules: rulesOf(queue), most: keptAtMost, leaseMs }
+    const forwarder = forward({ from, to, ...bounds, clock, onReport: this.#listeners.onReport })
+    this.#handlers.push(this.#watch(`the forwarder of ${queue.queue}`, forwarder))
   }
 
   /** A subscription reads a whole stream: the handlers of one stream share it. */

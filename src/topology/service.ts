@@ -5,9 +5,10 @@ import type { Answering, AnswerOptions } from '../call/server/answerer.ts'
 import type { CallContract, CallKind, FailureSchemas } from '../core/call-contract.ts'
 import type { Context, ContextDefinition, EventContract, QueueContract } from '../core/contract.ts'
 import type { Duration } from '../core/duration.ts'
-import { SpillwayError } from '../core/errors.ts'
+import { describe, SpillwayError } from '../core/errors.ts'
 import { checkHandler, checkOptions, type OptionNames } from '../core/known-options.ts'
 import type { DatabaseSource } from '../ports/database.ts'
+import type { Engine } from '../ports/engine.ts'
 import type { BatchOptions } from '../queue/consumer.ts'
 import type { ScheduleOptions } from '../queue/schedules.ts'
 import { type FailureOptions, failureOptions } from '../stream/plan.ts'
@@ -39,6 +40,13 @@ export interface InboxOptions {
    * letters as TOO_OLD, and redriving runs it. Default 7 d. Streams need no inbox: their progress is stored with the effects.
    */
   readonly keep?: Duration
+  /**
+   * `dedup`, the default: the engine of a queue keeps a message until it is handled. `store`: a message is first saved where the service itself keeps what it received, and is
+   * then done for that engine; the work goes on while it is away. Not for queues with `dedup`, `flow` or `keepFinished`.
+   */
+  readonly mode?: 'dedup' | 'store'
+  /** For `store`: the url of the engine that keeps them, or an open one. Default: in the service's database, or beside its file. */
+  readonly engine?: string | Engine
 }
 
 export interface WorkOptions {
@@ -63,8 +71,8 @@ const serviceOptions: OptionNames<ServiceOptions<unknown>> = {
   session: true,
   keepDeadLetters: true,
 }
-const inboxOptions: OptionNames<InboxOptions> = { keep: true }
 const answerOptions: OptionNames<AnswerOptions> = { concurrency: true, waiting: true }
+const inboxOptions: OptionNames<InboxOptions> = { keep: true, mode: true, engine: true }
 const workOptionNames: OptionNames<WorkOptions> = { concurrency: true }
 const workBatchOptions: OptionNames<WorkBatchOptions> = { size: true, wait: true, concurrency: true }
 
@@ -91,6 +99,7 @@ export interface AnyService {
   readonly kind: 'service'
   readonly context: Context
   readonly database: DatabaseSource<unknown> | undefined
+  readonly inbox: InboxOptions | undefined
   readonly reactions: readonly Reaction<never>[]
   readonly works: readonly Work<never>[]
   readonly schedules: readonly Scheduled[]
@@ -169,6 +178,17 @@ export function service<Name extends string, D extends ContextDefinition, Db = u
 function checkInbox(name: string, inbox: InboxOptions, database: unknown): void {
   checkOptions(`The inbox of ${name}`, inbox, inboxOptions)
   keepMsOf(inbox.keep)
+  const { mode, engine } = inbox
+  if (mode !== undefined && mode !== 'store' && mode !== 'dedup')
+    throw new SpillwayError(
+      'INVALID_OPTION',
+      `mode of the inbox of ${name} is ${describe(mode)}; it is 'dedup' or 'store'.`,
+    )
+  if (engine !== undefined && mode !== 'store')
+    throw new SpillwayError(
+      'CONFIGURATION',
+      `The inbox of ${name} has an \`engine\`, and stores nothing there.`,
+    )
   if (database === undefined)
     throw new SpillwayError(
       'CONFIGURATION',

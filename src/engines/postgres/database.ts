@@ -71,6 +71,14 @@ export type PostgresDatabaseOptions =
 /** A service's database on PostgreSQL, version 15 or later. */
 export function postgresDatabase(options: PostgresDatabaseOptions): DatabaseSource<PgQueryable> {
   return {
+    inboxEngine(service) {
+      // Files of certificates are no part of a url.
+      if (!('url' in options) || (options.tls !== undefined && options.tls !== false)) return undefined
+      const { schema } = parseUrl(options.url)
+      const url = new URL(options.url)
+      url.searchParams.set('schema', shorten(`${options.schema ?? schema ?? 'spillway'}_${service}_inbox`))
+      return url.href
+    },
     async open(service) {
       const { url, shown, schema: prefix } = 'url' in options ? parseUrl(options.url) : ofPool(service)
       const schema = shorten(checkSchema(`${options.schema ?? prefix ?? 'spillway'}_${service}`, 200))

@@ -58,6 +58,10 @@ export function sqliteDatabase(
   options: SqliteDatabaseOptions<never> = {},
 ): DatabaseSource<SqliteHandle> {
   return {
+    inboxEngine: () =>
+      typeof source === 'string' && source !== ':memory:' && !source.includes('?')
+        ? `sqlite:${source}.inbox`
+        : undefined,
     async open(service) {
       const prefix = tablePrefix(service)
       const schema = databaseSchema(prefix)
