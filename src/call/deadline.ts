@@ -2,8 +2,7 @@
 import { type Clock, systemClock } from '../core/clock.ts'
 import { type Duration, milliseconds } from '../core/duration.ts'
 import { describe } from '../core/errors.ts'
-
-export const deadlineHeader = 'spillway-deadline'
+import { headers } from './wire.ts'
 
 /** With less than this left nothing useful can be sent and answered: what is below is over. */
 export const smallestUsefulMs = 5
@@ -102,14 +101,22 @@ export function deadlineIn(duration: Duration, clock: Clock = systemClock): Dead
   return new Deadline(milliseconds(duration, 'deadline'), clock)
 }
 
-/**
- * The deadline that the caller's header states, counted from now: a whole number of milliseconds from 0 to an hour, in digits. Anything else is
- * refused with a reason. That there is no header means that the caller waits for ever as far as we know: undefined.
- */
+/** The deadline that the caller's header states, counted from now; otherwise as `remainingMsOf`. */
 export function deadlineOf(
   header: string | readonly string[] | undefined,
   clock: Clock = systemClock,
 ): Deadline | InvalidDeadline | undefined {
+  const ms = remainingMsOf(header)
+  return typeof ms === 'number' ? new Deadline(ms, clock) : ms
+}
+
+/**
+ * What the caller's header states: a whole number of milliseconds from 0 to an hour, in digits. Anything else is refused with a reason. That there
+ * is no header means that the caller waits for ever as far as we know: undefined.
+ */
+export function remainingMsOf(
+  header: string | readonly string[] | undefined,
+): number | InvalidDeadline | undefined {
   if (header === undefined) return undefined
   if (typeof header !== 'string') return invalid(`stands there ${header.length} times`)
   if (/^-\d+$/.test(header)) return invalid(`is ${header.slice(0, 20)}, which is negative`)
@@ -118,10 +125,10 @@ export function deadlineOf(
   const ms = Number(header)
   if (ms > longestDeadlineMs)
     return invalid(`is ${header}, which is more than an hour (${longestDeadlineMs})`)
-  return new Deadline(ms, clock)
+  return ms
 }
 
 function invalid(what: string): InvalidDeadline {
-  const message = `The header ${deadlineHeader} ${what}. It takes the remaining milliseconds, from 0 to ${longestDeadlineMs}.`
+  const message = `The header ${headers.deadline} ${what}. It takes the remaining milliseconds, from 0 to ${longestDeadlineMs}.`
   return { refused: true, reason: 'invalid_deadline', message }
 }

@@ -1,17 +1,14 @@
 // Random histories of calls through a breaker: after every step it is in the state that the model is in, and gives leave where the model does.
 // Then the same with each planted fault, which must be found.
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import fc from 'fast-check'
-import { afterAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { Breaker, type Permit } from '../../src/call/breaker.ts'
 import { type BreakerOptions, breakerRules } from '../../src/call/breaker-rules.ts'
 import type { Clock } from '../../src/core/clock.ts'
 import { BreakerModel, type Ending, type ModelCall } from './breaker-model.ts'
-import { type Mutant, mutants } from './breaker-mutants.ts'
+import { mutants } from './breaker-mutants.ts'
+import { planted } from './planted.ts'
 
 const someOptions: fc.Arbitrary<BreakerOptions> = fc.record({
   window: fc.constantFrom(10, 100, 250),
@@ -116,8 +113,6 @@ function play(make: typeof Breaker, { options, random, steps }: History): void {
   }
 }
 
-const runs = { numRuns: 1_000, seed: 4_711 } as const
-
 test('in every history the breaker does what the model does', () => {
   fc.assert(
     fc.property(histories, (history) => play(Breaker, history)),
@@ -125,36 +120,12 @@ test('in every history the breaker does what the model does', () => {
   )
 })
 
-const folder = mkdtempSync(join(tmpdir(), 'spillway-mutants-'))
-afterAll(() => rmSync(folder, { recursive: true, force: true }))
-
-test.each(mutants.map((mutant, index) => ({ ...mutant, index })))('found: $name', async (mutant) => {
-  const Planted = await breakerWith(mutant, mutant.index)
+test.each(mutants)('found: $name', async (mutant) => {
+  const files = ['breaker.ts', 'breaker-rules.ts', 'breaker-window.ts']
+  const { Breaker: Planted } = (await planted(mutant, files)) as { Breaker: typeof Breaker }
   const found = fc.check(
     fc.property(histories, (history) => play(Planted, history)),
-    { ...runs, endOnFailure: true },
+    { numRuns: 1_000, seed: 4_711, endOnFailure: true },
   )
   expect(found.errorInstance).toBeInstanceOf(assert.AssertionError)
 })
-
-/** The breaker with one part of its text changed, loaded beside the real one. */
-async function breakerWith({ file, find, replace }: Mutant, index: number): Promise<typeof Breaker> {
-  const sources = new URL('../../src/call/', import.meta.url)
-  const inFolder = (name: string) => join(folder, `${index}-${name}`)
-  for (const name of ['breaker.ts', 'breaker-rules.ts', 'breaker-window.ts']) {
-    let text = readFileSync(new URL(name, sources), 'utf8')
-    if (name === file) {
-      expect(text.split(find), `${JSON.stringify(find)} stands once in ${file}`).toHaveLength(2)
-      text = text.replace(find, () => replace)
-    }
-    writeFileSync(
-      inFolder(name),
-      text
-        .replaceAll("from './breaker", `from './${index}-breaker`)
-        .replaceAll(/from '\.\/(?!\d)/g, `from '${sources}`)
-        .replaceAll("from '../", `from '${new URL('../', sources)}`),
-    )
-  }
-  const planted = (await import(pathToFileURL(inFolder('breaker.ts')).href)) as { Breaker: typeof Breaker }
-  return planted.Breaker
-}

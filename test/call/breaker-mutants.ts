@@ -1,13 +1,5 @@
 // Faults planted in the breaker, as changes of its text: what compares it with the model must find each of them.
-
-export interface Mutant {
-  readonly name: string
-  /** Of src/call. */
-  readonly file: 'breaker.ts' | 'breaker-rules.ts' | 'breaker-window.ts'
-  /** Stands there exactly once. */
-  readonly find: string
-  readonly replace: string
-}
+import type { Mutant } from './planted.ts'
 
 export const mutants: readonly Mutant[] = [
   {
