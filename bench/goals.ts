@@ -14,6 +14,8 @@ interface Goal {
   readonly aim?: number
   /** … or below an absolute bound, in the unit of the work. */
   readonly below?: number
+  /** … or above one. */
+  readonly above?: number
 }
 
 const nodeQueues = ['bullmq-redis-always', 'bullmq-redis-none', 'pg-boss', 'graphile-worker']
@@ -76,6 +78,18 @@ export const goals: readonly Goal[] = [
   { kind: 'call', work: work.immediate, system: 'spillway-call', against: ['opossum'], atMost: 1 },
   { kind: 'call', work: work.immediate, system: 'spillway-call', against: ['cockatiel'] },
   { kind: 'call', work: work.immediate, system: 'spillway-call', against: ['bare-function'] },
+  {
+    kind: 'transaction',
+    work: work.handle,
+    system: 'spillway-sqlite-outbox',
+    against: ['spillway-sqlite-neither'],
+    atLeast: 0.4,
+  },
+  { kind: 'transaction', work: work.messageP50, system: 'spillway-postgres-outbox', below: 5 },
+  { kind: 'transaction', work: work.messageP99, system: 'spillway-postgres-outbox', below: 25 },
+  { kind: 'transaction', work: work.eventP50, system: 'spillway-postgres-outbox', below: 5 },
+  { kind: 'transaction', work: work.eventP99, system: 'spillway-postgres-outbox', below: 25 },
+  { kind: 'transaction', work: work.relay, system: 'spillway-postgres-outbox', above: 10_000 },
 ]
 
 export interface Row {
@@ -106,10 +120,22 @@ export function ratiosOf(kind: Kind, rows: readonly Row[]): Ratio[] {
   for (const goal of goals) {
     const own = goal.kind === kind ? find(goal.work, goal.system) : undefined
     if (own === undefined) continue
-    const { work: name, system, below } = goal
+    const { work: name, system, below, above } = goal
     if (below !== undefined) {
       const ratio = own.median / below
       ratios.push({ work: name, system, against: `${below} ${own.unit}`, ratio, goal: '< 1', met: ratio < 1 })
+      continue
+    }
+    if (above !== undefined) {
+      const ratio = own.median / above
+      ratios.push({
+        work: name,
+        system,
+        against: `${above} ${own.unit}`,
+        ratio,
+        goal: '>= 1',
+        met: ratio >= 1,
+      })
       continue
     }
     const best = (goal.against ?? [])

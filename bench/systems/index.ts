@@ -124,6 +124,28 @@ export const systems: readonly Entry[] = [
     call: async () => (await import('./cockatiel.ts')).cockatiel,
   },
   {
+    name: 'spillway-sqlite-outbox',
+    title: 'Spillway, outbox and inbox on SQLite',
+    role: 'spillway',
+    place: 'folder',
+    transaction: async () => (await import('./transaction.ts')).sqliteTransactions('outbox and inbox'),
+  },
+  {
+    name: 'spillway-sqlite-neither',
+    title: 'the same handler, without outbox and inbox',
+    role: 'limit',
+    place: 'folder',
+    transaction: async () => (await import('./transaction.ts')).sqliteTransactions('neither'),
+  },
+  {
+    name: 'spillway-postgres-outbox',
+    title: 'Spillway, outbox and inbox on PostgreSQL',
+    role: 'spillway',
+    place: 'postgres',
+    client: 'pg',
+    transaction: async () => (await import('./transaction.ts')).postgresTransactions,
+  },
+  {
     name: 'bare-function',
     title: 'bare function, awaited',
     role: 'limit',

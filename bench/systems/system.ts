@@ -59,7 +59,24 @@ export interface BenchCalls {
   close(): Promise<void>
 }
 
-export type Kind = 'queue' | 'stream' | 'call'
+export interface TransactionSystem {
+  clear(url: string): Promise<void>
+  open(url: string): Promise<BenchTransactions>
+}
+
+/** Each is absent where a system has no such thing. */
+export interface BenchTransactions {
+  readonly durability: string
+  /** Works off so many messages, each with a row in the service's database and a message to another queue. Resolves with messages a second. */
+  handle?(count: number): Promise<number>
+  /** Milliseconds from the call of the transaction to the start of the handler of what it sent. */
+  commits?(kind: 'message' | 'event', count: number): Promise<number[]>
+  /** Moves so many rows of an outbox to another engine, in order per key. Resolves with events a second. */
+  relay?(count: number): Promise<number>
+  close(): Promise<void>
+}
+
+export type Kind = 'queue' | 'stream' | 'call' | 'transaction'
 export type Role = 'spillway' | 'peer' | 'limit'
 
 /** The servers that `servers.ts` can start; 'folder' is an empty folder. */
@@ -84,4 +101,5 @@ export interface Entry {
   readonly queue?: () => Promise<QueueSystem>
   readonly stream?: () => Promise<StreamSystem>
   readonly call?: () => Promise<CallSystem>
+  readonly transaction?: () => Promise<TransactionSystem>
 }

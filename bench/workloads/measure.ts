@@ -6,10 +6,12 @@ import { systems } from '../systems/index.ts'
 import type {
   BenchQueue,
   BenchStream,
+  BenchTransactions,
   CallSystem,
   Purpose,
   QueueSystem,
   StreamSystem,
+  TransactionSystem,
 } from '../systems/system.ts'
 import { timeOfACall } from './calling.ts'
 import { consumeRate } from './consuming.ts'
@@ -118,10 +120,35 @@ async function measureCalls(system: CallSystem): Promise<void> {
   await calls.close()
 }
 
+async function measureTransactions(system: TransactionSystem): Promise<void> {
+  const each = async (use: (transactions: BenchTransactions) => Promise<void>) => {
+    await system.clear(job.url)
+    const transactions = await system.open(job.url)
+    await use(transactions)
+    await transactions.close()
+    await system.clear(job.url)
+  }
+  await each(async (transactions) => {
+    say({ says: 'durability', durability: transactions.durability })
+    const count = Math.round(effort.readEvents / 4)
+    if (transactions.handle) await sample(work.handle, () => transactions.handle!(count))
+  })
+  await each(async ({ commits }) => {
+    if (!commits) return
+    const { latencyMessages } = effort
+    await percentiles(work.messageP50, work.messageP99, () => commits('message', latencyMessages))
+    await percentiles(work.eventP50, work.eventP99, () => commits('event', latencyMessages))
+  })
+  await each(async (transactions) => {
+    if (transactions.relay) await sample(work.relay, () => transactions.relay!(effort.readEvents))
+  })
+}
+
 try {
   const entry = systems.find(({ name }) => name === job.system)!
   if (job.kind === 'queue') await measureQueue(await entry.queue!())
   else if (job.kind === 'stream') await measureStream(await entry.stream!())
+  else if (job.kind === 'transaction') await measureTransactions(await entry.transaction!())
   else await measureCalls(await entry.call!())
 } catch (thrown) {
   fail('opening', thrown)

@@ -16,6 +16,12 @@ export const work = {
   appendBulk: 'append, bulk of 1,000',
   read: 'read, decoded',
   immediate: 'an immediate function',
+  handle: 'handle with an effect and a message',
+  messageP50: 'latency p50, transaction to handler of a message',
+  messageP99: 'latency p99, transaction to handler of a message',
+  eventP50: 'latency p50, transaction to handler of an event',
+  eventP99: 'latency p99, transaction to handler of an event',
+  relay: 'relay to another engine',
 } as const
 
 export type Work = (typeof work)[keyof typeof work]
@@ -36,12 +42,13 @@ export const works: Readonly<Record<Kind, readonly Work[]>> = {
   ],
   stream: [work.appendOne, work.appendInFlight, work.appendBulk, work.read],
   call: [work.immediate],
+  transaction: [work.handle, work.messageP50, work.messageP99, work.eventP50, work.eventP99, work.relay],
 }
 
 export function unitOf(name: Work): Unit {
   if (name === work.immediate) return 'µs'
   if (name.startsWith('latency') || name === work.eventLoop) return 'ms'
-  return works.queue.includes(name) ? 'messages/s' : 'events/s'
+  return works.queue.includes(name) || name === work.handle ? 'messages/s' : 'events/s'
 }
 
 /** Of a time less is better, of a rate more. */
