@@ -1,4 +1,11 @@
 // The front door of Spillway.
+
+export type { BreakerForce, BreakerSnapshot, BreakerState } from './call/breaker.ts'
+export type { BreakerOptions } from './call/breaker-rules.ts'
+export type { BulkheadOptions } from './call/bulkhead.ts'
+export type { CallRetryOptions, CallsOptions, Credentials } from './call/client/calls-options.ts'
+export type { Addresses } from './call/client/instances.ts'
+export type { RetryBudgetOptions } from './call/retry-budget.ts'
 export type {
   AnswerOf,
   Caller,
@@ -42,6 +49,7 @@ export type { Retain, RetainLast, RetainSome, Size } from './core/retain.ts'
 export { type InputOf, type OutputOf, type Schema, unchecked } from './core/schema.ts'
 export type { OnSettled, Settled } from './core/settled.ts'
 export { openEngine } from './engine-of.ts'
+export type { AskOptions, Calling } from './ports/call.ts'
 export type { Durability, Engine, EngineOptions } from './ports/engine.ts'
 export type { DeadMessage, FailedStart, QueueCount } from './ports/queue.ts'
 export type { CancelResult } from './ports/queue-control.ts'
@@ -89,6 +97,7 @@ export type { RunningService } from './topology/running-service.ts'
 export { type Service, type ServiceOptions, service } from './topology/service.ts'
 export { check, type Topology, type TopologyOptions, topology } from './topology/topology.ts'
 export type { BatchContext, BatchWorkHandler } from './transaction/batch-handler.ts'
+export type { BatchAskOptions } from './transaction/calling.ts'
 export type { HandlerContext, ServiceHandler, WorkContext, WorkHandler } from './transaction/handler.ts'
 export type { JoinedSender } from './transaction/join.ts'
 export type { Sender, Tx } from './transaction/unit.ts'

@@ -54,6 +54,9 @@ test('the result of a call is typed by its contract', () => {
   expectTypeOf<Extract<Result, { status: 'ok' }>['value']>().toEqualTypeOf<z.infer<typeof Order>>()
   expectTypeOf<Extract<Result, { reason: 'gone' }>['data']>().toEqualTypeOf<{ since: string }>()
   expectTypeOf<Extract<Result, { status: 'failed' }>['reason']>().toEqualTypeOf<'gone' | 'error'>()
+  const bare = context('bare', { calls: { ask: call({ input: Order, output: Order }) } })
+  type Bare = ResultOf<typeof bare.calls.ask>
+  expectTypeOf<Extract<Bare, { status: 'failed' }>['reason']>().toEqualTypeOf<'error'>()
 })
 
 test('a pointer carries its key and version, and is fetched by a query of its context', async () => {

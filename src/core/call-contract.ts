@@ -74,6 +74,7 @@ export interface CallContract<
 }
 
 /** A call that a context answers. */
+// NoInfer: within context() the errors of a call that declares none would be taken for any.
 export function call<
   Ask,
   Asked,
@@ -82,7 +83,7 @@ export function call<
   const Failures extends FailureSchemas = Readonly<Record<never, never>>,
 >(
   options: CallOptions<Ask, Asked, Answer, Answered, Failures, 'command'> & { readonly kind: 'command' },
-): CallDefinition<Ask, Asked, Answer, Answered, Failures, 'command'>
+): CallDefinition<Ask, Asked, Answer, Answered, NoInfer<Failures>, 'command'>
 export function call<
   Ask,
   Asked,
@@ -91,7 +92,7 @@ export function call<
   const Failures extends FailureSchemas = Readonly<Record<never, never>>,
 >(
   options: CallOptions<Ask, Asked, Answer, Answered, Failures, 'query'>,
-): CallDefinition<Ask, Asked, Answer, Answered, Failures, 'query'>
+): CallDefinition<Ask, Asked, Answer, Answered, NoInfer<Failures>, 'query'>
 export function call<Ask, Asked, Answer, Answered, Failures extends FailureSchemas>(
   options: CallOptions<Ask, Asked, Answer, Answered, Failures>,
 ): CallDefinition<Ask, Asked, Answer, Answered, Failures> {

@@ -9,9 +9,10 @@ export function runInside<T>(name: string, work: () => T): T {
   return scope.run(name, work)
 }
 
-/** Throws DIRECT_SEND when called inside a handler or transaction; `what` is the act that was tried. */
-export function refuseInside(what: string): void {
+/** Throws DIRECT_SEND when called inside a handler or transaction; `what` is the act that was tried, `remedy` what to do instead. */
+export function refuseInside(what: string, remedy?: string): void {
   const name = scope.getStore()
-  if (name !== undefined)
-    throw new SpillwayError('DIRECT_SEND', `${what} was called directly inside ${name}.`)
+  if (name === undefined) return
+  const options = remedy === undefined ? {} : { remedy }
+  throw new SpillwayError('DIRECT_SEND', `${what} was called directly inside ${name}.`, options)
 }

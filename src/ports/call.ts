@@ -66,8 +66,8 @@ export interface CallPort {
   ): Promise<CallResult<Answered, Failures>>
 }
 
-/** How one calls from within something that says who asks. */
-export interface Caller {
+/** What calls for a handler, an answer or a program. */
+export interface Calling {
   /**
    * Calls another context, or one's own, and waits: see `CallResult` for the three ways in which it ends. Outside I/O like any other: throws
    * OUTSIDE_IO, at once, in a commit or after it.

@@ -1,4 +1,8 @@
 // A topology in motion: engines opened, channels declared, every chosen service's handlers and relay at work.
+import type { BreakerSnapshot } from '../call/breaker.ts'
+import type { CallsOptions } from '../call/client/calls-options.ts'
+import { CallClient } from '../call/client/client.ts'
+import type { Addresses } from '../call/client/instances.ts'
 import type { Authenticate } from '../call/server/authenticate.ts'
 import { listenAt } from '../call/server/listen-at.ts'
 import { Listener } from '../call/server/listener.ts'
@@ -47,6 +51,9 @@ export interface RunOptions {
    * one everybody who reaches the port is answered, but no page in a browser.
    */
   readonly authenticate?: Authenticate
+  /** In place of the topology's, context by context. */
+  readonly addresses?: Readonly<Record<string, Addresses>>
+  readonly calls?: Readonly<Record<string, CallsOptions>>
 }
 
 const runOptions: OptionNames<RunOptions> = {
@@ -59,6 +66,8 @@ const runOptions: OptionNames<RunOptions> = {
   clock: true,
   listen: true,
   authenticate: true,
+  addresses: true,
+  calls: true,
 }
 
 /** A running topology; it keeps its process alive. `stop` ends handlers first, then relays, then databases, then engines. */
@@ -69,6 +78,8 @@ export interface Running extends AsyncDisposable {
   readonly channels: Channels
   /** Where the services that run here are asked, 'http://127.0.0.1:43211'; undefined where nothing listens. */
   readonly address: string | undefined
+  /** The breakers of the contexts that this process called, by context. */
+  breakers(): Readonly<Record<string, BreakerSnapshot>>
   /** A running service by its context: its database, and `transaction()`. */
   service<Db>(of: Service<Db>): RunningService<Db>
   /** A queue of the topology: to send from outside every handler, to count, and for its dead letters. UNKNOWN_QUEUE for one of no context here. */
@@ -107,6 +118,7 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
   // A relay alone waits on nothing that keeps a process alive.
   const alive = setInterval(() => {}, 2 ** 31 - 1)
   let listener: Listener | undefined
+  let client: CallClient | undefined
   const close = async (stopOptions?: StopOptions): Promise<void> => {
     const began = performance.now()
     const { deadlineMs = 10_000 } = stopOptions ?? {}
@@ -117,6 +129,7 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
         const left = { deadlineMs: Math.max(0, deadlineMs - (performance.now() - began)) }
         return atOnce(started.map((service) => service.stop(listener ? left : stopOptions)))
       },
+      () => client?.close(),
       () => atOnce(opened.map((engine) => engine.close())),
       () => clearInterval(alive),
     )
@@ -133,11 +146,26 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
     const forStreams = other === undefined ? main : await engineFor(other)
     const channels = await declare(topology, services, main, forStreams, options.clock)
     for (const service of services) await channels.received.add(service, engineFor)
+    const addresses = { ...topology.addresses, ...options.addresses }
+    const here = new Set(services.map(({ context }) => context.name))
+    const calls = new CallClient({
+      addressesOf: (context) =>
+        Object.hasOwn(addresses, context)
+          ? addresses[context]
+          : here.has(context) && listener
+            ? [listener.address]
+            : undefined,
+      calls: { ...topology.calls, ...options.calls },
+      clock: channels.clock,
+      onReport: guarded(options.onReport),
+    })
+    client = calls
     for (const service of services)
       started.push(
         await RunningService.open(service as Service<unknown>, channels, activity, {
           ...options,
           onReport: guarded(options.onReport),
+          calls,
         }),
       )
     for (const service of started) await service.declareSchedules()
@@ -165,6 +193,10 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
       engines,
       channels,
       address: listener?.address,
+      breakers: () =>
+        Object.fromEntries(
+          calls.targets.map(({ context, destination }) => [context, destination.breaker.snapshot()]),
+        ),
       service<Db>(of: Service<Db>) {
         const found = started.find((service) => service.name === of.context.name)
         if (!found)

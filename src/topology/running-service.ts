@@ -1,12 +1,16 @@
 // One service at work: its database, its relay, a subscription for each context it listens to, a consumer for each queue.
 
 import { type Answerer, queryAnswerer } from '../call/server/answerer.ts'
+import type { CallContract, FailureSchemas } from '../core/call-contract.ts'
+import type { CallResult } from '../core/call-result.ts'
 import type { QueueContract } from '../core/contract.ts'
 import { milliseconds } from '../core/duration.ts'
 import { asSpillwayError } from '../core/errors.ts'
 import type { Background, StopOptions } from '../core/lifecycle.ts'
 import type { OnReport } from '../core/report.ts'
+import { refuseInside } from '../core/scope.ts'
 import type { OnSettled } from '../core/settled.ts'
+import type { AskOptions, Calling, CallPort } from '../ports/call.ts'
 import type { Database } from '../ports/database.ts'
 import type { AsynchronousTransaction, SqliteTransaction } from '../ports/user-transaction.ts'
 import { consume, consumeBatch } from '../queue/consumer.ts'
@@ -17,6 +21,7 @@ import { StreamGroup } from '../stream/stream-group.ts'
 import { subscribe } from '../stream/subscription.ts'
 import { clockMarginMs, keepMsOf } from '../transaction/age-gate.ts'
 import { batchWorkHandler } from '../transaction/batch-handler.ts'
+import { callingOf } from '../transaction/calling.ts'
 import { forward, type QueueAt } from '../transaction/forwarder.ts'
 import { eventHandler, workHandler } from '../transaction/handler.ts'
 import { type JoinedSender, join } from '../transaction/join.ts'
@@ -41,6 +46,8 @@ const keptAtMost = 1_000
 export interface Listeners {
   readonly onReport: OnReport
   readonly onSettled?: OnSettled
+  /** How other contexts are called. */
+  readonly calls?: CallPort
 }
 
 export class RunningService<Db> {
@@ -49,8 +56,9 @@ export class RunningService<Db> {
   readonly #service: Service<Db>
   readonly #channels: Channels
   readonly #activity: Activity
-  readonly #listeners: Listeners
+  readonly #listeners: Omit<Listeners, 'calls'>
   readonly #home: UnitHome<Db>
+  readonly #call: Calling['call']
   readonly #relay: Relay | undefined
   readonly #handlers: Background[] = []
   readonly #done = Promise.withResolvers<void>()
@@ -62,7 +70,7 @@ export class RunningService<Db> {
     database: Database<Db> | undefined,
     channels: Channels,
     activity: Activity,
-    { onReport, onSettled }: Listeners,
+    { onReport, onSettled, calls }: Listeners,
   ) {
     this.name = service.context.name
     this.database = database
@@ -85,7 +93,10 @@ export class RunningService<Db> {
       timeoutMs: transactionMs,
       ...(database ? { keepMs: keepMsOf(service.inbox?.keep) } : {}),
       queueEngine: channels.queueEngine,
+      calls,
     }
+    const origin = () => ({})
+    this.#call = callingOf(this.#home, { name: this.name, committing: () => false, origin, keys: undefined })
   }
 
   /** Resolves after a stop; rejects when a consumer, a subscription or the relay cannot go on. */
@@ -124,6 +135,22 @@ export class RunningService<Db> {
   /** Says that a transaction that was joined is committed: its messages leave at once, not only when the relay next looks (within 500 ms). */
   committed(): void {
     this.#relay?.wake()
+  }
+
+  /**
+   * Calls another context, or this one, from outside every handler: see `CallResult` for the three ways in which it ends. Throws DIRECT_SEND, at once, inside a
+   * handler, an answer or a transaction: theirs is the `call` of their own context, whose keys are the same when they run again.
+   */
+  call<Ask, Asked, Answer, Answered, Failures extends FailureSchemas>(
+    contract: CallContract<Ask, Asked, Answer, Answered, Failures>,
+    input: Ask,
+    options: AskOptions<Answered> = {},
+  ): Promise<CallResult<Answered, Failures>> {
+    refuseInside(
+      `call() of ${this.name}`,
+      "Nothing left. Use the handler's own `call`, before its commit: when it runs again it asks with the same key.",
+    )
+    return this.#call(contract, input, options)
   }
 
   /** This service as a consumer group of a context: its lag, its dead letters, what it parked, redriving and replaying. */

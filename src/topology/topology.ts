@@ -1,4 +1,6 @@
 // The business topology: all contexts wired together, and what is wrong with the wiring.
+import type { CallsOptions } from '../call/client/calls-options.ts'
+import type { Addresses } from '../call/client/instances.ts'
 import type { CallContract } from '../core/call-contract.ts'
 import type { Context, EventContract, QueueContract } from '../core/contract.ts'
 import { describe, SpillwayError } from '../core/errors.ts'
@@ -15,6 +17,13 @@ export interface TopologyOptions {
   readonly streams?: string
   /** How many partitions new streams get. Default 8. */
   readonly partitions?: number
+  /**
+   * Where each context is called: the base URLs of its instances, or a function that finds them, which is asked again every so often. A context that runs in the
+   * process that calls needs none.
+   */
+  readonly addresses?: Readonly<Record<string, Addresses>>
+  /** How each context is called: breaker, bulkhead, retries, credentials. The defaults serve most. */
+  readonly calls?: Readonly<Record<string, CallsOptions>>
 }
 
 export interface Topology extends TopologyOptions {
@@ -27,6 +36,8 @@ const topologyOptions: OptionNames<Topology> = {
   engine: true,
   streams: true,
   partitions: true,
+  addresses: true,
+  calls: true,
 }
 
 /** Throws CONFIGURATION for what is no topology: a configuration file is run as it is, without its types being checked. */
@@ -75,13 +86,28 @@ export function nameOf({ type, version }: Pick<CallContract, 'type' | 'version'>
 
 /** What is wrong, in words, with where to look. Empty when the topology is sound. */
 export function check(of: Topology): string[] {
-  return [...doubled(of), ...clashes(of), ...servicesOf(of).flatMap((service) => checkService(of, service))]
+  return [
+    ...doubled(of),
+    ...clashes(of),
+    ...strangers(of),
+    ...servicesOf(of).flatMap((service) => checkService(of, service)),
+  ]
 }
 
 function doubled(of: Topology): string[] {
   const names = contextsOf(of).map((context) => context.name)
   return [...new Set(names.filter((name, index) => names.indexOf(name) !== index))].map(
     (name) => `the context ${name} stands in the topology more than once`,
+  )
+}
+
+/** Who is to be called, and is nobody here. */
+function strangers(of: Topology): string[] {
+  const names = new Set(contextsOf(of).map(({ name }) => name))
+  return (['addresses', 'calls'] as const).flatMap((option) =>
+    Object.keys(of[option] ?? {})
+      .filter((name) => !names.has(name))
+      .map((name) => `\`${option}\` names ${name}, which is no context of this topology`),
   )
 }
 

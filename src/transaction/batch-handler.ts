@@ -1,13 +1,18 @@
 // Several messages of a queue in one handler of a service: one transaction for all that were done, an outcome for each.
+
+import type { CallContract, FailureSchemas } from '../core/call-contract.ts'
+import type { CallResult } from '../core/call-result.ts'
 import type { QueueContract } from '../core/contract.ts'
 import { asError, SpillwayError } from '../core/errors.ts'
 import type { Message } from '../core/message.ts'
 import { deadLetter, outcomeOf } from '../core/outcome.ts'
 import { runInside } from '../core/scope.ts'
+import type { Calling } from '../ports/call.ts'
 import { type BatchDelivery, type BatchResult, outcomesOf } from '../queue/batch.ts'
 import type { Delivery } from '../queue/delivery.ts'
 import { tooOld } from './age-gate.ts'
-import type { HandlerContext } from './handler.ts'
+import { type BatchAskOptions, callingOf, keysOf, originOf } from './calling.ts'
+import { type HandlerContext, mayHaveAsked } from './handler.ts'
 import type { Sender } from './sender.ts'
 import { type Tx, Unit, type UnitHome } from './unit.ts'
 
@@ -20,6 +25,15 @@ export interface BatchContext<Db> extends Sender, Pick<HandlerContext<Db>, 'canc
   readonly signal: AbortSignal
   /** What is known of each message, in their order: its attempt, its own signal; and its `progress`. */
   readonly deliveries: readonly Delivery[]
+  /**
+   * Calls another context: see `HandlerContext.call`. A command says for which `message` it is asked, or names a `key`: a batch may be another one when its
+   * messages are handled again.
+   */
+  call<Ask, Asked, Answer, Answered, Failures extends FailureSchemas>(
+    contract: CallContract<Ask, Asked, Answer, Answered, Failures>,
+    input: Ask,
+    options?: BatchAskOptions<Answered>,
+  ): Promise<CallResult<Answered, Failures>>
   /**
    * Runs `work` in the transaction and commits, with the mark that those messages were handled which are done by `outcomes`: nothing
    * means all. What the handler returns counts only where nothing was committed. Rejects as `HandlerContext.commit` does, with
@@ -134,6 +148,18 @@ async function runBatch<Out, Db>(
     const ids = done().map(({ message }) => message.id)
     return home.database && ids.length > 0 ? { inbox: { consumer: queue.queue, ids } } : {}
   })
+  const name = `the handler of ${queue.type}`
+  const committing = () => unit.committing !== undefined
+  const callForAll = callingOf(home, { name, committing, origin: () => ({ signal }), keys: undefined })
+  const calls = new Map<string, Calling['call']>()
+  const callFor = ({ message, delivery }: Part<Out>): Calling['call'] => {
+    const known = calls.get(message.id)
+    if (known) return known
+    const origin = () => originOf(message, signal, mayHaveAsked(delivery))
+    const call = callingOf(home, { name, committing, origin, keys: keysOf(home.context, message) })
+    calls.set(message.id, call)
+    return call
+  }
   const commits: Promise<unknown>[] = []
   const context: BatchContext<Db> = {
     get signal() {
@@ -143,6 +169,15 @@ async function runBatch<Out, Db>(
     publish: (event, data, options) => unit.sender.publish(event, data, options),
     send: (to, data, options) => unit.sender.send(to, data, options),
     cancel: ({ queue: from }, id) => home.cancel(from, id),
+    call(contract, input, { message, ...options } = {}) {
+      const part = parts.find((each) => each.message.id === message?.id)
+      if (contract.kind === 'command' && !part && options.key === undefined)
+        throw new SpillwayError(
+          'INVALID_OPTION',
+          `${contract.type} is a command and was called in a batch of ${queue.type} for none of its messages: give it one as \`message\`, or a \`key\`.`,
+        )
+      return (part ? callFor(part) : callForAll)(contract, input, options)
+    },
     async commit(work, said) {
       const all = outcomesOf(said, parts.length)
       if (all instanceof SpillwayError) throw all
@@ -155,7 +190,7 @@ async function runBatch<Out, Db>(
   let failure: { readonly thrown: unknown } | undefined
   try {
     const messages = parts.map(({ message }) => message)
-    const result = await runInside(`the handler of ${queue.type}`, () => handler(messages, context))
+    const result = await runInside(name, () => handler(messages, context))
     for (const commit of commits) commit.catch(() => {})
     await unit.committing
     if (!unit.outcome) {

@@ -4,10 +4,12 @@ import { asError, SpillwayError } from '../core/errors.ts'
 import type { Message } from '../core/message.ts'
 import { deadLetter, outcomeOf } from '../core/outcome.ts'
 import { runInside } from '../core/scope.ts'
+import type { Calling } from '../ports/call.ts'
 import type { CancelResult } from '../ports/queue-control.ts'
 import type { Delivery } from '../queue/delivery.ts'
 import type { EventDelivery } from '../stream/event-delivery.ts'
 import { tooOld } from './age-gate.ts'
+import { callingOf, keysOf, originOf } from './calling.ts'
 import type { Sender } from './sender.ts'
 import { type Tx, Unit, type UnitHome, type UnitMark } from './unit.ts'
 
@@ -16,7 +18,7 @@ import { type Tx, Unit, type UnitHome, type UnitMark } from './unit.ts'
  * its end, or when it calls `commit`, one short transaction stores the effects, the messages, and the mark that this
  * message was handled: all of it, or nothing.
  */
-export interface HandlerContext<Db> extends Sender {
+export interface HandlerContext<Db> extends Sender, Calling {
   /** Fires at the deadline, when the message passed to another consumer or was cancelled, and when a stop has waited long enough. */
   readonly signal: AbortSignal
   /** 1 for the first attempt. */
@@ -47,7 +49,10 @@ export type ServiceHandler<Out, Db> = (message: Message<Out>, context: HandlerCo
 /** The same for a message of a queue. */
 export type WorkHandler<Out, Db> = (message: Message<Out>, context: WorkContext<Db>) => unknown
 
-type AnyDelivery = Pick<Delivery, 'signal' | 'attempt' | 'ended'>
+type AnyDelivery = Pick<Delivery, 'signal' | 'attempt' | 'ended'> & {
+  readonly redrivenAt?: number | undefined
+  readonly fencingToken?: number
+}
 
 /** The queue's handler for a service's handler: with a database the inbox makes the effects happen once, and what is too old for it is not run. */
 export function workHandler<Out, Db>(
@@ -114,6 +119,12 @@ async function runUnit<Out, Db>(
     publish: (event, data, options) => unit.sender.publish(event, data, options),
     send: (queue, data, options) => unit.sender.send(queue, data, options),
     cancel: ({ queue }, id) => home.cancel(queue, id),
+    call: callingOf(home, {
+      name: `the handler of ${type}`,
+      committing: () => unit.committing !== undefined,
+      origin: () => originOf(message, delivery.signal, mayHaveAsked(delivery)),
+      keys: keysOf(home.context, message),
+    }),
     commit(work) {
       const commit = unit.commit(work).then((outcome) => {
         if (outcome === 'stale') throw leaseLost(type, message.id)
@@ -151,6 +162,11 @@ async function runUnit<Out, Db>(
     home.onReport?.({ from: `the handler of ${type}`, error, messageId: message.id })
   }
   return { result: undefined, stale: false }
+}
+
+/** Starts of a queue's message are counted for ever; attempts at an event only by who holds the partition just now. */
+export function mayHaveAsked({ attempt, redrivenAt, fencingToken }: AnyDelivery): boolean {
+  return fencingToken === undefined || attempt > 1 || redrivenAt !== undefined
 }
 
 function leaseLost(type: string, id: string): SpillwayError {

@@ -2,6 +2,7 @@
 import { SpillwayError } from '../core/errors.ts'
 import type { Message } from '../core/message.ts'
 import type { OnReport } from '../core/report.ts'
+import type { CallPort } from '../ports/call.ts'
 import type { CommitOutcome, CommitUnit, Database, OutboxMessage } from '../ports/database.ts'
 import type { CancelResult } from '../ports/queue-control.ts'
 import { GatheringSender, type Origin, type Sender } from './sender.ts'
@@ -19,6 +20,8 @@ export interface UnitHome<Db> extends Origin {
   readonly database: Database<Db> | undefined
   readonly deliver: (messages: readonly OutboxMessage[]) => Promise<void>
   readonly cancel: (queue: string, id: string) => Promise<CancelResult>
+  /** How other contexts are called; without it none is. */
+  readonly calls?: CallPort | undefined
   /** Called after a commit that left messages in the outbox: the relay need not wait for its poll. */
   readonly wake?: () => void
   readonly onReport?: OnReport

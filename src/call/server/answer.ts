@@ -2,6 +2,7 @@
 import type { DeclaredFailure, FailureSchemas } from '../../core/call-contract.ts'
 import { SpillwayError } from '../../core/errors.ts'
 import type { InputOf } from '../../core/schema.ts'
+import type { Calling } from '../../ports/call.ts'
 import type { HandlerContext } from '../../transaction/handler.ts'
 import type { Tx } from '../../transaction/unit.ts'
 
@@ -44,7 +45,7 @@ export type Fail<Failures extends FailureSchemas> = <Name extends keyof Failures
 export type AnswerOf<Answer, Failures extends FailureSchemas> = Answer | Refusal<keyof Failures & string>
 
 /** What both kinds are given. */
-export interface AnswerContext<Failures extends FailureSchemas = FailureSchemas> {
+export interface AnswerContext<Failures extends FailureSchemas = FailureSchemas> extends Calling {
   readonly fail: Fail<Failures>
   readonly caller: Caller
   /** Fires when the deadline of the caller passed, when a stop has waited long enough, and, of a query, when the caller is gone. */

@@ -7,6 +7,7 @@ import type { UnitHome } from '../../transaction/unit.ts'
 import { type CommandHandler, failOf, type QueryContext, type QueryHandler } from './answer.ts'
 import { Gate } from './gate.ts'
 import type { IncomingCall } from './incoming-call.ts'
+import { queryCalling } from './nested-calling.ts'
 import { encode, overloaded, problemReply, type Reply, refusedInput } from './reply.ts'
 
 export interface AnswerOptions {
@@ -105,6 +106,7 @@ export function queryAnswerer<Db>(
     const context: QueryContext<Db> = {
       fail,
       caller: call.facts.caller,
+      call: queryCalling(home, name, call),
       get signal() {
         return call.signal
       },

@@ -58,6 +58,11 @@ export class IncomingCall {
     return this.#end === undefined ? Math.max(0, this.#endsAt - this.#clock.elapsed()) : 0
   }
 
+  /** By the clock's `elapsed()`: when the deadline passes. */
+  get endsMs(): number {
+    return this.#endsAt
+  }
+
   /** Nobody waits any more: the signal fires. Only the first time counts. */
   end(why: End): void {
     if (this.#end !== undefined) return
