@@ -63,6 +63,18 @@ export interface Database<Db> {
    */
   join(tx: unknown): JoinedOutbox
 
+  /**
+   * Told where the engine of the queues keeps them (`QueuePort.home`). Resolves with true when that is this same database: from then on messages to
+   * queues that hold no rules are stored there by the transaction itself, and who waits for them is woken after its commit.
+   */
+  adopt?(queues: object): Promise<boolean>
+
+  /** Whether a message is one of those that are stored in their queue, and not in the outbox. */
+  passesOutbox?(message: OutboxMessage): boolean
+
+  /** A transaction of the user's was committed: wakes who waits for what was stored in queues. */
+  committed?(): void
+
   readonly outbox: OutboxPort
 
   /** What is parked: see `CommitUnit.park`. */
@@ -141,6 +153,8 @@ export interface OutboxMessage {
   readonly id: string
   readonly key: string | undefined
   readonly body: string
+  /** Of a message to a queue that carries nothing for rules: how much later than its commit it may be claimed. */
+  readonly plain?: { readonly delayMs: number } | undefined
 }
 
 /**

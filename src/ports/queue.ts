@@ -20,6 +20,8 @@ export interface QueuePort extends QueueControl, QueueSchedules {
   readonly capabilities: QueueCapabilities
   /** `maxBodyBytes`: the largest UTF-8 body that is taken. `minLeaseMs`: the shortest lease that it can keep up. */
   readonly limits: { readonly maxBodyBytes: number; readonly minLeaseMs: number }
+  /** Where the queues are, for a service's database of the same engine: see `Database.adopt`. */
+  readonly home?: object | undefined
 
   /**
    * Makes the queues exist, with these rules. Idempotent; messages in an existing queue stay. Without `rules` an existing queue

@@ -46,6 +46,11 @@ export class Channels implements Destinations {
     return { name: this.#queues.name, capabilities: this.#queues.queue?.capabilities }
   }
 
+  /** Where the queues are, where a service's database could be the same. */
+  get queueHome(): object | undefined {
+    return this.#queues.queue?.home
+  }
+
   get streamPort(): StreamPort {
     if (!this.#streams.stream) throw missing(this.#streams.name, 'stream')
     return this.#streams.stream

@@ -111,6 +111,8 @@ export class RunningService<Db> {
     listeners: Listeners,
   ): Promise<RunningService<Db>> {
     const database = await service.database?.open(service.context.name)
+    const queues = channels.queueHome
+    if (queues) await database?.adopt?.(queues)
     return new RunningService(service, database, channels, activity, listeners)
   }
 
@@ -134,6 +136,7 @@ export class RunningService<Db> {
 
   /** Says that a transaction that was joined is committed: its messages leave at once, not only when the relay next looks (within 500 ms). */
   committed(): void {
+    this.database?.committed?.()
     this.#relay?.wake()
   }
 

@@ -7,7 +7,7 @@ import { newId } from '../core/id.ts'
 import type { Message } from '../core/message.ts'
 import type { QueueCapabilities } from '../ports/capability.ts'
 import type { Destination, OutboxMessage } from '../ports/database.ts'
-import { outgoing, type SendOptions, type SendOrigin } from '../queue/outgoing.ts'
+import { type Carried, outgoing, type SendOptions, type SendOrigin } from '../queue/outgoing.ts'
 import { checkDelay } from '../queue/rules.ts'
 
 export interface OutgoingOptions {
@@ -112,10 +112,11 @@ export class GatheringSender implements Sender {
       )
   }
 
-  #add(destination: Destination, sealed: Sealed | Promise<Sealed>): void {
+  #add(destination: Destination, sealed: (Sealed & Carried) | Promise<Sealed & Carried>): void {
     const place = this.#places.push(undefined) - 1
-    const fill = ({ id, key, body }: Sealed): void => {
-      this.#places[place] = { destination, id, key, body }
+    const fill = ({ id, key, body, tombstone: _, ...carried }: Sealed & Carried): void => {
+      const plain = destination.kind === 'queue' ? plainOf(carried) : undefined
+      this.#places[place] = { destination, id, key, body, ...(plain ? { plain } : {}) }
     }
     if (sealed instanceof Promise) {
       const validation = sealed.then(fill)
@@ -124,6 +125,11 @@ export class GatheringSender implements Sender {
       this.#validations.push(validation)
     } else fill(sealed)
   }
+}
+
+/** A message that asks nothing of its queue but to come later. */
+function plainOf({ delayMs = 0, ...rules }: Carried): { readonly delayMs: number } | undefined {
+  return Object.values(rules).every((value) => value === undefined) ? { delayMs } : undefined
 }
 
 /** What every message of a handler says of where it comes from, and why. */

@@ -99,7 +99,8 @@ export class Unit<Db> {
     if (database) {
       const effects = work && ((db: Db) => this.#runWork(work, () => db, outbox))
       const outcome = await database.commit({ effects, outbox, timeoutMs, ...mark })
-      if (outcome === 'committed' && outbox.length > 0) this.#home.wake?.()
+      if (outcome === 'committed' && outbox.some((message) => !database.passesOutbox?.(message)))
+        this.#home.wake?.()
       return outcome
     }
     if (work) {

@@ -33,6 +33,7 @@ import { migrate } from './migrations.ts'
 import { checkOption } from './options.ts'
 import { PostgresOutbox } from './outbox.ts'
 import { PostgresParking } from './parking.ts'
+import { parted, placeOf, QueueHome, written } from './queue-home.ts'
 import { checkSchema, quote, shorten } from './schema.ts'
 import { checkServer } from './server.ts'
 import { checkRow, checkText } from './text.ts'
@@ -178,6 +179,16 @@ function statements(schema: string): Record<StatementName, Statement> {
   ) as Record<StatementName, Statement>
 }
 
+/** A unit without effects of which some messages are stored in their queues. */
+function commitStraight(schema: string, home: QueueHome): Statement {
+  const commit = `${schema}.commit_unit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
+  return {
+    name: 'spillway_commit_straight',
+    text: `select u.outcome, case when u.outcome = 'committed' then ${home.call(schema, '$15')} end
+from (select ${commit} as outcome offset 0) u`,
+  }
+}
+
 interface AcquiredRow {
   readonly generation: number
   readonly low: number | null
@@ -194,6 +205,9 @@ class PostgresDatabase implements Database<PgQueryable> {
   readonly #connection: Connection
   readonly #schema: string
   readonly #sql: Record<StatementName, Statement>
+  #home: QueueHome | undefined
+  /** Queues that got messages of transactions of users, until those are said to be committed. */
+  readonly #joined = new Set<number>()
   readonly #units = new Set<Promise<unknown>>()
   #closing: Promise<void> | undefined
 
@@ -220,7 +234,9 @@ class PostgresDatabase implements Database<PgQueryable> {
     const work = alone ? this.#commitAlone(unit) : this.#commitInSteps(unit)
     this.#units.add(work)
     try {
-      return await work
+      const outcome = await work
+      if (outcome === 'committed' && this.#home !== undefined) this.#tell(unit.outbox)
+      return outcome
     } finally {
       this.#units.delete(work)
     }
@@ -264,7 +280,27 @@ class PostgresDatabase implements Database<PgQueryable> {
 
   join(tx: unknown): JoinedOutbox {
     if (this.#closing !== undefined) throw closed()
-    return joinOutbox(this.#schema, this.outbox.producerId, tx)
+    const { producerId } = this.outbox
+    const noted = (queue: number) => void this.#joined.add(queue)
+    return joinOutbox({ schema: this.#schema, producerId, home: this.#home, noted }, tx)
+  }
+
+  async adopt(queues: object): Promise<boolean> {
+    if (!(queues instanceof QueueHome)) return false
+    const place = await placeOf(this.#pool).catch((thrown: unknown) => {
+      throw translate(thrown)
+    })
+    this.#home = place === queues.place ? queues : undefined
+    return this.#home !== undefined
+  }
+
+  passesOutbox(message: OutboxMessage): boolean {
+    return this.#home?.queueOf(message) !== undefined
+  }
+
+  committed(): void {
+    this.#home?.stored(this.#joined)
+    this.#joined.clear()
   }
 
   async prune(before: number): Promise<number> {
@@ -279,9 +315,16 @@ class PostgresDatabase implements Database<PgQueryable> {
     return this.#closing
   }
 
-  async #commitAlone({ inbox, progress, outbox }: CommitUnit<PgQueryable>): Promise<CommitOutcome> {
-    checkOutbox(outbox)
-    const rows = await this.#connection.run<{ outcome: CommitOutcome }>(this.#sql.commit, [
+  #tell(messages: readonly OutboxMessage[]): void {
+    const queues = messages.map((message) => this.#home!.queueOf(message))
+    this.#home!.stored(queues.filter((queue) => queue !== undefined))
+  }
+
+  async #commitAlone({ inbox, progress, outbox: all }: CommitUnit<PgQueryable>): Promise<CommitOutcome> {
+    checkOutbox(all)
+    const [straight, outbox] = parted(all, this.#home)
+    const statement = straight.length === 0 ? this.#sql.commit : commitStraight(this.#schema, this.#home!)
+    const rows = await this.#connection.run<{ outcome: CommitOutcome }>(statement, [
       inbox?.consumer ?? null,
       inbox === undefined ? null : textArray(inbox.ids),
       progress?.stream ?? null,
@@ -296,6 +339,7 @@ class PostgresDatabase implements Database<PgQueryable> {
       textArray(outbox.map(({ id }) => id)),
       textArray(outbox.map(({ key }) => key)),
       textArray(outbox.map(({ body }) => body)),
+      ...(straight.length === 0 ? [] : [written(straight)]),
     ])
     return rows[0]!.outcome
   }
@@ -308,6 +352,7 @@ class PostgresDatabase implements Database<PgQueryable> {
     return await commitWithEffects({
       client,
       schema: this.#schema,
+      home: this.#home,
       unit,
       check: checkOutbox,
       cancel: (pid) => withoutWatch(() => this.#connection.run(this.#sql.cancel, [pid])),

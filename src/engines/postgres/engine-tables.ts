@@ -6,6 +6,7 @@ import { flowFunctions, flowTables } from './flow-functions.ts'
 import { leaseFunctions, leaseTable } from './lease-functions.ts'
 import type { Migration, Part } from './migrations.ts'
 import { producerTables } from './producer-tables.ts'
+import { storePlain } from './queue-home.ts'
 import { retentionTables } from './retention-tables.ts'
 import { functionSettings } from './session.ts'
 import { claimFunctions } from './task-claim-functions.ts'
@@ -285,5 +286,6 @@ export const engineTables: Part = {
     finishedTables(hot),
     producerTables,
     compactionTables,
+    storePlain,
   ],
 }

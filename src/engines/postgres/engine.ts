@@ -9,6 +9,7 @@ import { translate } from './errors.ts'
 import { migrate } from './migrations.ts'
 import { checkOption } from './options.ts'
 import { PostgresQueue } from './queue.ts'
+import { placeOf } from './queue-home.ts'
 import { Retention } from './retention.ts'
 import { checkSchema, quote, shorten } from './schema.ts'
 import { checkServer } from './server.ts'
@@ -66,7 +67,7 @@ async function openAt(url: string, options: Complete): Promise<Engine> {
   const own = options.pool === undefined ? await ownPool(options, listen) : undefined
   const pool = options.pool ?? own!
   try {
-    const durability = await prepare(pool, schema)
+    const { durability, place } = await prepare(pool, schema)
     if (options.strict) refuseWeak(durability, url)
     const connection = new Connection(pool, { own, prepare: own !== undefined && listen })
     const listener = await listenerOf(options, pool, listen)
@@ -80,6 +81,7 @@ async function openAt(url: string, options: Complete): Promise<Engine> {
       connection,
       wake,
       schema: quote(schema),
+      place,
       end: listener?.end,
       retentionEveryMs,
     })
@@ -102,13 +104,16 @@ async function ownPool(options: PostgresOptions, sessions: boolean): Promise<Own
   })
 }
 
-async function prepare(pool: PgPool, schema: string): Promise<Durability> {
+async function prepare(
+  pool: PgPool,
+  schema: string,
+): Promise<{ readonly durability: Durability; readonly place: string }> {
   const client = await checkOut(pool)
   try {
     await checkServer(client)
     await migrate(client, schema, engineTables)
     const found = (await client.query(durabilityQuery)) as PgResult<DurabilitySettings>
-    return durabilityOf(found.rows[0]!)
+    return { durability: durabilityOf(found.rows[0]!), place: await placeOf(client) }
   } finally {
     client.release()
   }
@@ -144,6 +149,7 @@ interface Parts {
   readonly wake: Wake
   /** Quoted. */
   readonly schema: string
+  readonly place: string
   readonly end: (() => Promise<void>) | undefined
   readonly retentionEveryMs: number
 }
@@ -162,7 +168,7 @@ class PostgresEngine implements Engine {
     this.url = url
     this.durability = durability
     this.#parts = parts
-    this.queue = new PostgresQueue(parts.connection, parts.wake, parts.schema)
+    this.queue = new PostgresQueue(parts.connection, parts.wake, parts.schema, parts.place)
     this.stream = new PostgresStream(parts.connection, parts.wake, parts.schema)
     this.#retention = new Retention(parts.connection, parts.schema, parts.retentionEveryMs)
   }

@@ -3,13 +3,23 @@
 import { asError, isSpillwayError, SpillwayError } from '../../core/errors.ts'
 import type { JoinedOutbox, OutboxMessage } from '../../ports/database.ts'
 import { sqlState, translate } from './errors.ts'
+import { parted, type QueueHome, written } from './queue-home.ts'
 import { checkRow } from './text.ts'
 import { type Ask, asking, noTransaction } from './user-transaction.ts'
 
 /** No such schema, table or function, or no right to it. */
 const elsewhere: ReadonlySet<string> = new Set(['3F000', '42P01', '42883', '42501'])
 
-export function joinOutbox(schema: string, producerId: string, tx: unknown): JoinedOutbox {
+export interface JoinOptions {
+  /** Quoted. */
+  readonly schema: string
+  readonly producerId: string
+  readonly home: QueueHome | undefined
+  /** Told of queues that get messages. */
+  readonly noted: (queue: number) => void
+}
+
+export function joinOutbox({ schema, producerId, home, noted }: JoinOptions, tx: unknown): JoinedOutbox {
   const ask = guarded(asking(tx))
   const which = `select pg_current_xact_id()::text as transaction, producer_id::text as producer from ${schema}.relay`
   const store = `select ${schema}.join_outbox($1, $2) as outcome`
@@ -19,7 +29,14 @@ export function joinOutbox(schema: string, producerId: string, tx: unknown): Joi
     async store(messages) {
       for (const message of messages) checkRow(message, message.id)
       transaction ??= ask(which, []).then((rows) => identified(rows, producerId))
-      const outcome = first(await ask(store, [await transaction, written(messages)]))?.outcome
+      const [straight, rest] = parted(messages, home)
+      for (const { queue } of straight) noted(queue)
+      const values = [await transaction, rows(rest)]
+      const answer =
+        straight.length === 0
+          ? await ask(store, values)
+          : await ask(straightly(schema, home!), [...values, written(straight)])
+      const outcome = first(answer)?.outcome
       if (outcome !== 'stored')
         throw new SpillwayError(
           'NO_TRANSACTION',
@@ -30,7 +47,13 @@ export function joinOutbox(schema: string, producerId: string, tx: unknown): Joi
   }
 }
 
-function written(messages: readonly OutboxMessage[]): string {
+/** The outcome comes first: nothing is stored in a queue either when the transaction is another one. */
+function straightly(schema: string, home: QueueHome): string {
+  return `select j.outcome, (case when j.outcome = 'stored' then ${home.call(schema, '$3')} end)::text as straight
+from (select ${schema}.join_outbox($1, $2) as outcome offset 0) j`
+}
+
+function rows(messages: readonly OutboxMessage[]): string {
   return JSON.stringify(
     messages.map(({ destination: { kind, name }, id, key, body }) => [kind, name, id, key ?? null, body]),
   )

@@ -66,6 +66,12 @@ export class FactsOfQueues {
     return facts
   }
 
+  /** The number of a queue that is known, and known to have no rules. */
+  plain(queue: string): number | undefined {
+    const known = this.#known.get(queue)
+    return known?.version === undefined ? known?.id : undefined
+  }
+
   async names(): Promise<string[]> {
     const rows = await this.#connection.run<{ readonly name: string }>(this.#names, [])
     return rows.map(({ name }) => name)

@@ -35,6 +35,7 @@ import { Claims, type Look } from './queue-claim.ts'
 import { checkPeek, QueueControls } from './queue-control.ts'
 import { DeadLetters, placeAfter } from './queue-dead.ts'
 import { FactsOfQueues, type QueueFacts } from './queue-facts.ts'
+import { QueueHome } from './queue-home.ts'
 import { claimStatement, PlainLook } from './queue-look.ts'
 import { Schedules } from './queue-schedules.ts'
 import { Sends } from './queue-send.ts'
@@ -79,7 +80,15 @@ export class PostgresQueue implements QueuePort {
   readonly #schedules: Schedules
   #closed = false
 
-  constructor(connection: Connection, wake: Wake, schema: string) {
+  readonly home: QueueHome
+
+  constructor(connection: Connection, wake: Wake, schema: string, place: string) {
+    this.home = new QueueHome({
+      place,
+      schema,
+      plain: (queue) => this.#facts.plain(queue),
+      stored: (queue) => wake.changed(topic(queue)),
+    })
     this.#connection = connection
     this.#wake = wake
     this.#claim = claimStatement(schema)

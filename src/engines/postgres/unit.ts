@@ -7,6 +7,7 @@ import { type PgQueryable, type PgResult, type PgSession, queryTimeoutMs } from 
 import { aborted, sqlState, translate } from './errors.ts'
 import { literal } from './literal.ts'
 import { parks, unparks } from './parking.ts'
+import { parted, type QueueHome, written } from './queue-home.ts'
 import { closeGuard, guardGone, raiseGuard, refusedByGuard } from './transaction-guard.ts'
 import { endedByEffects, UnitHandle } from './unit-handle.ts'
 
@@ -27,6 +28,7 @@ const rollbackMs = 2_000
 export interface UnitOptions {
   readonly client: PgSession
   readonly schema: string
+  readonly home: QueueHome | undefined
   readonly unit: Unit
   /** Ends what another connection, of that process id, is doing. */
   readonly cancel: (pid: number) => Promise<unknown>
@@ -50,7 +52,7 @@ export async function commitWithEffects(options: UnitOptions): Promise<CommitOut
     await runEffects(unit, handle, deadline)
     options.check(unit.outbox)
     handle.refuse(ended())
-    await end(client, endOf(schema, unit), handle)
+    await end(client, endOf(schema, unit, options.home), handle)
   } catch (thrown) {
     handle.refuse(ended())
     await rollBack(options, handle, pid)
@@ -125,10 +127,12 @@ async function runEffects(unit: Unit, handle: UnitHandle, deadline: number): Pro
 }
 
 /** One message: what is left to store, and the commit. A failing statement ends it before the commit. */
-function endOf(schema: string, unit: Unit): string {
+function endOf(schema: string, unit: Unit, home: QueueHome | undefined): string {
   const statements = [closeGuard]
-  if (unit.outbox.length > 0) {
-    const rows = unit.outbox.map(({ destination: { kind, name }, id, key, body }) =>
+  const [straight, rest] = parted(unit.outbox, home)
+  if (straight.length > 0) statements.push(`select ${home!.call(schema, literal(written(straight)))}`)
+  if (rest.length > 0) {
+    const rows = rest.map(({ destination: { kind, name }, id, key, body }) =>
       [kind, name, id, key, body].map(literal).join(', '),
     )
     statements.push(
