@@ -14,9 +14,9 @@ import { type Deadline, smallestUsefulMs } from './deadline.ts'
 import { RetryBudget, type RetryBudgetOptions } from './retry-budget.ts'
 
 export interface DestinationOptions {
-  readonly breaker?: BreakerOptions
-  readonly bulkhead?: BulkheadOptions
-  readonly retryBudget?: RetryBudgetOptions
+  readonly breaker?: BreakerOptions | undefined
+  readonly bulkhead?: BulkheadOptions | undefined
+  readonly retryBudget?: RetryBudgetOptions | undefined
 }
 
 const names: OptionNames<DestinationOptions> = { breaker: true, bulkhead: true, retryBudget: true }
@@ -100,17 +100,21 @@ export class Destination {
       return permit
     }
     if (bounded) return this.#bounded(work, permit, deadline, signal, judge)
+    let value: Value
+    let ending: Ending | undefined
+    // Without `finally`, which costs a fifth of all of this.
     try {
-      const value = await work(undefined)
-      if (judge === undefined) permit.succeeded()
-      else permit[judge(value)]()
-      return { refused: false, answered: true, value }
+      value = await work(undefined)
+      ending = judge?.(value)
     } catch (thrown) {
+      this.bulkhead.leave()
       permit.failed()
       throw thrown
-    } finally {
-      this.bulkhead.leave()
     }
+    this.bulkhead.leave()
+    if (ending === undefined) permit.succeeded()
+    else permit[ending]()
+    return { refused: false, answered: true, value }
   }
 
   /** A place in the bulkhead, after waiting for it, that is still of use. */
