@@ -45,6 +45,9 @@ export interface Database<Db> {
   /** Which of these messages the inbox has, before any work is done on them. */
   handled(consumer: string, ids: readonly string[]): Promise<ReadonlySet<string>>
 
+  /** What was stored as the answer of this entry (`InboxEntry.answer`), durably; undefined where there is no such entry, or none with an answer. */
+  answer(consumer: string, id: string): Promise<string | undefined>
+
   /** Raises the generation of a partition and returns what is stored: from now on older generations are stale. Durable. */
   acquire(stream: string, group: string, partition: number): Promise<HeldPartition>
 
@@ -80,7 +83,7 @@ export interface Database<Db> {
   /** What is parked: see `CommitUnit.park`. */
   readonly parking: ParkingPort
 
-  /** Removes inbox entries older than the time (epoch ms), a bounded number a call; resolves with how many. */
+  /** Removes inbox entries older than the time (epoch ms), with their answers, a bounded number a call; resolves with how many. */
   prune(before: number): Promise<number>
 
   /** Lets what is under way end, lets go of everything; later calls reject with CLOSED. Idempotent. */
@@ -103,10 +106,15 @@ export interface CommitUnit<Db> {
 
 export type CommitOutcome = 'committed' | 'duplicate' | 'stale'
 
-/** Messages that a unit handles: one, or those of a batch, each id once. */
+/** Messages that a unit handles: one, or those of a batch, each id once. Or a call that it answers, by its idempotency key. */
 export interface InboxEntry {
   readonly consumer: string
   readonly ids: readonly string[]
+  /**
+   * Of one id: the text that is stored with the entry and is there as long as the entry is. Asked for once the effects have run, in the
+   * transaction: what it throws undoes the unit as what effects throw does. That of a duplicate is not stored, and not asked for where there are effects.
+   */
+  readonly answer?: () => string
 }
 
 /** How far a partition is, and the record that a unit finishes. */

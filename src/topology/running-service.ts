@@ -1,6 +1,7 @@
 // One service at work: its database, its relay, a subscription for each context it listens to, a consumer for each queue.
 
-import { type Answerer, queryAnswerer } from '../call/server/answerer.ts'
+import type { Answerer } from '../call/server/answerer.ts'
+import { answerersOf } from '../call/server/answerers.ts'
 import type { CallContract, FailureSchemas } from '../core/call-contract.ts'
 import type { CallResult } from '../core/call-result.ts'
 import type { QueueContract } from '../core/contract.ts'
@@ -171,9 +172,7 @@ export class RunningService<Db> {
 
   /** What answers the calls of its context. */
   answerers(): Answerer[] {
-    return this.#service.answers.flatMap((answering) =>
-      answering.query ? [queryAnswerer(this.#home, answering.call, answering.query, answering.options)] : [],
-    )
+    return answerersOf(this.#home, this.#service.answers, (work) => this.#activity.counted(work))
   }
 
   start(): void {

@@ -32,7 +32,10 @@ export interface Sender {
   send<In>(queue: QueueContract<In, unknown>, data: In, options?: SendOptions): string
 }
 
-/** Who sends, and because of what. */
+/** Because of what is sent: a message, or a call. */
+export type Cause = Pick<Message, 'id' | 'correlationid' | 'traceparent' | 'tracestate'>
+
+/** Who sends. */
 export interface Origin {
   readonly context: string
   readonly clock?: Clock
@@ -49,7 +52,7 @@ export class GatheringSender implements Sender {
   readonly #validations: Promise<void>[] = []
   #closed = false
 
-  constructor(origin: Origin, cause: Message | undefined) {
+  constructor(origin: Origin, cause: Cause | undefined) {
     this.#origin = origin
     this.#cause = causeOf(origin, cause)
     this.#clock = origin.clock ?? systemClock
@@ -133,7 +136,7 @@ function plainOf({ delayMs = 0, ...rules }: Carried): { readonly delayMs: number
 }
 
 /** What every message of a handler says of where it comes from, and why. */
-function causeOf({ context }: Origin, cause: Message | undefined): SendOrigin {
+function causeOf({ context }: Origin, cause: Cause | undefined): SendOrigin {
   return {
     source: `/${context}`,
     ...(cause === undefined ? {} : { causationId: cause.id, correlationId: cause.correlationid ?? cause.id }),

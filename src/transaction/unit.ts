@@ -1,11 +1,10 @@
 // What one handler, or one transaction(), does as a whole: it gathers what is sent, and commits it once with the effects.
 import { SpillwayError } from '../core/errors.ts'
-import type { Message } from '../core/message.ts'
 import type { OnReport } from '../core/report.ts'
 import type { CallPort } from '../ports/call.ts'
 import type { CommitOutcome, CommitUnit, Database, OutboxMessage } from '../ports/database.ts'
 import type { CancelResult } from '../ports/queue-control.ts'
-import { GatheringSender, type Origin, type Sender } from './sender.ts'
+import { type Cause, GatheringSender, type Origin, type Sender } from './sender.ts'
 
 export type { OutgoingOptions, Sender } from './sender.ts'
 
@@ -41,14 +40,14 @@ export class Unit<Db> {
   /** What is sent outside the work of the commit. */
   readonly sender: GatheringSender
   readonly #home: UnitHome<Db>
-  readonly #cause: Message | undefined
+  readonly #cause: Cause | undefined
   readonly #mark: () => UnitMark
   #committing: Promise<CommitOutcome> | undefined
   #outcome: CommitOutcome | undefined
   #result: unknown
 
   /** `mark` is asked at the moment of the commit; it throws when the unit may no longer commit. */
-  constructor(home: UnitHome<Db>, cause?: Message, mark: () => UnitMark = () => ({})) {
+  constructor(home: UnitHome<Db>, cause?: Cause, mark: () => UnitMark = () => ({})) {
     this.sender = new GatheringSender(home, cause)
     this.#home = home
     this.#cause = cause

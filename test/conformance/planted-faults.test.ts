@@ -13,6 +13,7 @@ import {
   type Subject,
   streamSuite,
 } from '../../src/testing/conformance/index.ts'
+import { answerFaults } from './faults/answers.ts'
 import { onPostgres, onSqlite } from './faults/beyond-memory.ts'
 import * as compact from './faults/compact.ts'
 import * as control from './faults/control.ts'
@@ -186,6 +187,7 @@ describe.concurrent('faults of what is missing', () => {
 const databases: Readonly<Record<string, readonly Fault<database.RowsDatabase>[]>> = {
   committing: database.commitFaults,
   'the inbox': database.duplicateFaults,
+  'answers to calls': answerFaults,
   progress: database.progressFaults,
   'finishing again': database.repeatedFaults,
   'going back': parking.rewindFaults,

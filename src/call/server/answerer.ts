@@ -23,8 +23,8 @@ export type Answering<Db> = { readonly call: CallContract; readonly options: Ans
   | { readonly command: CommandHandler<unknown, unknown, Db, FailureSchemas>; readonly query?: undefined }
 )
 
-/** Gives the reply to a checked input. Rejects only with what the handler threw. */
-type Give = (input: unknown, call: IncomingCall) => Promise<Reply>
+/** Gives the reply to a checked input; `raw` is what was sent for it. Rejects only with what the handler threw. */
+type Give = (input: unknown, call: IncomingCall, raw: unknown) => Promise<Reply>
 
 export class Answerer {
   readonly contract: CallContract
@@ -64,7 +64,7 @@ export class Answerer {
       return overloaded(`As many calls of ${type} are under way and waiting as are taken.`)
     if (entered === 'ended') return overloaded(`${type} was not begun before its deadline.`)
     try {
-      return await this.#give(checked.value, call)
+      return await this.#give(checked.value, call, input)
     } catch (thrown) {
       return this.#failed(thrown, call)
     } finally {

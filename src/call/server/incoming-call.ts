@@ -35,6 +35,7 @@ export class IncomingCall {
   readonly #listeners = new Set<(end: End) => void>()
   readonly #cancelTimer: () => void
   #end: End | undefined
+  #error: SpillwayError | undefined
 
   /** The time counts from now. */
   constructor(type: string, facts: CallFacts, clock: Clock) {
@@ -87,6 +88,11 @@ export class IncomingCall {
 
   /** Why it ended, for whoever goes on in spite of it. */
   error(): SpillwayError {
+    this.#error ??= this.#explained()
+    return this.#error
+  }
+
+  #explained(): SpillwayError {
     const what = `${this.#type} is not answered any more: ${ends[this.#end ?? 'deadline']}.`
     return new SpillwayError(this.#end === 'stopped' ? 'ABORTED' : 'DEADLINE', what, {
       remedy: 'Nothing more is stored for it. Stop what was begun for it.',

@@ -342,4 +342,32 @@ begin
 end $$;
 `
 
-export const serviceTables: Part = { name: 'service', migrations: [tables, functions, parking, joining] }
+const answers: Migration = (schema) => `
+alter table ${schema}.inbox add column answer text;
+comment on column ${schema}.inbox.answer is 'of a call: what it was answered';
+
+-- The same as the last statement but the commit, of a unit whose entry it made at its start.
+create function ${schema}.store_answer(p_consumer text, p_id text, p_answer text)
+returns void language plpgsql ${functionSettings} as $$
+begin
+  update ${schema}.inbox i set answer = p_answer where i.consumer = p_consumer and i.id = p_id;
+end $$;
+
+-- A whole unit without effects that answers a call.
+create function ${schema}.commit_answer(
+  p_consumer text, p_id text, p_answer text, kinds text[], names text[], ids text[], keys text[], bodies text[]
+) returns text language plpgsql ${functionSettings} as $$
+begin
+  insert into ${schema}.inbox (consumer, id, answer) values (p_consumer, p_id, p_answer) on conflict do nothing;
+  if not found then return 'duplicate'; end if;
+  insert into ${schema}.outbox (kind, name, message_id, key, body)
+    select o.kind, o.name, o.id, o.key, o.body
+    from unnest(kinds, names, ids, keys, bodies) with ordinality o(kind, name, id, key, body, place) order by o.place;
+  return 'committed';
+end $$;
+`
+
+export const serviceTables: Part = {
+  name: 'service',
+  migrations: [tables, functions, parking, joining, answers],
+}

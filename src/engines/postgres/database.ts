@@ -9,6 +9,7 @@ import type {
   Database,
   DatabaseSource,
   HeldPartition,
+  InboxEntry,
   JoinedOutbox,
   OutboxMessage,
   Progress,
@@ -158,7 +159,15 @@ async function native(client: PgSession, text: string, values?: unknown[]): Prom
   })
 }
 
-type StatementName = 'commit' | 'rewind' | 'handled' | 'acquire' | 'prune' | 'cancel'
+type StatementName =
+  | 'commit'
+  | 'commitAnswer'
+  | 'answer'
+  | 'rewind'
+  | 'handled'
+  | 'acquire'
+  | 'prune'
+  | 'cancel'
 
 /** What one call of `prune` removes at most. */
 const pruneLimit = 5_000
@@ -166,6 +175,8 @@ const pruneLimit = 5_000
 function statements(schema: string): Record<StatementName, Statement> {
   const texts: Record<StatementName, string> = {
     commit: `select ${schema}.commit_unit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) as outcome`,
+    commitAnswer: `select ${schema}.commit_answer($1, $2, $3, $4, $5, $6, $7, $8) as outcome`,
+    answer: `select answer from ${schema}.inbox where consumer = $1 and id = $2`,
     rewind: `select ${schema}.go_back($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) as outcome`,
     handled: `select id from ${schema}.inbox where consumer = $1 and id = any($2::text[])`,
     acquire: `select generation::float8, low::float8, sequences, finished::float8[] from ${schema}.acquire($1, $2, $3)`,
@@ -248,6 +259,11 @@ class PostgresDatabase implements Database<PgQueryable> {
     return new Set(rows.map((row) => row.id))
   }
 
+  async answer(consumer: string, id: string): Promise<string | undefined> {
+    const rows = await this.#connection.run<{ answer: string | null }>(this.#sql.answer, [consumer, id])
+    return rows[0]?.answer ?? undefined
+  }
+
   async acquire(stream: string, group: string, partition: number): Promise<HeldPartition> {
     const values = [stream, group, partition]
     const row = (await this.#connection.run<AcquiredRow>(this.#sql.acquire, values))[0]!
@@ -320,9 +336,14 @@ class PostgresDatabase implements Database<PgQueryable> {
     this.#home!.stored(queues.filter((queue) => queue !== undefined))
   }
 
-  async #commitAlone({ inbox, progress, outbox: all }: CommitUnit<PgQueryable>): Promise<CommitOutcome> {
+  async #commitAlone(unit: CommitUnit<PgQueryable>): Promise<CommitOutcome> {
+    const { inbox, progress, outbox: all } = unit
     checkOutbox(all)
     const [straight, outbox] = parted(all, this.#home)
+    if (inbox?.answer)
+      return straight.length > 0
+        ? this.#commitInSteps(unit)
+        : this.#commitAnswer(inbox, inbox.answer(), outbox)
     const statement = straight.length === 0 ? this.#sql.commit : commitStraight(this.#schema, this.#home!)
     const rows = await this.#connection.run<{ outcome: CommitOutcome }>(statement, [
       inbox?.consumer ?? null,
@@ -334,13 +355,20 @@ class PostgresDatabase implements Database<PgQueryable> {
       progress?.finished ?? null,
       progress?.low ?? null,
       progress === undefined ? null : JSON.stringify(progress.sequences),
-      textArray(outbox.map(({ destination }) => destination.kind)),
-      textArray(outbox.map(({ destination }) => destination.name)),
-      textArray(outbox.map(({ id }) => id)),
-      textArray(outbox.map(({ key }) => key)),
-      textArray(outbox.map(({ body }) => body)),
+      ...columnsOf(outbox),
       ...(straight.length === 0 ? [] : [written(straight)]),
     ])
+    return rows[0]!.outcome
+  }
+
+  async #commitAnswer(
+    { consumer, ids }: InboxEntry,
+    answer: string,
+    outbox: readonly OutboxMessage[],
+  ): Promise<CommitOutcome> {
+    checkRow({ body: answer })
+    const values = [consumer, ids[0]!, answer, ...columnsOf(outbox)]
+    const rows = await this.#connection.run<{ outcome: CommitOutcome }>(this.#sql.commitAnswer, values)
     return rows[0]!.outcome
   }
 
@@ -358,6 +386,17 @@ class PostgresDatabase implements Database<PgQueryable> {
       cancel: (pid) => withoutWatch(() => this.#connection.run(this.#sql.cancel, [pid])),
     })
   }
+}
+
+/** Messages as the arrays that the functions take. */
+function columnsOf(outbox: readonly OutboxMessage[]): Buffer[] {
+  return [
+    textArray(outbox.map(({ destination }) => destination.kind)),
+    textArray(outbox.map(({ destination }) => destination.name)),
+    textArray(outbox.map(({ id }) => id)),
+    textArray(outbox.map(({ key }) => key)),
+    textArray(outbox.map(({ body }) => body)),
+  ]
 }
 
 function checkUnit({ inbox, timeoutMs }: CommitUnit<PgQueryable>): void {

@@ -8,6 +8,7 @@ import { aborted, sqlState, translate } from './errors.ts'
 import { literal } from './literal.ts'
 import { parks, unparks } from './parking.ts'
 import { parted, type QueueHome, written } from './queue-home.ts'
+import { checkRow } from './text.ts'
 import { closeGuard, guardGone, raiseGuard, refusedByGuard } from './transaction-guard.ts'
 import { endedByEffects, UnitHandle } from './unit-handle.ts'
 
@@ -138,6 +139,13 @@ function endOf(schema: string, unit: Unit, home: QueueHome | undefined): string 
     statements.push(
       `insert into ${schema}.outbox (kind, name, message_id, key, body) values (${rows.join('), (')})`,
     )
+  }
+  const { inbox } = unit
+  if (inbox?.answer) {
+    const answer = inbox.answer()
+    checkRow({ body: answer })
+    const values = [inbox.consumer, inbox.ids[0], answer].map(literal).join(', ')
+    statements.push(`select ${schema}.store_answer(${values})`)
   }
   if (unit.progress !== undefined) {
     const { stream, group, partition, generation, finished, low, sequences } = unit.progress

@@ -82,4 +82,5 @@ const migrations = (prefix: string): readonly string[] => [
   ) STRICT;
   CREATE INDEX "${prefix}parked_keys" ON "${prefix}parked" (stream, consumer_group, partition, key, position);
   `,
+  `ALTER TABLE "${prefix}inbox" ADD COLUMN answer TEXT;`,
 ]

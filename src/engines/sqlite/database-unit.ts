@@ -26,6 +26,8 @@ const names = [
   'finishedOf',
   'enter',
   'seen',
+  'enterAnswered',
+  'answer',
   'prune',
   'send',
   'destination',
@@ -70,6 +72,8 @@ const sqlOf = (prefix: string): Record<keyof UnitStatements, string> => ({
   finishedOf: `SELECT position FROM "${prefix}finished" WHERE ${partitionIs} AND position >= ? ORDER BY position`,
   enter: `INSERT OR IGNORE INTO "${prefix}inbox" (consumer, id, handled_at) VALUES (?, ?, ?)`,
   seen: `SELECT 1 FROM "${prefix}inbox" WHERE consumer = ? AND id = ?`,
+  enterAnswered: `INSERT INTO "${prefix}inbox" (consumer, id, handled_at, answer) VALUES (?, ?, ?, ?)`,
+  answer: `SELECT answer FROM "${prefix}inbox" WHERE consumer = ? AND id = ?`,
   prune: `DELETE FROM "${prefix}inbox" WHERE entry IN
     (SELECT entry FROM "${prefix}inbox" ORDER BY entry LIMIT 1000) AND handled_at < ?`,
   // Past what a newer copy of this file could have given: see docs/decisions/0004.
@@ -137,9 +141,15 @@ export function applyUnit(
     if (unit.unpark !== undefined && !unpark(statements, unit.progress, unit.unpark)) return 'duplicate'
     if (unit.park) park(statements, unit.progress, unit.park)
   }
-  for (const id of unit.inbox?.ids ?? [])
-    if (Number(statements.enter.run(unit.inbox!.consumer, id, Date.now()).changes) === 0) return 'duplicate'
+  const { inbox } = unit
+  const entered = (id: string) =>
+    inbox?.answer
+      ? statements.seen.get(inbox.consumer, id) !== undefined
+      : Number(statements.enter.run(inbox!.consumer, id, Date.now()).changes) === 0
+  if (inbox?.ids.some(entered)) return 'duplicate'
   if (unit.effects) refuseAsynchronous(unit.effects(db))
+  // Writers are serial: nobody entered it in the meantime.
+  if (inbox?.answer) statements.enterAnswered.run(inbox.consumer, inbox.ids[0]!, Date.now(), inbox.answer())
   storeMessages(statements, unit.outbox)
   return 'committed'
 }

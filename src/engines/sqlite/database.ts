@@ -204,6 +204,14 @@ class SqliteDatabase implements Database<SqliteHandle> {
     return seen
   }
 
+  async answer(consumer: string, id: string): Promise<string | undefined> {
+    this.#checkOpen()
+    const row = this.#statements.answer.get(consumer, id) as { answer: string | null } | undefined
+    // The caller will tell it to others.
+    if (row !== undefined) await this.#synced()
+    return row?.answer ?? undefined
+  }
+
   acquire(stream: string, group: string, partition: number): Promise<HeldPartition> {
     return this.#write(true, () => {
       const row = this.#statements.raise.get(stream, group, partition) as {

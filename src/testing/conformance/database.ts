@@ -1,4 +1,5 @@
 // The conformance suite of the database port: the transaction seam.
+import { answerCases } from './database/answers.ts'
 import { batchCases } from './database/batch.ts'
 import type { DatabaseCase } from './database/bench.ts'
 import { commitCases } from './database/commit.ts'
@@ -15,6 +16,7 @@ import { rewindCases } from './database/rewind.ts'
 export const databaseSuite: readonly DatabaseCase[] = [
   ...commitCases,
   ...duplicateCases,
+  ...answerCases,
   ...batchCases,
   ...progressCases,
   ...repeatedCases,

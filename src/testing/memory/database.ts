@@ -56,6 +56,8 @@ export interface MemoryDatabaseSource<Db> extends DatabaseSource<Db> {
 /** What outlives `close`, as a file would: opening the same service again finds it. */
 interface State {
   readonly inbox: Map<string, number>
+  /** By the address of their entry. */
+  readonly answers: Map<string, string>
   readonly progress: ProgressTable
   readonly outbox: Outbox
   readonly parking: ParkingTable
@@ -86,7 +88,7 @@ export function memoryDatabase<Db>(
         const outbox = new Outbox(clock, capacity)
         const parking = new ParkingTable(capacity)
         const progress = new ProgressTable()
-        state = { inbox: new Map(), progress, outbox, parking, capacity, lastHandled: 0 }
+        state = { inbox: new Map(), answers: new Map(), progress, outbox, parking, capacity, lastHandled: 0 }
         states.set(service, state)
       }
       return new MemoryDatabase(db, snapshot, clock, state)
@@ -129,8 +131,10 @@ class MemoryDatabase<Db> implements Database<Db> {
     if (entered.some((address) => inbox.has(address))) return 'duplicate'
     const parks = unit.progress && park && !parking.has(unit.progress, park.position)
     const restore = unit.effects === undefined ? () => {} : this.#snapshot()
+    let answer: string | undefined
     try {
       if (unit.effects !== undefined) runEffects(unit.effects, this.db)
+      answer = unit.inbox?.answer?.()
       // Only now: what the effects send stands in the outbox of the unit when they have run.
       capacity.reserve(unit.outbox.length + entered.length + (parks ? 1 : 0))
     } catch (thrown) {
@@ -138,6 +142,7 @@ class MemoryDatabase<Db> implements Database<Db> {
       throw thrown
     }
     for (const address of entered) inbox.set(address, this.#now())
+    if (answer !== undefined) this.#state.answers.set(entered[0]!, answer)
     outbox.store(unit.outbox)
     if (unit.progress !== undefined) {
       progress.store(unit.progress)
@@ -150,6 +155,11 @@ class MemoryDatabase<Db> implements Database<Db> {
   async handled(consumer: string, ids: readonly string[]): Promise<ReadonlySet<string>> {
     this.#check()
     return new Set(ids.filter((id) => this.#state.inbox.has(addresses({ consumer, ids: [id] })[0]!)))
+  }
+
+  async answer(consumer: string, id: string): Promise<string | undefined> {
+    this.#check()
+    return this.#state.answers.get(addresses({ consumer, ids: [id] })[0]!)
   }
 
   async acquire(stream: string, group: string, partition: number): Promise<HeldPartition> {
@@ -184,6 +194,7 @@ class MemoryDatabase<Db> implements Database<Db> {
     for (const [entry, handledAt] of inbox) {
       if (handledAt >= before || removed === pruneBatch) break
       inbox.delete(entry)
+      this.#state.answers.delete(entry)
       removed++
     }
     capacity.free(removed)

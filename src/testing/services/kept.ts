@@ -86,6 +86,7 @@ export class Kept<Db> {
         return outcome
       },
       handled: (consumer, ids) => database.handled(consumer, ids),
+      answer: (consumer, id) => database.answer(consumer, id),
       acquire: (stream, group, partition) => database.acquire(stream, group, partition),
       rewind: (order, to) => database.rewind(order, to),
       join: (tx) => database.join(tx),
