@@ -39,6 +39,7 @@ export type { Background, StopOptions } from './core/lifecycle.ts'
 export type { Message } from './core/message.ts'
 export { type DeadLetter, deadLetter, type Outcome, type Retry, retry } from './core/outcome.ts'
 export {
+  type Current,
   type PointerData,
   type PointerOptions,
   pointer,
@@ -49,6 +50,7 @@ export type { Retain, RetainLast, RetainSome, Size } from './core/retain.ts'
 export { type InputOf, type OutputOf, type Schema, unchecked } from './core/schema.ts'
 export type { OnSettled, Settled } from './core/settled.ts'
 export { openEngine } from './engine-of.ts'
+export type { PointerEvent, PointerHandler, PointerHandlerOptions } from './pointer/pointer-event.ts'
 export type { AskOptions, Calling } from './ports/call.ts'
 export type { Durability, Engine, EngineOptions } from './ports/engine.ts'
 export type { DeadMessage, FailedStart, QueueCount } from './ports/queue.ts'

@@ -148,7 +148,7 @@ type EventsOf<D> = D extends { readonly events: infer E }
       readonly [K in keyof E]: E[K] extends EventDefinition<infer In, infer Out>
         ? EventContract<In, Out>
         : E[K] extends PointerDefinition<infer Key, infer Fetch, infer Gone>
-          ? PointerContract<Key, CallOf<D, Fetch>, Gone>
+          ? PointerContract<Key, CallOf<D, Fetch>, string extends Gone ? 'gone' : Gone>
           : never
     }
   : Readonly<Record<never, never>>
@@ -171,10 +171,15 @@ type CallsOf<D> = D extends { readonly calls: infer C }
         infer Failures,
         infer Kind
       >
-        ? CallContract<Ask, Asked, Answer, Answered, Failures, Kind>
+        ? CallContract<Ask, Asked, Answer, Answered, DeclaredOf<Failures>, Kind>
         : never
     }
   : Readonly<Record<never, never>>
+
+/** Where a definition leaves its errors out, what it stands in makes any of them. */
+type DeclaredOf<Failures extends FailureSchemas> = string extends keyof Failures
+  ? Readonly<Record<never, never>>
+  : Failures
 
 /** A call of the same context. */
 type CallOf<D, Fetch extends string> =

@@ -68,10 +68,14 @@ export type FetchedBy<Fetch extends CallContract, Gone extends string> =
     ? Current<Answered, DataOf<Failures, Gone, 'received'>>
     : never
 
-/** The same as its owner gives it. */
-export type FetchableBy<Fetch extends CallContract, Gone extends string> =
+/** The same as its owner answers it. */
+export type AnsweredFor<Fetch extends CallContract, Gone extends string> =
   Fetch extends CallContract<infer _Ask, infer _Asked, infer Answer, infer _Answered, infer Failures>
-    ? Current<Answer, DataOf<Failures, Gone, 'given'>>
+    ?
+        | { readonly state: 'found'; readonly value: Answer }
+        | (Gone extends keyof Failures
+            ? { readonly state: 'gone'; readonly data: DataOf<Failures, Gone, 'given'> }
+            : never)
     : never
 
 type DataOf<

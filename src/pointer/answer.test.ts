@@ -1,12 +1,12 @@
 // Which results are about the event, which about who was asked.
 import { expect, test } from 'vitest'
 import { call } from '../core/call-contract.ts'
-import type { CallResult } from '../core/call-result.ts'
 import { context } from '../core/contract.ts'
 import { type ErrorCode, SpillwayError } from '../core/errors.ts'
 import { pointer } from '../core/pointer-contract.ts'
 import { unchecked } from '../core/schema.ts'
 import { answerOf, versionOfGone } from './answer.ts'
+import type { Result } from './owner.ts'
 
 const { changed } = context('orders', {
   events: { changed: pointer({ key: 'orderId', fetch: 'getOrder', version: 'revision', gone: 'deleted' }) },
@@ -15,9 +15,9 @@ const { changed } = context('orders', {
 
 const because = (code: ErrorCode) => new SpillwayError(code, 'It was so.')
 const failed = (reason: string, code: ErrorCode = 'CALL_FAILED', data: unknown = undefined) =>
-  ({ status: 'failed', reason, data, error: because(code) }) as unknown as CallResult<unknown>
+  ({ status: 'failed', reason, data, error: because(code) }) satisfies Result
 
-test.each<[string, CallResult<unknown> | undefined, object]>([
+test.each<[string, Result | undefined, object]>([
   [
     'a state',
     { status: 'ok', value: { revision: 3 } },

@@ -1,7 +1,7 @@
 // What the result of a call means for whoever waits for a payload.
-import type { CallResult } from '../core/call-result.ts'
 import { describe, type ErrorCode, SpillwayError } from '../core/errors.ts'
 import type { Pointer } from '../core/pointer-contract.ts'
+import type { Result } from './owner.ts'
 
 export type Answer =
   | { readonly kind: 'found'; readonly value: unknown; readonly version: number }
@@ -14,12 +14,12 @@ export type Answer =
 /** Failures that are about the input or its answer, not about who was asked. */
 const ownMatters: ReadonlySet<ErrorCode> = new Set(['INVALID_DATA', 'INVALID_ANSWER', 'TOO_LARGE'])
 
-export function answerOf(pointer: Pointer, result: CallResult<unknown> | undefined): Answer {
+export function answerOf(pointer: Pointer, result: Result | undefined): Answer {
   if (result === undefined)
     return { kind: 'away', error: new SpillwayError('INTERNAL', 'An input had no answer.') }
   if (result.status === 'ok') return foundIn(pointer, result.value)
   if (result.status === 'unknown') return { kind: 'away', error: result.error }
-  const { reason, data, error } = result as { reason: string; data: unknown; error: SpillwayError }
+  const { reason, data, error } = result
   if (reason === pointer.gone) return { kind: 'gone', data }
   if (reason !== 'error') return { kind: 'refused', error }
   return { kind: ownMatters.has(error.code) ? 'refused' : 'away', error }

@@ -24,4 +24,5 @@ export {
   type Then,
   testService,
   type WhenOptions,
+  type WhenPointerOptions,
 } from './services/test-service.ts'

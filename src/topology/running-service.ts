@@ -1,17 +1,21 @@
 // One service at work: its database, its relay, a subscription for each context it listens to, a consumer for each queue.
 
+import type { CallClient } from '../call/client/client.ts'
 import type { Answerer } from '../call/server/answerer.ts'
 import { answerersOf } from '../call/server/answerers.ts'
 import type { CallContract, FailureSchemas } from '../core/call-contract.ts'
 import type { CallResult } from '../core/call-result.ts'
 import type { QueueContract } from '../core/contract.ts'
 import { milliseconds } from '../core/duration.ts'
-import { asSpillwayError } from '../core/errors.ts'
+import { asSpillwayError, SpillwayError } from '../core/errors.ts'
 import type { Background, StopOptions } from '../core/lifecycle.ts'
 import type { OnReport } from '../core/report.ts'
 import { refuseInside } from '../core/scope.ts'
 import type { OnSettled } from '../core/settled.ts'
-import type { AskOptions, Calling, CallPort } from '../ports/call.ts'
+import { ClientOwner } from '../pointer/client-owner.ts'
+import { isPointer } from '../pointer/pointer-event.ts'
+import { Pointers, withCurrent } from '../pointer/pointers.ts'
+import type { AskOptions, Calling } from '../ports/call.ts'
 import type { Database } from '../ports/database.ts'
 import type { AsynchronousTransaction, SqliteTransaction } from '../ports/user-transaction.ts'
 import { consume, consumeBatch } from '../queue/consumer.ts'
@@ -48,7 +52,7 @@ export interface Listeners {
   readonly onReport: OnReport
   readonly onSettled?: OnSettled
   /** How other contexts are called. */
-  readonly calls?: CallPort
+  readonly calls?: CallClient
 }
 
 export class RunningService<Db> {
@@ -61,6 +65,7 @@ export class RunningService<Db> {
   readonly #home: UnitHome<Db>
   readonly #call: Calling['call']
   readonly #relay: Relay | undefined
+  readonly #pointers: Pointers
   readonly #handlers: Background[] = []
   readonly #done = Promise.withResolvers<void>()
   #stopped = false
@@ -81,6 +86,15 @@ export class RunningService<Db> {
     this.#listeners = { onReport, ...(onSettled ? { onSettled } : {}) }
     this.#done.promise.catch(() => {})
     const { clock } = channels
+    this.#pointers = new Pointers({
+      context: this.name,
+      clock,
+      onReport,
+      ownerOf: (context) => {
+        if (calls) return new ClientOwner(calls, context, service.context.name)
+        throw new SpillwayError('NO_ADDRESS', `Nothing is known here of ${context}, which is to be asked.`)
+      },
+    })
     this.#relay = database && relay(database.outbox, channels, { service: this.name, onReport, clock })
     if (this.#relay) this.#watch(`the relay of ${this.name}`, this.#relay)
     this.#home = {
@@ -235,6 +249,7 @@ export class RunningService<Db> {
     try {
       await inTurn(
         () => atOnce(this.#handlers.map((handler) => handler.stop(options))),
+        () => this.#pointers.close(),
         () => this.#relay?.stop(options),
         () => this.database?.close(),
       )
@@ -257,10 +272,14 @@ export class RunningService<Db> {
     const streams = new Map<string, Map<string, Handled>>()
     for (const { event, handler, options } of this.#service.reactions) {
       const handlers = streams.get(event.stream) ?? new Map<string, Handled>()
+      const { coalesce, ...failure } = options
+      const handle = this.#activity.counted(eventHandler(this.#home, event, handler))
       const handled = {
         contract: event,
-        handler: this.#activity.counted(eventHandler(this.#home, event, handler)),
-        policy: failurePolicy(options),
+        policy: failurePolicy(failure),
+        ...(isPointer(event)
+          ? { handler: withCurrent(handle), preparation: this.#pointers.preparationOf(event, coalesce) }
+          : { handler: handle }),
       }
       streams.set(event.stream, handlers.set(event.type, handled))
     }

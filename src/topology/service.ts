@@ -3,10 +3,22 @@
 import type { CommandHandler, QueryHandler } from '../call/server/answer.ts'
 import type { Answering, AnswerOptions } from '../call/server/answerer.ts'
 import type { CallContract, CallKind, FailureSchemas } from '../core/call-contract.ts'
-import type { Context, ContextDefinition, EventContract, QueueContract } from '../core/contract.ts'
+import type {
+  Context,
+  ContextDefinition,
+  EventContract,
+  PointerContract,
+  QueueContract,
+} from '../core/contract.ts'
 import type { Duration } from '../core/duration.ts'
 import { describe, SpillwayError } from '../core/errors.ts'
 import { checkHandler, checkOptions, type OptionNames } from '../core/known-options.ts'
+import {
+  isPointer,
+  type PointerHandler,
+  type PointerHandlerOptions,
+  pointerHandlerOptions,
+} from '../pointer/pointer-event.ts'
 import type { DatabaseSource } from '../ports/database.ts'
 import type { Engine } from '../ports/engine.ts'
 import type { BatchOptions } from '../queue/consumer.ts'
@@ -57,7 +69,7 @@ export interface WorkOptions {
 export interface Reaction<Db> {
   readonly event: EventContract
   readonly handler: ServiceHandler<unknown, Db>
-  readonly options: FailureOptions
+  readonly options: PointerHandlerOptions
 }
 
 /** How batches are formed: see `Queue.consumeBatch`. */
@@ -119,6 +131,15 @@ export interface Service<Db> extends AnyService {
   readonly reactions: readonly Reaction<Db>[]
   readonly works: readonly Work<Db>[]
   readonly answers: readonly Answering<Db>[]
+  /**
+   * Handles a pointer event of any context, with what its owner says of it now: `event.current`. It is fetched with the service's own `credentials` for the
+   * owner, and waited for as long as it takes, which is no attempt and no part of the deadline.
+   */
+  on<Key extends string, Fetch extends CallContract, Gone extends string>(
+    event: PointerContract<Key, Fetch, Gone>,
+    handler: PointerHandler<Key, Fetch, Gone, Db>,
+    options?: PointerHandlerOptions,
+  ): Service<Db>
   /** Handles an event of any context; one handler for each event. Events of one key are handled in their order. */
   on<In, Out>(
     event: EventContract<In, Out>,
@@ -212,11 +233,11 @@ function build<Db>(
     session: options.session,
     keepDeadLetters: options.keepDeadLetters,
     ...parts,
-    on(event, handler, reactionOptions = {}) {
+    on(event: EventContract, handler: unknown, reactionOptions: PointerHandlerOptions = {}) {
       checkHandler(`on() of ${event.type}`, handler)
-      checkOptions('on()', reactionOptions, failureOptions)
+      checkOptions<object>('on()', reactionOptions, isPointer(event) ? pointerHandlerOptions : failureOptions)
       const reaction = {
-        event: event as EventContract,
+        event,
         handler: handler as ServiceHandler<unknown, Db>,
         options: reactionOptions,
       }

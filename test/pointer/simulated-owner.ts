@@ -1,9 +1,8 @@
 // An owner in a few lines: what it holds, a replica that lags behind it, and requests that are answered when a test says so.
 import type { CallContract } from '../../src/core/call-contract.ts'
-import type { CallResult } from '../../src/core/call-result.ts'
 import { aborted, type Clock, sleep } from '../../src/core/clock.ts'
 import { type ErrorCode, SpillwayError } from '../../src/core/errors.ts'
-import { mostInputs, type Owner } from '../../src/pointer/owner.ts'
+import { mostInputs, type Owner, type Result } from '../../src/pointer/owner.ts'
 
 export interface Row {
   readonly version: number
@@ -55,11 +54,7 @@ export class SimulatedOwner implements Owner {
     this.replica = new Map(this.rows)
   }
 
-  ask(
-    _call: CallContract,
-    inputs: readonly unknown[],
-    signal: AbortSignal,
-  ): Promise<readonly CallResult<unknown>[]> {
+  ask(_call: CallContract, inputs: readonly unknown[], signal: AbortSignal): Promise<readonly Result[]> {
     const keys = inputs.map((input) => (input as { orderId: string }).orderId)
     const at = this.#clock.elapsed()
     const asked = this.requests.length
@@ -68,7 +63,7 @@ export class SimulatedOwner implements Owner {
     const out = new Set(this.pending.flatMap((request) => request.keys))
     for (const key of keys) if (out.has(key)) this.problems.push(`${key} is asked for twice at once`)
     if (new Set(keys).size < keys.length) this.problems.push('a key is asked for twice in a request')
-    const { promise, resolve, reject } = Promise.withResolvers<readonly CallResult<unknown>[]>()
+    const { promise, resolve, reject } = Promise.withResolvers<readonly Result[]>()
     signal.addEventListener('abort', () => reject(aborted(signal)), { once: true })
     const request: Request = {
       keys,
@@ -87,7 +82,7 @@ export class SimulatedOwner implements Owner {
     await sleep(this.#clock, 0, signal)
   }
 
-  #answer(key: string, asked: number, from: ReadonlyMap<string, Row>): CallResult<unknown> {
+  #answer(key: string, asked: number, from: ReadonlyMap<string, Row>): Result {
     if (this.broken.has(key)) return failed('ANSWER_FAILED')
     if (this.refused.has(key)) return failed('INVALID_DATA')
     const row = from.get(key)
@@ -98,11 +93,11 @@ export class SimulatedOwner implements Owner {
     }
     const data = this.tellsVersionOfGone && row ? { version: row.version } : {}
     const error = new SpillwayError('CALL_FAILED', 'It is gone.')
-    return { status: 'failed', reason: 'gone', data, error } as never
+    return { status: 'failed', reason: 'gone', data, error }
   }
 }
 
-function failed(code: ErrorCode): CallResult<unknown> {
+function failed(code: ErrorCode): Result {
   const error = new SpillwayError(code, 'As it was told to.')
   return { status: 'failed', reason: 'error', data: undefined, error }
 }

@@ -1,7 +1,9 @@
 // One attempt at an event: the runner of subscriptions decides how it ends, by the policy of the reaction. There is no group and no stream.
 import type { Sealed } from '../../core/envelope.ts'
 import { SpillwayError } from '../../core/errors.ts'
+import type { Current } from '../../core/pointer-contract.ts'
 import type { Settled } from '../../core/settled.ts'
+import { withCurrent } from '../../pointer/pointers.ts'
 import { Assignment } from '../../stream/assignment.ts'
 import { deadStream } from '../../stream/dead-events.ts'
 import { Ledger } from '../../stream/ledger.ts'
@@ -24,6 +26,7 @@ export async function attemptEvent<Db>(
   { event, handler, options }: Reaction<Db>,
   { key, body }: Sealed,
   attempt: number,
+  current?: Current<unknown, unknown>,
 ): Promise<AttemptEnd> {
   const { clock, context: group, database } = kept
   const { stream } = event
@@ -39,8 +42,16 @@ export async function attemptEvent<Db>(
       return () => {}
     },
   }
-  const policy = failurePolicy(options)
-  const handled: Handled = { contract: event, handler: eventHandler(kept.home, event, handler), policy }
+  const { coalesce: _, ...failure } = options
+  const policy = failurePolicy(failure)
+  const handle = eventHandler(kept.home, event, handler)
+  const handled: Handled = {
+    contract: event,
+    policy,
+    ...(current
+      ? { handler: withCurrent(handle), preparation: { prepare: async () => ({ value: current }) } }
+      : { handler: handle }),
+  }
   const plan: SubscriptionPlan = {
     stream,
     group,

@@ -1,15 +1,21 @@
 // Given, when, then for the handlers of a service, without a broker: one message at a time goes through its handler as in production.
+
+import type { CallContract } from '../../core/call-contract.ts'
 import { type Clock, systemClock } from '../../core/clock.ts'
-import type { Contract, EventContract, QueueContract } from '../../core/contract.ts'
+import type { Contract, EventContract, PointerContract, QueueContract } from '../../core/contract.ts'
 import { SpillwayError } from '../../core/errors.ts'
+import type { PointerData } from '../../core/pointer-contract.ts'
+import { isPointer } from '../../pointer/pointer-event.ts'
 import type { Service } from '../../topology/service.ts'
 import { arriving, type WhenOptions } from './arriving.ts'
 import { attemptEvent } from './attempt-event.ts'
 import { attemptMessage } from './attempt-message.ts'
+import { type AnyAnswer, fetched, type WhenPointerOptions } from './fetched.ts'
 import { Kept } from './kept.ts'
 import { Then } from './then.ts'
 
 export type { WhenOptions } from './arriving.ts'
+export type { WhenPointerOptions } from './fetched.ts'
 export { Then } from './then.ts'
 
 export interface TestServiceOptions {
@@ -24,7 +30,21 @@ export interface TestedService<Db> extends AsyncDisposable {
   /** The handle of the service's database, for what a test puts there and finds there. NO_DATABASE where it has none. */
   readonly db: Db
   /** This happened before: as `when`, but rejects with NOT_SEEN unless it ends 'done'. */
+  given<Key extends string, Fetch extends CallContract, Gone extends string>(
+    of: PointerContract<Key, Fetch, Gone>,
+    data: PointerData<Key>,
+    options: WhenPointerOptions<Fetch, Gone>,
+  ): Promise<void>
   given<In, Out>(of: Channel<In, Out>, data: In, options?: WhenOptions): Promise<void>
+  /**
+   * A pointer event arrives, and its owner answers `current`: nothing is fetched, and nothing is waited for. Rejects with INVALID_DATA for what the owner could
+   * not answer, and with CONFIGURATION for a version below that of the event, which no handler is given.
+   */
+  when<Key extends string, Fetch extends CallContract, Gone extends string>(
+    of: PointerContract<Key, Fetch, Gone>,
+    data: PointerData<Key>,
+    options: WhenPointerOptions<Fetch, Gone>,
+  ): Promise<Then>
   /**
    * A message or an event arrives: it is validated as by its sender, read as by its receiver (upcasters, validation), and handled once in the
    * service's own database. Resolves with what came of it, also when its handler failed. What the handler sends is not delivered:
@@ -48,16 +68,23 @@ export async function testService<Db>(
   const { context } = service
   const kept = new Kept<Db>(context.name, await service.database?.open(context.name), clock)
 
-  async function when(of: Contract, data: unknown, options: WhenOptions = {}): Promise<Then> {
+  async function when(
+    of: Contract,
+    data: unknown,
+    options: WhenOptions & { readonly current?: AnyAnswer } = {},
+  ): Promise<Then> {
     const work = service.works.find(({ queue }) => queue.type === of.type)
     const reaction = service.reactions.find(({ event }) => event.type === of.type)
     const contract = work?.queue ?? reaction?.event
     if (!contract) throw unhandled(of.type, service as Service<unknown>)
     const message = await arriving(contract, data, options, clock)
+    const current = isPointer(contract)
+      ? await fetched(contract, data as PointerData<string>, options.current)
+      : undefined
     kept.begin(options.cancels ?? 'removed')
     const end = work
       ? await attemptMessage(kept, work, message, options.attempt ?? 1)
-      : await attemptEvent(kept, reaction!, message, options.attempt ?? 1)
+      : await attemptEvent(kept, reaction!, message, options.attempt ?? 1, current)
     return new Then(end, kept.messages, kept.cancelled)
   }
 
@@ -67,7 +94,7 @@ export async function testService<Db>(
       throw new SpillwayError('NO_DATABASE', `A test asked for the database of ${context.name}.`)
     },
     when,
-    async given(of: Contract, data: unknown, options?: WhenOptions) {
+    async given(of: Contract, data: unknown, options?: WhenOptions & { readonly current?: AnyAnswer }) {
       const { outcome, reason, error } = await when(of, data, options)
       if (outcome === 'done') return
       const what = `What was given did not happen: ${of.type} ended '${outcome}'${reason ? `: ${reason}` : ''}.`
