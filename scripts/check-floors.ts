@@ -26,6 +26,8 @@ const clients: Readonly<Record<string, string>> = {
   '@nats-io/transport-node': 'engines/nats',
   'node:sqlite': 'engines/sqlite',
   undici: 'call/client',
+  '@opentelemetry/sdk-metrics': 'cli',
+  '@opentelemetry/exporter-prometheus': 'cli',
 }
 
 const statement =

@@ -1,6 +1,7 @@
 // The commands of `spillway`, one file each, with help that teaches.
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
+import { callsCommand } from './calls/calls.ts'
 import { checkCommand } from './check.ts'
 import { doctorCommand } from './doctor/doctor.ts'
 import { queueCommand } from './queue/queue.ts'
@@ -15,6 +16,7 @@ export function program(): Command {
     .addCommand(checkCommand())
     .addCommand(queueCommand())
     .addCommand(streamCommand())
+    .addCommand(callsCommand())
     .addCommand(doctorCommand())
     .addHelpText(
       'after',
@@ -31,6 +33,7 @@ A topology is declared in spillway.config.ts:
   $ spillway up --only billing  run one service, so that it can be deployed alone
   $ spillway queue ls           what waits, what failed?
   $ spillway stream tail orders --follow
+  $ spillway calls ls           how are the contexts that it calls?
   $ spillway doctor             does the engine keep what it promises?
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.`,

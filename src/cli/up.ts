@@ -3,8 +3,9 @@ import { Command, InvalidArgumentError } from 'commander'
 import { SpillwayError } from '../core/errors.ts'
 import type { Report } from '../core/report.ts'
 import { run } from '../topology/run.ts'
-import { servicesOf } from '../topology/topology.ts'
+import { servicesOf, type Topology } from '../topology/topology.ts'
 import { loadTopology } from './config-file.ts'
+import { metricsAt, serveMetrics } from './metrics.ts'
 import { reporting } from './reporting.ts'
 
 interface UpOptions {
@@ -13,6 +14,8 @@ interface UpOptions {
   readonly engine?: string
   readonly streams?: string
   readonly strict?: boolean
+  readonly listen?: string
+  readonly metrics?: ReturnType<typeof metricsOption>
   /** Seconds. */
   readonly grace: number
 }
@@ -22,6 +25,7 @@ Examples:
   $ spillway up                                        every service of the topology in this folder
   $ spillway up --only billing payments                two of them; the others run elsewhere
   $ spillway up --engine postgres://app@db/app --streams kafka://broker:9092
+  $ spillway up --listen http://127.0.0.1:7000 --metrics 9464
   $ spillway up --strict --grace 60                    in production: refuse weak settings, let handlers take a minute to end
 
 It tells what went wrong and was survived on standard error. SIGTERM or Ctrl-C: nothing new is begun, handlers may finish for the time of
@@ -36,6 +40,15 @@ export function upCommand(): Command {
     .option('--engine <url>', 'another engine than the topology names')
     .option('--streams <url>', 'another engine for the streams')
     .option('--strict', 'refuse an engine that is less durable than the promise')
+    .option(
+      '--listen <url>',
+      'where its calls are answered (default: a free port of the loopback, if it answers any)',
+    )
+    .option(
+      '--metrics <port>',
+      'serve metrics as Prometheus reads them; host:port for others than this machine',
+      metricsOption,
+    )
     .option('--grace <seconds>', 'how long handlers may finish after SIGTERM', seconds, 10)
     .addHelpText('after', examples)
     .action((options: UpOptions) => reporting(() => up(options)))
@@ -43,21 +56,36 @@ export function upCommand(): Command {
 
 async function up(options: UpOptions): Promise<void> {
   const topology = await loadTopology(options.config)
-  const { only, engine, streams, strict } = options
   if (servicesOf(topology).length === 0)
     throw new SpillwayError('CONFIGURATION', 'This topology has no service to run, only contexts.')
   // Whoever read the output may have gone; the services have not.
   for (const output of [process.stdout, process.stderr]) output.on('error', () => {})
+  const metrics = options.metrics && (await serveMetrics(options.metrics))
+  try {
+    await attend(topology, options, metrics?.address)
+  } finally {
+    await metrics?.close()
+  }
+}
+
+async function attend(
+  topology: Topology,
+  { only, engine, streams, strict, listen, grace }: UpOptions,
+  metricsAddress: string | undefined,
+): Promise<void> {
   const running = await run(topology, {
     ...(only && { only }),
     // An empty one, from a variable that is not set, names no engine: it must not mean the default.
     ...(engine !== undefined && { engine }),
     ...(streams !== undefined && { streams }),
     ...(strict && { strict }),
+    ...(listen !== undefined && { listen }),
     onReport: (report) => process.stderr.write(`${line(report)}\n`),
   })
   for (const { name, url, durability } of running.engines)
     process.stdout.write(`engine ${name} at ${url}: ${durability.statement}\n`)
+  if (running.address) process.stdout.write(`calls are answered at ${running.address}\n`)
+  if (metricsAddress) process.stdout.write(`metrics at ${metricsAddress}\n`)
   for (const warning of running.warnings) process.stderr.write(`warning: ${warning}\n`)
   // Before it is said, for who reads it may answer at once.
   const asked = new Promise<string>((resolve) => {
@@ -67,11 +95,17 @@ async function up(options: UpOptions): Promise<void> {
   try {
     const signal = await Promise.race([asked, running.done])
     process.stdout.write(
-      `${signal}: finishing what is under way, for up to ${options.grace} s; once more ends it at once\n`,
+      `${signal}: finishing what is under way, for up to ${grace} s; once more ends it at once\n`,
     )
   } finally {
-    await running.stop({ deadlineMs: options.grace * 1000 })
+    await running.stop({ deadlineMs: grace * 1000 })
   }
+}
+
+function metricsOption(text: string) {
+  const at = metricsAt(text)
+  if (at) return at
+  throw new InvalidArgumentError('It takes a port, or host:port.')
 }
 
 function seconds(text: string): number {

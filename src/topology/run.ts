@@ -1,8 +1,10 @@
 // A topology in motion: engines opened, channels declared, every chosen service's handlers and relay at work.
 import type { BreakerSnapshot } from '../call/breaker.ts'
+import { breakersPath, breakersRoute } from '../call/breakers.ts'
 import type { CallsOptions } from '../call/client/calls-options.ts'
 import { CallClient } from '../call/client/client.ts'
 import type { Addresses } from '../call/client/instances.ts'
+import { callMetrics } from '../call/client/metrics.ts'
 import type { Authenticate } from '../call/server/authenticate.ts'
 import { listenAt } from '../call/server/listen-at.ts'
 import { Listener } from '../call/server/listener.ts'
@@ -119,6 +121,7 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
   const alive = setInterval(() => {}, 2 ** 31 - 1)
   let listener: Listener | undefined
   let client: CallClient | undefined
+  let closeMetrics = () => {}
   const close = async (stopOptions?: StopOptions): Promise<void> => {
     const began = performance.now()
     const { deadlineMs = 10_000 } = stopOptions ?? {}
@@ -130,6 +133,7 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
         return atOnce(started.map((service) => service.stop(listener ? left : stopOptions)))
       },
       () => client?.close(),
+      () => closeMetrics(),
       () => atOnce(opened.map((engine) => engine.close())),
       () => clearInterval(alive),
     )
@@ -158,7 +162,10 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
       calls: { ...topology.calls, ...options.calls },
       clock: channels.clock,
       onReport: guarded(options.onReport),
+      onEnded: (ended) => measured.ended(ended),
     })
+    const measured = callMetrics(calls)
+    closeMetrics = measured.close
     client = calls
     for (const service of services)
       started.push(
@@ -179,6 +186,7 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
         authenticate: options.authenticate,
       })
     for (const answerer of answerers) listener?.add(answerer)
+    listener?.route(breakersPath, (request, rest, body) => breakersRoute(calls, request, rest, body))
     for (const service of started) service.start()
     const engines = [...new Set([main, forStreams, ...channels.received.engines])]
     const weaknesses = engines.flatMap((engine) =>

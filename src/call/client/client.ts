@@ -174,7 +174,13 @@ export class CallClient implements CallPort {
       prepared,
       ended.kind === 'settled' ? { kind: 'settled', settled: ended.settled } : ended,
     )
-    this.#told(contract, result, ended.attempts, startedMs)
+    this.#told(
+      contract,
+      result,
+      ended.attempts,
+      startedMs,
+      ended.kind === 'settled' ? undefined : ended.error,
+    )
     return result
   }
 
@@ -202,7 +208,13 @@ export class CallClient implements CallPort {
         for (const [index, place] of batch.entries()) {
           const judged = ended.kind === 'settled' ? ended.settled[index]! : ended
           const result = this.#resultOf(prepare(bodies[place] as string), judged)
-          this.#told(contract, result, ended.attempts, startedMs)
+          this.#told(
+            contract,
+            result,
+            ended.attempts,
+            startedMs,
+            ended.kind === 'settled' ? undefined : ended.error,
+          )
           results[place] = result
         }
       }),
@@ -257,18 +269,25 @@ export class CallClient implements CallPort {
     return this.#perform({ ...prepared, freshKey: false, askedBefore: true }, this.#clock.elapsed())
   }
 
-  #told({ type, context }: CallContract, result: Result, attempts: number, startedMs: number): void {
+  #told(
+    { type, context }: CallContract,
+    result: Result,
+    attempts: number,
+    startedMs: number,
+    error?: SpillwayError,
+  ): void {
     const { onEnded } = this.#options
     if (!onEnded) return
-    const outcome = result.status
-    const reason =
-      result.status === 'ok'
-        ? undefined
-        : result.status === 'failed' && result.reason !== 'error'
-          ? result.reason
-          : result.error.code
-    onEnded({ type, context, outcome, reason, attempts, ms: this.#clock.elapsed() - startedMs })
+    const ms = this.#clock.elapsed() - startedMs
+    // A fallback does not make it well.
+    const outcome = result.status === 'ok' && result.fallback ? 'failed' : result.status
+    onEnded({ type, context, outcome, reason: reasonOf(result) ?? error?.code, attempts, ms })
   }
+}
+
+function reasonOf(result: Result): string | undefined {
+  if (result.status === 'ok') return undefined
+  return result.status === 'failed' && result.reason !== 'error' ? result.reason : result.error.code
 }
 
 /** What the caller did wrong is not hidden by a fallback, nor that it gave up itself. */

@@ -66,6 +66,11 @@ export class Instance {
     return this.#inFlight
   }
 
+  /** Left out just now. Asks for nothing. */
+  get isOut(): boolean {
+    return this.#ill || this.#clock.elapsed() < this.#outUntilMs
+  }
+
   /** Whether calls may go there. Asks an instance that was away for its health, when it is time, without being waited for. */
   get isWell(): boolean {
     if (this.#clock.elapsed() < this.#outUntilMs) return false

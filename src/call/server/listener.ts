@@ -10,6 +10,7 @@ import type { Authenticate } from './authenticate.ts'
 import type { IncomingCall } from './incoming-call.ts'
 import { type ListenAt, listenAt } from './listen-at.ts'
 import { overloaded, problemReply, type Reply } from './reply.ts'
+import { bodyOf } from './request-body.ts'
 import { serve } from './serve.ts'
 import { write } from './write.ts'
 
@@ -34,8 +35,12 @@ const maxConnections = 10_000
 /** How long answers that were told to end may take for it. */
 const lastMs = 1_000
 
-/** Something that is asked by GET or POST beside the calls: the state of breakers. */
-export type Route = (request: IncomingMessage, body: () => Promise<unknown>) => Promise<Reply> | Reply
+/** Something that is asked beside the calls: the state of breakers. `rest` is what follows its path; `body` is undefined where it is no JSON. */
+export type Route = (
+  request: IncomingMessage,
+  rest: string,
+  body: () => Promise<unknown>,
+) => Promise<Reply> | Reply
 
 export class Listener {
   readonly #server: Server
@@ -43,6 +48,8 @@ export class Listener {
   readonly #options: ListenerOptions
   readonly #answerers = new Map<string, Answerer>()
   readonly #types = new Set<string>()
+  /** By the first part of their path. */
+  readonly #routes = new Map<string, Route>()
   /** Calls whose answers run. */
   readonly #calls = new Set<IncomingCall>()
   /** Requests that have no reply yet. */
@@ -102,6 +109,11 @@ export class Listener {
     this.#types.add(answerer.contract.type)
   }
 
+  /** Answers what begins with this part of a path, '/breakers'. */
+  route(path: string, answer: Route): void {
+    this.#routes.set(path, answer)
+  }
+
   /**
    * Says 503 to everything new, `GET /health` first of all; lets the answers under way finish within the deadline, then ends them by
    * their signals; closes. Their callers have a reply either way.
@@ -143,6 +155,9 @@ export class Listener {
     if (path === '/health') return this.#health(method)
     const answerer = this.#answerers.get(path)
     if (this.#stopping) return overloaded('This process is stopping.')
+    const first = /^\/[^/]*/.exec(path)?.[0] ?? ''
+    const route = answerer ? undefined : this.#routes.get(first)
+    if (route) return route(request, path.slice(first.length), () => jsonOf(request))
     if (!answerer) return problemReply(404, 'UNKNOWN_CALL', this.#unknown(path))
     if (method !== 'POST')
       return { ...problemReply(405, 'INVALID_REQUEST', 'A call is asked by POST.'), allow: 'POST' }
@@ -178,6 +193,17 @@ export class Listener {
         resolve()
       }
     })
+  }
+}
+
+const maxRouteBytes = 1_024
+
+async function jsonOf(request: IncomingMessage): Promise<unknown> {
+  const body = await bodyOf(request, maxRouteBytes)
+  try {
+    return typeof body === 'string' ? undefined : JSON.parse(body.text)
+  } catch {
+    return undefined
   }
 }
 

@@ -1,0 +1,50 @@
+// Calls as metrics, by the OpenTelemetry API: nothing is measured or exported unless the program has set up an SDK, before `run`.
+import { metrics } from '@opentelemetry/api'
+import type { CallClient, CallEnded } from './client.ts'
+
+const states = { closed: 0, 'half-open': 1, open: 2 } as const
+
+/**
+ * Registers the gauges of a client and returns what counts its calls. Names and units: `spillway.calls` (calls, by context, call, outcome and
+ * reason), `spillway.call.duration` (seconds, retries included), `spillway.call.attempts` (requests), `spillway.breaker.state` (0 closed, 1 half-open, 2 open),
+ * `spillway.bulkhead.calls` (calls under way and waiting).
+ */
+export function callMetrics(client: CallClient): {
+  readonly ended: (ended: CallEnded) => void
+  readonly close: () => void
+} {
+  const meter = metrics.getMeter('spillway')
+  const calls = meter.createCounter('spillway.calls', { description: 'Calls that ended, by their outcome.' })
+  const attempts = meter.createCounter('spillway.call.attempts', { description: 'Attempts of all calls.' })
+  const duration = meter.createHistogram('spillway.call.duration', {
+    description: 'How long calls took, retries included.',
+    unit: 's',
+    advice: {
+      explicitBucketBoundaries: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    },
+  })
+  const state = meter.createObservableGauge('spillway.breaker.state', {
+    description: '0: closed, 1: half-open, 2: open.',
+  })
+  const bulkhead = meter.createObservableGauge('spillway.bulkhead.calls', {
+    description: 'Calls under way, and waiting for a place.',
+  })
+  const look: Parameters<typeof meter.addBatchObservableCallback>[0] = (result) => {
+    for (const { context, destination } of client.targets) {
+      result.observe(state, states[destination.breaker.state], { context })
+      const { underWay, waiting } = destination.bulkhead.snapshot()
+      result.observe(bulkhead, underWay, { context, is: 'under way' })
+      result.observe(bulkhead, waiting, { context, is: 'waiting' })
+    }
+  }
+  meter.addBatchObservableCallback(look, [state, bulkhead])
+  return {
+    ended({ context, type, outcome, reason, attempts: made, ms }) {
+      const of = { context, call: type, outcome }
+      calls.add(1, reason === undefined ? of : { ...of, reason })
+      attempts.add(made, { context, call: type })
+      duration.record(ms / 1_000, of)
+    },
+    close: () => meter.removeBatchObservableCallback(look, [state, bulkhead]),
+  }
+}

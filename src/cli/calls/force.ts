@@ -1,0 +1,31 @@
+// spillway calls force: holds a breaker of a running process open or closed, or gives it back to its own judgement.
+import { Argument, Command } from 'commander'
+import { breakersPath } from '../../call/breakers.ts'
+import { forgiveReaders, print, printJson } from '../output/print.ts'
+import { reporting } from '../reporting.ts'
+import { ask, atProcess, type ProcessChoice } from './asking.ts'
+
+const said = {
+  open: 'It is called no more, until told otherwise.',
+  closed: 'It is called whatever happens.',
+  auto: 'Its breaker judges by itself again.',
+} as const
+
+export function forceCommand(): Command {
+  return atProcess(
+    new Command('force')
+      .description('Hold the breaker of a context open or closed in one process, or give it back to itself.')
+      .argument('<context>', 'the context that is called')
+      .addArgument(new Argument('<state>', 'what to hold it at').choices(Object.keys(said))),
+    `
+  $ spillway calls force inventory open     before inventory is taken down: what calls it fails at once, or falls back
+  $ spillway calls force inventory auto     begins with a few trials`,
+  ).action((context: string, force: keyof typeof said, options: ProcessChoice) => {
+    forgiveReaders()
+    return reporting(async () => {
+      const after = await ask(options.at, `${breakersPath}/${encodeURIComponent(context)}`, { force })
+      if (options.json) await printJson(after)
+      else await print(`${context} is ${after.breaker.state}. ${said[force]}`)
+    })
+  })
+}
