@@ -47,22 +47,27 @@ export class Answerer {
   /** Always resolves, at the latest when the call ends. What is then still running goes on, and keeps its place, until it has ended. */
   answer(input: unknown, call: IncomingCall): Promise<Reply> {
     return new Promise((resolve) => {
-      call.onEnd(() => resolve(this.#late(call)))
-      void this.#answer(input, call).then(resolve)
+      let begun = false
+      call.onEnd(() => resolve(begun ? this.#late(call) : this.#notBegun(call)))
+      const begin = () => {
+        begun = true
+      }
+      void this.#answer(input, call, begin).then(resolve)
     })
   }
 
-  async #answer(input: unknown, call: IncomingCall): Promise<Reply> {
+  async #answer(input: unknown, call: IncomingCall, begin: () => void): Promise<Reply> {
     const { type } = this.contract
     const result = check(this.contract.input, input)
     const checked: Checked<unknown> = result instanceof Promise ? await result : result
     if (!checked.ok) return refusedInput(type, checked)
-    if (call.ended !== undefined) return overloaded(`${type} was not begun: ${call.error().message}`)
+    if (call.ended !== undefined) return this.#notBegun(call)
     const turn = this.#gate.enter(call)
     const entered = typeof turn === 'string' ? turn : await turn
     if (entered === 'full')
       return overloaded(`As many calls of ${type} are under way and waiting as are taken.`)
-    if (entered === 'ended') return overloaded(`${type} was not begun before its deadline.`)
+    if (entered === 'ended') return this.#notBegun(call)
+    begin()
     try {
       return await this.#give(checked.value, call, input)
     } catch (thrown) {
@@ -85,6 +90,10 @@ export class Answerer {
       this.#home.onReport?.({ from: `the answer of ${type}`, error, messageId: key })
     }
     return problemReply(500, 'ANSWER_FAILED', `What answers ${type} threw.`)
+  }
+
+  #notBegun(call: IncomingCall): Reply {
+    return overloaded(`${this.contract.type} was not begun: ${call.error().message}`)
   }
 
   #late(call: IncomingCall): Reply {
