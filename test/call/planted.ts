@@ -7,17 +7,20 @@ import { pathToFileURL } from 'node:url'
 
 export interface Mutant {
   readonly name: string
-  /** Of src/call. */
+  /** Of the folder of the sources. */
   readonly file: string
   /** Stands there exactly once. */
   readonly find: string
   readonly replace: string
 }
 
-const sources = new URL('../../src/call/', import.meta.url)
-
-/** What `files[0]` exports, loaded beside the real one from copies of these files, one of them changed; all else is shared with the real one. */
-export async function planted(mutant: Mutant, files: readonly string[]): Promise<unknown> {
+/** What `files[0]` exports, loaded beside the real one from copies of these files of a folder, one of them changed; all else is shared with the real one. */
+export async function planted(
+  mutant: Mutant,
+  files: readonly string[],
+  folderOfSources: 'src/call' | 'src/call/client' = 'src/call',
+): Promise<unknown> {
+  const sources = new URL(`../../${folderOfSources}/`, import.meta.url)
   const folder = mkdtempSync(join(tmpdir(), 'spillway-planted-'))
   try {
     for (const name of files) {
