@@ -78,6 +78,9 @@ export const goals: readonly Goal[] = [
   { kind: 'call', work: work.immediate, system: 'spillway-call', against: ['opossum'], atMost: 1 },
   { kind: 'call', work: work.immediate, system: 'spillway-call', against: ['cockatiel'] },
   { kind: 'call', work: work.immediate, system: 'spillway-call', against: ['bare-function'] },
+  { kind: 'call', work: work.query, system: 'spillway-query', against: ['bare-query'], atMost: 1.3 },
+  { kind: 'call', work: work.queries, system: 'spillway-query', against: ['bare-query'], atLeast: 0.75 },
+  { kind: 'call', work: work.command, system: 'spillway-command', against: ['bare-command'], atMost: 1.3 },
   {
     kind: 'transaction',
     work: work.handle,

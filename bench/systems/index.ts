@@ -124,6 +124,20 @@ export const systems: readonly Entry[] = [
     call: async () => (await import('./cockatiel.ts')).cockatiel,
   },
   {
+    name: 'spillway-query',
+    title: 'Spillway, query',
+    role: 'spillway',
+    place: 'folder',
+    call: async () => (await import('./http-calls.ts')).spillwayQuery,
+  },
+  {
+    name: 'spillway-command',
+    title: 'Spillway, command on SQLite',
+    role: 'spillway',
+    place: 'folder',
+    call: async () => (await import('./http-calls.ts')).spillwayCommand,
+  },
+  {
     name: 'spillway-sqlite-outbox',
     title: 'Spillway, outbox and inbox on SQLite',
     role: 'spillway',
@@ -151,6 +165,22 @@ export const systems: readonly Entry[] = [
     role: 'limit',
     place: 'folder',
     call: async () => (await import('./call.ts')).bareFunction,
+  },
+  {
+    name: 'bare-query',
+    title: 'bare undici and node:http',
+    role: 'limit',
+    place: 'folder',
+    client: 'undici',
+    call: async () => (await import('./http-calls.ts')).bareQuery,
+  },
+  {
+    name: 'bare-command',
+    title: 'bare undici, node:http and a row in SQLite',
+    role: 'limit',
+    place: 'folder',
+    client: 'undici',
+    call: async () => (await import('./http-calls.ts')).bareCommand,
   },
   {
     name: 'bare-sqlite-batch',

@@ -56,6 +56,10 @@ export interface BenchCalls {
   readonly durability: string
   /** Calls a function that has its answer at once, through breaker and bulkhead. */
   immediate?(): Promise<unknown>
+  /** Asks a server for something that changes nothing. */
+  query?(): Promise<void>
+  /** Asks a server for something for which it commits one row. */
+  command?(): Promise<void>
   close(): Promise<void>
 }
 

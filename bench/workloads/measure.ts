@@ -13,7 +13,7 @@ import type {
   StreamSystem,
   TransactionSystem,
 } from '../systems/system.ts'
-import { timeOfACall } from './calling.ts'
+import { rateOfCalls, timeOfACall } from './calling.ts'
 import { consumeRate } from './consuming.ts'
 import { eventLoopDelay } from './event-loop.ts'
 import type { Job, Said } from './job.ts'
@@ -117,6 +117,13 @@ async function measureCalls(system: CallSystem): Promise<void> {
   say({ says: 'durability', durability: calls.durability })
   if (calls.immediate !== undefined)
     await sample(work.immediate, () => timeOfACall(() => calls.immediate!(), effort))
+  const { query, command } = calls
+  // One by one: a call is a request, and there and back.
+  if (query) {
+    await sample(work.query, () => timeOfACall(query, effort, 1))
+    await sample(work.queries, () => rateOfCalls(query, effort, 50))
+  }
+  if (command) await sample(work.command, () => timeOfACall(command, effort, 1))
   await calls.close()
 }
 

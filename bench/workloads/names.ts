@@ -16,6 +16,9 @@ export const work = {
   appendBulk: 'append, bulk of 1,000',
   read: 'read, decoded',
   immediate: 'an immediate function',
+  query: 'a query over HTTP',
+  queries: 'queries over HTTP, 50 in flight',
+  command: 'a command over HTTP that commits a row',
   handle: 'handle with an effect and a message',
   messageP50: 'latency p50, transaction to handler of a message',
   messageP99: 'latency p99, transaction to handler of a message',
@@ -25,7 +28,7 @@ export const work = {
 } as const
 
 export type Work = (typeof work)[keyof typeof work]
-export type Unit = 'messages/s' | 'events/s' | 'ms' | 'µs'
+export type Unit = 'messages/s' | 'events/s' | 'calls/s' | 'ms' | 'µs'
 
 /** In the order of the report. */
 export const works: Readonly<Record<Kind, readonly Work[]>> = {
@@ -41,12 +44,13 @@ export const works: Readonly<Record<Kind, readonly Work[]>> = {
     work.eventLoop,
   ],
   stream: [work.appendOne, work.appendInFlight, work.appendBulk, work.read],
-  call: [work.immediate],
+  call: [work.immediate, work.query, work.queries, work.command],
   transaction: [work.handle, work.messageP50, work.messageP99, work.eventP50, work.eventP99, work.relay],
 }
 
 export function unitOf(name: Work): Unit {
-  if (name === work.immediate) return 'µs'
+  if (name === work.immediate || name === work.query || name === work.command) return 'µs'
+  if (name === work.queries) return 'calls/s'
   if (name.startsWith('latency') || name === work.eventLoop) return 'ms'
   return works.queue.includes(name) || name === work.handle ? 'messages/s' : 'events/s'
 }
