@@ -40,6 +40,8 @@ export class Fetcher {
   /** Batches in a row of which nothing came; while `#isAway` nothing leaves. */
   #failures = 0
   #isAway = false
+  /** Inputs of a batch: fewer after a failure, for the owner may be slow, and more again with each success. */
+  #most = mostInputs
   readonly #closing = new AbortController()
   readonly #said = new Map<string, number>()
 
@@ -122,7 +124,7 @@ export class Fetcher {
     // After a failure one request finds out whether the owner is back.
     const most = this.#failures > 0 ? 1 : mostRequests
     while (!this.#isAway && this.#requests < most && this.#queue.length > 0) {
-      const batch = this.#queue.splice(0, mostInputs)
+      const batch = this.#queue.splice(0, this.#most)
       for (const want of batch) want.leave()
       this.#requests += 1
       void this.#ask(batch).then((answers) => {
@@ -154,7 +156,10 @@ export class Fetcher {
       void this.#waitForOwner(first.error)
       return
     }
-    if (!isAlone) this.#failures = 0
+    if (!isAlone) {
+      this.#failures = 0
+      this.#most = Math.min(mostInputs, this.#most * 2)
+    }
     batch.forEach((want, index) => {
       this.#settle(want, answers[index]!)
     })
@@ -210,6 +215,7 @@ export class Fetcher {
   /** Nothing leaves until the owner may be asked again; then one request does. Never rejects. */
   async #waitForOwner(error: SpillwayError): Promise<void> {
     this.#failures += 1
+    this.#most = Math.max(1, Math.floor(this.#most / 2))
     if (this.#isAway) return
     this.#isAway = true
     this.#sayAway(error)

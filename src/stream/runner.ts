@@ -84,7 +84,7 @@ export class Runner {
   /** The turn of the task in its key has come. */
   add(task: Task): void {
     const coming = this.#passOver(task)
-    if (!coming || this.#stopping) return
+    if (!coming || this.#stopping || coming.assignment.draining) return
     if (needsPreparing(coming, isParked(coming))) this.#preparing.add(coming)
     else this.#ready.push(coming)
   }

@@ -61,7 +61,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'batches have no bound',
     file: 'fetcher.ts',
-    find: 'this.#queue.splice(0, mostInputs)',
+    find: 'this.#queue.splice(0, this.#most)',
     replace: 'this.#queue.splice(0)',
   },
   {
