@@ -180,9 +180,10 @@ export interface OutboxPort {
   /**
    * The first rows of a destination by sequence, giving durable sequences to those that have none: in the order of
    * commit, as far as the database knows it. The rows stay, and may be taken again. Every row taken is durable; fewer than `limit` may come although more wait. Empty when
-   * `holder` no longer has the lock; a lock that expired is none.
+   * `holder` no longer has the lock; a lock that expired is none. With `after` only rows above that sequence: what comes next, while those before
+   * are still being sent.
    */
-  take(holder: string, destination: Destination, limit: number): Promise<OutboxRow[]>
+  take(holder: string, destination: Destination, limit: number, after?: number): Promise<OutboxRow[]>
   /**
    * Forgets rows that were sent. Losing this to a power failure only sends them again, with the same sequence.
    * Rows are known by their sequence; unknown ones are passed over.

@@ -103,7 +103,7 @@ export class RunningService<Db> {
       database,
       deliver: (messages) => channels.deliver(messages),
       cancel: async (queue, id) => (await channels.allQueues.cancel(queue, [id]))[0]!,
-      wake: () => this.#relay?.wake(),
+      wake: (to) => this.#relay?.wake(to),
       onReport,
       timeoutMs: transactionMs,
       ...(database ? { keepMs: keepMsOf(service.inbox?.keep) } : {}),

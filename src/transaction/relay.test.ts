@@ -8,7 +8,7 @@ import type { OutgoingMessage, QueuePort } from '../ports/queue.ts'
 import type { AppendRecord, StreamPort } from '../ports/stream.ts'
 import { memoryDatabase } from '../testing/memory/database.ts'
 import { MemoryTable } from '../testing/memory/table.ts'
-import { type Destinations, type Relay, relay } from './relay.ts'
+import { type Destinations, type Relay, type RelayOptions, relay } from './relay.ts'
 
 const mail: Destination = { kind: 'queue', name: 'mail' }
 const news: Destination = { kind: 'stream', name: 'news' }
@@ -31,7 +31,7 @@ const commit = (count: number, destination = mail) => {
     destination,
     id: newId(),
     key: undefined,
-    body: '{}',
+    body: '{"n":0}',
   }))
   return database.commit({ outbox, timeoutMs: 1_000 })
 }
@@ -41,6 +41,7 @@ function start(
   send: (messages: readonly OutgoingMessage[]) => Promise<void>,
   append: (records: readonly AppendRecord[]) => void = () => {},
   outbox: OutboxPort = database.outbox,
+  options: Partial<RelayOptions> = {},
 ): Relay {
   const queue = { send: (_: string, messages: readonly OutgoingMessage[]) => send(messages) }
   const port = { append: async (_: string, records: readonly AppendRecord[]) => append(records) }
@@ -52,6 +53,7 @@ function start(
     service: 'shop',
     onReport: (report) => reports.push(report),
     pollMs: 5,
+    ...options,
   })
   return running
 }
@@ -120,7 +122,8 @@ test.each(['UNKNOWN_QUEUE', 'CAPABILITY_MISSING', 'CLOSED', 'ENGINE_FAILED'] as 
       sent += messages.length
     })
     await vi.waitFor(() => expect(sent).toBe(3), { timeout: 5_000 })
-    expect(reports.map(({ error }) => error.code)).toEqual([code, code])
+    // Told once, not at every try.
+    expect(reports.map(({ error }) => error.code)).toEqual([code])
     expect(await database.outbox.count()).toEqual({ waiting: 0, setAside: 0 })
   },
 )
@@ -186,4 +189,119 @@ test('a tombstone is one for the stream too', async () => {
   await vi.waitFor(() => expect(appended.map(({ tombstone }) => tombstone)).toEqual([true, false]), {
     timeout: 10_000,
   })
+})
+
+test('a destination that does not answer, and one that is down, delay no other; back again, it is sent what waited, in order', async () => {
+  const received: number[] = []
+  let down = true
+  start(
+    () => new Promise(() => {}),
+    (records) => {
+      if (down) throw new SpillwayError('ENGINE_UNAVAILABLE', 'It is away.')
+      received.push(...records.map(({ body }) => Number(JSON.parse(body).sequence)))
+    },
+  )
+  await commit(1, mail)
+  await vi.waitFor(async () => expect(running).toBeDefined())
+  await commit(3, news)
+  await vi.waitFor(() => expect(reports.map(({ error }) => error.code)).toEqual(['ENGINE_UNAVAILABLE']))
+  await commit(3, news)
+  down = false
+  await vi.waitFor(() => expect(received.length).toBe(6), { timeout: 10_000 })
+  expect(received).toEqual(received.toSorted((a, b) => a - b))
+  expect(reports.length).toBe(1)
+})
+
+test('the wait for a destination that is down grows and is bounded, however often the relay is woken', async () => {
+  vi.useFakeTimers()
+  try {
+    const tries: number[] = []
+    const waking = start(async () => {
+      tries.push(performance.now())
+      throw new SpillwayError('ENGINE_UNAVAILABLE', 'It is away.')
+    })
+    await commit(1)
+    for (let ms = 0; ms < 60_000; ms += 100) {
+      waking.wake([mail])
+      await vi.advanceTimersByTimeAsync(100)
+    }
+    expect(tries.length).toBeGreaterThan(10)
+    expect(tries.length).toBeLessThan(60)
+    expect(60_000 - (tries.at(-1)! - tries[0]!)).toBeLessThan(6_000)
+    expect(reports.length).toBe(1)
+  } finally {
+    await running?.stop({ deadlineMs: 0 })
+    running = undefined
+    vi.useRealTimers()
+  }
+})
+
+test('what is for a queue that nobody knows is set aside after its time, and not before', async () => {
+  await commit(3)
+  await commit(2, news)
+  let known = 0
+  const refused = performance.now()
+  start(
+    async () => {
+      throw new SpillwayError('UNKNOWN_QUEUE', 'Nobody has heard of it.')
+    },
+    (records) => {
+      known += records.length
+    },
+    database.outbox,
+    { unknownMs: 600 },
+  )
+  await vi.waitFor(async () => expect(await database.outbox.count()).toEqual({ waiting: 0, setAside: 3 }), {
+    timeout: 10_000,
+  })
+  expect(performance.now() - refused).toBeGreaterThan(600)
+  expect(known).toBe(2)
+  // Once for the destination, and once for each that was given up.
+  expect(reports.length).toBe(4)
+})
+
+test('who is told where something is for does not look for it, and now and then looks all the same', async () => {
+  let looks = 0
+  let sent = 0
+  const { outbox } = database
+  const counted: OutboxPort = { ...outbox, pending: () => (looks++, outbox.pending()) }
+  const waking = start(
+    async (messages) => {
+      sent += messages.length
+    },
+    (records) => {
+      sent += records.length
+    },
+    counted,
+    { pollMs: 400 },
+  )
+  await vi.waitFor(() => expect(looks).toBe(1))
+  for (let round = 1; round <= 5; round++) {
+    await commit(1)
+    waking.wake([mail])
+    await vi.waitFor(() => expect(sent).toBe(round), { interval: 2 })
+  }
+  expect(looks).toBeLessThan(4)
+  // Committed by a process that told nobody.
+  await commit(1, news)
+  await vi.waitFor(() => expect(sent).toBe(6), { timeout: 5_000 })
+})
+
+test('a backlog of long and of many rows goes in one stretch, in order, each once', async () => {
+  const bodies: string[] = []
+  await commit(5_500)
+  const sequences: number[] = []
+  start(
+    async (messages) => {
+      bodies.push(...messages.map(({ id }) => id))
+      sequences.push(...messages.map(({ body }) => Number(JSON.parse(body).sequence)))
+    },
+    undefined,
+    undefined,
+    { pollMs: 60_000 },
+  )
+  await vi.waitFor(() => expect(bodies.length).toBe(5_500), { timeout: 10_000 })
+  expect(new Set(bodies).size).toBe(5_500)
+  expect(sequences).toEqual(sequences.toSorted((a, b) => a - b))
+  await vi.waitFor(async () => expect(await database.outbox.count()).toEqual({ waiting: 0, setAside: 0 }))
 })

@@ -1,7 +1,7 @@
 // The relay: moves committed messages from a service's outbox to their destinations, in order, again after a crash.
 import { backoff, type RetryPolicy } from '../core/backoff.ts'
-import { type Clock, systemClock } from '../core/clock.ts'
-import { asSpillwayError, type ErrorCode, type SpillwayError } from '../core/errors.ts'
+import { type Clock, sleep, systemClock } from '../core/clock.ts'
+import { asSpillwayError, type SpillwayError } from '../core/errors.ts'
 import { newId } from '../core/id.ts'
 import { type Background, background } from '../core/lifecycle.ts'
 import type { OnReport } from '../core/report.ts'
@@ -10,6 +10,7 @@ import type { QueuePort } from '../ports/queue.ts'
 import type { StreamPort } from '../ports/stream.ts'
 import { carriedBy } from '../queue/outgoing.ts'
 import { recordOf } from './outgoing-record.ts'
+import { Lane } from './relay-lane.ts'
 
 /** Finds where messages go. Throws UNKNOWN_QUEUE or UNKNOWN_STREAM for what does not exist. */
 export interface Destinations {
@@ -23,27 +24,29 @@ export interface RelayOptions {
   readonly clock?: Clock
   /** How often to look when nobody wakes it. Default 500 ms. */
   readonly pollMs?: number
+  /** For how long a queue or stream may be unknown to its engine before what is for it is set aside. Default an hour. */
+  readonly unknownMs?: number
 }
 
 /** `stop` sends what is in the outbox by then, as far as the deadline lets it; the rest is sent after the next start. */
 export interface Relay extends Background {
-  /** Look now: something was committed. */
-  wake(): void
+  /** Look now: something was committed. `to`: all of it is for these. */
+  wake(to?: readonly Destination[]): void
 }
 
-const batch = 500
+/** How many destinations are remembered that somebody named; more, and all are looked for. */
+const maxNamed = 1_000
 /** How long a relay that dies keeps the others waiting. One that is merely slow is overtaken, which only repeats messages. */
 const lockMs = 3_000
+const renewMs = lockMs / 3
 /** How soon to ask again for a lock that another process holds, while a message of ours may wait for it. */
 const contendedMs = 20
-const pausing: RetryPolicy = { attempts: 0, initialMs: 200, maxMs: 5_000 }
-/** The message itself is to blame: it can never be sent. Everything else is a matter of its destination, and may pass. */
-const hopeless: ReadonlySet<ErrorCode> = new Set(['TOO_LARGE', 'INVALID_DATA', 'INVALID_MESSAGE'])
+const failing: RetryPolicy = { attempts: 0, initialMs: 200, maxMs: 5_000 }
 
 export function relay(outbox: OutboxPort, destinations: Destinations, options: RelayOptions): Relay {
   const worker = new Worker(outbox, destinations, options)
   const running = background((signals) => worker.run(signals), options.clock)
-  return { ...running, [Symbol.asyncDispose]: running[Symbol.asyncDispose], wake: () => worker.wake() }
+  return { ...running, [Symbol.asyncDispose]: running[Symbol.asyncDispose], wake: (to) => worker.wake(to) }
 }
 
 class Worker {
@@ -52,12 +55,20 @@ class Worker {
   readonly #options: RelayOptions
   readonly #clock: Clock
   readonly #holder: string = newId()
-  /** Destinations that failed: when to try them again, and how often they failed in a row. */
-  readonly #paused = new Map<string, { readonly until: number; readonly failures: number }>()
+  readonly #lanes = new Map<string, Lane>()
+  /** Destinations that are being sent to. */
+  readonly #moving = new Map<string, Promise<void>>()
+  /** What was named since it was last moved; undefined: anything may have come. */
+  #named: Map<string, Destination> | undefined
+  #lookedAt = Number.NEGATIVE_INFINITY
+  /** Until when the lock is surely ours; none is held before it was taken. */
+  #renewAt: number | undefined
+  #failure: SpillwayError | undefined
   #woken = false
   #wake: (() => void) | undefined
+  #stopping = false
   /** At the stop: how many rows were there. A destination that was sent as many has none of them left. */
-  #last: number | undefined
+  #last = 0
   #abandoned = false
 
   constructor(outbox: OutboxPort, destinations: Destinations, options: RelayOptions) {
@@ -67,9 +78,11 @@ class Worker {
     this.#clock = options.clock ?? systemClock
   }
 
-  wake(): void {
-    this.#woken = true
-    this.#wake?.()
+  wake(to?: readonly Destination[]): void {
+    if (to === undefined) this.#named = undefined
+    for (const destination of to ?? []) this.#named?.set(nameOf(destination), destination)
+    if ((this.#named?.size ?? 0) > maxNamed) this.#named = undefined
+    this.#stir()
   }
 
   /** Ends soon after `stopping`; at `abandon` at once, whatever is still under way. */
@@ -79,33 +92,44 @@ class Worker {
       this.#abandoned = true
       abandoned.resolve()
     }
-    stopping.addEventListener('abort', () => this.#wake?.(), { once: true })
+    const onStop = () => {
+      this.#stopping = true
+      this.#stir()
+    }
+    stopping.addEventListener('abort', onStop, { once: true })
+    if (stopping.aborted) onStop()
     abandon.addEventListener('abort', onAbandon, { once: true })
-    await Promise.race([this.#work(stopping), abandoned.promise])
+    await Promise.race([this.#work(), abandoned.promise])
   }
 
-  async #work(stopping: AbortSignal): Promise<void> {
+  async #work(): Promise<void> {
     let failures = 0
-    while (!stopping.aborted) {
+    while (!this.#stopping) {
       this.#woken = false
-      let contended = false
+      let waitMs: number
       try {
-        contended = !(await this.#drain(stopping))
+        const locked = await this.#round()
+        waitMs = locked ? this.#lookedAt + this.#pollMs - this.#clock.elapsed() : contendedMs
         failures = 0
       } catch (thrown) {
         failures += 1
-        this.#report(asSpillwayError(thrown))
+        waitMs = 50 + backoff(failing, failures)
+        this.#named = undefined
+        // Told once for a reason; what is away for long is not told of again and again.
+        if (failures === 1) this.#report(asSpillwayError(thrown))
       }
-      const retryMs = 50 + backoff(pausing, failures)
-      const pollMs = contended ? contendedMs : (this.#options.pollMs ?? 500)
-      if (!stopping.aborted) await this.#wait(failures > 0 ? retryMs : pollMs)
+      if (!this.#stopping) await this.#wait(Math.min(Math.max(waitMs, 1), renewMs))
     }
-    try {
-      this.#last = (await this.#outbox.count()).waiting
-      await this.#drain(stopping)
-    } catch (thrown) {
-      this.#report(asSpillwayError(thrown))
-    }
+    await this.#finish()
+  }
+
+  get #pollMs(): number {
+    return this.#options.pollMs ?? 500
+  }
+
+  #stir(): void {
+    this.#woken = true
+    this.#wake?.()
   }
 
   async #wait(ms: number): Promise<void> {
@@ -120,69 +144,108 @@ class Worker {
     this.#wake = undefined
   }
 
-  /** Sends what waits: until nothing does, or once when the stop came. False when another relay holds the lock. */
-  async #drain(stopping: AbortSignal): Promise<boolean> {
-    let pending = await this.#outbox.pending()
-    if (pending.length === 0) return true
-    if (!(await this.#outbox.lock(this.#holder, lockMs))) return false
-    try {
-      // What was said to have rows is always taken from: another look may find less.
-      for (; ; pending = await this.#outbox.pending()) {
-        const now = this.#clock.elapsed()
-        pending = pending.filter((to) => (this.#paused.get(nameOf(to))?.until ?? 0) <= now)
-        if (pending.length === 0) return true
-        await Promise.all(pending.map((destination) => this.#drainTo(destination, stopping)))
-        if (stopping.aborted) return true
-        if (!(await this.#outbox.lock(this.#holder, lockMs))) return false
-      }
-    } finally {
-      await this.#outbox.unlock(this.#holder)
+  /** Sets in motion what waits and is not moving. False when another relay holds the lock. */
+  async #round(): Promise<boolean> {
+    this.#throwFailure()
+    const waiting = (await this.#whatWaits()).filter(
+      (to) => !this.#moving.has(nameOf(to)) && !this.#lane(to).rests,
+    )
+    if (waiting.length === 0 && this.#moving.size === 0) {
+      await this.#unlock()
+      return true
     }
+    if (!(await this.#locked())) {
+      // Named again or not, it waits for the lock.
+      this.#named = undefined
+      return false
+    }
+    for (const to of waiting) this.#move(to)
+    return true
   }
 
-  async #drainTo(destination: Destination, stopping: AbortSignal): Promise<void> {
-    let lockedAt = this.#clock.elapsed()
-    for (let sent = 0; !this.#isEnough(sent, stopping); ) {
-      const rows = await this.#outbox.take(this.#holder, destination, batch)
-      if (rows.length === 0) return
-      try {
-        await this.#sendOrSetAside(destination, rows)
-        this.#paused.delete(nameOf(destination))
-      } catch (thrown) {
-        this.#pause(destination, asSpillwayError(thrown))
-        return
-      }
-      sent += rows.length
-      // A destination that is never empty would keep one that was empty so far waiting: that is looked for between rounds.
-      if (rows.length < batch && !stopping.aborted) return
-      if (this.#clock.elapsed() - lockedAt > lockMs / 3) {
-        if (!(await this.#outbox.lock(this.#holder, lockMs))) return
-        lockedAt = this.#clock.elapsed()
-      }
+  /** What was named, where that is all that can have come; now and then, and when there is no telling, what the outbox says. */
+  async #whatWaits(): Promise<readonly Destination[]> {
+    const named = this.#named
+    if (named !== undefined && this.#clock.elapsed() - this.#lookedAt < this.#pollMs)
+      return [...named.values()]
+    this.#lookedAt = this.#clock.elapsed()
+    // What is named from now on may be missing from the look.
+    this.#named = new Map()
+    return await this.#outbox.pending()
+  }
+
+  #move(to: Destination): void {
+    const name = nameOf(to)
+    this.#named?.delete(name)
+    const moved = this.#lane(to)
+      .drain()
+      .catch((thrown: unknown) => {
+        this.#failure ??= asSpillwayError(thrown)
+      })
+      .finally(() => {
+        this.#moving.delete(name)
+        this.#stir()
+      })
+    this.#moving.set(name, moved)
+  }
+
+  #lane(to: Destination): Lane {
+    const name = nameOf(to)
+    let lane = this.#lanes.get(name)
+    if (lane === undefined) {
+      lane = new Lane(to, {
+        outbox: this.#outbox,
+        holder: this.#holder,
+        clock: this.#clock,
+        send: (destination, rows) => this.#send(destination, rows),
+        report: (error, messageId) => this.#report(error, messageId),
+        isEnough: (sent) => this.#abandoned || (this.#stopping && sent >= this.#last),
+        unknownMs: this.#options.unknownMs ?? 3_600_000,
+      })
+      this.#lanes.set(name, lane)
     }
+    return lane
+  }
+
+  /** Takes the lock, or renews it in time. */
+  async #locked(): Promise<boolean> {
+    const now = this.#clock.elapsed()
+    if (this.#renewAt !== undefined && now < this.#renewAt) return true
+    const locked = await this.#outbox.lock(this.#holder, lockMs)
+    this.#renewAt = locked ? now + renewMs : undefined
+    return locked
+  }
+
+  async #unlock(): Promise<void> {
+    if (this.#renewAt === undefined) return
+    this.#renewAt = undefined
+    await this.#outbox.unlock(this.#holder)
+  }
+
+  #throwFailure(): void {
+    const failure = this.#failure
+    this.#failure = undefined
+    if (failure) throw failure
   }
 
   /** Others may go on committing: a stop waits for what was there when it came. */
-  #isEnough(sent: number, stopping: AbortSignal): boolean {
-    return this.#abandoned || (stopping.aborted && sent >= (this.#last ?? 0))
-  }
-
-  /** A batch that can never be sent is sent row by row, and the rows to blame are set aside. */
-  async #sendOrSetAside(destination: Destination, rows: readonly OutboxRow[]): Promise<void> {
+  async #finish(): Promise<void> {
     try {
-      await this.#send(destination, rows)
-      await this.#outbox.remove(rows)
-      return
-    } catch (thrown) {
-      const error = asSpillwayError(thrown)
-      if (!hopeless.has(error.code)) throw error
-      if (rows.length === 1) {
-        this.#report(error, rows[0]!.id)
-        await this.#outbox.setAside(rows[0]!, error.message)
-        return
+      await Promise.all(this.#moving.values())
+      this.#throwFailure()
+      this.#last = (await this.#outbox.count()).waiting
+      const waiting = this.#last === 0 ? [] : await this.#outbox.pending()
+      if (waiting.length > 0 && (await this.#locked()))
+        for (const to of waiting) if (!this.#lane(to).rests) this.#move(to)
+      while (this.#moving.size > 0 && !this.#abandoned) {
+        await this.#locked()
+        await Promise.race([...this.#moving.values(), sleep(this.#clock, renewMs)])
       }
+      await this.#unlock()
+      this.#throwFailure()
+    } catch (thrown) {
+      this.#report(asSpillwayError(thrown))
     }
-    for (const row of rows) await this.#sendOrSetAside(destination, [row])
   }
 
   async #send(destination: Destination, rows: readonly OutboxRow[]): Promise<void> {
@@ -204,13 +267,6 @@ class Worker {
   /** The envelope with the attributes that let a receiver recognise a message sent twice. It is a JSON object that we wrote. */
   #numbered(row: OutboxRow): string {
     return `${row.body.slice(0, -1)},"producerid":"${this.#outbox.producerId}","sequence":"${row.sequence}"}`
-  }
-
-  #pause(destination: Destination, error: SpillwayError): void {
-    const failures = (this.#paused.get(nameOf(destination))?.failures ?? 0) + 1
-    const until = this.#clock.elapsed() + 50 + backoff(pausing, failures)
-    this.#paused.set(nameOf(destination), { until, failures })
-    this.#report(error)
   }
 
   #report(error: SpillwayError, messageId?: string): void {

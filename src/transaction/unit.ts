@@ -2,7 +2,7 @@
 import { SpillwayError } from '../core/errors.ts'
 import type { OnReport } from '../core/report.ts'
 import type { CallPort } from '../ports/call.ts'
-import type { CommitOutcome, CommitUnit, Database, OutboxMessage } from '../ports/database.ts'
+import type { CommitOutcome, CommitUnit, Database, Destination, OutboxMessage } from '../ports/database.ts'
 import type { CancelResult } from '../ports/queue-control.ts'
 import { type Cause, GatheringSender, type Origin, type Sender } from './sender.ts'
 
@@ -22,7 +22,7 @@ export interface UnitHome<Db> extends Origin {
   /** How other contexts are called; without it none is. */
   readonly calls?: CallPort | undefined
   /** Called after a commit that left messages in the outbox: the relay need not wait for its poll. */
-  readonly wake?: () => void
+  readonly wake?: (to: readonly Destination[]) => void
   readonly onReport?: OnReport
   readonly timeoutMs: number
   /** For how long the inbox remembers: see age-gate.ts. */
@@ -98,8 +98,7 @@ export class Unit<Db> {
     if (database) {
       const effects = work && ((db: Db) => this.#runWork(work, () => db, outbox))
       const outcome = await database.commit({ effects, outbox, timeoutMs, ...mark })
-      if (outcome === 'committed' && outbox.some((message) => !database.passesOutbox?.(message)))
-        this.#home.wake?.()
+      if (outcome === 'committed') this.#wake(database, outbox)
       return outcome
     }
     if (work) {
@@ -110,6 +109,12 @@ export class Unit<Db> {
     }
     await deliver(outbox)
     return 'committed'
+  }
+
+  /** Names where to: the relay need not look for it. */
+  #wake(database: Database<Db>, outbox: readonly OutboxMessage[]): void {
+    const relayed = outbox.filter((message) => !database.passesOutbox?.(message))
+    if (relayed.length > 0) this.#home.wake?.(relayed.map(({ destination }) => destination))
   }
 
   /** Runs the work with a sender of its own, whose messages enter the outbox only when all of it went well. */

@@ -248,7 +248,8 @@ begin
     select u.id, base - 1 + row_number() over (order by u.id) as number from (
       select o.id from ${schema}.outbox o
       where o.kind = p_kind and o.name = p_name and o.sequence is null and o.id >= p_id
-      order by o.id limit p_limit - (select count(*) from numbered)
+      -- As the index has them: by the id alone all would be sorted, however many wait.
+      order by o.sequence, o.id limit p_limit - (select count(*) from numbered)
     ) u
   ), written as (
     update ${schema}.outbox o set sequence = u.number from unnumbered u where o.id = u.id returning 1

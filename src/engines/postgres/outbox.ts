@@ -106,16 +106,17 @@ export class PostgresOutbox implements OutboxPort {
     return found
   }
 
-  async take(holder: string, destination: Destination, limit: number): Promise<OutboxRow[]> {
+  async take(holder: string, destination: Destination, limit: number, after?: number): Promise<OutboxRow[]> {
     const { kind, name } = destination
     const startedAt = performance.now()
     const lane = this.#lane(destination)
     const from = lane.scan.begin()
-    const sequence = from === 0 ? 0 : lane.sequence
+    const lowest = from === 0 ? 0 : lane.sequence
+    const sequence = after === undefined ? lowest : after + 1
     const values = [holder, kind, name, limit, sequence, from]
     const rows = await this.#connection.run<TakenRow>(this.#sql.take, values)
     lane.scan.done(from, performance.now() - startedAt, Math.max(0, ...rows.map(({ id }) => id)))
-    lane.sequence = Math.max(sequence, rows[0]?.sequence ?? 0)
+    if (after === undefined) lane.sequence = Math.max(lowest, rows[0]?.sequence ?? 0)
     return rows.map((row) => ({
       sequence: row.sequence,
       destination: { kind, name },

@@ -16,7 +16,7 @@ const sqlOf = (prefix: string) => ({
     (SELECT 1 FROM "${prefix}outbox" AS o WHERE o.destination = d.destination AND o.set_aside IS NULL)`,
   take: `SELECT sequence, id, key, body FROM "${prefix}outbox"
     WHERE destination = (SELECT destination FROM "${prefix}destination" WHERE kind = ? AND name = ?) AND set_aside IS NULL
-    ORDER BY sequence LIMIT ?`,
+    AND sequence > ? ORDER BY sequence LIMIT ?`,
   remove: `DELETE FROM "${prefix}outbox" WHERE sequence = ?`,
   setAside: `UPDATE "${prefix}outbox" SET set_aside = ? WHERE sequence = ?`,
   count: `SELECT count(*) FILTER (WHERE set_aside IS NULL) AS waiting,
@@ -66,10 +66,10 @@ export class SqliteOutbox implements OutboxPort {
     return (this.#statements.pending.all() as Destination[]).map(({ kind, name }) => ({ kind, name }))
   }
 
-  async take(holder: string, destination: Destination, limit: number): Promise<OutboxRow[]> {
+  async take(holder: string, destination: Destination, limit: number, after = 0): Promise<OutboxRow[]> {
     this.#checkOpen()
     if (this.#statements.held.get(holder, Date.now()) === undefined) return []
-    const rows = this.#statements.take.all(destination.kind, destination.name, limit) as {
+    const rows = this.#statements.take.all(destination.kind, destination.name, after, limit) as {
       sequence: number
       id: string
       key: string | null

@@ -68,7 +68,7 @@ export class Outbox {
         if (this.#lock?.holder === holder) this.#lock = undefined
       }),
       pending: open(() => [...this.#lanes.values()].filter(hasRows).map(({ destination }) => destination)),
-      take: open((holder, destination, limit) => this.#take(holder, destination, limit)),
+      take: open((holder, destination, limit, after = 0) => this.#take(holder, destination, limit, after)),
       remove: open((rows) => {
         for (const row of rows) if (this.#withdraw(row)) this.#capacity.free(1)
       }),
@@ -87,13 +87,16 @@ export class Outbox {
     return true
   }
 
-  #take(holder: string, { kind, name }: Destination, limit: number): OutboxRow[] {
+  #take(holder: string, { kind, name }: Destination, limit: number, after: number): OutboxRow[] {
     checkOption('limit', limit, 1, 'count')
     if (this.#lock?.holder !== holder || this.#lock.until <= this.#clock.now()) return []
     const lane = this.#lanes.get(`${kind}:${name}`)
     if (lane === undefined) return []
+    let above = 0
+    for (const sequence of lane.numbered.keys()) if (sequence > after) above++
     for (const message of lane.fresh) {
-      if (lane.numbered.size >= limit) break
+      if (above >= limit) break
+      above++
       lane.fresh.delete(message)
       const sequence = ++this.#lastSequence
       lane.numbered.set(sequence, Object.freeze({ ...message, sequence }))
@@ -101,7 +104,7 @@ export class Outbox {
     const rows: OutboxRow[] = []
     for (const row of lane.numbered.values()) {
       if (rows.length === limit) break
-      rows.push(row)
+      if (row.sequence > after) rows.push(row)
     }
     return rows
   }

@@ -33,12 +33,19 @@ export const outboxFaults: readonly Fault<RowsDatabase>[] = [
     },
   })),
   outboxFault('the limit of take is passed over', ['database.outbox.limit'], () => (outbox) => ({
-    take: (holder, destination) => outbox.take(holder, destination, 1_000),
+    take: (holder, destination, _limit, after) => outbox.take(holder, destination, 1_000, after),
   })),
+  outboxFault(
+    'what comes after a sequence is taken from the beginning',
+    ['database.outbox.after'],
+    () => (outbox) => ({
+      take: (holder, destination, limit) => outbox.take(holder, destination, limit),
+    }),
+  ),
   outboxFault('a destination is its name', ['database.outbox.destinations'], () => (outbox) => ({
-    async take(holder, { name }, limit) {
-      const queue = await outbox.take(holder, { kind: 'queue', name }, limit)
-      return [...queue, ...(await outbox.take(holder, { kind: 'stream', name }, limit))]
+    async take(holder, { name }, limit, after) {
+      const queue = await outbox.take(holder, { kind: 'queue', name }, limit, after)
+      return [...queue, ...(await outbox.take(holder, { kind: 'stream', name }, limit, after))]
     },
   })),
   outboxFault(

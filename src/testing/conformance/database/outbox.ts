@@ -94,6 +94,31 @@ export const outboxCases: readonly DatabaseCase[] = [
     },
   },
   {
+    id: 'database.outbox.after',
+    title: 'take goes on after a sequence while the rows before it are still there; the same rows come again',
+    requires: [],
+    async run(subject) {
+      await using bench = await ownBench(subject)
+      const { one } = bench
+      await one.commit(unit({ outbox: [...outgoing(7), ...outgoing(1, toStream, 's')] }))
+      const first = await takeRows(one, toQueue, 3)
+      const second = await one.outbox.take(relay, toQueue, 3, first[2]!.sequence)
+      const third = await one.outbox.take(relay, toQueue, 3, second[2]!.sequence)
+      assert.deepEqual(rowIds([...first, ...second, ...third]), rowIds(outgoing(7)))
+      rising([...first, ...second, ...third])
+      assert.deepEqual(await one.outbox.take(relay, toQueue, 3, third[0]!.sequence), [])
+      await one.outbox.remove(second)
+      assert.deepEqual(await one.outbox.take(relay, toQueue, 9, first[0]!.sequence), [
+        ...first.slice(1),
+        ...third,
+      ])
+      await one.commit(unit({ outbox: outgoing(1, toQueue, 'later') }))
+      const later = await one.outbox.take(relay, toQueue, 9, third[0]!.sequence)
+      assert.deepEqual(rowIds(later), ['later0'])
+      assert.deepEqual(await takeRows(one), [...first, ...third, ...later])
+    },
+  },
+  {
     id: 'database.outbox.destinations',
     title:
       'destinations are apart; a queue and a stream of one name are two; sequences are unique over all of them',
