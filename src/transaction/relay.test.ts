@@ -264,7 +264,13 @@ test('who is told where something is for does not look for it, and now and then 
   let looks = 0
   let sent = 0
   const { outbox } = database
-  const counted: OutboxPort = { ...outbox, pending: () => (looks++, outbox.pending()) }
+  const counted: OutboxPort = {
+    ...outbox,
+    pending() {
+      looks++
+      return outbox.pending()
+    },
+  }
   const waking = start(
     async (messages) => {
       sent += messages.length
