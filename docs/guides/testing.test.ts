@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { expect, test } from 'vitest'
 
-const counts = { 'testing-handler': 3, 'testing-spy': 1, 'testing-time': 1 }
+const counts = { 'testing-handler': 3, 'testing-spy': 1, 'testing-time': 1, 'calls-testing': 2 }
 
 test.each(Object.entries(counts))('%s', { timeout: 60_000 }, (name, count) => {
   const folder = mkdtempSync(join(tmpdir(), 'spillway-guide-'))

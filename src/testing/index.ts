@@ -10,6 +10,21 @@ export {
 export { type MemoryOptions, memory } from './memory/engine.ts'
 export { type MemoryStore, type MemoryStoreOptions, memoryStore } from './memory/store.ts'
 export { MemoryTable, type Restorable } from './memory/table.ts'
+export type { AskServiceOptions, ThenAnswered } from './services/ask-service.ts'
+export {
+  type Asking,
+  type CallSample,
+  callSample,
+  conformsTo,
+  type SampleEnd,
+} from './services/call-samples.ts'
+export {
+  type FakeAnswers,
+  type FakeAsked,
+  type FakeContext,
+  type FakeContextOptions,
+  fakeContext,
+} from './services/fake-context.ts'
 export {
   type Handled,
   type HandlerSpy,

@@ -26,6 +26,9 @@ export type Answering<Db> = { readonly call: CallContract; readonly options: Ans
 /** Gives the reply to a checked input; `raw` is what was sent for it. Rejects only with what the handler threw. */
 type Give = (input: unknown, call: IncomingCall, raw: unknown) => Promise<Reply>
 
+/** What a listener asks. */
+export type Answers = Pick<Answerer, 'contract' | 'answer'>
+
 export class Answerer {
   readonly contract: CallContract
   readonly #give: Give

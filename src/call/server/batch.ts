@@ -1,13 +1,13 @@
 // Several inputs of one query in one request: each is answered as if it had come alone, a few at a time.
 import { maxBatch } from '../wire.ts'
-import type { Answerer } from './answerer.ts'
+import type { Answers } from './answerer.ts'
 import type { IncomingCall } from './incoming-call.ts'
 import { problemReply, type Reply } from './reply.ts'
 
 /** How many of one batch are answered at the same time. */
 const atOnce = 10
 
-export async function answerBatch(answerer: Answerer, inputs: unknown, call: IncomingCall): Promise<Reply> {
+export async function answerBatch(answerer: Answers, inputs: unknown, call: IncomingCall): Promise<Reply> {
   if (!Array.isArray(inputs) || inputs.length > maxBatch)
     return problemReply(400, 'INVALID_REQUEST', `A batch is an array of at most ${maxBatch} inputs.`)
   const elements: string[] = new Array(inputs.length).fill('')

@@ -5,7 +5,7 @@ import type { Clock } from '../../core/clock.ts'
 import { asError, SpillwayError } from '../../core/errors.ts'
 import type { StopOptions } from '../../core/lifecycle.ts'
 import { pathOf, problemType } from '../wire.ts'
-import type { Answerer } from './answerer.ts'
+import type { Answers } from './answerer.ts'
 import type { Authenticate } from './authenticate.ts'
 import type { IncomingCall } from './incoming-call.ts'
 import { type ListenAt, listenAt } from './listen-at.ts'
@@ -19,6 +19,8 @@ export interface ListenerOptions {
   readonly listen: string
   readonly clock: Clock
   readonly authenticate?: Authenticate | undefined
+  /** For fakes: whether the reply is sent. False cuts the connection: who asked does not learn what became of it. */
+  readonly sends?: (() => boolean) | undefined
   /** For tests: how long a request may take to arrive, its headers alone and all of it. */
   readonly headersMs?: number
   readonly requestMs?: number
@@ -46,7 +48,7 @@ export class Listener {
   readonly #server: Server
   readonly #at: ListenAt
   readonly #options: ListenerOptions
-  readonly #answerers = new Map<string, Answerer>()
+  readonly #answerers = new Map<string, Answers>()
   readonly #types = new Set<string>()
   /** By the first part of their path. */
   readonly #routes = new Map<string, Route>()
@@ -104,7 +106,7 @@ export class Listener {
     return this.#at.isLoopback
   }
 
-  add(answerer: Answerer): void {
+  add(answerer: Answers): void {
     this.#answerers.set(pathOf(answerer.contract), answerer)
     this.#types.add(answerer.contract.type)
   }
@@ -145,7 +147,8 @@ export class Listener {
       reply = problemReply(500, 'INTERNAL', `The request could not be handled: ${asError(thrown).name}.`)
     }
     this.#open -= 1
-    write(response, reply, this.#stopping)
+    if (this.#options.sends?.() === false) response.destroy()
+    else write(response, reply, this.#stopping)
     if (this.#open === 0) this.#idle()
   }
 

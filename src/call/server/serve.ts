@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from '../../core/clock.ts'
 import { asError } from '../../core/errors.ts'
 import { maxBatchBytes, maxInputBytes } from '../wire.ts'
-import type { Answerer } from './answerer.ts'
+import type { Answers } from './answerer.ts'
 import { type Authenticate, identify } from './authenticate.ts'
 import { answerBatch } from './batch.ts'
 import { IncomingCall } from './incoming-call.ts'
@@ -14,7 +14,7 @@ import { factsOf } from './request-facts.ts'
 interface Asked {
   readonly request: IncomingMessage
   readonly response: ServerResponse
-  readonly answerer: Answerer
+  readonly answerer: Answers
   readonly batch: boolean
 }
 

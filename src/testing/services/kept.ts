@@ -1,6 +1,7 @@
 // What a tested service commits goes into its real database, and is noted on the way: the messages of the unit that handled what arrived.
 import type { Clock } from '../../core/clock.ts'
 import type { SpillwayError } from '../../core/errors.ts'
+import type { CallPort } from '../../ports/call.ts'
 import type { CommitOutcome, CommitUnit, Database, Destination, OutboxMessage } from '../../ports/database.ts'
 import type { CancelResult } from '../../ports/queue-control.ts'
 import type { UnitHome } from '../../transaction/unit.ts'
@@ -23,7 +24,7 @@ export class Kept<Db> {
   #cancels: CancelResult = 'removed'
   #errors: SpillwayError[] = []
 
-  constructor(context: string, database: Database<Db> | undefined, clock: Clock) {
+  constructor(context: string, database: Database<Db> | undefined, clock: Clock, calls?: CallPort) {
     this.context = context
     this.clock = clock
     this.database = database && this.#noting(database)
@@ -37,6 +38,7 @@ export class Kept<Db> {
         return this.#cancels
       },
       onReport: ({ error }) => this.report(error),
+      calls,
       timeoutMs: transactionMs,
     }
   }

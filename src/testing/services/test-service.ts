@@ -1,6 +1,7 @@
 // Given, when, then for the handlers of a service, without a broker: one message at a time goes through its handler as in production.
 
-import type { CallContract } from '../../core/call-contract.ts'
+import { CallClient } from '../../call/client/client.ts'
+import type { CallContract, FailureSchemas } from '../../core/call-contract.ts'
 import { type Clock, systemClock } from '../../core/clock.ts'
 import type { Contract, EventContract, PointerContract, QueueContract } from '../../core/contract.ts'
 import { SpillwayError } from '../../core/errors.ts'
@@ -8,6 +9,7 @@ import type { PointerData } from '../../core/pointer-contract.ts'
 import { isPointer } from '../../pointer/pointer-event.ts'
 import type { Service } from '../../topology/service.ts'
 import { arriving, type WhenOptions } from './arriving.ts'
+import { type AskServiceOptions, ServiceCalls, type ThenAnswered } from './ask-service.ts'
 import { attemptEvent } from './attempt-event.ts'
 import { attemptMessage } from './attempt-message.ts'
 import { type AnyAnswer, fetched, type WhenPointerOptions } from './fetched.ts'
@@ -21,6 +23,8 @@ export { Then } from './then.ts'
 export interface TestServiceOptions {
   /** Dates messages and ends handlers at their deadline. Default: the system's. */
   readonly clock?: Clock
+  /** Where the contexts are that its handlers and answers call: the addresses of fakes, by context. */
+  readonly addresses?: Readonly<Record<string, readonly string[]>>
 }
 
 type Channel<In, Out> = EventContract<In, Out> | QueueContract<In, Out>
@@ -57,16 +61,32 @@ export interface TestedService<Db> extends AsyncDisposable {
     data: unknown,
     options: WhenOptions & { readonly version: number },
   ): Promise<Then>
+  /**
+   * A call of the service's context is asked: its input is checked as by its caller, and it is answered as in production, in the service's own database;
+   * asked again with the same `key`, a command gives the answer that it stored. Rejects with INVALID_DATA for an input that could not have been sent,
+   * CONFIGURATION for a call that the service does not answer.
+   */
+  ask<Ask, Asked, Answer, Answered, Failures extends FailureSchemas>(
+    of: CallContract<Ask, Asked, Answer, Answered, Failures>,
+    input: Ask,
+    options?: AskServiceOptions,
+  ): Promise<ThenAnswered<Answered, Failures>>
   close(): Promise<void>
 }
 
 /** Opens the service's database, and nothing else. Use a database of the test's own: a file in a temporary folder, or memoryDatabase(). */
 export async function testService<Db>(
   service: Service<Db>,
-  { clock = systemClock }: TestServiceOptions = {},
+  { clock = systemClock, addresses = {} }: TestServiceOptions = {},
 ): Promise<TestedService<Db>> {
   const { context } = service
-  const kept = new Kept<Db>(context.name, await service.database?.open(context.name), clock)
+  const client = new CallClient({ addressesOf: (name) => addresses[name], clock })
+  const kept = new Kept<Db>(context.name, await service.database?.open(context.name), clock, client)
+  const calls = new ServiceCalls(service, kept)
+  const close = async () => {
+    await client.close()
+    await kept.database?.close()
+  }
 
   async function when(
     of: Contract,
@@ -94,6 +114,7 @@ export async function testService<Db>(
       throw new SpillwayError('NO_DATABASE', `A test asked for the database of ${context.name}.`)
     },
     when,
+    ask: (of: CallContract, input: unknown, options?: AskServiceOptions) => calls.ask(of, input, options),
     async given(of: Contract, data: unknown, options?: WhenOptions & { readonly current?: AnyAnswer }) {
       const { outcome, reason, error } = await when(of, data, options)
       if (outcome === 'done') return
@@ -101,8 +122,8 @@ export async function testService<Db>(
       const remedy = 'Correct what the test gives, or ask with `when` what comes of it.'
       throw new SpillwayError('NOT_SEEN', what, { remedy, ...(error ? { cause: error } : {}) })
     },
-    close: async () => kept.database?.close(),
-    [Symbol.asyncDispose]: async () => kept.database?.close(),
+    close,
+    [Symbol.asyncDispose]: close,
   }
   return tested as TestedService<Db>
 }
