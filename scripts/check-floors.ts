@@ -9,7 +9,7 @@ const floors = [
   ['ports'],
   ['queue', 'stream'],
   ['transaction'],
-  ['call'],
+  ['call', 'saga'],
   ['pointer'],
   ['engine-of.ts'],
   ['topology', 'spillway.ts'],

@@ -76,6 +76,17 @@ export type { Queue } from './queue/queue.ts'
 export type { Schedule } from './queue/schedule-spec.ts'
 export type { ScheduleOptions } from './queue/schedules.ts'
 export type { WaitingMessage } from './queue/waiting-message.ts'
+export type { SagaInstance, SagaInstances } from './saga/instances.ts'
+export {
+  type AnySaga,
+  type Missing,
+  type Saga,
+  type SagaOptions,
+  type StartOptions,
+  type StepOptions,
+  saga,
+} from './saga/saga.ts'
+export type { Ended, Step } from './saga/step.ts'
 export { type OpenOptions, open, type Spillway, type StreamOptions } from './spillway.ts'
 export type { DeadEvent } from './stream/dead-events.ts'
 export type { EventDelivery } from './stream/event-delivery.ts'

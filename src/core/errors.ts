@@ -150,6 +150,22 @@ export const errorCodes = {
     remedy:
       'It was moved to the dead letters, its handler did not run. Redriving it runs it; `inbox: { keep }` of the service says for how long is remembered.',
   },
+  SAGA_MISSING: {
+    retryable: true,
+    meaning: 'An event came for an instance of a saga that has not started.',
+    remedy:
+      "By `missing: 'wait'` it is tried again until the instance starts, then by `onFailure`; by 'ignore' it was passed over.",
+  },
+  SAGA_ENDED: {
+    retryable: false,
+    meaning: 'An event came for an instance of a saga that has ended.',
+    remedy: 'It was passed over. An instance ends once: give each run of the process an id of its own.',
+  },
+  SAGA_EXISTS: {
+    retryable: false,
+    meaning: 'An event that starts a saga came for an instance that runs already.',
+    remedy: 'It was passed over. If it should go on with the instance too, give the saga an `on` for it.',
+  },
   HANDLER_TIMEOUT: {
     retryable: true,
     meaning: 'A handler did not end within its deadline.',

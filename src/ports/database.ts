@@ -5,6 +5,7 @@
 // open between two calls. Errors: ENGINE_UNAVAILABLE, STORE_FULL, BACKLOG_FULL, CLOSED; what the effects throw is thrown as it is.
 
 import type { ParkedEvent, ParkingPort, PartitionOfGroup } from './parking.ts'
+import type { SagaPort, SagaWrite } from './saga.ts'
 
 export type { PartitionOfGroup } from './parking.ts'
 
@@ -33,6 +34,8 @@ export interface Database<Db> {
    * - 'duplicate': the inbox has one of these messages, or the position that `progress` finishes is finished already. Effects do not run.
    *   A concurrent unit with the same entry or position waits for the first to end, and is a duplicate only if that one
    *   committed. So whoever does not know whether a commit went through may commit again.
+   * - 'conflict': the instance of `saga` does not have the version that is expected. It comes after 'duplicate'. Of concurrent units that expect
+   *   the same version one is committed.
    * - 'stale': the stored generation of the partition is not this one. It comes before 'duplicate'.
    * - Rejects with what `effects` threw. A synchronous driver rejects effects that return a promise (COMMIT_ASYNC; what
    *   they do after their first await is not stopped); an
@@ -83,6 +86,9 @@ export interface Database<Db> {
   /** What is parked: see `CommitUnit.park`. */
   readonly parking: ParkingPort
 
+  /** The state of sagas: see `CommitUnit.saga`. */
+  readonly sagas: SagaPort
+
   /** Removes inbox entries older than the time (epoch ms), with their answers, a bounded number a call; resolves with how many. */
   prune(before: number): Promise<number>
 
@@ -100,11 +106,14 @@ export interface CommitUnit<Db> {
   readonly park?: ParkedEvent | undefined
   /** The position of a parked event in the partition of `progress` that this unit handles: it is parked no longer. 'duplicate' where it is not parked. */
   readonly unpark?: number | undefined
+  /** The state of an instance of a saga, after this unit. */
+  readonly saga?: SagaWrite | undefined
   /** The bound of the transaction, for asynchronous drivers. */
   readonly timeoutMs: number
 }
 
-export type CommitOutcome = 'committed' | 'duplicate' | 'stale'
+/** 'conflict' only of a unit with a `saga`. */
+export type CommitOutcome = 'committed' | 'duplicate' | 'stale' | 'conflict'
 
 /** Messages that a unit handles: one, or those of a batch, each id once. Or a call that it answers, by its idempotency key. */
 export interface InboxEntry {

@@ -5,7 +5,7 @@ import type { Database } from '../ports/database.ts'
 import { lagOf } from '../stream/lag.ts'
 import { PendingOrders } from '../stream/pending-orders.ts'
 import type { Channels } from './channels.ts'
-import { contextsOf, servicesOf, type Topology } from './topology.ts'
+import { contextsOf, servicesOf, type Topology, timeoutQueuesOf } from './topology.ts'
 
 const lookEveryMs = 50
 
@@ -77,15 +77,23 @@ export async function isDrained(
   for (const { database } of services)
     if (database && (await database.outbox.count()).waiting > 0) return false
   const kept = new Set(contextsOf(topology).map(({ name }) => name))
-  for (const { context, reactions, works } of servicesOf(topology)) {
+  for (const service of servicesOf(topology)) {
+    const { context, reactions, works } = service
     for (const stream of new Set(reactions.map(({ event }) => event.stream))) {
       if (!kept.has(stream)) continue
       if ((await orders.count(stream, context.name)) > 0) return false
       if ((await lagOf(channels.streamPort, stream, context.name)).total > 0) return false
     }
     for (const { queue } of works) if (!(await isEmpty(channels, queue.queue))) return false
+    for (const { queue } of timeoutQueuesOf(service)) if (await anyDue(channels, queue)) return false
   }
   return activity.ended === ended
+}
+
+/** A timeout that is not due yet is no work. */
+async function anyDue(channels: Channels, queue: string): Promise<boolean> {
+  const { ready, leased } = await channels.allQueues.count(queue)
+  return ready + leased > 0
 }
 
 async function isEmpty(channels: Channels, queue: string): Promise<boolean> {

@@ -28,7 +28,16 @@ import { Activity, isDrained, OrderLooks, untilDrained } from './drained.ts'
 import { type Replayable, type ReplayHandlers, replay } from './replay.ts'
 import { RunningService } from './running-service.ts'
 import type { AnyService, Service } from './service.ts'
-import { check, contextsOf, eventsOf, queuesOf, servicesOf, type Topology, unfit } from './topology.ts'
+import {
+  check,
+  contextsOf,
+  eventsOf,
+  queuesOf,
+  servicesOf,
+  type Topology,
+  timeoutQueuesOf,
+  unfit,
+} from './topology.ts'
 
 export interface RunOptions {
   /** Only the services of these contexts; others run elsewhere. */
@@ -268,9 +277,12 @@ async function declare(
   clock: Clock = systemClock,
 ): Promise<Channels> {
   const contexts = contextsOf(topology)
-  const queues = contexts.flatMap(queuesOf)
+  const timeouts = servicesOf(topology).flatMap(timeoutQueuesOf)
+  const queues = [...contexts.flatMap(queuesOf), ...timeouts]
   if (queues.length > 0) {
     if (!main.queue) throw missing(main.name, 'queue')
+    const [first] = timeouts
+    if (first && !main.queue.capabilities.delay) throw missing(main.name, 'queue', 'delay', first.queue)
     await declareQueues(main.name, main.queue, queues)
   }
   const channels = new Channels(main, forStreams, topology.partitions ?? defaultPartitions, clock)

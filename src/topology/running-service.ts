@@ -21,6 +21,9 @@ import type { AsynchronousTransaction, SqliteTransaction } from '../ports/user-t
 import { consume, consumeBatch } from '../queue/consumer.ts'
 import { rulesOf } from '../queue/rules.ts'
 import { declareSchedule } from '../queue/schedules.ts'
+import { SagaInstances } from '../saga/instances.ts'
+import { type SagaAtWork, sagaEventHandler, sagaTimeoutHandler } from '../saga/runner.ts'
+import { type AnySaga, type Saga, timeoutQueue } from '../saga/saga.ts'
 import { failurePolicy, type Handled } from '../stream/plan.ts'
 import { StreamGroup } from '../stream/stream-group.ts'
 import { subscribe } from '../stream/subscription.ts'
@@ -44,6 +47,8 @@ const pruneEveryMs = 60_000
 const manyPruned = 100
 const pruneAgainMs = 100
 const transactionMs = 5_000
+/** For how long it is known of an instance of a saga that it has ended. */
+const endedSagasMs = 30 * 86_400_000
 /** How many messages of a queue an inbox that stores takes before they are handled. */
 const keptAtMost = 1_000
 
@@ -236,7 +241,35 @@ export class RunningService<Db> {
           })
       this.#handlers.push(this.#watch(`the consumer of ${queue.queue}`, consumer))
     }
+    for (const saga of this.#service.sagas) this.#awaitTimeouts(saga)
     this.#prune()
+  }
+
+  /** The instances of a saga of this service. */
+  saga<In, State>(of: Saga<In, State>): SagaInstances<State> {
+    const { database } = this
+    if (!database || !this.#service.sagas.some(({ name }) => name === of.name))
+      throw new SpillwayError('CONFIGURATION', `The service of ${this.name} has no saga ${of.name}.`)
+    return new SagaInstances(of, database.sagas)
+  }
+
+  #atWork(saga: AnySaga): SagaAtWork<Db> {
+    return { saga, home: this.#home, queue: timeoutQueue(this.name, saga) }
+  }
+
+  #awaitTimeouts(saga: AnySaga): void {
+    const at = this.#atWork(saga)
+    if (!at.queue) return
+    const { lease } = this.#service
+    const { name: engine } = this.#channels.queueEngine
+    const handler = this.#activity.counted(sagaTimeoutHandler(at))
+    const consumer = consume(at.queue, this.#channels.queue(at.queue.queue), handler, {
+      clock: this.#channels.clock,
+      engine,
+      ...this.#listeners,
+      ...(lease === undefined ? {} : { lease }),
+    })
+    this.#handlers.push(this.#watch(`the consumer of ${at.queue.queue}`, consumer))
   }
 
   /**
@@ -270,14 +303,18 @@ export class RunningService<Db> {
   /** A subscription reads a whole stream: the handlers of one stream share it. */
   #byStream(): Map<string, Map<string, Handled>> {
     const streams = new Map<string, Map<string, Handled>>()
-    for (const { event, handler, options } of this.#service.reactions) {
+    for (const { event, handler, options, saga } of this.#service.reactions) {
       const handlers = streams.get(event.stream) ?? new Map<string, Handled>()
       const { coalesce, ...failure } = options
-      const handle = this.#activity.counted(eventHandler(this.#home, event, handler))
+      const handle = this.#activity.counted(
+        saga
+          ? sagaEventHandler(this.#atWork(saga.of), saga.reaction)
+          : eventHandler(this.#home, event, handler),
+      )
       const handled = {
         contract: event,
         policy: failurePolicy(failure),
-        ...(isPointer(event)
+        ...(isPointer(event) && !saga
           ? { handler: withCurrent(handle), preparation: this.#pointers.preparationOf(event, coalesce) }
           : { handler: handle }),
       }
@@ -304,6 +341,7 @@ export class RunningService<Db> {
       let removed = 0
       try {
         removed = await database.prune(clock.now() - keepMs - clockMarginMs)
+        if (this.#service.sagas.length > 0) await database.sagas.prune(clock.now() - endedSagasMs)
       } catch (thrown) {
         if (!this.#stopped)
           this.#listeners.onReport({ from: `the inbox of ${this.name}`, error: asSpillwayError(thrown) })

@@ -23,6 +23,7 @@ import type { DatabaseSource } from '../ports/database.ts'
 import type { Engine } from '../ports/engine.ts'
 import type { BatchOptions } from '../queue/consumer.ts'
 import type { ScheduleOptions } from '../queue/schedules.ts'
+import type { AnySaga, SagaReaction } from '../saga/saga.ts'
 import { type FailureOptions, failureOptions } from '../stream/plan.ts'
 import { keepMsOf } from '../transaction/age-gate.ts'
 import type { BatchWorkHandler } from '../transaction/batch-handler.ts'
@@ -70,6 +71,8 @@ export interface Reaction<Db> {
   readonly event: EventContract
   readonly handler: ServiceHandler<unknown, Db>
   readonly options: PointerHandlerOptions
+  /** It is one of a saga's, and the handler stands there. */
+  readonly saga?: { readonly of: AnySaga; readonly reaction: SagaReaction }
 }
 
 /** How batches are formed: see `Queue.consumeBatch`. */
@@ -116,9 +119,10 @@ export interface AnyService {
   readonly works: readonly Work<never>[]
   readonly schedules: readonly Scheduled[]
   readonly answers: readonly Answering<never>[]
+  readonly sagas: readonly AnySaga[]
 }
 
-/** A context with what implements it. Immutable: `on`, `work`, `workBatch`, `schedule` and `answer` return a new one. */
+/** A context with what implements it. Immutable: `on`, `work`, `workBatch`, `schedule`, `answer` and `saga` return a new one. */
 export interface Service<Db> extends AnyService {
   readonly kind: 'service'
   readonly context: Context
@@ -179,6 +183,11 @@ export interface Service<Db> extends AnyService {
       : QueryHandler<Asked, Answer, Db, Failures>,
     options?: AnswerOptions,
   ): Service<Db>
+  /**
+   * Runs a saga, with its state in the service's `database`, which it needs. Its events are handled by it alone. Its timeouts are messages of a queue of this
+   * context, `<context>.<saga>.timeouts`: CAPABILITY_MISSING at start on an engine without delays.
+   */
+  saga(saga: AnySaga): Service<Db>
 }
 
 /** Begins a service: `service(billing, { database }).on(orders.events.placed, …).work(billing.queues.receipt, …)`. */
@@ -193,6 +202,7 @@ export function service<Name extends string, D extends ContextDefinition, Db = u
     works: [],
     schedules: [],
     answers: [],
+    sagas: [],
   })
 }
 
@@ -220,9 +230,9 @@ function checkInbox(name: string, inbox: InboxOptions, database: unknown): void 
 function build<Db>(
   context: Context,
   options: ServiceOptions<Db>,
-  parts: Pick<Service<Db>, 'reactions' | 'works' | 'schedules' | 'answers'>,
+  parts: Pick<Service<Db>, 'reactions' | 'works' | 'schedules' | 'answers' | 'sagas'>,
 ): Service<Db> {
-  const { reactions, works, schedules, answers } = parts
+  const { reactions, works, schedules, answers, sagas } = parts
   return {
     kind: 'service',
     context,
@@ -272,6 +282,16 @@ function build<Db>(
       checkOptions('answer()', given, answerOptions)
       const answering = { call, options: given, [call.kind]: handler } as unknown as Answering<Db>
       return build(context, options, { ...parts, answers: [...answers, answering] })
+    },
+    saga(saga) {
+      if (saga?.kind !== 'saga')
+        throw new SpillwayError('INVALID_OPTION', `saga() of ${context.name} takes what saga() made.`)
+      const added = saga.reactions.map((reaction) => {
+        const { event, options: failure } = reaction
+        return { event, handler: () => undefined, options: failure, saga: { of: saga, reaction } }
+      })
+      const all = { ...parts, reactions: [...reactions, ...added], sagas: [...sagas, saga] }
+      return build(context, options, all)
     },
   }
 }

@@ -5,6 +5,7 @@ import type { CallContract } from '../core/call-contract.ts'
 import type { Context, EventContract, QueueContract } from '../core/contract.ts'
 import { describe, SpillwayError } from '../core/errors.ts'
 import { checkOptions, type OptionNames } from '../core/known-options.ts'
+import { timeoutQueue } from '../saga/saga.ts'
 import { deadStream } from '../stream/dead-events.ts'
 import type { AnyService } from './service.ts'
 
@@ -84,6 +85,11 @@ export function nameOf({ type, version }: Pick<CallContract, 'type' | 'version'>
   return version === 1 ? type : `${type} version ${version}`
 }
 
+/** The queues through which services send themselves the timeouts of their sagas. */
+export function timeoutQueuesOf({ context, sagas }: AnyService): QueueContract[] {
+  return sagas.flatMap((saga) => (timeoutQueue(context.name, saga) as QueueContract | undefined) ?? [])
+}
+
 /** What is wrong, in words, with where to look. Empty when the topology is sound. */
 export function check(of: Topology): string[] {
   return [
@@ -122,6 +128,9 @@ function clashes(of: Topology): string[] {
     for (const { type } of eventsOf(context)) own(`the event ${type}`, context.name)
     for (const { type } of callsOf(context)) own(`the call ${type}`, context.name)
   }
+  for (const service of servicesOf(of))
+    for (const { queue } of timeoutQueuesOf(service))
+      own(`the queue ${queue}`, `a saga of ${service.context.name}`)
   for (const { context, reactions } of servicesOf(of))
     for (const { event } of reactions) {
       const dead = deadStream({ stream: event.stream, group: context.name })
@@ -185,7 +194,7 @@ function checkAnswers({ context, answers }: AnyService): string[] {
 
 /** What a topology with this service does not start with: what could not work, or not be told apart. */
 export function unfit(service: AnyService): string[] {
-  const { context, answers, database } = service
+  const { context, answers, database, sagas } = service
   const commands = database === undefined ? answers.filter(({ call }) => call.kind === 'command') : []
   return [
     ...doubledHandlers(service),
@@ -193,17 +202,22 @@ export function unfit(service: AnyService): string[] {
       ({ call }) =>
         `${context.name} answers the command ${nameOf(call)} and has no database, in which its idempotency keys would be stored`,
     ),
+    ...(database === undefined ? sagas : []).map(
+      ({ name }) =>
+        `${context.name} has the saga ${name} and no database, in which its state would be stored`,
+    ),
   ]
 }
 
 /** Two handlers for one event, queue or call, or two schedules of one name: which of them? */
-function doubledHandlers({ context, reactions, works, schedules, answers }: AnyService): string[] {
+function doubledHandlers({ context, reactions, works, schedules, answers, sagas }: AnyService): string[] {
   const repeated = (names: readonly string[]) =>
     new Set(names.filter((name, index) => names.indexOf(name) !== index))
   const handled = [
     ...repeated(works.map(({ queue }) => queue.queue)),
     ...repeated(reactions.map(({ event }) => event.type)),
     ...repeated(answers.map(({ call }) => nameOf(call))),
+    ...repeated(sagas.map(({ name }) => `the saga ${name}`)),
   ]
   const named = repeated(schedules.map(({ queue, name }) => `${name} of ${queue.queue}`))
   return [

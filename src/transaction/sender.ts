@@ -79,6 +79,11 @@ export class GatheringSender implements Sender {
     return id
   }
 
+  /** A message that was sealed before. */
+  resend(destination: Destination, { id, key, body }: Omit<OutboxMessage, 'destination'>): void {
+    this.#places.push({ destination, id, key, body })
+  }
+
   /** From now on it refuses messages: they would come too late. */
   close(): void {
     this.#closed = true

@@ -34,6 +34,7 @@ export interface UnitMark {
   readonly inbox?: CommitUnit<unknown>['inbox']
   readonly progress?: CommitUnit<unknown>['progress']
   readonly unpark?: CommitUnit<unknown>['unpark']
+  readonly saga?: CommitUnit<unknown>['saga']
 }
 
 export class Unit<Db> {

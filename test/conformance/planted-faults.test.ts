@@ -35,6 +35,7 @@ import * as rules from './faults/rules.ts'
 import { dedupFaults } from './faults/rules-dedup.ts'
 import * as order from './faults/rules-order.ts'
 import * as shares from './faults/rules-shares.ts'
+import { sagaFaults } from './faults/saga.ts'
 import { scheduleFaults } from './faults/schedules.ts'
 import * as stream from './faults/stream.ts'
 import { suspectFaults } from './faults/suspect.ts'
@@ -192,6 +193,7 @@ const databases: Readonly<Record<string, readonly Fault<database.RowsDatabase>[]
   'finishing again': database.repeatedFaults,
   'going back': parking.rewindFaults,
   parking: parking.parkingFaults,
+  sagas: sagaFaults,
   'the outbox': outbox.outboxFaults,
   'the lock of the relay': outbox.lockFaults,
 }

@@ -368,7 +368,20 @@ begin
 end $$;
 `
 
+const sagas: Migration = (schema) => `
+create table ${schema}.saga (
+  saga text collate "C" not null,
+  id text collate "C" not null,
+  version bigint not null,
+  body text,
+  changed_at timestamptz not null,
+  primary key (saga, id)
+) with (fillfactor = 70);
+comment on column ${schema}.saga.body is 'null: it has ended';
+create index saga_ended on ${schema}.saga (changed_at) where body is null;
+`
+
 export const serviceTables: Part = {
   name: 'service',
-  migrations: [tables, functions, parking, joining, answers],
+  migrations: [tables, functions, parking, joining, answers, sagas],
 }

@@ -16,6 +16,7 @@ import type {
   Rewind,
 } from '../../ports/database.ts'
 import type { ParkingPort } from '../../ports/parking.ts'
+import type { SagaPort } from '../../ports/saga.ts'
 import { textArray } from './arrays.ts'
 import {
   checkOut,
@@ -35,6 +36,7 @@ import { checkOption } from './options.ts'
 import { PostgresOutbox } from './outbox.ts'
 import { PostgresParking } from './parking.ts'
 import { parted, placeOf, QueueHome, written } from './queue-home.ts'
+import { PostgresSagas } from './sagas.ts'
 import { checkSchema, quote, shorten } from './schema.ts'
 import { checkServer } from './server.ts'
 import { checkRow, checkText } from './text.ts'
@@ -212,6 +214,7 @@ class PostgresDatabase implements Database<PgQueryable> {
   readonly db: PgQueryable
   readonly outbox: PostgresOutbox
   readonly parking: ParkingPort
+  readonly sagas: SagaPort
   readonly #pool: PgPool
   readonly #connection: Connection
   readonly #schema: string
@@ -229,6 +232,7 @@ class PostgresDatabase implements Database<PgQueryable> {
     this.#schema = schema
     this.#sql = statements(schema)
     this.parking = new PostgresParking(connection, schema)
+    this.sagas = new PostgresSagas(connection, schema)
     this.outbox = new PostgresOutbox(connection, schema, producerId)
     this.db = {
       query: async <Row>(query: string | PgQuery, values?: unknown[]) => {
@@ -241,7 +245,11 @@ class PostgresDatabase implements Database<PgQueryable> {
   async commit(unit: CommitUnit<PgQueryable>): Promise<CommitOutcome> {
     if (this.#closing !== undefined) throw closed()
     checkUnit(unit)
-    const alone = unit.effects === undefined && unit.park === undefined && unit.unpark === undefined
+    const alone =
+      unit.effects === undefined &&
+      unit.park === undefined &&
+      unit.unpark === undefined &&
+      unit.saga === undefined
     const work = alone ? this.#commitAlone(unit) : this.#commitInSteps(unit)
     this.#units.add(work)
     try {

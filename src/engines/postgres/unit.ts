@@ -3,11 +3,13 @@ import { systemClock } from '../../core/clock.ts'
 import { SpillwayError } from '../../core/errors.ts'
 import { watchOutsideIo } from '../../core/outside-io.ts'
 import type { CommitOutcome, CommitUnit, OutboxMessage } from '../../ports/database.ts'
+import type { SagaWrite } from '../../ports/saga.ts'
 import { type PgQueryable, type PgResult, type PgSession, queryTimeoutMs } from './client.ts'
 import { aborted, sqlState, translate } from './errors.ts'
 import { literal } from './literal.ts'
 import { parks, unparks } from './parking.ts'
 import { parted, type QueueHome, written } from './queue-home.ts'
+import { writeSaga } from './sagas.ts'
 import { checkRow } from './text.ts'
 import { closeGuard, guardGone, raiseGuard, refusedByGuard } from './transaction-guard.ts'
 import { endedByEffects, UnitHandle } from './unit-handle.ts'
@@ -49,6 +51,10 @@ export async function commitWithEffects(options: UnitOptions): Promise<CommitOut
     if (begun.outcome !== 'ok') {
       await rollBack(options, handle, pid)
       return begun.outcome
+    }
+    if (unit.saga !== undefined && !(await write(client, schema, unit.saga))) {
+      await rollBack(options, handle, pid)
+      return 'conflict'
     }
     await runEffects(unit, handle, deadline)
     options.check(unit.outbox)
@@ -125,6 +131,18 @@ async function runEffects(unit: Unit, handle: UnitHandle, deadline: number): Pro
   }
   // Refused, and the effects kept it to themselves.
   if (handle.refusal !== undefined) throw handle.refusal
+}
+
+async function write(client: PgSession, schema: string, saga: SagaWrite): Promise<boolean> {
+  try {
+    return await writeSaga(
+      async (text) => (await client.query({ text, query_timeout: queryTimeoutMs })) as PgResult,
+      schema,
+      saga,
+    )
+  } catch (thrown) {
+    throw translate(thrown)
+  }
 }
 
 /** One message: what is left to store, and the commit. A failing statement ends it before the commit. */

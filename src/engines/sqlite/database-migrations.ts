@@ -83,4 +83,16 @@ const migrations = (prefix: string): readonly string[] => [
   CREATE INDEX "${prefix}parked_keys" ON "${prefix}parked" (stream, consumer_group, partition, key, position);
   `,
   `ALTER TABLE "${prefix}inbox" ADD COLUMN answer TEXT;`,
+  `
+  -- A state that is null has ended.
+  CREATE TABLE "${prefix}saga" (
+    saga TEXT NOT NULL,
+    id TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    body TEXT,
+    changed_at INTEGER NOT NULL,
+    PRIMARY KEY (saga, id)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX "${prefix}saga_ended" ON "${prefix}saga" (changed_at) WHERE body IS NULL;
+  `,
 ]

@@ -9,6 +9,7 @@ import type {
   Rewind,
 } from '../../ports/database.ts'
 import type { ParkedEvent, PartitionOfGroup } from '../../ports/parking.ts'
+import type { SagaWrite } from '../../ports/saga.ts'
 import type { SqliteHandle, SqliteStatement } from './handle.ts'
 
 const names = [
@@ -41,11 +42,18 @@ const names = [
   'goBack',
   'unfinish',
   'unparkFrom',
+  'startSaga',
+  'moveSaga',
+  'saga',
+  'sagas',
+  'pruneSagas',
 ] as const
 
 export type UnitStatements = Readonly<Record<(typeof names)[number], SqliteStatement>>
 
 const partitionIs = 'stream = ? AND consumer_group = ? AND partition = ?'
+
+const sagaColumns = 'saga, id, version, body, changed_at AS changedAt'
 
 const parkedColumns = 'position, key, body, appended_at AS appendedAt, reason, attempts'
 
@@ -96,6 +104,13 @@ const sqlOf = (prefix: string): Record<keyof UnitStatements, string> => ({
         position = min(?, coalesce(position, ?))
     WHERE ${partitionIs}`,
   unfinish: `DELETE FROM "${prefix}finished" WHERE ${partitionIs} AND position >= ?`,
+  startSaga: `INSERT OR IGNORE INTO "${prefix}saga" (saga, id, version, body, changed_at) VALUES (?, ?, 1, ?, ?)`,
+  moveSaga: `UPDATE "${prefix}saga" SET version = version + 1, body = ?, changed_at = ?
+    WHERE saga = ? AND id = ? AND version = ? AND body IS NOT NULL`,
+  saga: `SELECT ${sagaColumns} FROM "${prefix}saga" WHERE saga = ? AND id = ?`,
+  sagas: `SELECT ${sagaColumns} FROM "${prefix}saga" WHERE saga = ? AND id > ? ORDER BY id LIMIT ?`,
+  pruneSagas: `DELETE FROM "${prefix}saga" WHERE (saga, id) IN
+    (SELECT saga, id FROM "${prefix}saga" WHERE body IS NULL AND changed_at < ? ORDER BY changed_at LIMIT 1000)`,
   unparkFrom: `DELETE FROM "${prefix}parked" WHERE ${partitionIs} AND position >= ?`,
 })
 
@@ -147,11 +162,24 @@ export function applyUnit(
       ? statements.seen.get(inbox.consumer, id) !== undefined
       : Number(statements.enter.run(inbox!.consumer, id, Date.now()).changes) === 0
   if (inbox?.ids.some(entered)) return 'duplicate'
+  if (unit.saga && !writeSaga(statements, unit.saga)) return 'conflict'
   if (unit.effects) refuseAsynchronous(unit.effects(db))
   // Writers are serial: nobody entered it in the meantime.
   if (inbox?.answer) statements.enterAnswered.run(inbox.consumer, inbox.ids[0]!, Date.now(), inbox.answer())
   storeMessages(statements, unit.outbox)
   return 'committed'
+}
+
+/** False when the instance has another version. */
+function writeSaga(
+  { startSaga, moveSaga }: UnitStatements,
+  { saga, id, expected, body }: SagaWrite,
+): boolean {
+  const { changes } =
+    expected === 0
+      ? startSaga.run(saga, id, body, Date.now())
+      : moveSaga.run(body, Date.now(), saga, id, expected)
+  return Number(changes) > 0
 }
 
 /** Takes a partition back inside the open transaction. Nothing was changed when the outcome is not 'committed'. */

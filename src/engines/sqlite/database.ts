@@ -17,6 +17,7 @@ import type {
   Rewind,
 } from '../../ports/database.ts'
 import type { ParkingPort } from '../../ports/parking.ts'
+import type { SagaPort } from '../../ports/saga.ts'
 import { databaseSchema, tablePrefix } from './database-migrations.ts'
 import { applyRewind, applyUnit, prepareUnit, type UnitStatements } from './database-unit.ts'
 import type { SqliteHandle } from './handle.ts'
@@ -27,6 +28,7 @@ import { isBusy, isNative, translate } from './native-error.ts'
 import { migrate, openFile } from './open-file.ts'
 import { SqliteOutbox } from './outbox.ts'
 import { SqliteParking } from './parking.ts'
+import { SqliteSagas } from './sagas.ts'
 import { WalSync } from './wal-sync.ts'
 
 export interface SqliteDatabaseOptions<Db> {
@@ -141,6 +143,7 @@ class SqliteDatabase implements Database<SqliteHandle> {
   readonly db: SqliteHandle
   readonly outbox: OutboxPort
   readonly parking: ParkingPort
+  readonly sagas: SagaPort
   readonly #prefix: string
   readonly #owned: boolean
   /** How long the handle waits for locks when others use it. */
@@ -168,6 +171,11 @@ class SqliteDatabase implements Database<SqliteHandle> {
     const file = fileOf(db)
     this.#wal = file === undefined ? undefined : new WalSync(`${file}-wal`)
     this.parking = new SqliteParking(this.#statements, () => this.#checkOpen())
+    this.sagas = new SqliteSagas(
+      this.#statements,
+      () => this.#checkOpen(),
+      (work) => this.#write(false, work),
+    )
     this.outbox = new SqliteOutbox(
       db,
       prefix,

@@ -12,6 +12,7 @@ import { parkingCases } from './database/parking.ts'
 import { progressCases } from './database/progress.ts'
 import { repeatedCases } from './database/repeated.ts'
 import { rewindCases } from './database/rewind.ts'
+import { sagaCases } from './database/saga.ts'
 
 export const databaseSuite: readonly DatabaseCase[] = [
   ...commitCases,
@@ -22,6 +23,7 @@ export const databaseSuite: readonly DatabaseCase[] = [
   ...repeatedCases,
   ...rewindCases,
   ...parkingCases,
+  ...sagaCases,
   ...driverCases,
   ...outboxCases,
   ...lockCases,

@@ -15,10 +15,12 @@ import type {
   Rewind,
 } from '../../ports/database.ts'
 import type { ParkingPort } from '../../ports/parking.ts'
+import type { SagaPort } from '../../ports/saga.ts'
 import { Capacity, checkOption, closedError, engineName } from './limits.ts'
 import { Outbox, type SetAsideRow } from './outbox.ts'
 import { ParkingTable } from './parking.ts'
 import { ProgressTable } from './progress.ts'
+import { SagaTable } from './sagas.ts'
 import type { Restorable } from './table.ts'
 
 /** How many inbox entries one call of `prune` removes at most. */
@@ -61,6 +63,7 @@ interface State {
   readonly progress: ProgressTable
   readonly outbox: Outbox
   readonly parking: ParkingTable
+  readonly sagas: SagaTable
   readonly capacity: Capacity
   lastHandled: number
 }
@@ -88,7 +91,17 @@ export function memoryDatabase<Db>(
         const outbox = new Outbox(clock, capacity)
         const parking = new ParkingTable(capacity)
         const progress = new ProgressTable()
-        state = { inbox: new Map(), answers: new Map(), progress, outbox, parking, capacity, lastHandled: 0 }
+        const sagas = new SagaTable(clock, capacity)
+        state = {
+          inbox: new Map(),
+          answers: new Map(),
+          progress,
+          outbox,
+          parking,
+          sagas,
+          capacity,
+          lastHandled: 0,
+        }
         states.set(service, state)
       }
       return new MemoryDatabase(db, snapshot, clock, state)
@@ -102,6 +115,7 @@ class MemoryDatabase<Db> implements Database<Db> {
   readonly db: Db
   readonly outbox: OutboxPort
   readonly parking: ParkingPort
+  readonly sagas: SagaPort
   readonly #snapshot: () => () => void
   readonly #clock: Clock
   readonly #state: State
@@ -111,6 +125,7 @@ class MemoryDatabase<Db> implements Database<Db> {
     this.db = db
     this.outbox = state.outbox.port(() => this.#check())
     this.parking = state.parking.port(() => this.#check())
+    this.sagas = state.sagas.port(() => this.#check())
     this.#snapshot = snapshot
     this.#clock = clock
     this.#state = state
@@ -121,14 +136,16 @@ class MemoryDatabase<Db> implements Database<Db> {
     // So that a commit called from inside effects is a transaction after this one, never a part of it.
     await undefined
     this.#check()
-    const { inbox, progress, outbox, parking, capacity } = this.#state
-    const { park, unpark } = unit
+    const { inbox, progress, outbox, parking, sagas, capacity } = this.#state
+    const { park, unpark, saga } = unit
     if (unit.progress !== undefined && progress.isStale(unit.progress)) return 'stale'
     if (unit.progress !== undefined && progress.isFinished(unit.progress)) return 'duplicate'
     if (unit.progress !== undefined && unpark !== undefined && !parking.has(unit.progress, unpark))
       return 'duplicate'
     const entered = unit.inbox === undefined ? [] : addresses(unit.inbox)
     if (entered.some((address) => inbox.has(address))) return 'duplicate'
+    if (saga !== undefined && !sagas.fits(saga)) return 'conflict'
+    const starts = saga !== undefined && !sagas.has(saga)
     const parks = unit.progress && park && !parking.has(unit.progress, park.position)
     const restore = unit.effects === undefined ? () => {} : this.#snapshot()
     let answer: string | undefined
@@ -136,7 +153,7 @@ class MemoryDatabase<Db> implements Database<Db> {
       if (unit.effects !== undefined) runEffects(unit.effects, this.db)
       answer = unit.inbox?.answer?.()
       // Only now: what the effects send stands in the outbox of the unit when they have run.
-      capacity.reserve(unit.outbox.length + entered.length + (parks ? 1 : 0))
+      capacity.reserve(unit.outbox.length + entered.length + (parks ? 1 : 0) + (starts ? 1 : 0))
     } catch (thrown) {
       restore()
       throw thrown
@@ -144,6 +161,7 @@ class MemoryDatabase<Db> implements Database<Db> {
     for (const address of entered) inbox.set(address, this.#now())
     if (answer !== undefined) this.#state.answers.set(entered[0]!, answer)
     outbox.store(unit.outbox)
+    if (saga !== undefined) sagas.store(saga)
     if (unit.progress !== undefined) {
       progress.store(unit.progress)
       if (park !== undefined) parking.store(unit.progress, park)

@@ -82,6 +82,7 @@ export class Kept<Db> {
       db: database.db,
       outbox: database.outbox,
       parking: database.parking,
+      sagas: database.sagas,
       commit: async (unit: CommitUnit<Db>): Promise<CommitOutcome> => {
         const outcome = await database.commit(unit)
         if (outcome === 'committed') this.#messages.push(...unit.outbox)

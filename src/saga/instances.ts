@@ -1,0 +1,55 @@
+// The instances of a saga, for those who look after it.
+import type { SagaPort, SagaInstance as StoredInstance } from '../ports/saga.ts'
+import type { AnySaga } from './saga.ts'
+import { decodeStored } from './stored-state.ts'
+
+export interface SagaInstance<State> {
+  readonly id: string
+  /** Undefined for one that has ended: it is known for 30 days. */
+  readonly state: State | undefined
+  readonly ended: boolean
+  /** How many steps there were. */
+  readonly steps: number
+  readonly changedAt: Date
+  /** The timeouts that are set. */
+  readonly timeouts: readonly string[]
+  /** What would be undone, in the order in which it was done. */
+  readonly compensations: readonly string[]
+}
+
+export class SagaInstances<State> {
+  readonly #saga: AnySaga
+  readonly #port: SagaPort
+
+  constructor(saga: AnySaga, port: SagaPort) {
+    this.#saga = saga
+    this.#port = port
+  }
+
+  /** One by its id; undefined when it has not started. Rejects when its state cannot be read. */
+  async get(id: string): Promise<SagaInstance<State> | undefined> {
+    const stored = await this.#port.get(this.#saga.name, id)
+    return stored && this.#open(stored)
+  }
+
+  /** By their ids: at most `limit` (default 100) after the id `after`. */
+  async list(
+    options: { readonly limit?: number; readonly after?: string } = {},
+  ): Promise<SagaInstance<State>[]> {
+    const stored = await this.#port.list(this.#saga.name, { limit: 100, ...options })
+    return Promise.all(stored.map((instance) => this.#open(instance)))
+  }
+
+  async #open({ id, version, body, changedAt }: StoredInstance): Promise<SagaInstance<State>> {
+    const stored = body === null ? undefined : await decodeStored(this.#saga.contract, body)
+    return {
+      id,
+      state: stored?.state as State | undefined,
+      ended: body === null,
+      steps: version,
+      changedAt: new Date(changedAt),
+      timeouts: Object.keys(stored?.timeouts ?? {}),
+      compensations: (stored?.compensations ?? []).map(({ name }) => name),
+    }
+  }
+}
