@@ -200,6 +200,13 @@ test('authenticate says who asks', async () => {
   ])
 })
 
+test('a thenable that says nobody lets nobody in', async () => {
+  // biome-ignore lint/suspicious/noThenProperty: that is what it is about
+  const nobody = { then: (resolve: (value: undefined) => void) => resolve(undefined) }
+  const { address } = await start({ authenticate: () => nobody })
+  expect((await ask(address, path, { product: 'bowl' })).status).toBe(401)
+})
+
 test('listening to everybody is warned of, and refused in strict mode', async () => {
   const listen = 'http://0.0.0.0:0'
   const { running } = await start({ listen })

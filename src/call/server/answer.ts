@@ -1,5 +1,5 @@
 // What answers a call: the handler as its author writes it, what it is given, and how it says no.
-import type { DeclaredFailure, FailureSchemas } from '../../core/call-contract.ts'
+import type { FailureSchemas } from '../../core/call-contract.ts'
 import { SpillwayError } from '../../core/errors.ts'
 import type { InputOf } from '../../core/schema.ts'
 import type { Calling } from '../../ports/call.ts'
@@ -104,6 +104,3 @@ export function failOf<Failures extends FailureSchemas>(contract: {
     )
   }
 }
-
-/** A declared failure as the contract's own types have it. */
-export type RefusalOf<Failures extends FailureSchemas> = DeclaredFailure<Failures>

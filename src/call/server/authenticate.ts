@@ -38,7 +38,8 @@ export function identify(
         }
   try {
     const identity = authenticate({ headers, type, version, from: socket.remoteAddress })
-    return identity instanceof Promise ? identity.then(accept, () => unknown()) : accept(identity)
+    // Of any kind of promise: taken for an identity, it would let everybody in.
+    return isThenable(identity) ? Promise.resolve(identity).then(accept, () => unknown()) : accept(identity)
   } catch {
     return unknown()
   }
@@ -54,4 +55,8 @@ function accept(identity: unknown): Identified {
 
 function unknown(): Identified {
   return { refused: problemReply(401, 'NOT_ACCEPTED', 'The caller was not accepted.') }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
 }
