@@ -85,7 +85,7 @@ export class Preparing {
 }
 
 /** Nothing is to be prepared for an event that is not going to run. */
-export function needsPreparing(task: Task, isParked: boolean): boolean {
-  if (!task.handled?.preparation || task.prepared || isParked) return false
+export function needsPreparing(task: Task, isSetAside: boolean): boolean {
+  if (!task.handled?.preparation || task.prepared || isSetAside) return false
   return !(task.message instanceof SpillwayError) && task.killed < task.policy.retry.attempts
 }

@@ -85,7 +85,7 @@ export class Runner {
   add(task: Task): void {
     const coming = this.#passOver(task)
     if (!coming || this.#stopping || coming.assignment.draining) return
-    if (needsPreparing(coming, isParked(coming))) this.#preparing.add(coming)
+    if (needsPreparing(coming, isSetAside(coming))) this.#preparing.add(coming)
     else this.#ready.push(coming)
   }
 
@@ -104,6 +104,12 @@ export class Runner {
       const task = this.#ready.shift()!
       if (task.assignment.draining) {
         this.#preparing.release(task)
+        if (task.suspect) this.#nextSuspect()
+        continue
+      }
+      // Its key was parked when its turn came, and is not any more.
+      if (needsPreparing(task, isSetAside(task))) {
+        this.#preparing.add(task)
         if (task.suspect) this.#nextSuspect()
         continue
       }
@@ -435,6 +441,11 @@ export class Runner {
   #untilEnded(): Promise<void> {
     return new Promise((resolve) => this.#waiters.push(resolve))
   }
+}
+
+/** It is not going to run: it waits behind those of its key that are parked, or is refused for them. */
+function isSetAside(task: Task): boolean {
+  return task.whence !== 'parked' && isParked(task)
 }
 
 function isParked({ assignment, record: { key } }: Task): boolean {

@@ -17,6 +17,7 @@ import { defaultPartitions } from '../core/partition.ts'
 import { guarded, type OnReport } from '../core/report.ts'
 import type { OnSettled } from '../core/settled.ts'
 import { openEngine } from '../engine-of.ts'
+import { isPointer } from '../pointer/pointer-event.ts'
 import { missing } from '../ports/capability.ts'
 import type { Engine } from '../ports/engine.ts'
 import { Queue } from '../queue/queue.ts'
@@ -161,6 +162,8 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
     for (const service of services) await channels.received.add(service, engineFor)
     const addresses = { ...topology.addresses, ...options.addresses }
     const here = new Set(services.map(({ context }) => context.name))
+    for (const service of services)
+      requireOwners(service, (context) => here.has(context) || Object.hasOwn(addresses, context))
     const calls = new CallClient({
       addressesOf: (context) =>
         Object.hasOwn(addresses, context)
@@ -260,6 +263,21 @@ function chosen(topology: Topology, only: readonly string[] | undefined): AnySer
   const [unfitting] = chosen.flatMap(unfit)
   if (unfitting !== undefined) throw new SpillwayError('CONFIGURATION', `In this topology ${unfitting}.`)
   return chosen
+}
+
+/** A pointer event whose owner nobody can ask would wait for ever. */
+function requireOwners({ context, reactions }: AnyService, isKnown: (context: string) => boolean): void {
+  for (const { event } of reactions) {
+    if (!isPointer(event) || isKnown(event.pointer.call.context)) continue
+    const owner = event.pointer.call.context
+    throw new SpillwayError(
+      'NO_ADDRESS',
+      `${context.name} handles the pointer event ${event.type}, whose payload is asked of ${owner}; that does not run here, and its address is not known.`,
+      {
+        remedy: `Nothing was started. Name its instances: \`topology({ addresses: { ${owner}: ['http://…'] } })\`.`,
+      },
+    )
+  }
 }
 
 /** What is wrong with answering whoever comes. */
