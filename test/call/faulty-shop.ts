@@ -109,9 +109,10 @@ export async function faultyShop({ seed, Client = CallClient, spoil }: FaultySho
     for (const [order, result] of [...told].slice(0, 60))
       if (result.status === 'unknown') told.set(order, await result.again())
     proxy.become({})
-    for (let round = 0; round < 4; round++)
+    const unknown = () => [...told].filter(([, { status }]) => status === 'unknown')
+    for (const until = performance.now() + 15_000; unknown().length > 0 && performance.now() < until; )
       await Promise.all(
-        [...told].map(async ([order, result]) => {
+        unknown().map(async ([order, result]) => {
           if (result.status === 'unknown') told.set(order, await result.again())
         }),
       )

@@ -1,4 +1,5 @@
 // The client of synchronous calls: from a contract and an input to one of three outcomes.
+import { propagation, context as tracing } from '@opentelemetry/api'
 import type { CallContract, FailureSchemas } from '../../core/call-contract.ts'
 import { checkKey } from '../../core/call-key.ts'
 import type { CallResult } from '../../core/call-result.ts'
@@ -230,10 +231,13 @@ export class CallClient implements CallPort {
     if (origin.nested) headers[header.nested] = '1'
     if (origin.correlationId !== undefined && isHeader(origin.correlationId))
       headers[header.correlation] = origin.correlationId
-    if (origin.traceparent !== undefined && isHeader(origin.traceparent))
+    if (origin.traceparent !== undefined && isHeader(origin.traceparent)) {
       headers[header.traceparent] = origin.traceparent
-    if (origin.tracestate !== undefined && isHeader(origin.tracestate))
-      headers[header.tracestate] = origin.tracestate
+      if (origin.tracestate !== undefined && isHeader(origin.tracestate))
+        headers[header.tracestate] = origin.tracestate
+    }
+    // Where the program traces, its own span is nearer than what came with the message.
+    propagation.inject(tracing.active(), headers)
     return {
       call: contract,
       path,
