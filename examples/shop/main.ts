@@ -17,6 +17,7 @@ import { openPushService, type PushService } from './driver/push-service.ts'
 import { sendInvoices } from './driver/send.ts'
 import { imbalance, summaryText } from './driver/summary.ts'
 import { progress, totals } from './driver/totals.ts'
+import { webShop } from './driver/web-shop.ts'
 import { orders } from './orders/contract.ts'
 import { rebuildRevenue, revenueEntries } from './orders/revenue.ts'
 import { type Shop, shop } from './shop.ts'
@@ -100,7 +101,11 @@ async function work({ running, business, folder, file, pushService, options, sto
   }
   const correcting = bookCorrections(await open(running.engines[0]!), invoices, stopping)
   correcting.catch(() => {}) // it is waited for below
-  await sendInvoices(running.queue(orders.queues.intake), invoices, { signal: stopping, onProgress: show })
+  const handIn = webShop(running.service(business.checkout), stopping)
+  await sendInvoices(running.queue(orders.queues.intake), handIn, invoices, {
+    signal: stopping,
+    onProgress: show,
+  })
   const showing = setInterval(() => show(invoices.length), 50)
   try {
     await correcting

@@ -1,6 +1,7 @@
-// The business topology: six services at work, each with a database of its own, and a context without one, wired together by their contracts.
+// The business topology: seven services at work, each with a database of its own, and a context without one, wired together by their contracts.
 import { join } from 'node:path'
 import { accounting } from './accounting/contract.ts'
+import { checkoutService } from './checkout/service.ts'
 import { deliveryService } from './delivery/service.ts'
 import { inventoryService } from './inventory/service.ts'
 import { type NotificationsOptions, notificationsService } from './notifications/service.ts'
@@ -16,11 +17,14 @@ export interface ShopOptions extends NotificationsOptions {
   readonly engine?: string | undefined
   /** Where streams are, if elsewhere. */
   readonly streams?: string | undefined
+  /** Where services are asked that run in other processes, by context. */
+  readonly addresses?: Readonly<Record<string, readonly string[]>> | undefined
 }
 
 export function shop(options: ShopOptions) {
-  const { folder, engine, streams } = options
+  const { folder, engine, streams, addresses } = options
   const services = {
+    checkout: checkoutService(folder),
     orders: ordersService(folder),
     payments: paymentsService(folder),
     inventory: inventoryService(folder),
@@ -34,6 +38,7 @@ export function shop(options: ShopOptions) {
       contexts: [...Object.values(services), accounting],
       engine: engine ?? `sqlite:${join(folder, 'spillway')}`,
       ...(streams === undefined ? {} : { streams }),
+      ...(addresses === undefined ? {} : { addresses }),
     }),
   }
 }

@@ -68,7 +68,7 @@ export function expectedTotals(file: string): ExpectedTotals {
       'payments.charged': orders,
       'payments.refunded': cancellations,
       'inventory.reserved': orders,
-      'delivery.shipped': numbersOf(goods),
+      'delivery.orderShipped': numbersOf(goods),
     },
     handled: {
       'orders.intake': invoices,

@@ -87,9 +87,12 @@ test('every answer of the push service is a decision', async () => {
 
 test('only who has the app, and still has the phone, is told of a parcel', async () => {
   await using told = await tested()
-  const parcel = { invoice: '1', country: 'Malta', pieces: 3 }
-  const shipped = async (customer: string | null) =>
-    (await told.when(delivery.events.shipped, { ...parcel, customer })).sent(notifications.queues.push)
+  const parcel = { version: 1, invoice: '1', country: 'Malta', pieces: 3 }
+  const shipped = async (customer: string | null) => {
+    const current = { state: 'found', value: { ...parcel, customer } } as const
+    const then = await told.when(delivery.events.orderShipped, { invoice: '1', version: 1 }, { current })
+    return then.sent(notifications.queues.push)
+  }
   expect(await shipped(usual)).toHaveLength(1)
   expect(await shipped(null)).toEqual([])
   expect(await shipped('31')).toEqual([])

@@ -14,10 +14,12 @@ import { openPostOffice, type PostOffice } from '../../examples/shop/driver/post
 import { progressLine } from '../../examples/shop/driver/progress-line.ts'
 import { openPushService, type PushService } from '../../examples/shop/driver/push-service.ts'
 import { sendInvoices } from '../../examples/shop/driver/send.ts'
+import { webShop } from '../../examples/shop/driver/web-shop.ts'
 import { correctedPieces, openCorrections } from '../../examples/shop/inventory/corrections.ts'
 import { notifications } from '../../examples/shop/notifications/contract.ts'
 import { orders } from '../../examples/shop/orders/contract.ts'
-import { open, type Spillway, unchecked } from '../../src/index.ts'
+import { context, open, run, type Spillway, service, topology, unchecked } from '../../src/index.ts'
+import { freePort } from '../servers/free-port.ts'
 import { embeddedPostgres, kafka, nats, type RunningServer } from '../servers/index.ts'
 import { expectedTotals } from './expected-totals.ts'
 import { type Ended, killAll, type Program, startShop, startSpillway } from './shop-process.ts'
@@ -119,13 +121,22 @@ test('a second run on the same folder changes nothing, and a spoilt view is rebu
 test('a process for each context, each killed in the middle', { timeout: 12 * minutes }, async () => {
   const [office, pushService] = [await openPostOffice(), await openPushService()]
   const services = new Map<string, Program>()
-  const env = { SHOP_DATA: folder, SMTP_URL: office.url, PUSH_URL: pushService.url }
+  const asked = { checkout: await listenAt(), inventory: await listenAt(), delivery: await listenAt() }
+  const addresses = Object.fromEntries(Object.entries(asked).map(([name, at]) => [name, [at]]))
+  const env = {
+    SHOP_DATA: folder,
+    SMTP_URL: office.url,
+    PUSH_URL: pushService.url,
+    SHOP_ADDRESSES: JSON.stringify(addresses),
+  }
   const startService = async (name: string) => {
-    const service = startSpillway(['up', '--only', name], env)
+    const listen = name in asked ? ['--listen', asked[name as keyof typeof asked]] : []
+    const service = startSpillway(['up', '--only', name, ...listen], env)
     services.set(name, service)
     await service.wrote('up; stop with Ctrl-C')
   }
   const tables = {
+    checkout: 'promises',
     pictures: 'thumbnails',
     orders: 'invoices',
     payments: 'ledger',
@@ -137,20 +148,28 @@ test('a process for each context, each killed in the middle', { timeout: 12 * mi
 
   const spillway = await open(`sqlite:${join(folder, 'spillway')}`)
   const intake = await spillway.queue(orders.queues.intake)
+  // The web shop is a program of its own that nobody kills: it has a service only to ask in its name.
+  const web = service(context('web', {}))
+  const browsing = await run(topology({ contexts: [web], engine: spillway.engine.url, addresses }), {
+    engine: spillway.engine,
+  })
+  const handIn = webShop(browsing.service(web))
   const { invoices } = await readInvoices(sample)
   const share = Math.ceil(invoices.length / (services.size + 1))
   let sent = 0
   const sendSome = async () => {
-    await sendInvoices(intake, invoices.slice(sent, sent + share))
+    const from = sent
     sent += share
+    await sendInvoices(intake, handIn, invoices.slice(from, sent))
   }
   for (const [name, table] of Object.entries(tables)) {
     const before = rows(folder, name, table)
-    await sendSome()
-    await vi.waitFor(() => expect(rows(folder, name, table)).toBeGreaterThan(before + 20), waiting)
+    const sending = sendSome()
+    await vi.waitFor(() => expect(rows(folder, name, table)).toBeGreaterThan(before + 5), waiting)
     services.get(name)!.kill('SIGKILL')
     expect((await services.get(name)!.ended).signal).toBe('SIGKILL')
     await startService(name)
+    await sending
   }
   await sendSome()
   await bookCorrections(spillway, invoices)
@@ -169,10 +188,13 @@ test('a process for each context, each killed in the middle', { timeout: 12 * mi
     })
   const { found, lost } = expected.stock
   expect(await correctedPieces(await openCorrections(spillway))).toEqual({ found, lost })
+  await browsing.stop()
   await spillway.close()
   expectTables(office, pushService)
   await Promise.all([office.close(), pushService.close()])
 })
+
+const listenAt = async () => `http://127.0.0.1:${await freePort()}`
 
 /** What the operator does in `npm start`, here from outside all processes; ends when everything is handled. */
 async function byHand(spillway: Spillway, pushService: PushService): Promise<void> {
@@ -226,7 +248,15 @@ function expectTables(office: PostOffice, pushService: PushService): void {
   expect(query(folder, 'delivery', parcels)).toEqual([Object.values(expected.shipped)])
   expect(rows(folder, 'notifications', 'reminders_called_off')).toBe(expected.calledOff)
   expect(pushService.messages.size).toBe(expected.handled['notifications.push'])
-  for (const service of ['orders', 'payments', 'inventory', 'delivery', 'notifications', 'pictures'])
+  for (const service of [
+    'checkout',
+    'orders',
+    'payments',
+    'inventory',
+    'delivery',
+    'notifications',
+    'pictures',
+  ])
     expect(rows(folder, service, `spillway_${service}_outbox`)).toBe(0)
   expect(office.mails.size).toBe(expected.orders + expected.cancellations)
 }
@@ -269,7 +299,7 @@ test('on a narrow terminal the progress stays on its line', () => {
 
 test('spillway check finds the topology sound, and ends', { timeout: minutes }, async () => {
   const { code, stdout } = await startSpillway(['check']).ended
-  expect(stdout).toBe('7 contexts, 6 events, 9 queues: sound\n')
+  expect(stdout).toBe('8 contexts, 6 events, 9 queues, 3 calls: sound\n')
   expect(code).toBe(0)
 })
 

@@ -5,16 +5,20 @@ import { inventory } from '../inventory/contract.ts'
 import { payments } from '../payments/contract.ts'
 import { service, sqliteDatabase, type Tx } from '../spillway.ts'
 import { delivery } from './contract.ts'
-import { createTables, notePaid, noteReserved, ship } from './tables.ts'
+import { createTables, notePaid, noteReserved, parcelOf, ship } from './tables.ts'
 
 function shipIfReady(tx: Tx<DatabaseSync>, invoice: string): void {
   const parcel = ship(tx.db, invoice)
-  if (parcel) tx.publish(delivery.events.shipped, parcel)
+  if (parcel) tx.publish(delivery.events.orderShipped, { invoice, version: parcel.version })
 }
 
 export function deliveryService(folder: string) {
   const database = sqliteDatabase(join(folder, 'delivery.sqlite'), { setup: createTables })
   return service(delivery, { database, lease: '5s', session: '5s' })
+    .answer(
+      delivery.calls.getParcel,
+      ({ invoice }, { db, fail }) => parcelOf(db, invoice) ?? fail('gone', { invoice }),
+    )
     .on(payments.events.charged, ({ data: { invoice } }, { commit }) =>
       commit((tx) => {
         notePaid(tx.db, invoice)

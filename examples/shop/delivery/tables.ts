@@ -7,7 +7,7 @@ export function createTables(db: DatabaseSync): void {
   db.exec(`
     CREATE TABLE IF NOT EXISTS parcels (
       invoice TEXT PRIMARY KEY, paid INTEGER NOT NULL DEFAULT 0, shipped INTEGER NOT NULL DEFAULT 0,
-      customer TEXT, country TEXT, pieces INTEGER
+      customer TEXT, country TEXT, pieces INTEGER, version INTEGER NOT NULL DEFAULT 0
     ) STRICT;
     CREATE TABLE IF NOT EXISTS addresses (invoice TEXT PRIMARY KEY, country TEXT NOT NULL) STRICT;
   `)
@@ -39,9 +39,20 @@ export function noteAddress(db: DatabaseSync, invoice: string, country: string):
 export function ship(db: DatabaseSync, invoice: string): Parcel | undefined {
   const shipped = db
     .prepare(
-      `UPDATE parcels SET shipped = 1 WHERE invoice = ? AND paid = 1 AND pieces > 0 AND shipped = 0
-       RETURNING invoice, customer, country, pieces`,
+      `UPDATE parcels SET shipped = 1, version = version + 1
+       WHERE invoice = ? AND paid = 1 AND pieces > 0 AND shipped = 0
+       RETURNING version, invoice, customer, country, pieces`,
     )
     .get(invoice)
   return shipped as Parcel | undefined
+}
+
+/** What is known of a parcel that left. */
+export function parcelOf(db: DatabaseSync, invoice: string): Parcel | undefined {
+  const parcel = db
+    .prepare(
+      'SELECT version, invoice, customer, country, pieces FROM parcels WHERE invoice = ? AND shipped = 1',
+    )
+    .get(invoice)
+  return parcel as Parcel | undefined
 }

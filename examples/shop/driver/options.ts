@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
-export const help = `The shop: real orders through queues, streams and seven bounded contexts.
+export const help = `The shop: real orders through queues, streams and eight bounded contexts.
 
   npm start                       run it, and stay up until Ctrl-C
   npm start -- --once             end when everything is handled

@@ -1,9 +1,10 @@
-// Sends invoices to the orders context, as a till or an import would: all it knows is the queue and its contract.
+// Sends invoices as the world outside does: tills and imports put them on the queue of the orders, the web shop hands them in at the checkout.
 import { createHash } from 'node:crypto'
 import type { Invoice } from '../orders/contract.ts'
 import type { Queue } from '../spillway.ts'
 
-const atOnce = 500
+/** So many as a checkout takes at once. */
+const atOnce = 50
 
 export interface SendOptions {
   readonly signal?: AbortSignal
@@ -11,18 +12,32 @@ export interface SendOptions {
   readonly onProgress?: (sent: number) => void
 }
 
-/** Resolves when every invoice is kept safe in the queue. */
+/** Resolves when the order is kept; asks again until it knows. */
+export type HandIn = (invoice: Invoice, key: string) => Promise<void>
+
+/** Resolves when every invoice is kept safe. */
 export async function sendInvoices(
   intake: Queue<Invoice>,
+  handIn: HandIn,
   invoices: readonly Invoice[],
   { signal, onProgress }: SendOptions = {},
 ): Promise<void> {
   for (let sent = 0; sent < invoices.length && !signal?.aborted; ) {
     const batch = invoices.slice(sent, sent + atOnce)
-    await Promise.all(batch.map((invoice) => intake.send(invoice, { id: idOf(invoice) })))
+    await Promise.all(
+      batch.map((invoice) => {
+        const id = idOf(invoice)
+        return isFromWeb(invoice) ? handIn(invoice, id) : intake.send(invoice, { id })
+      }),
+    )
     sent += batch.length
     onProgress?.(sent)
   }
+}
+
+/** Who is abroad orders on the web. */
+function isFromWeb({ rows: [first] }: Invoice): boolean {
+  return first !== undefined && first.country !== 'United Kingdom'
 }
 
 /** The same invoice always gets the same id: whoever sends a file twice does no harm. */

@@ -100,7 +100,7 @@ async function countEvents(running: Running): Promise<Record<string, number>> {
   await running.replay(orders, { placed: note, cancelled: note })
   await running.replay(payments, { charged: note, refunded: note })
   await running.replay(inventory, { reserved: note })
-  await running.replay(delivery, { shipped: note })
+  await running.replay(delivery, { orderShipped: note })
   return Object.fromEntries([...invoices].map(([type, { size }]) => [type, size]))
 }
 

@@ -1,6 +1,6 @@
-// What the inventory context is to others: goods that were set aside for an order, and what it has on order itself.
+// What the inventory context is to others: goods that were set aside for an order, what it has on order itself, and what it can be asked.
 import { z } from 'zod'
-import { context, event, queue } from '../spillway.ts'
+import { call, context, event, queue } from '../spillway.ts'
 
 /** All goods of an order lie ready. An order of services alone (postage, vouchers) has no pieces. */
 const Reservation = z.object({
@@ -32,6 +32,16 @@ export const inventory = context('inventory', {
     }),
     // Waits for all that is bought for an order, however much that is and whatever comes first.
     complete: queue({ data: z.object({ invoice: z.string() }), flow: true }),
+  },
+  calls: {
+    /** How many pieces would have to be bought, if these were ordered now. */
+    shortage: call({
+      input: z.object({
+        lines: z.array(z.object({ product: z.string(), pieces: z.int().nonnegative() })).max(10_000),
+      }),
+      output: z.object({ pieces: z.int().nonnegative() }),
+      deadline: '500ms', // a customer waits
+    }),
   },
   events: {
     reserved: event({ data: Reservation, key: ({ invoice }) => invoice }),

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { orders } from '../orders/contract.ts'
 import { service, sqliteDatabase } from '../spillway.ts'
 import { inventory } from './contract.ts'
-import { createTables, fill, reservationOf, reserve, takeBack } from './tables.ts'
+import { createTables, fill, reservationOf, reserve, shortage, takeBack } from './tables.ts'
 
 const { restock, complete } = inventory.queues
 
@@ -24,6 +24,7 @@ export function inventoryService(folder: string) {
       }),
     )
     .on(orders.events.cancelled, ({ data: order }, { commit }) => commit(({ db }) => takeBack(db, order)))
+    .answer(inventory.calls.shortage, ({ lines }, { db }) => ({ pieces: shortage(db, lines) }))
     .work(restock, ({ data }, { commit }) => commit(({ db }) => fill(db, data)))
     .work(complete, ({ data: { invoice } }, { commit }) =>
       commit((tx) => tx.publish(inventory.events.reserved, reservationOf(tx.db, invoice))),

@@ -47,6 +47,18 @@ export function reserve(db: DatabaseSync, order: Order): Restock[] | undefined {
   return restocks
 }
 
+/** What would be missing if these were set aside. */
+export function shortage(
+  db: DatabaseSync,
+  lines: readonly { readonly product: string; readonly pieces: number }[],
+): number {
+  const left = db.prepare('SELECT on_hand FROM stock WHERE product = ?')
+  return lines
+    .filter(({ product }) => isGoods(product))
+    .map(({ product, pieces }) => pieces - Math.max(0, Number(left.get(product)?.on_hand ?? opening)))
+    .reduce((sum, missing) => sum + Math.max(0, missing), 0)
+}
+
 /** What the supplier brought goes to the order that waits for it. */
 export function fill(db: DatabaseSync, { invoice, line, product, pieces }: Restock): void {
   db.prepare('UPDATE stock SET on_hand = on_hand + ?1, bought = bought + ?1 WHERE product = ?2').run(

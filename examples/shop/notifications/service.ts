@@ -38,13 +38,15 @@ export function notificationsService({ folder, smtpUrl, phoneOf }: Notifications
       })
     })
     .on(payments.events.refunded, ({ data }, { send }) => send(receipt, receiptOf('refund', data)))
-    .on(delivery.events.shipped, ({ data }, { commit }) =>
-      commit((tx) => {
-        const { invoice, customer } = data
+    .on(delivery.events.orderShipped, ({ current }, { commit }) => {
+      if (current.state === 'gone') return undefined
+      const parcel = current.value
+      const { invoice, customer } = parcel
+      return commit((tx) => {
         if (customer === null || !phoneOf(customer) || isGone(tx.db, customer)) return
-        tx.send(push, { invoice, customer, text: newsOf(data) })
-      }),
-    )
+        tx.send(push, { invoice, customer, text: newsOf(parcel) })
+      })
+    })
     .work(
       receipt,
       async ({ data }, { commit }) => {

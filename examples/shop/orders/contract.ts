@@ -13,7 +13,7 @@ const Row = z.object({
   country: z.string(),
 })
 
-const Invoice = z.object({ number: z.string(), rows: z.array(Row) })
+export const Invoice = z.object({ number: z.string(), rows: z.array(Row) })
 
 const Line = z.object({ stockCode: z.string(), description: z.string(), quantity: z.int(), pence: z.int() })
 
