@@ -15,7 +15,7 @@ It opens no engine and starts nothing: it reads the topology and says what does 
 export function checkCommand(): Command {
   return new Command('check')
     .description(
-      'Check that every event handled is published, and every queue worked off. Exit code 1 if not.',
+      'Check that every event handled is published, every queue worked off, every call answered. Exit code 1 if not.',
     )
     .option('-c, --config <file>', 'the topology (default: spillway.config.ts)')
     .option('--json', 'print { problems: [] } for programs')
@@ -33,10 +33,15 @@ export function checkCommand(): Command {
         const contexts = contextsOf(topology)
         const events = contexts.flatMap(eventsOf).length
         const queues = contexts.flatMap(queuesOf).length
+        const calls = contexts.flatMap((context) => Object.values(context.calls)).length
         const found = problems.length === 0 ? 'sound' : counted(problems.length, 'problem')
-        process.stdout.write(
-          `${counted(contexts.length, 'context')}, ${counted(events, 'event')}, ${counted(queues, 'queue')}: ${found}\n`,
-        )
+        const parts = [
+          counted(contexts.length, 'context'),
+          counted(events, 'event'),
+          counted(queues, 'queue'),
+          ...(calls > 0 ? [counted(calls, 'call')] : []),
+        ]
+        process.stdout.write(`${parts.join(', ')}: ${found}\n`)
       }),
     )
 }

@@ -269,3 +269,21 @@ test('keys of long or strange ids are hashed, and stay the same', async () => {
   ])
   expect(new Set(keys).size).toBe(2)
 })
+
+test('while a process stops its contexts answer until the last handler has ended, and its health says that it leaves', async () => {
+  const [begun, stopping] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const heard: unknown[] = []
+  const shop = service(orders).work(orders.queues.pack, async ({ data }, { call: ask }) => {
+    begun.resolve()
+    await stopping.promise
+    heard.push(await ask(stockOf, data))
+  })
+  const running = await start([stock, shop])
+  await running.queue(orders.queues.pack).send({ id: 'shirt' })
+  await begun.promise
+  const stopped = running.stop()
+  await vi.waitFor(async () => expect((await fetch(`${running.address}/health`)).status).toBe(503))
+  stopping.resolve()
+  await stopped
+  expect(heard).toEqual([{ status: 'ok', value: { pieces: 5 } }])
+})

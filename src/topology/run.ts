@@ -135,13 +135,13 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
   const close = async (stopOptions?: StopOptions): Promise<void> => {
     const began = performance.now()
     const { deadlineMs = 10_000 } = stopOptions ?? {}
+    const left = () => ({ deadlineMs: Math.max(0, deadlineMs - (performance.now() - began)) })
+    listener?.leave()
     await inTurn(
-      // First: what is answered while the rest stops would be cut. Both have one deadline.
-      () => listener?.stop({ deadlineMs }),
-      () => {
-        const left = { deadlineMs: Math.max(0, deadlineMs - (performance.now() - began)) }
-        return atOnce(started.map((service) => service.stop(listener ? left : stopOptions)))
-      },
+      // Handlers ask contexts that may run here: those answer until the last handler has ended. Both have one deadline.
+      () => atOnce(started.map((service) => service.stopHandling(stopOptions))),
+      () => listener?.stop(left()),
+      () => atOnce(started.map((service) => service.close(listener ? left() : stopOptions))),
       () => client?.close(),
       () => closeMetrics(),
       () => atOnce(opened.map((engine) => engine.close())),

@@ -272,16 +272,24 @@ export class RunningService<Db> {
     this.#handlers.push(this.#watch(`the consumer of ${at.queue.queue}`, consumer))
   }
 
-  /**
-   * Handlers first, so that what they commit is still relayed; then the relay; then the database. Each is stopped whatever
-   * became of the others; rejects with the first failure.
-   */
   async stop(options?: StopOptions): Promise<void> {
+    await inTurn(
+      () => this.stopHandling(options),
+      () => this.close(options),
+    )
+  }
+
+  /** Ends its handlers, while everybody whom they ask still answers. Each is stopped whatever became of the others; rejects with the first failure. */
+  async stopHandling(options?: StopOptions): Promise<void> {
     this.#stopped = true
     this.#cancelPrune()
+    await atOnce(this.#handlers.map((handler) => handler.stop(options)))
+  }
+
+  /** The rest, when nothing of the service runs any more: what handlers and answers committed is still relayed. */
+  async close(options?: StopOptions): Promise<void> {
     try {
       await inTurn(
-        () => atOnce(this.#handlers.map((handler) => handler.stop(options))),
         () => this.#pointers.close(),
         () => this.#relay?.stop(options),
         () => this.database?.close(),

@@ -57,6 +57,8 @@ export class Listener {
   /** Requests that have no reply yet. */
   #open = 0
   #idle: () => void = () => {}
+  /** It still answers, but whoever can should ask another process. */
+  #leaving = false
   #stopping = false
   #stopped: Promise<void> | undefined
 
@@ -114,6 +116,11 @@ export class Listener {
   /** Answers what begins with this part of a path, '/breakers'. */
   route(path: string, answer: Route): void {
     this.#routes.set(path, answer)
+  }
+
+  /** `GET /health` says 503 from now on; everything is answered as before. */
+  leave(): void {
+    this.#leaving = true
   }
 
   /**
@@ -175,7 +182,7 @@ export class Listener {
   #health(method: string | undefined): Reply {
     if (method !== 'GET' && method !== 'HEAD')
       return { ...problemReply(405, 'INVALID_REQUEST', 'The health is asked by GET.'), allow: 'GET, HEAD' }
-    if (this.#stopping) return overloaded('This process is stopping.')
+    if (this.#leaving || this.#stopping) return overloaded('This process is stopping.')
     return { status: 200, body: '{"status":"ok"}' }
   }
 
