@@ -269,10 +269,6 @@ test('what asks is told: key, its age, caller, deadline, and what the caller giv
   for (const line of [
     'post /calls/inventory.reserve/1 http/1.1',
     'idempotency-key: k-1',
-<<<<<<< HEAD
-=======
-    'spillway-key-age: ',
->>>>>>> a2da5d0 (The shop: web orders through a checkout that asks the inventory, parcels as pointer events. A stop ends handlers while the contexts of the process still answer them)
     'spillway-caller: orders',
     'spillway-nested: 1',
     'spillway-correlation: first',
