@@ -2,6 +2,7 @@
 // weight of those that they do not use.
 import { SpillwayError } from './core/errors.ts'
 import { nodeTooOld } from './core/node-version.ts'
+import type { Database } from './ports/database.ts'
 import type { Engine, EngineOptions } from './ports/engine.ts'
 
 type Opener = (url: string, options: EngineOptions) => Promise<Engine>
@@ -51,6 +52,19 @@ export async function openEngine(url: string, options: EngineOptions = {}): Prom
     'nats://host:4222',
   ].join(', ')
   throw new SpillwayError('INVALID_OPTION', `${shown(url)} names no engine: write ${known}.`)
+}
+
+/**
+ * Opens the database of a service, for those who look after it: `postgres://…`, or the path of an SQLite file. Throws as
+ * `openEngine` does.
+ */
+export async function openDatabase(where: string, service: string): Promise<Database<unknown>> {
+  if (/^postgres(ql)?:/.test(where)) {
+    const { postgresDatabase } = await import('./engines/postgres/database.ts')
+    return postgresDatabase({ url: where }).open(service)
+  }
+  const { sqliteDatabase } = await import('./engines/sqlite/database.ts')
+  return sqliteDatabase(where.replace(/^sqlite:/, '')).open(service)
 }
 
 /** Without a password that may stand in it. */

@@ -4,6 +4,7 @@ import { Command } from 'commander'
 import { callsCommand } from './calls/calls.ts'
 import { checkCommand } from './check.ts'
 import { doctorCommand } from './doctor/doctor.ts'
+import { outboxCommand } from './outbox/outbox.ts'
 import { queueCommand } from './queue/queue.ts'
 import { streamCommand } from './stream/stream.ts'
 import { upCommand } from './up.ts'
@@ -16,6 +17,7 @@ export function program(): Command {
     .addCommand(checkCommand())
     .addCommand(queueCommand())
     .addCommand(streamCommand())
+    .addCommand(outboxCommand())
     .addCommand(callsCommand())
     .addCommand(doctorCommand())
     .addHelpText(
@@ -33,6 +35,7 @@ A topology is declared in spillway.config.ts:
   $ spillway up --only billing  run one service, so that it can be deployed alone
   $ spillway queue ls           what waits, what failed?
   $ spillway stream tail orders --follow
+  $ spillway outbox ls          what is not sent yet, what cannot be?
   $ spillway calls ls           how are the contexts that it calls?
   $ spillway doctor             does the engine keep what it promises?
 

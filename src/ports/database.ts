@@ -200,8 +200,22 @@ export interface OutboxPort {
   remove(rows: readonly OutboxRow[]): Promise<void>
   /** Keeps a row that cannot be sent, with its reason, out of the way of the others. */
   setAside(row: OutboxRow, reason: string): Promise<void>
+  /** What was set aside, by sequence, above `after`: for people. */
+  aside(limit: number, after?: number): Promise<AsideRow[]>
+  /**
+   * Puts rows that were set aside back to be sent, each with a new place at the end: receivers may have seen what came after it, and would
+   * pass over its old sequence. Durable. Resolves with how many of the sequences there were.
+   */
+  retry(sequences: readonly number[]): Promise<number>
+  /** Forgets rows that were set aside, for good; resolves as `retry`. */
+  drop(sequences: readonly number[]): Promise<number>
   /** How many rows wait, and how many were set aside. */
   count(): Promise<{ readonly waiting: number; readonly setAside: number }>
+}
+
+/** A row that could not be sent. */
+export interface AsideRow extends OutboxRow {
+  readonly reason: string
 }
 
 /**

@@ -1,5 +1,5 @@
 // The outbox of a service: its rows, their numbers, and the lock of the relay that works on them.
-import type { Destination, OutboxPort, OutboxRow } from '../../ports/database.ts'
+import type { AsideRow, Destination, OutboxPort, OutboxRow } from '../../ports/database.ts'
 import { int8Array, textArray } from './arrays.ts'
 import type { Connection, Statement } from './connection.ts'
 import { ScanBound } from './scan-bound.ts'
@@ -14,6 +14,9 @@ type StatementName =
   | 'take'
   | 'remove'
   | 'setAside'
+  | 'aside'
+  | 'retry'
+  | 'drop'
   | 'count'
 
 interface TakenRow {
@@ -22,6 +25,14 @@ interface TakenRow {
   readonly message_id: string
   readonly key: string | null
   readonly body: string
+}
+
+interface TakenAside extends Destination {
+  readonly sequence: number
+  readonly message_id: string
+  readonly key: string | null
+  readonly body: string
+  readonly reason: string
 }
 
 /** A destination, and where the scans for its rows may begin (`scan-bound.ts`). */
@@ -63,6 +74,14 @@ where o.kind = r.kind and o.name = r.name and o.sequence = r.sequence and ${notF
   returning sequence, kind, name, message_id, key, body
 )
 insert into ${schema}.outbox_aside (sequence, kind, name, message_id, key, body, reason) select gone.*, $4 from gone`,
+    aside: `select sequence::float8, kind, name, message_id, key, body, reason from ${schema}.outbox_aside
+where sequence > $1 order by sequence limit $2`,
+    retry: `with gone as (
+  delete from ${schema}.outbox_aside where sequence = any($1::bigint[]) returning sequence, kind, name, message_id, key, body
+)
+insert into ${schema}.outbox (kind, name, message_id, key, body)
+select kind, name, message_id, key, body from gone order by sequence returning 1 as put`,
+    drop: `delete from ${schema}.outbox_aside where sequence = any($1::bigint[]) returning 1 as gone`,
     count: `select (select count(*) from ${schema}.outbox)::float8 as waiting,
   (select count(*) from ${schema}.outbox_aside)::float8 as aside`,
   }
@@ -138,6 +157,24 @@ export class PostgresOutbox implements OutboxPort {
   async setAside(row: OutboxRow, reason: string): Promise<void> {
     const { kind, name } = row.destination
     await this.#connection.run(this.#sql.setAside, [kind, name, row.sequence, legible(reason)])
+  }
+
+  async aside(limit: number, after = 0): Promise<AsideRow[]> {
+    const rows = await this.#connection.run<TakenAside>(this.#sql.aside, [after, limit])
+    return rows.map(({ kind, name, message_id, key, ...row }) => ({
+      ...row,
+      destination: { kind, name },
+      id: message_id,
+      key: key ?? undefined,
+    }))
+  }
+
+  async retry(sequences: readonly number[]): Promise<number> {
+    return (await this.#connection.run(this.#sql.retry, [int8Array(sequences)])).length
+  }
+
+  async drop(sequences: readonly number[]): Promise<number> {
+    return (await this.#connection.run(this.#sql.drop, [int8Array(sequences)])).length
   }
 
   async count(): Promise<{ readonly waiting: number; readonly setAside: number }> {

@@ -1,7 +1,7 @@
 // The outbox in a service's SQLite file, as its relay sees it. Writers are serial here, so the order of rows is the
 // order of commits, and a row's key can be its sequence.
 import { newId } from '../../core/id.ts'
-import type { Destination, OutboxPort, OutboxRow } from '../../ports/database.ts'
+import type { AsideRow, Destination, OutboxPort, OutboxRow } from '../../ports/database.ts'
 import type { SqliteHandle, SqliteStatement } from './handle.ts'
 
 type Write = <T>(durable: boolean, work: () => T) => Promise<T>
@@ -19,6 +19,14 @@ const sqlOf = (prefix: string) => ({
     AND sequence > ? ORDER BY sequence LIMIT ?`,
   remove: `DELETE FROM "${prefix}outbox" WHERE sequence = ?`,
   setAside: `UPDATE "${prefix}outbox" SET set_aside = ? WHERE sequence = ?`,
+  aside: `SELECT o.sequence, d.kind, d.name, o.id, o.key, o.body, o.set_aside AS reason FROM "${prefix}outbox" AS o
+    JOIN "${prefix}destination" AS d USING (destination)
+    WHERE o.set_aside IS NOT NULL AND o.sequence > ? ORDER BY o.sequence LIMIT ?`,
+  // A sequence above all that were given: see docs/decisions/0004.
+  retry: `INSERT INTO "${prefix}outbox" (sequence, destination, id, key, body)
+    SELECT max(?, 1 + (SELECT seq FROM sqlite_sequence WHERE name = '${prefix}outbox')), destination, id, key, body
+    FROM "${prefix}outbox" WHERE sequence = ? AND set_aside IS NOT NULL`,
+  drop: `DELETE FROM "${prefix}outbox" WHERE sequence = ? AND set_aside IS NOT NULL`,
   count: `SELECT count(*) FILTER (WHERE set_aside IS NULL) AS waiting,
     count(*) FILTER (WHERE set_aside IS NOT NULL) AS setAside FROM "${prefix}outbox"`,
 })
@@ -98,6 +106,35 @@ export class SqliteOutbox implements OutboxPort {
 
   async setAside(row: OutboxRow, reason: string): Promise<void> {
     await this.#write(true, () => this.#statements.setAside.run(reason, row.sequence))
+  }
+
+  async aside(limit: number, after = 0): Promise<AsideRow[]> {
+    this.#checkOpen()
+    type Row = Destination & Omit<AsideRow, 'destination' | 'key'> & { readonly key: string | null }
+    const rows = this.#statements.aside.all(after, limit) as Row[]
+    return rows.map(({ kind, name, key, ...row }) => ({
+      ...row,
+      destination: { kind, name },
+      key: key ?? undefined,
+    }))
+  }
+
+  retry(sequences: readonly number[]): Promise<number> {
+    const sorted = [...new Set(sequences)].sort((a, b) => a - b)
+    return this.#write(true, () => {
+      let put = 0
+      for (const sequence of sorted) {
+        put += Number(this.#statements.retry.run(Date.now() * 1_000, sequence).changes)
+        this.#statements.drop.run(sequence)
+      }
+      return put
+    })
+  }
+
+  drop(sequences: readonly number[]): Promise<number> {
+    return this.#write(true, () =>
+      sequences.reduce((gone, sequence) => gone + Number(this.#statements.drop.run(sequence).changes), 0),
+    )
   }
 
   async count(): Promise<{ readonly waiting: number; readonly setAside: number }> {

@@ -75,8 +75,33 @@ export class Outbox {
       setAside: open((row, reason) => {
         if (this.#withdraw(row)) this.#setAside.push({ row, reason })
       }),
+      aside: open((limit, after = 0) =>
+        this.#setAside
+          .map(({ row, reason }) => ({ ...row, reason }))
+          .filter(({ sequence }) => sequence > after)
+          .sort((a, b) => a.sequence - b.sequence)
+          .slice(0, limit),
+      ),
+      retry: open((sequences) => {
+        const rows = this.#takeAside(sequences)
+        this.store(rows.map(({ sequence: _, ...message }) => message))
+        return rows.length
+      }),
+      drop: open((sequences) => {
+        const { length } = this.#takeAside(sequences)
+        this.#capacity.free(length)
+        return length
+      }),
       count: open(() => ({ waiting: this.#waiting, setAside: this.#setAside.length })),
     }
+  }
+
+  /** In the order of their sequences. */
+  #takeAside(sequences: readonly number[]): OutboxRow[] {
+    const wanted = new Set(sequences)
+    const taken = this.#setAside.filter(({ row }) => wanted.has(row.sequence))
+    for (const one of taken) this.#setAside.splice(this.#setAside.indexOf(one), 1)
+    return taken.map(({ row }) => row).sort((a, b) => a.sequence - b.sequence)
   }
 
   #takeLock(holder: string, leaseMs: number): boolean {

@@ -42,6 +42,12 @@ export const outboxFaults: readonly Fault<RowsDatabase>[] = [
       take: (holder, destination, limit) => outbox.take(holder, destination, limit),
     }),
   ),
+  outboxFault('what is put back is dropped', ['database.outbox.aside'], () => (outbox) => ({
+    retry: (sequences) => outbox.drop(sequences),
+  })),
+  outboxFault('what is dropped is put back', ['database.outbox.aside'], () => (outbox) => ({
+    drop: (sequences) => outbox.retry(sequences),
+  })),
   outboxFault('a destination is its name', ['database.outbox.destinations'], () => (outbox) => ({
     async take(holder, { name }, limit, after) {
       const queue = await outbox.take(holder, { kind: 'queue', name }, limit, after)

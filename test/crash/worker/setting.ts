@@ -51,9 +51,12 @@ export function databaseOf(
       lock: (holder) => outbox.lock(holder, relayLockMs),
       unlock: (holder) => outbox.unlock(holder),
       pending: () => outbox.pending(),
-      take: (holder, destination, limit) => outbox.take(holder, destination, limit),
+      take: (...args) => outbox.take(...args),
       remove: (rows) => outbox.remove(rows),
       setAside: (row, reason) => outbox.setAside(row, reason),
+      aside: (...args) => outbox.aside(...args),
+      retry: (sequences) => outbox.retry(sequences),
+      drop: (sequences) => outbox.drop(sequences),
       count: () => outbox.count(),
     },
   }))

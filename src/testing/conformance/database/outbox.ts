@@ -210,6 +210,32 @@ export const outboxCases: readonly DatabaseCase[] = [
     },
   },
   {
+    id: 'database.outbox.aside',
+    title:
+      'what was set aside is listed with its reason; put back it is sent at the end, as new; or it is dropped',
+    requires: [],
+    async run(subject) {
+      await using bench = await ownBench(subject)
+      const { one, two } = bench
+      await one.commit(unit({ outbox: [...outgoing(4), ...outgoing(1, toStream, 's')] }))
+      const rows = [...(await takeRows(one)), ...(await takeRows(one, toStream))]
+      for (const at of [1, 2, 4]) await one.outbox.setAside(rows[at]!, `too large ${at}`)
+      const aside = [1, 2, 4].map((at) => ({ ...rows[at]!, reason: `too large ${at}` }))
+      assert.deepEqual(await two.outbox.aside(10), aside)
+      assert.deepEqual(await two.outbox.aside(1, aside[0]!.sequence), [aside[1]])
+      assert.equal(await two.outbox.drop([aside[1]!.sequence, rows[0]!.sequence]), 1)
+      assert.equal(await two.outbox.retry([aside[2]!.sequence, aside[0]!.sequence, rows[3]!.sequence]), 2)
+      assert.equal(await two.outbox.retry([aside[0]!.sequence]), 0)
+      assert.deepEqual(await one.outbox.aside(10), [])
+      assert.deepEqual(await one.outbox.count(), { waiting: 4, setAside: 0 })
+      const again = await takeRows(one)
+      assert.deepEqual(rowIds(again), ['o0', 'o3', 'o1'])
+      rising(again)
+      assert.ok(again[2]!.sequence > rows[4]!.sequence, 'above all that were given')
+      assert.deepEqual(rowIds(await takeRows(one, toStream)), ['s0'])
+    },
+  },
+  {
     id: 'database.outbox.late',
     title: 'rows get their sequence when they are taken: a late commit is sent late, never skipped',
     requires: ['asynchronous driver'],
