@@ -93,6 +93,15 @@ test.each([
   expect(server.requests).toHaveLength(1)
 })
 
+test('an instance that does not know the call yet: another is asked', async () => {
+  const old = await serve(always(problem(404, 'UNKNOWN_CALL')))
+  const deployed = await serve(always(fine))
+  const client = clientOf([old.address, deployed.address])
+  for (let asked = 0; asked < 10; asked++)
+    expect((await client.call(reserve, shirt, {}, orders)).status).toBe('ok')
+  expect(old.requests.length).toBeGreaterThan(0)
+})
+
 test('whoever answers a call itself asks once, and within what is left of its own deadline', async () => {
   const server = await serve(inTurn(problem(500, 'ANSWER_FAILED'), fine))
   const client = clientOf([server.address])

@@ -11,7 +11,10 @@ import type { Broken, Seen } from './exchange.ts'
  */
 export type Judgement<Settled> =
   | { readonly kind: 'settled'; readonly settled: Settled }
-  | { readonly kind: 'refused' | 'unknown'; readonly error: SpillwayError; readonly again: boolean }
+  | { readonly kind: 'refused' | 'unknown'; readonly error: SpillwayError; readonly again: Again }
+
+/** Whether asking again may help; `elsewhere`: another instance only, which may be of a newer version. */
+export type Again = boolean | 'elsewhere'
 
 /** What settles one input: the answer, an error that the contract declares, or an error that no asking again changes. */
 export type Settled =
@@ -154,7 +157,7 @@ function refusedAs(
   problem: Problem | undefined,
 ): Judgement<never> {
   const own = problem?.code !== undefined && Object.hasOwn(errorCodes, problem.code) ? problem.code : code
-  const again = code === 'OVERLOADED' || code === 'ANSWER_FAILED'
+  const again = code === 'UNKNOWN_CALL' ? 'elsewhere' : code === 'OVERLOADED' || code === 'ANSWER_FAILED'
   const issues = problem?.issues
   return {
     kind: 'refused',

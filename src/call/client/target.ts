@@ -16,7 +16,7 @@ import type { CallsOptions, CallsRules } from './calls-options.ts'
 import type { Seen } from './exchange.ts'
 import type { Instance } from './instance.ts'
 import type { Instances } from './instances.ts'
-import type { Judgement } from './judge.ts'
+import type { Again, Judgement } from './judge.ts'
 
 /** One call, ready to leave: the same for all its attempts. */
 export interface Outgoing {
@@ -158,12 +158,13 @@ export class Target {
   /** How long to wait before the next attempt, or undefined where there is none: it would not help, or is not to be had. */
   #pause(
     { nested, endsMs, signal }: Outgoing,
-    again: boolean,
+    again: Again,
     attempt: number,
     { instance, retryAfterMs }: Step<unknown>,
   ): number | undefined {
     if (!again || nested || attempt >= this.rules.attempts || signal?.aborted) return undefined
     const others = instance !== undefined && this.instances.some((each) => each !== instance && each.isWell)
+    if (again === 'elsewhere' && !others) return undefined
     // What one instance says of itself does not hold for another.
     const asked = others ? 0 : (retryAfterMs ?? 0)
     const pauseMs = Math.max(asked, backoff(this.#retry, attempt, this.#random))
