@@ -13,7 +13,7 @@ export default defineConfig({
     ],
     testTimeout: 30_000,
     hookTimeout: 120_000,
-    // Two cores are what contributors and CI have; servers run beside the tests.
-    maxWorkers: 2,
+    // Two cores are what contributors and CI have; servers run beside the tests. Most long tests wait: CI takes one more.
+    maxWorkers: Number(process.env.SPILLWAY_WORKERS ?? 2),
   },
 })
