@@ -4,6 +4,8 @@ import { SpillwayError } from '../../core/errors.ts'
 import type { Current } from '../../core/pointer-contract.ts'
 import type { Settled } from '../../core/settled.ts'
 import { withCurrent } from '../../pointer/pointers.ts'
+import { sagaEventHandler } from '../../saga/runner.ts'
+import { timeoutQueue } from '../../saga/saga.ts'
 import { Assignment } from '../../stream/assignment.ts'
 import { deadStream } from '../../stream/dead-events.ts'
 import { Ledger } from '../../stream/ledger.ts'
@@ -23,7 +25,7 @@ const maxBodyBytes = 1 << 20
 
 export async function attemptEvent<Db>(
   kept: Kept<Db>,
-  { event, handler, options }: Reaction<Db>,
+  { event, handler, options, saga }: Reaction<Db>,
   { key, body }: Sealed,
   attempt: number,
   current?: Current<unknown, unknown>,
@@ -44,11 +46,13 @@ export async function attemptEvent<Db>(
   }
   const { coalesce: _, ...failure } = options
   const policy = failurePolicy(failure)
-  const handle = eventHandler(kept.home, event, handler)
+  const handle = saga
+    ? sagaEventHandler({ saga: saga.of, home: kept.home, queue: timeoutQueue(group, saga.of) }, saga.reaction)
+    : eventHandler(kept.home, event, handler)
   const handled: Handled = {
     contract: event,
     policy,
-    ...(current
+    ...(current && !saga
       ? { handler: withCurrent(handle), preparation: { prepare: async () => ({ value: current }) } }
       : { handler: handle }),
   }
