@@ -6,6 +6,7 @@ import { checkCommand } from './check.ts'
 import { doctorCommand } from './doctor/doctor.ts'
 import { outboxCommand } from './outbox/outbox.ts'
 import { queueCommand } from './queue/queue.ts'
+import { sagaCommand } from './saga/saga.ts'
 import { streamCommand } from './stream/stream.ts'
 import { upCommand } from './up.ts'
 
@@ -19,6 +20,7 @@ export function program(): Command {
     .addCommand(streamCommand())
     .addCommand(outboxCommand())
     .addCommand(callsCommand())
+    .addCommand(sagaCommand())
     .addCommand(doctorCommand())
     .addHelpText(
       'after',
