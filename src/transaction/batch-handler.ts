@@ -12,7 +12,7 @@ import { type BatchDelivery, type BatchResult, outcomesOf } from '../queue/batch
 import type { Delivery } from '../queue/delivery.ts'
 import { tooOld } from './age-gate.ts'
 import { type BatchAskOptions, callingOf, keysOf, originOf } from './calling.ts'
-import { type HandlerContext, mayHaveAsked } from './handler.ts'
+import type { HandlerContext } from './handler.ts'
 import type { Sender } from './sender.ts'
 import { type Tx, Unit, type UnitHome } from './unit.ts'
 
@@ -152,10 +152,10 @@ async function runBatch<Out, Db>(
   const committing = () => unit.committing !== undefined
   const callForAll = callingOf(home, { name, committing, origin: () => ({ signal }), keys: undefined })
   const calls = new Map<string, Calling['call']>()
-  const callFor = ({ message, delivery }: Part<Out>): Calling['call'] => {
+  const callFor = ({ message }: Part<Out>): Calling['call'] => {
     const known = calls.get(message.id)
     if (known) return known
-    const origin = () => originOf(message, signal, mayHaveAsked(delivery))
+    const origin = () => originOf(message, signal)
     const call = callingOf(home, { name, committing, origin, keys: keysOf(home.context, message) })
     calls.set(message.id, call)
     return call

@@ -39,18 +39,17 @@ export function callingOf(home: Pick<UnitHome<never>, 'context' | 'calls'>, of: 
   }
 }
 
-/** What a message says of the calls that are made for it. `askedBefore`: it may have been handled in part. */
-export function originOf(
-  message: Message,
-  signal: AbortSignal,
-  askedBefore: boolean,
-): Omit<CallOrigin, 'caller' | 'key'> {
+/**
+ * What a message says of the calls that are made for it. An earlier run may always have asked: a message that was given back when a process stopped was
+ * handled in part, and does not count as started; nor are attempts at an event counted for ever.
+ */
+export function originOf(message: Message, signal: AbortSignal): Omit<CallOrigin, 'caller' | 'key'> {
   const { id, time, notbefore, correlationid = id, traceparent, tracestate } = message
   // No key of it was used before it could be handled first.
   const madeMs = Math.max(Date.parse(time), notbefore === undefined ? 0 : Date.parse(notbefore))
   return {
     keyMadeMs: Number.isNaN(madeMs) ? undefined : madeMs,
-    askedBefore,
+    askedBefore: true,
     signal,
     correlationId: correlationid,
     traceparent,

@@ -49,10 +49,7 @@ export type ServiceHandler<Out, Db> = (message: Message<Out>, context: HandlerCo
 /** The same for a message of a queue. */
 export type WorkHandler<Out, Db> = (message: Message<Out>, context: WorkContext<Db>) => unknown
 
-type AnyDelivery = Pick<Delivery, 'signal' | 'attempt' | 'ended'> & {
-  readonly redrivenAt?: number | undefined
-  readonly fencingToken?: number
-}
+type AnyDelivery = Pick<Delivery, 'signal' | 'attempt' | 'ended'>
 
 /** The queue's handler for a service's handler: with a database the inbox makes the effects happen once, and what is too old for it is not run. */
 export function workHandler<Out, Db>(
@@ -122,7 +119,7 @@ async function runUnit<Out, Db>(
     call: callingOf(home, {
       name: `the handler of ${type}`,
       committing: () => unit.committing !== undefined,
-      origin: () => originOf(message, delivery.signal, mayHaveAsked(delivery)),
+      origin: () => originOf(message, delivery.signal),
       keys: keysOf(home.context, message),
     }),
     commit(work) {
@@ -162,11 +159,6 @@ async function runUnit<Out, Db>(
     home.onReport?.({ from: `the handler of ${type}`, error, messageId: message.id })
   }
   return { result: undefined, stale: false }
-}
-
-/** Starts of a queue's message are counted for ever; attempts at an event only by who holds the partition just now. */
-export function mayHaveAsked({ attempt, redrivenAt, fencingToken }: AnyDelivery): boolean {
-  return fencingToken === undefined || attempt > 1 || redrivenAt !== undefined
 }
 
 function leaseLost(type: string, id: string): SpillwayError {
