@@ -10,7 +10,7 @@ const pages = ['README.md', 'docs/guides/operating.md', 'docs/reference/cli.md']
 function commandsIn(page: string): string[] {
   return [
     ...readFileSync(page, 'utf8').matchAll(
-      /^(?: *\$ |npx )?spillway ((?:queue|stream|calls|doctor|up|check)\b.*)$/gm,
+      /^(?: *\$ |npx )?spillway ((?:queue|stream|outbox|saga|calls|doctor|up|check)\b.*)$/gm,
     ),
   ].map(([, rest]) => rest!.split(/ \|| {2}| #| >/)[0]!.trim())
 }

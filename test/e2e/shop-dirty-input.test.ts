@@ -80,7 +80,7 @@ test('every kind of broken row', { timeout: 60_000 }, async () => {
       'payments.charged': 3,
       'payments.refunded': 1,
       'inventory.reserved': 3,
-      'delivery.shipped': 1,
+      'delivery.orderShipped': 1,
     },
     // The rows without a number came as one invoice more. Customer 17850 has the app.
     handled: {

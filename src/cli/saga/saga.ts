@@ -35,6 +35,16 @@ interface Summary {
 
 const page = 1_000
 
+const listing = `
+Examples:
+  $ spillway saga ls                   how many run, and which has waited for the longest?
+  $ spillway saga ls --json | jq '.sagas[] | select(.running > 1000)'`
+
+const showing = `
+Examples:
+  $ spillway saga show order           the instances of a saga
+  $ spillway saga show order A-17      one of them: its state, its timeouts, what would be undone`
+
 export function sagaCommand(): Command {
   return new Command('saga')
     .description('Look into sagas: how many instances run, and what stands in them.')
@@ -59,7 +69,9 @@ function chosen(command: Command): Command {
 
 function lsCommand(): Command {
   return chosen(
-    new Command('ls').description('List the sagas: how many instances run, and how many have ended.'),
+    new Command('ls')
+      .description('List the sagas: how many instances run, and how many have ended.')
+      .addHelpText('after', listing),
   ).action((options: Choice) => {
     forgiveReaders()
     return reporting(async () => {
@@ -78,6 +90,7 @@ function showCommand(): Command {
   return chosen(
     new Command('show')
       .description('Show the instances of a saga by their ids, or one of them.')
+      .addHelpText('after', showing)
       .argument('<saga>', 'its name')
       .argument('[id]', 'of one instance')
       .option('-n, --limit <count>', 'how many at most', wholeNumber(1, page), 20)
