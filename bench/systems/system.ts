@@ -73,7 +73,7 @@ export interface BenchTransactions {
   readonly durability: string
   /** Works off so many messages, each with a row in the service's database and a message to another queue. Resolves with messages a second. */
   handle?(count: number): Promise<number>
-  /** Milliseconds from the call of the transaction to the start of the handler of what it sent. */
+  /** Milliseconds from the end of a transaction's work, right before its commit, to the start of the handler of what it sent. */
   commits?(kind: 'message' | 'event', count: number): Promise<number[]>
   /** Moves so many rows of an outbox to another engine, in order per key. Resolves with events a second. */
   relay?(count: number): Promise<number>

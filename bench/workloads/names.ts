@@ -20,10 +20,10 @@ export const work = {
   queries: 'queries over HTTP, 50 in flight',
   command: 'a command over HTTP that commits a row',
   handle: 'handle with an effect and a message',
-  messageP50: 'latency p50, transaction to handler of a message',
-  messageP99: 'latency p99, transaction to handler of a message',
-  eventP50: 'latency p50, transaction to handler of an event',
-  eventP99: 'latency p99, transaction to handler of an event',
+  messageP50: 'latency p50, commit to handler of a message',
+  messageP99: 'latency p99, commit to handler of a message',
+  eventP50: 'latency p50, commit to handler of an event',
+  eventP99: 'latency p99, commit to handler of an event',
   relay: 'relay to another engine',
 } as const
 
