@@ -1,5 +1,5 @@
 // One instance of a context that is called: its connections, how busy it is, and whether it was seen to be away.
-import { Pool } from 'undici'
+import type { Pool } from 'undici'
 import type { Clock } from '../../core/clock.ts'
 import { SpillwayError } from '../../core/errors.ts'
 import type { SecureOptions } from '../../core/tls.ts'
@@ -36,11 +36,17 @@ export function parseAddress(address: unknown): { readonly origin: string; reado
   return { origin: url.origin, prefix: url.pathname.replace(/\/+$/, '') }
 }
 
+/** Loaded with the first call: who only listens or sends to queues does not pay for it. */
+const undici = () => import('undici')
+
 export class Instance {
   readonly address: string
   readonly #prefix: string
-  readonly #pool: Pool
+  readonly #origin: string
+  readonly #options: InstanceOptions
   readonly #clock: Clock
+  #opening: Promise<Pool> | undefined
+  #pool: Pool | undefined
   #inFlight = 0
   /** By `elapsed()`: before this it is not asked. */
   #outUntilMs = Number.NEGATIVE_INFINITY
@@ -49,17 +55,13 @@ export class Instance {
   #timesOut = 0
   #asking: Promise<void> | undefined
 
-  constructor(address: string, { connections, tls, clock }: InstanceOptions) {
+  constructor(address: string, options: InstanceOptions) {
     const { origin, prefix } = parseAddress(address)
     this.address = `${origin}${prefix}`
     this.#prefix = prefix
-    this.#clock = clock
-    this.#pool = new Pool(origin, {
-      connections,
-      pipelining: 1,
-      allowH2: false,
-      connect: { timeout: connectTimeoutMs, ...tls },
-    })
+    this.#origin = origin
+    this.#options = options
+    this.#clock = options.clock
   }
 
   get inFlight(): number {
@@ -86,7 +88,7 @@ export class Instance {
     try {
       const path = this.#prefix === '' ? request.path : this.#prefix + request.path
       const seen = await exchange(
-        this.#pool,
+        this.#pool ?? (await this.#open()),
         path === request.path ? request : { ...request, path },
         this.#clock,
       )
@@ -99,13 +101,30 @@ export class Instance {
 
   /** Lets what is under way end, for a while. */
   async close(graceMs: number): Promise<void> {
-    const cancel = this.#clock.after(graceMs, () => void this.#pool.destroy().catch(() => {}))
-    await this.#pool.close().catch(() => {})
+    const pool = await this.#opening
+    const cancel = this.#clock.after(graceMs, () => void pool?.destroy().catch(() => {}))
+    await pool?.close().catch(() => {})
     cancel()
   }
 
-  destroy(): Promise<void> {
-    return this.#pool.destroy().catch(() => {})
+  async destroy(): Promise<void> {
+    const pool = await this.#opening
+    await pool?.destroy().catch(() => {})
+  }
+
+  #open(): Promise<Pool> {
+    this.#opening ??= (async () => {
+      const { connections, tls } = this.#options
+      const { Pool } = await undici()
+      this.#pool = new Pool(this.#origin, {
+        connections,
+        pipelining: 1,
+        allowH2: false,
+        connect: { timeout: connectTimeoutMs, ...tls },
+      })
+      return this.#pool
+    })()
+    return this.#opening
   }
 
   #learn(seen: Seen): void {
@@ -132,7 +151,8 @@ export class Instance {
 
   async #askHealth(): Promise<void> {
     try {
-      const { statusCode, body } = await this.#pool.request({
+      const pool = this.#pool ?? (await this.#open())
+      const { statusCode, body } = await pool.request({
         method: 'GET',
         path: `${this.#prefix}/health`,
         headersTimeout: healthTimeoutMs,
