@@ -4,7 +4,13 @@ import type { Command } from 'commander'
 import { expect, test } from 'vitest'
 import { program } from './program.ts'
 
-const pages = ['README.md', 'docs/guides/operating.md', 'docs/reference/cli.md']
+const pages = [
+  'README.md',
+  'docs/guides/operating.md',
+  'docs/guides/outbox.md',
+  'docs/guides/calls.md',
+  'docs/reference/cli.md',
+]
 
 /** What follows `spillway` in a line of a page, up to a pipe, a comment or the words behind an example. */
 function commandsIn(page: string): string[] {

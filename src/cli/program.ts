@@ -38,7 +38,8 @@ A topology is declared in spillway.config.ts:
   $ spillway queue ls           what waits, what failed?
   $ spillway stream tail orders --follow
   $ spillway outbox ls          what is not sent yet, what cannot be?
-  $ spillway calls ls           how are the contexts that it calls?
+  $ spillway calls ls           how are the contexts that a process calls?
+  $ spillway saga ls            which processes are under way?
   $ spillway doctor             does the engine keep what it promises?
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.`,

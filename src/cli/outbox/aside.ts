@@ -24,7 +24,7 @@ export function asideCommand(): Command {
       .option('--after <number>', 'go on behind this one', wholeNumber(0, Number.MAX_SAFE_INTEGER))
       .option('--full', 'the whole envelope of each, not cut'),
     `
-  $ spillway outbox aside orders                    the 20 that were sent first
+  $ spillway outbox aside orders                    the first 20
   $ spillway outbox aside orders -n 1 --full        one, whole
   $ spillway outbox retry orders 1795447983436001   tries the one with this number again`,
   ).action((service: string, options: Options) =>
