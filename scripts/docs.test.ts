@@ -1,9 +1,18 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { engines, outOfDate } from './docs.ts'
+import { engines, outOfDate, withSnippets } from './docs.ts'
 
 test('every code block and every reference page is as its source', () => {
   expect(outOfDate()).toEqual([])
+})
+
+test('a page that only names a file gets its code, and a block that drifted is put right', () => {
+  const file = 'docs/snippets/pointer-owner.ts'
+  const named = `Before.\n\n<!-- from: ${file} -->\n\nAfter, with \`\`\`ts\n\`\`\` of its own.`
+  const filled = withSnippets(named)
+  const code = readFileSync(file, 'utf8').trimEnd()
+  expect(filled).toBe(named.replace('-->', () => `-->\n\n\`\`\`ts\n${code}\n\`\`\``))
+  expect(withSnippets(filled.replace('gone', 'went'))).toBe(filled)
 })
 
 const template = [

@@ -8,8 +8,8 @@ import { program } from '../src/cli/program.ts'
 import { errorCodes } from '../src/core/errors.ts'
 import { capabilityTable, fencedByEffects, portTable } from '../src/ports/capability.ts'
 
-/** A page names the file of a code block in a comment on the line before it. */
-const snippet = /<!-- from: (\S+) -->\n+```ts\n(?:[^\n]*\n)*?```$/gm
+/** A page names the file of a code block in a comment on the line before it; where there is no block yet it gets one. */
+const snippet = /<!-- from: (\S+) -->(?:\n+```ts\n(?:[^\n]*\n)*?```$)?/gm
 
 export function pages(): Map<string, string> {
   const wanted = new Map<string, string>()
@@ -34,7 +34,7 @@ function markdown(): string[] {
   return [...readdirSync('.').filter((file) => file.endsWith('.md')), ...docs]
 }
 
-function withSnippets(text: string): string {
+export function withSnippets(text: string): string {
   return text.replace(
     snippet,
     (_, file: string) =>
