@@ -4,6 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import BetterSqlite3 from 'better-sqlite3'
+import { drizzle } from 'drizzle-orm/better-sqlite3'
+import { integer, sqliteTable } from 'drizzle-orm/sqlite-core'
+import { Kysely, SqliteDialect } from 'kysely'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { queue } from '../core/contract.ts'
 import { sqliteDatabase } from '../engines/sqlite/database.ts'
@@ -92,6 +95,37 @@ describe.each([
     expect(seen).toEqual([1, 2, 3])
     db.close()
   })
+})
+
+test('query builders on SQLite: the handle that they were made with is joined, inside their transaction', async () => {
+  const of = await start()
+  const handle = new BetterSqlite3(file)
+  const kysely = new Kysely<{ effect: { n: number } }>({ dialect: new SqliteDialect({ database: handle }) })
+  const builder = drizzle(handle)
+  const effect = sqliteTable('effect', { n: integer('n') })
+  const changed = new Error('changed my mind')
+  const byKysely = (n: number, undone = false) =>
+    kysely.transaction().execute(async (trx) => {
+      await trx.insertInto('effect').values({ n }).execute()
+      of.join(handle).publish(orders.events.placed, n)
+      if (undone) throw changed
+    })
+  const byDrizzle = (n: number, undone = false) =>
+    builder.transaction((tx) => {
+      tx.insert(effect).values({ n }).run()
+      of.join(handle).publish(orders.events.placed, n)
+      if (undone) throw changed
+    })
+  await byKysely(1)
+  await expect(byKysely(2, true)).rejects.toBe(changed)
+  byDrizzle(3)
+  expect(() => byDrizzle(4, true)).toThrow(changed)
+  of.committed()
+  await vi.waitFor(() => expect(seen).toEqual([1, 3]), waits)
+  await running!.drained()
+  expect(seen).toEqual([1, 3])
+  expect(handle.prepare('SELECT n FROM effect ORDER BY n').all()).toEqual([{ n: 1 }, { n: 3 }])
+  await kysely.destroy()
 })
 
 test('the service own handle can be joined too, and without committed() the poll finds it', async () => {
