@@ -195,7 +195,7 @@ export interface OutboxPort {
   take(holder: string, destination: Destination, limit: number, after?: number): Promise<OutboxRow[]>
   /**
    * Forgets rows that were sent. Losing this to a power failure only sends them again, with the same sequence.
-   * Rows are known by their sequence; unknown ones are passed over.
+   * Rows are known by their sequence; unknown ones are passed over, and so are those that were set aside.
    */
   remove(rows: readonly OutboxRow[]): Promise<void>
   /** Keeps a row that cannot be sent, with its reason, out of the way of the others. */

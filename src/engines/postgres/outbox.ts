@@ -46,9 +46,10 @@ interface Lane {
 function statements(schema: string): Record<StatementName, Statement> {
   const notFlushed = "(select set_config('synchronous_commit', 'off', true)) is not null"
   const texts: Record<StatementName, string> = {
-    // `clock_timestamp()`: a row that was waited for is looked at again, by the time of then.
+    // `clock_timestamp()`: a row that was waited for is looked at again, by the time of then. One that lasts longer than any: the clock was set back.
     lock: `update ${schema}.relay set holder = $1, expires_at = clock_timestamp() + $2::float8 * interval '1 millisecond'
-where (holder is null or holder = $1 or expires_at < clock_timestamp()) and ${notFlushed} returning 1 as held`,
+where (holder is null or holder = $1 or expires_at < clock_timestamp() or expires_at > clock_timestamp() + interval '10 minutes')
+  and ${notFlushed} returning 1 as held`,
     unlock: `update ${schema}.relay set holder = null where holder = $1 and ${notFlushed}`,
     // From one destination to the next by the index, however many rows each has.
     pending: `with recursive found (kind, name) as (

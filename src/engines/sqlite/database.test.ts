@@ -145,6 +145,35 @@ test('after a restore from a backup sequences go on above those that were given 
   await restored.close()
 })
 
+test('a lock that a dead relay took before the clock was set back is free', async () => {
+  const database = await open(newPath())
+  assert.equal(await database.outbox.lock('dead', 3_000), true)
+  assert.equal(await database.outbox.lock('next', 3_000), false)
+  database.db.exec('UPDATE spillway_orders_relay SET locked_until = locked_until + 3600000')
+  assert.equal(await database.outbox.lock('next', 3_000), true)
+  await database.close()
+})
+
+test('no more long rows are taken at once than a relay can hold, and none is passed over', async () => {
+  const database = await open(newPath())
+  const body = `{"text":"${'x'.repeat(5 * 2 ** 20)}"}`
+  const outbox = Array.from({ length: 8 }, (_, index) => ({ ...message(`m${index}`), body }))
+  await database.commit(unit({ outbox }))
+  assert.equal(await database.outbox.lock('relay', 10_000), true)
+  const taken: string[] = []
+  for (let rows = await database.outbox.take('relay', queue, 1_000); rows.length > 0; ) {
+    assert.ok(rows.length <= 4, `${rows.length} of 5 MiB at once`)
+    taken.push(...rows.map(({ id }) => id))
+    await database.outbox.remove(rows)
+    rows = await database.outbox.take('relay', queue, 1_000)
+  }
+  assert.deepEqual(
+    taken,
+    outbox.map(({ id }) => id),
+  )
+  await database.close()
+})
+
 const drivers = {
   'node:sqlite': (path: string) => new DatabaseSync(path, { timeout: 7_000 }),
   'better-sqlite3': (path: string) => new BetterSqlite3(path, { timeout: 7_000 }) as unknown as DatabaseSync,

@@ -14,4 +14,6 @@ export interface SqliteStatement {
   }
   get(...values: (string | number | null)[]): unknown
   all(...values: (string | number | null)[]): unknown[]
+  /** Row by row, for what may be long; without it all are read. */
+  iterate?(...values: (string | number | null)[]): Iterable<unknown>
 }

@@ -3,13 +3,19 @@
 import { newId } from '../../core/id.ts'
 import type { AsideRow, Destination, OutboxPort, OutboxRow } from '../../ports/database.ts'
 import type { SqliteHandle, SqliteStatement } from './handle.ts'
+import { maxBodyBytes } from './limits.ts'
+
+/** No lock is asked for that is longer. */
+const longestLeaseMs = 600_000
 
 type Write = <T>(durable: boolean, work: () => T) => Promise<T>
 
 const sqlOf = (prefix: string) => ({
   producer: `SELECT producer_id AS producerId FROM "${prefix}relay"`,
   addProducer: `INSERT INTO "${prefix}relay" (producer_id) SELECT ? WHERE NOT EXISTS (SELECT 1 FROM "${prefix}relay")`,
-  lock: `UPDATE "${prefix}relay" SET holder = ?, locked_until = ? WHERE holder IS NULL OR holder = ? OR locked_until <= ?`,
+  // One that lasts longer than any: the clock was set back since.
+  lock: `UPDATE "${prefix}relay" SET holder = ?, locked_until = ?
+    WHERE holder IS NULL OR holder = ? OR locked_until NOT BETWEEN ? AND ?`,
   unlock: `UPDATE "${prefix}relay" SET holder = NULL, locked_until = 0 WHERE holder = ?`,
   held: `SELECT 1 FROM "${prefix}relay" WHERE holder = ? AND locked_until > ?`,
   pending: `SELECT kind, name FROM "${prefix}destination" AS d WHERE EXISTS
@@ -17,7 +23,7 @@ const sqlOf = (prefix: string) => ({
   take: `SELECT sequence, id, key, body FROM "${prefix}outbox"
     WHERE destination = (SELECT destination FROM "${prefix}destination" WHERE kind = ? AND name = ?) AND set_aside IS NULL
     AND sequence > ? ORDER BY sequence LIMIT ?`,
-  remove: `DELETE FROM "${prefix}outbox" WHERE sequence = ?`,
+  remove: `DELETE FROM "${prefix}outbox" WHERE sequence = ? AND set_aside IS NULL`,
   setAside: `UPDATE "${prefix}outbox" SET set_aside = ? WHERE sequence = ?`,
   aside: `SELECT o.sequence, d.kind, d.name, o.id, o.key, o.body, o.set_aside AS reason FROM "${prefix}outbox" AS o
     JOIN "${prefix}destination" AS d USING (destination)
@@ -30,6 +36,13 @@ const sqlOf = (prefix: string) => ({
   count: `SELECT count(*) FILTER (WHERE set_aside IS NULL) AS waiting,
     count(*) FILTER (WHERE set_aside IS NOT NULL) AS setAside FROM "${prefix}outbox"`,
 })
+
+interface TakenRow {
+  readonly sequence: number
+  readonly id: string
+  readonly key: string | null
+  readonly body: string
+}
 
 type Statements = Readonly<Record<keyof ReturnType<typeof sqlOf>, SqliteStatement>>
 
@@ -61,7 +74,14 @@ export class SqliteOutbox implements OutboxPort {
   async lock(holder: string, leaseMs: number): Promise<boolean> {
     return this.#write(false, () => {
       const now = Date.now()
-      return Number(this.#statements.lock.run(holder, now + leaseMs, holder, now).changes) > 0
+      const { changes } = this.#statements.lock.run(
+        holder,
+        now + leaseMs,
+        holder,
+        now + 1,
+        now + longestLeaseMs,
+      )
+      return Number(changes) > 0
     })
   }
 
@@ -77,12 +97,7 @@ export class SqliteOutbox implements OutboxPort {
   async take(holder: string, destination: Destination, limit: number, after = 0): Promise<OutboxRow[]> {
     this.#checkOpen()
     if (this.#statements.held.get(holder, Date.now()) === undefined) return []
-    const rows = this.#statements.take.all(destination.kind, destination.name, after, limit) as {
-      sequence: number
-      id: string
-      key: string | null
-      body: string
-    }[]
+    const rows = this.#rows(destination, after, limit)
     const last = rows.at(-1)?.sequence ?? 0
     if (last > this.#durableTo) {
       // A message must not be sent of which a power failure could undo the commit.
@@ -96,6 +111,20 @@ export class SqliteOutbox implements OutboxPort {
       key: key ?? undefined,
       body,
     }))
+  }
+
+  /** None beyond the one with which their bodies are as long as one may be: a relay must hold them all. */
+  #rows({ kind, name }: Destination, after: number, limit: number): TakenRow[] {
+    const { take } = this.#statements
+    const values = [kind, name, after, limit] as const
+    const rows: TakenRow[] = []
+    let length = 0
+    for (const row of take.iterate?.(...values) ?? take.all(...values)) {
+      rows.push(row as TakenRow)
+      length += (row as TakenRow).body.length
+      if (length >= maxBodyBytes) break
+    }
+    return rows
   }
 
   async remove(rows: readonly OutboxRow[]): Promise<void> {

@@ -86,6 +86,16 @@ export const outboxFaults: readonly Fault<RowsDatabase>[] = [
   outboxFault('a row that is set aside is thrown away', ['database.outbox.set-aside'], () => (outbox) => ({
     setAside: (row) => outbox.remove([row]),
   })),
+  outboxFault(
+    'who removes what was taken removes what was set aside of it',
+    ['database.outbox.set-aside'],
+    () => (outbox) => ({
+      async remove(rows) {
+        await outbox.remove(rows)
+        await outbox.drop(rows.map(({ sequence }) => sequence))
+      },
+    }),
+  ),
   outboxFault('a row that is set aside stays in the way', ['database.outbox.set-aside'], () => () => ({
     async setAside() {},
   })),
