@@ -2,8 +2,10 @@
 import pg from 'pg'
 import { afterEach, expect, test, vi } from 'vitest'
 import { postgresDatabase } from '../../src/engines/postgres/database.ts'
+import { QueueHome } from '../../src/engines/postgres/queue-home.ts'
 import { context, event, queue, type Running, run, service, topology, unchecked } from '../../src/index.ts'
 import { looking, onServers } from './on-servers.ts'
+import { userKinds } from './user-kinds.ts'
 
 const desk = context('desk', {
   events: { noted: event({ data: unchecked<number>(), key: () => 'one' }) },
@@ -78,6 +80,78 @@ await onServers('straight', {}, (server) => {
     await client.end()
     expect(seen.plain.length).toBe(6)
     expect(outboxed).toEqual([])
+  })
+
+  test.each(userKinds)(
+    'by a transaction of $name: stored at once, and not when it is rolled back',
+    async ({ open }) => {
+      const { of, seen, outboxed } = await start()
+      const db = await open(server().url)
+      await db.transaction(async (tx) => {
+        await of.join(tx).send(desk.queues.plain, 1)
+        await of.join(tx).send(desk.queues.once, 2)
+      })
+      const undone = db.transaction(async (tx) => {
+        await of.join(tx).send(desk.queues.plain, 3)
+        throw new Error('no')
+      })
+      await expect(undone).rejects.toThrow('no')
+      of.committed()
+      await vi.waitFor(() => expect(seen).toMatchObject({ plain: [1], once: [2] }), waits)
+      expect(outboxed).toEqual(['desk.once'])
+      await db.close()
+    },
+  )
+
+  test('a transaction that does not see the rules that a queue has by now sends by the outbox', async () => {
+    const { seen, schema } = await start()
+    const home = `${server().url}?schema=${schema}`
+    // In this process nobody claims, so that nothing tells it of the new rules.
+    const apart = service(desk, {
+      database: postgresDatabase({ url: server().url, schema: `${schema}own` }),
+    })
+    const sending = await run(topology({ contexts: [apart], engine: home }))
+    const client = looking(server().url)
+    const user = new pg.Client({ connectionString: server().url })
+    user.on('error', () => {})
+    await user.connect()
+    await user.query('begin isolation level repeatable read')
+    await user.query('select from pg_class limit 1')
+    await client.query(`select from ${schema}.declare_queues(array['desk.plain'], '{"priority":true}')`)
+    // Claims come to know that what was sent before the rules is gone.
+    await vi.waitFor(async () => {
+      const query = `select legacy from ${schema}.queue where name = 'desk.plain'`
+      expect((await client.query(query)).rows).toEqual([{ legacy: false }])
+    }, waits)
+    await sending.service(apart).join(user).send(desk.queues.plain, 1)
+    const { rows } = await user.query(`select name from ${schema}own_desk.outbox`)
+    expect(rows).toEqual([{ name: 'desk.plain' }])
+    await user.query('commit')
+    sending.service(apart).committed()
+    await vi.waitFor(() => expect(seen.plain).toEqual([1]), waits)
+    await Promise.all([user.end(), client.end()])
+    await sending.stop()
+  })
+
+  test('committed() of one transaction takes nothing from another that is still open', async () => {
+    const { of } = await start()
+    const stored = vi.spyOn(QueueHome.prototype, 'stored')
+    const told = () => stored.mock.calls.splice(0).map(([queues]) => [...queues].length)
+    const users = [1, 2].map(() => new pg.Client({ connectionString: server().url }))
+    for (const user of users) {
+      user.on('error', () => {})
+      await user.connect()
+      await user.query('begin')
+      await of.join(user).send(desk.queues.plain, 1)
+    }
+    for (const user of users) {
+      await user.query('commit')
+      told()
+      of.committed()
+      expect(told()).toEqual([1])
+      await user.end()
+    }
+    stored.mockRestore()
   })
 
   test('what the rules of a queue are for goes by the outbox and holds; events do', async () => {

@@ -171,6 +171,8 @@ type StatementName =
   | 'prune'
   | 'cancel'
 
+/** For how long a transaction of a user is expected to be open; a queue that got something in a longer one is looked at by its poll. */
+const joinedMs = 10_000
 /** What one call of `prune` removes at most. */
 const pruneLimit = 5_000
 
@@ -220,8 +222,8 @@ class PostgresDatabase implements Database<PgQueryable> {
   readonly #schema: string
   readonly #sql: Record<StatementName, Statement>
   #home: QueueHome | undefined
-  /** Queues that got messages of transactions of users, until those are said to be committed. */
-  readonly #joined = new Set<number>()
+  /** Queues that got messages of transactions of users, and when last: which of those is committed nobody says. */
+  readonly #joined = new Map<number, number>()
   readonly #units = new Set<Promise<unknown>>()
   #closing: Promise<void> | undefined
 
@@ -305,7 +307,7 @@ class PostgresDatabase implements Database<PgQueryable> {
   join(tx: unknown): JoinedOutbox {
     if (this.#closing !== undefined) throw closed()
     const { producerId } = this.outbox
-    const noted = (queue: number) => void this.#joined.add(queue)
+    const noted = (queue: number) => void this.#joined.set(queue, performance.now())
     return joinOutbox({ schema: this.#schema, producerId, home: this.#home, noted }, tx)
   }
 
@@ -323,8 +325,9 @@ class PostgresDatabase implements Database<PgQueryable> {
   }
 
   committed(): void {
-    this.#home?.stored(this.#joined)
-    this.#joined.clear()
+    this.#home?.stored(this.#joined.keys())
+    const now = performance.now()
+    for (const [queue, at] of this.#joined) if (now - at > joinedMs) this.#joined.delete(queue)
   }
 
   async prune(before: number): Promise<number> {

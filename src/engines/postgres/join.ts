@@ -21,17 +21,20 @@ export interface JoinOptions {
 
 export function joinOutbox({ schema, producerId, home, noted }: JoinOptions, tx: unknown): JoinedOutbox {
   const ask = guarded(asking(tx))
-  const which = `select pg_current_xact_id()::text as transaction, producer_id::text as producer from ${schema}.relay`
+  const which = `select pg_current_xact_id()::text as transaction, current_setting('transaction_isolation') as isolation,
+  producer_id::text as producer from ${schema}.relay`
   const store = `select ${schema}.join_outbox($1, $2) as outcome`
-  let transaction: Promise<string> | undefined
+  let joined: Promise<Joined> | undefined
   return {
     driver: 'asynchronous',
     async store(messages) {
       for (const message of messages) checkRow(message, message.id)
-      transaction ??= ask(which, []).then((rows) => identified(rows, producerId))
-      const [straight, rest] = parted(messages, home)
+      joined ??= ask(which, []).then((rows) => identified(rows, producerId))
+      const { transaction, readsNow } = await joined
+      // Else it may not see that a queue has rules by now: what it would store there nobody would find.
+      const [straight, rest] = parted(messages, readsNow ? home : undefined)
       for (const { queue } of straight) noted(queue)
-      const values = [await transaction, rows(rest)]
+      const values = [transaction, rows(rest)]
       const answer =
         straight.length === 0
           ? await ask(store, values)
@@ -59,15 +62,22 @@ function rows(messages: readonly OutboxMessage[]): string {
   )
 }
 
-function identified(rows: unknown, producerId: string): string {
-  const { transaction, producer } = first(rows) ?? {}
+interface Joined {
+  readonly transaction: string
+  /** Each of its statements sees what is committed by then. */
+  readonly readsNow: boolean
+}
+
+function identified(rows: unknown, producerId: string): Joined {
+  const { transaction, producer, isolation } = first(rows) ?? {}
   if (typeof transaction !== 'string' || typeof producer !== 'string')
     throw noTransaction('what answers a query in no way that is known')
   if (producer !== producerId) throw noTransaction('a transaction of another database')
-  return transaction
+  return { transaction, readsNow: isolation === 'read committed' }
 }
 
 interface Answer {
+  readonly isolation?: unknown
   readonly transaction?: unknown
   readonly producer?: unknown
   readonly outcome?: unknown

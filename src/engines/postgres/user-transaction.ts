@@ -75,9 +75,16 @@ function withPrisma(tx: PrismaTransaction): Ask {
   return async (text, values) => rowsOf(await tx.$queryRawUnsafe(text, ...(values as never[])))
 }
 
+/** It names values by their places in the text. */
 function withKnex(tx: KnexTransaction): Ask {
-  // In the order of their numbers: that is how our statements have them.
-  return async (text, values) => rowsOf(await tx.raw(text.replace(/\$\d+/g, '?'), values))
+  return async (text, values) => {
+    const placed: string[] = []
+    const marked = text.replace(/\$(\d+)/g, (_, number) => {
+      placed.push(values[Number(number) - 1]!)
+      return '?'
+    })
+    return rowsOf(await tx.raw(marked, placed))
+  }
 }
 
 function rowsOf(answer: unknown): unknown {
