@@ -123,6 +123,8 @@ export class Lane {
 
   #isHopeless({ code }: SpillwayError): boolean {
     if (hopeless.has(code)) return true
+    // It carries what its queue has no rule for, or no more: the others of the queue must not wait for a rule to come back.
+    if (code === 'INVALID_OPTION' && this.#destination.kind === 'queue') return true
     const { clock, unknownMs } = this.#options
     this.#unknownSince = nowhere.has(code) ? (this.#unknownSince ?? clock.elapsed()) : undefined
     return this.#unknownSince !== undefined && clock.elapsed() - this.#unknownSince >= unknownMs
