@@ -34,7 +34,8 @@ const bank = context('bank', {
 })
 const store = context('store', {
   events: { packed: event({ data: invoice, key: (p) => p.invoice }) },
-  queues: { reserve: queue({ data: order }), release: queue({ data: order }) },
+  // Undoing takes its time from when it is sent, not from when it was remembered.
+  queues: { reserve: queue({ data: order }), release: queue({ data: order, ttl: '1m' }) },
 })
 const office = context('office', {})
 

@@ -49,8 +49,16 @@ function parse(contract: Contract, text: string): Stored<string> {
   }
 }
 
-/** The same message as of now: it was sealed when there was nothing to undo yet. */
+/** The same message as of now: it was sealed when there was nothing to undo yet, and what it says of times is counted from then. */
 export function redated(body: string, now: number): string {
-  const { data, ...attributes } = JSON.parse(body) as Message
-  return JSON.stringify({ ...attributes, time: new Date(now).toISOString(), data })
+  const { data, time, ...attributes } = JSON.parse(body) as Message
+  const later = (text: string) => new Date(Date.parse(text) + now - Date.parse(time)).toISOString()
+  const { expirytime, dedupuntil } = attributes
+  return JSON.stringify({
+    ...attributes,
+    time: later(time),
+    ...(expirytime === undefined ? {} : { expirytime: later(expirytime) }),
+    ...(dedupuntil === undefined ? {} : { dedupuntil: later(dedupuntil) }),
+    data,
+  })
 }
