@@ -6,6 +6,8 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { context, event, queue } from '../core/contract.ts'
 import { unchecked } from '../core/schema.ts'
 import type { Database, DatabaseSource } from '../ports/database.ts'
+import type { SagaPort } from '../ports/saga.ts'
+import { saga } from '../saga/saga.ts'
 import { fakeClock } from '../testing/fake-clock.ts'
 import { memoryDatabase } from '../testing/memory/database.ts'
 import { memory } from '../testing/memory/engine.ts'
@@ -139,6 +141,36 @@ test('an inbox in which much is old is pruned until little is', async () => {
   await running.stop()
   expect(prunedAt).toEqual([60_000, 60_100, 60_200, 60_300])
   expect(clock.timers).toBe(0)
+})
+
+test('sagas that ended long ago go as fast as they came, though nothing in the inbox is old', async () => {
+  const clock = fakeClock()
+  const removals = [1_000, 1_000, 3]
+  const prunedAt: number[] = []
+  const sagas: SagaPort = {
+    get: async () => undefined,
+    list: async () => [],
+    async prune() {
+      prunedAt.push(clock.elapsed())
+      return removals.shift() ?? 0
+    },
+  }
+  const process = saga('process', { state: unchecked<string>() }).startedBy(
+    shop.events.sold,
+    { by: (sold) => sold },
+    (sold) => sold,
+  )
+  const engine = memory()
+  const running = await RunningService.open(
+    service(other, { database: databaseWith({ prune: async () => 0, sagas }) }).saga(process),
+    new Channels(engine, engine, 1, clock),
+    new Activity(),
+    { onReport: () => {} },
+  )
+  running.start()
+  await clock.advance(119_000)
+  await running.stop()
+  expect(prunedAt).toEqual([60_000, 60_100, 60_200])
 })
 
 test('what a stream keeps is said by the service that owns it, not by those who listen', async () => {

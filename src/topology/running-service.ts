@@ -349,7 +349,8 @@ export class RunningService<Db> {
       let removed = 0
       try {
         removed = await database.prune(clock.now() - keepMs - clockMarginMs)
-        if (this.#service.sagas.length > 0) await database.sagas.prune(clock.now() - endedSagasMs)
+        if (this.#service.sagas.length > 0)
+          removed = Math.max(removed, await database.sagas.prune(clock.now() - endedSagasMs))
       } catch (thrown) {
         if (!this.#stopped)
           this.#listeners.onReport({ from: `the inbox of ${this.name}`, error: asSpillwayError(thrown) })
