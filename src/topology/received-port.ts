@@ -154,8 +154,8 @@ export class ReceivedPort implements QueuePort {
     if (kept && (after === undefined || after.startsWith(keptHandle))) {
       const from = after === undefined ? {} : { after: after.slice(keptHandle.length) }
       const found = await page(kept, { limit, ...from })
-      if (found.length > 0) return found.map((item) => ({ ...item, handle: `${keptHandle}${item.handle}` }))
-      return page(there, { limit })
+      const here = found.map((item) => ({ ...item, handle: `${keptHandle}${item.handle}` }))
+      return here.length < limit ? [...here, ...(await page(there, { limit: limit - here.length }))] : here
     }
     return page(there, { limit, ...(after === undefined ? {} : { after }) })
   }
