@@ -315,3 +315,32 @@ test('a backlog of long and of many rows goes in one stretch, in order, each onc
   expect(sequences).toEqual(sequences.toSorted((a, b) => a - b))
   await vi.waitFor(async () => expect(await database.outbox.count()).toEqual({ waiting: 0, setAside: 0 }))
 })
+
+test('a relay that waits for another asks ever less often, and goes on when that one is gone', async () => {
+  let sent = 0
+  const other = newId()
+  expect(await database.outbox.lock(other, 60_000)).toBe(true)
+  let asked = 0
+  const outbox: OutboxPort = {
+    ...database.outbox,
+    lock(holder, leaseMs) {
+      asked += 1
+      return database.outbox.lock(holder, leaseMs)
+    },
+  }
+  await commit(1)
+  start(
+    async (messages) => {
+      sent += messages.length
+    },
+    undefined,
+    outbox,
+    { pollMs: 500 },
+  )
+  await new Promise((resolve) => setTimeout(resolve, 1_000))
+  // Every 20 ms it would be 50.
+  expect(asked).toBeGreaterThan(0)
+  expect(asked).toBeLessThan(12)
+  await database.outbox.unlock(other)
+  await vi.waitFor(() => expect(sent).toBe(1), { timeout: 20_000 })
+})

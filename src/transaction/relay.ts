@@ -39,7 +39,7 @@ const maxNamed = 1_000
 /** How long a relay that dies keeps the others waiting. One that is merely slow is overtaken, which only repeats messages. */
 const lockMs = 3_000
 const renewMs = lockMs / 3
-/** How soon to ask again for a lock that another process holds, while a message of ours may wait for it. */
+/** How soon to ask again for a lock that another process holds, while a message of ours may wait for it; then later each time, up to the poll. */
 const contendedMs = 20
 const failing: RetryPolicy = { attempts: 0, initialMs: 200, maxMs: 5_000 }
 
@@ -64,6 +64,8 @@ class Worker {
   /** Until when the lock is surely ours; none is held before it was taken. */
   #renewAt: number | undefined
   #failure: SpillwayError | undefined
+  /** How often in a row another relay had the lock since it was woken last. */
+  #refusals = 0
   #woken = false
   #wake: (() => void) | undefined
   #stopping = false
@@ -82,6 +84,7 @@ class Worker {
     if (to === undefined) this.#named = undefined
     for (const destination of to ?? []) this.#named?.set(nameOf(destination), destination)
     if ((this.#named?.size ?? 0) > maxNamed) this.#named = undefined
+    this.#refusals = 0
     this.#stir()
   }
 
@@ -109,7 +112,10 @@ class Worker {
       let waitMs: number
       try {
         const locked = await this.#round()
-        waitMs = locked ? this.#lookedAt + this.#pollMs - this.#clock.elapsed() : contendedMs
+        waitMs = locked
+          ? this.#lookedAt + this.#pollMs - this.#clock.elapsed()
+          : Math.min(contendedMs * 2 ** this.#refusals, this.#pollMs)
+        this.#refusals = locked ? 0 : this.#refusals + 1
         failures = 0
       } catch (thrown) {
         failures += 1
