@@ -325,7 +325,7 @@ class PostgresDatabase implements Database<PgQueryable> {
   }
 
   committed(): void {
-    this.#home?.stored(this.#joined.keys())
+    this.#home?.stored([...this.#joined.keys()])
     const now = performance.now()
     for (const [queue, at] of this.#joined) if (now - at > joinedMs) this.#joined.delete(queue)
   }
