@@ -107,6 +107,9 @@ test.each<[string, Script]>([
   ['by a gateway that gave up', always(http(504, '', 'text/html'))],
   ['by a proxy that lost the server behind it', always(http(503, 'upstream connect error', 'text/plain'))],
   ['by what failed and is not ours', always(http(500, 'oops', 'text/plain'))],
+  ['by a gateway with problems of its own', always(problem(503, 'UPSTREAM_RESET'))],
+  ['by what failed, with a code that is not ours', always(problem(500, 'ECONNRESET'))],
+  ['by a server that does not know what became of it', always(problem(500, 'INTERNAL'))],
   ['elsewhere', always(http(302, undefined, 'text/plain', ['location: /login']))],
   ['without a word', always(http(204, undefined))],
 ])('answered %s: unknown', async (_, script) => {

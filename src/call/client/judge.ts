@@ -85,7 +85,8 @@ export function judgeAnswer(
   const said = problem?.detail === undefined ? `It answered ${status}.` : shown(problem.detail)
   if (status === 409 && problem?.code === 'KEY_REUSED')
     return settledError('KEY_REUSED', `${type} was not done. ${said}`, [])
-  const code = refusals[status] ?? (problem?.code === undefined ? undefined : ownRefusals[status])
+  const own = ownRefusals[status]
+  const code = refusals[status] ?? (own === problem?.code ? own : undefined)
   if (code !== undefined) return refusedAs(type, code, said, problem)
   if (status === 504 && problem?.code === 'DEADLINE')
     return unknown('DEADLINE', `${type} did not end before its deadline.`, true)
