@@ -37,13 +37,13 @@ export class IncomingCall {
   #end: End | undefined
   #error: SpillwayError | undefined
 
-  /** The time counts from now. */
-  constructor(type: string, facts: CallFacts, clock: Clock) {
+  /** The time counts from `beganMs`, of the clock's `elapsed()`. */
+  constructor(type: string, facts: CallFacts, clock: Clock, beganMs: number = clock.elapsed()) {
     this.facts = facts
     this.#type = type
     this.#clock = clock
-    this.#endsAt = clock.elapsed() + facts.deadlineMs
-    this.#cancelTimer = clock.after(facts.deadlineMs, () => this.end('deadline'))
+    this.#endsAt = beganMs + facts.deadlineMs
+    this.#cancelTimer = clock.after(Math.max(0, this.#endsAt - clock.elapsed()), () => this.end('deadline'))
   }
 
   get signal(): AbortSignal {
@@ -74,9 +74,10 @@ export class IncomingCall {
     this.#abort.abort(this.error())
   }
 
-  /** Calls back when it ends; returns how to take that back. */
+  /** Calls back when it ends, at once when it has; returns how to take that back. */
   onEnd(listener: (end: End) => void): () => void {
-    this.#listeners.add(listener)
+    if (this.#end !== undefined) listener(this.#end)
+    else this.#listeners.add(listener)
     return () => void this.#listeners.delete(listener)
   }
 

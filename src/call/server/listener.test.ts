@@ -191,6 +191,43 @@ test('what is no request of a call, or two in one, is refused, and the connectio
   expect((await ask(1)).status).toBe(200)
 })
 
+test('garbage behind a request that is under way is no answer to it: the connection is cut', async () => {
+  const { handler, gate, inside } = held()
+  const { port } = await listen(handler)
+  const request = `POST ${path} HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n\r\n1`
+  const { closed } = raw(port, `${request}garbage garbage\r\n\r\n`)
+  expect(await closed).toBe('')
+  gate.resolve()
+  await vi.waitFor(() => expect(inside()).toBe(0))
+})
+
+test('a client that goes away while it is found out who it is leaves nothing behind', async () => {
+  const known = Promise.withResolvers<string>()
+  const found = vi.fn(() => known.promise)
+  const { listener, port } = await listen(() => 'ok', {}, { authenticate: found })
+  for (const length of [1, 2]) {
+    const socket = connect(port, '127.0.0.1')
+    socket.write(`POST ${path} HTTP/1.1\r\nhost: a\r\ncontent-length: ${length}\r\n\r\n1`)
+    await vi.waitFor(() => expect(found).toHaveBeenCalledTimes(length))
+    await new Promise((resolve) => socket.destroy().once('close', resolve))
+  }
+  // The server has seen it too when it answers what came after.
+  await vi.waitFor(async () => expect((await fetch(`${listener.address}/health`)).status).toBe(200))
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  known.resolve('me')
+  const began = performance.now()
+  await listener.stop({ deadlineMs: 15_000 })
+  expect(performance.now() - began).toBeLessThan(10_000)
+})
+
+test('finding out who asks takes of the deadline', async () => {
+  const { handler, inside } = held()
+  const authenticate = () => new Promise<string>((resolve) => setTimeout(resolve, 400, 'me'))
+  const { ask } = await listen(handler, {}, { authenticate })
+  const reply = await ask(1, { 'spillway-deadline': '300' })
+  expect([reply.status, inside()]).toEqual([503, 0])
+})
+
 test('whatever bytes come, the process goes on', async () => {
   const { port, ask } = await listen(() => 'ok')
   const piece = fc.oneof(

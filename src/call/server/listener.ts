@@ -54,8 +54,9 @@ export class Listener {
   readonly #routes = new Map<string, Route>()
   /** Calls whose answers run. */
   readonly #calls = new Set<IncomingCall>()
-  /** Requests that have no reply yet. */
+  /** Requests that have no reply yet; and how many of them came by a connection. */
   #open = 0
+  readonly #openOf = new Map<Socket, number>()
   #idle: () => void = () => {}
   /** It still answers, but whoever can should ask another process. */
   #leaving = false
@@ -67,7 +68,11 @@ export class Listener {
     this.#at = at
     this.#options = options
     server.on('request', (request, response) => void this.#handle(request, response))
-    server.on('clientError', (error, socket) => refuseGarbage(error, socket as Socket))
+    server.on('clientError', (error, socket) => {
+      // Whoever waits for the answer to what came before would take this for it.
+      if (this.#openOf.has(socket as Socket)) socket.destroy()
+      else refuseGarbage(error, socket as Socket)
+    })
   }
 
   /** Resolves once it listens; every call is 404 until it was added. Rejects with CONFIGURATION for an address that cannot be had. */
@@ -146,17 +151,29 @@ export class Listener {
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     // A client that goes away while it is written to.
     response.on('error', () => {})
-    this.#open += 1
+    this.#begin(request.socket)
     let reply: Reply | undefined
     try {
       reply = await this.#reply(request, response)
     } catch (thrown) {
       reply = problemReply(500, 'INTERNAL', `The request could not be handled: ${asError(thrown).name}.`)
     }
-    this.#open -= 1
+    this.#end(request.socket)
     if (this.#options.sends?.() === false) response.destroy()
     else write(response, reply, this.#stopping)
     if (this.#open === 0) this.#idle()
+  }
+
+  #begin(socket: Socket): void {
+    this.#open += 1
+    this.#openOf.set(socket, (this.#openOf.get(socket) ?? 0) + 1)
+  }
+
+  #end(socket: Socket): void {
+    this.#open -= 1
+    const left = (this.#openOf.get(socket) ?? 1) - 1
+    if (left === 0) this.#openOf.delete(socket)
+    else this.#openOf.set(socket, left)
   }
 
   async #reply(request: IncomingMessage, response: ServerResponse): Promise<Reply> {

@@ -7,6 +7,8 @@ export function bodyOf(
   request: IncomingMessage,
   maxBytes: number,
 ): Promise<{ readonly text: string } | 'too large' | 'no text' | 'cut'> {
+  // Its client went away before this: nothing of it is told any more.
+  if (request.destroyed) return Promise.resolve('cut')
   const announced = request.headers['content-length']
   if (announced !== undefined && Number(announced) > maxBytes) {
     request.resume()

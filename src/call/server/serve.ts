@@ -27,6 +27,8 @@ interface Serving {
 
 export async function serve({ request, response, answerer, batch }: Asked, serving: Serving): Promise<Reply> {
   const { contract } = answerer
+  // Finding out who asks takes of the caller's time.
+  const beganMs = serving.clock.elapsed()
   const asked = identify(serving.authenticate, request, contract)
   const who = asked instanceof Promise ? await asked : asked
   if (who.refused) return who.refused
@@ -38,7 +40,7 @@ export async function serve({ request, response, answerer, batch }: Asked, servi
     )
   const facts = factsOf(request.headers, contract, who.identity)
   if (typeof facts === 'string') return problemReply(400, 'INVALID_REQUEST', facts)
-  const call = new IncomingCall(contract.type, facts, serving.clock)
+  const call = new IncomingCall(contract.type, facts, serving.clock, beganMs)
   serving.calls.add(call)
   if (contract.kind === 'query')
     response.on('close', () => {
