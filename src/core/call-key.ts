@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto'
 import { describe, SpillwayError } from './errors.ts'
 
-const visible = /^[\x21-\x7e]{1,200}$/
+/** What a key is, and a correlation id where it travels with a call. */
+export const visible: RegExp = /^[\x21-\x7e]{1,200}$/
 
 /** Throws INVALID_OPTION. */
 export function checkKey(type: string, key: string): void {

@@ -113,6 +113,17 @@ test('a message that is handled again asks again with the same keys', async () =
   expect(header('spillway-key-age', server).every((age) => Number(age) >= 1)).toBe(true)
 })
 
+test('the id of a message may be any text: the calls of its handler are answered', async () => {
+  const results: CallResult<unknown>[] = []
+  const shop = service(orders).work(orders.queues.pack, async ({ data }, { call: ask }) => {
+    results.push(await ask(stockOf, data))
+  })
+  const running = await start([shop, stock])
+  await running.queue(orders.queues.pack).send({ id: 'o1' }, { id: 'order 4711' })
+  await running.drained()
+  expect(results).toMatchObject([{ status: 'ok' }])
+})
+
 test('nobody there: certain for a program; unknown in a handler, of which an earlier run may have asked', async () => {
   const results: CallResult<unknown>[] = []
   const shop = service(orders)

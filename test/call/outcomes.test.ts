@@ -159,6 +159,8 @@ test('over while it waited for a connection: nothing left, and nothing leaves la
   expect(server.requests[1]?.head).toContain('idempotency-key: third')
   answer()
   expect((await third).status).toBe('ok')
+  // Nor does it cost the connection.
+  expect(server.connections).toBe(1)
 })
 
 test.each<[number, string, string]>([
@@ -287,6 +289,27 @@ test('what asks is told: key, its age, caller, deadline, and what the caller giv
   await client.call(stockOf, shirt, {}, { caller: 'orders' })
   expect(server.requests[1]?.head).not.toMatch(/idempotency-key|key-age/)
 })
+
+test('credentials that HTTP cannot carry: told so, once, and no instance and no breaker is blamed', async () => {
+  const server = await serve(always(http(200, { reservation: 'r1' })))
+  const client = clientOf([server.address], { credentials: { authorization: 'Bearer a\r\nhost: b' } })
+  expect(await ask(client)).toMatchObject({
+    status: 'failed',
+    error: { code: 'CONFIGURATION', message: expect.stringContaining('authorization') },
+  })
+  expect(client.target('inventory').destination.breaker.snapshot()).toMatchObject({ calls: 0 })
+  expect(client.target('inventory').instances.map(({ isOut }) => isOut)).toEqual([false])
+  expect(server.connections).toBe(0)
+})
+
+test.each(['order 4711', 'bestellung-ü', 'x'.repeat(201)])(
+  'the id of a message may be any text, such as %s: its calls are answered',
+  async (correlationId) => {
+    const server = await serve(always(http(200, { left: 1 })))
+    await clientOf([server.address]).call(stockOf, shirt, {}, { caller: 'orders', correlationId })
+    expect(server.requests[0]?.head).not.toMatch(/spillway-correlation/i)
+  },
+)
 
 test('where the program traces, its own span goes along', async () => {
   const server = await serve(always(http(200, { left: 1 })))

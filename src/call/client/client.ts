@@ -1,7 +1,7 @@
 // The client of synchronous calls: from a contract and an input to one of three outcomes.
 import { propagation, context as tracing } from '@opentelemetry/api'
 import type { CallContract, FailureSchemas } from '../../core/call-contract.ts'
-import { checkKey } from '../../core/call-key.ts'
+import { checkKey, visible } from '../../core/call-key.ts'
 import type { CallResult } from '../../core/call-result.ts'
 import { type Clock, systemClock } from '../../core/clock.ts'
 import { milliseconds } from '../../core/duration.ts'
@@ -229,7 +229,8 @@ export class CallClient implements CallPort {
     const headers: Record<string, string> = { 'content-type': jsonType, [header.caller]: origin.caller }
     if (key !== undefined) headers[header.key] = key
     if (origin.nested) headers[header.nested] = '1'
-    if (origin.correlationId !== undefined && isHeader(origin.correlationId))
+    // The id of a message may be any text, and then the key stands for it.
+    if (origin.correlationId !== undefined && visible.test(origin.correlationId))
       headers[header.correlation] = origin.correlationId
     if (origin.traceparent !== undefined && isHeader(origin.traceparent)) {
       headers[header.traceparent] = origin.traceparent

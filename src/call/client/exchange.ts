@@ -28,9 +28,9 @@ export interface Broken {
   readonly left: boolean
   /**
    * `deadline`: no time was left. `aborted`: whoever asked gave up. `network`: refused, reset, cut, or not HTTP. `too large`: the answer, whose
-   * `status` came.
+   * `status` came. `headers`: one that HTTP cannot carry.
    */
-  readonly by: 'deadline' | 'aborted' | 'network' | 'too large'
+  readonly by: 'deadline' | 'aborted' | 'network' | 'too large' | 'headers'
   readonly status: number | undefined
   readonly error: Error | undefined
 }
@@ -81,8 +81,9 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   /** The last moment before the first byte is written. Whoever gave up while it waited for a connection sends nothing. */
   onRequestStart(controller: Dispatcher.DispatchController): void {
-    if (this.#resolve) this.#controller = controller
-    else controller.abort(new Error('given up'))
+    // Thrown, not aborted: that would cost the connection, which others wait for.
+    if (!this.#resolve) throw new Error('given up')
+    this.#controller = controller
   }
 
   onResponseStart(
@@ -115,7 +116,9 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.#break('network', error)
+    const { code } = error as NodeJS.ErrnoException
+    const ours = this.#controller === undefined && notCarried.has(code)
+    this.#break(ours ? 'headers' : 'network', error)
   }
 
   readonly #onAbort = (): void => this.#break('aborted')
@@ -135,6 +138,9 @@ class Exchange implements Dispatcher.DispatchHandler {
     resolve?.(seen)
   }
 }
+
+/** What undici says of a request that it does not send. */
+const notCarried: ReadonlySet<string | undefined> = new Set(['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED'])
 
 /** In seconds; a time of day is not heeded, for clocks differ. */
 function retryAfterMs(header: unknown): number | undefined {

@@ -48,6 +48,13 @@ const ownRefusals: Readonly<Record<number, ErrorCode>> = {
 export function judgeBroken(type: string, seen: Broken): Judgement<never> {
   const { left, by, error } = seen
   if (!left) {
+    if (by === 'headers')
+      return refused(
+        'CONFIGURATION',
+        `${type} was not asked: its credentials are no headers (${reasonOf(error)}).`,
+        false,
+        error,
+      )
     if (by === 'network')
       return refused('UNREACHABLE', `${type} was not asked: ${reasonOf(error)}.`, true, error)
     if (by === 'deadline') return refused('DEADLINE', `${type} was not asked before its deadline.`, false)

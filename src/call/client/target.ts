@@ -291,6 +291,6 @@ function noAddress(context: string): SpillwayError {
 /** What the breaker is told: that the caller was wrong is no failure of who was asked. */
 function endingOf(seen: Seen): Ending {
   if (seen.kind === 'answer') return seen.status >= 500 ? 'failed' : 'succeeded'
-  if (seen.by === 'aborted') return 'cancelled'
+  if (seen.by === 'aborted' || seen.by === 'headers') return 'cancelled'
   return seen.by === 'too large' ? 'succeeded' : 'failed'
 }

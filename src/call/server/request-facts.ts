@@ -1,10 +1,10 @@
 // The headers of a request, read strictly: what is not exactly as docs/decisions/0019 has it is refused, never guessed.
 import type { IncomingHttpHeaders } from 'node:http'
 import type { CallContract } from '../../core/call-contract.ts'
+import { visible } from '../../core/call-key.ts'
 import { headers } from '../wire.ts'
 import type { CallFacts } from './incoming-call.ts'
 
-const visible = /^[\x21-\x7e]{1,200}$/
 const name = /^[A-Za-z][A-Za-z0-9._-]{0,99}$/
 const traceparent = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?$/
 const whole = /^\d{1,15}$/
