@@ -23,8 +23,9 @@ export const headers = {
 export const maxInputBytes: number = 2 ** 20
 export const maxBatchBytes: number = 8 * 2 ** 20
 export const maxBatch = 100
-/** Of one answer: a server gives no larger one, a client reads no further. A batch may have as many of them as it has inputs. */
+/** Of one answer: a server gives no larger one, a client reads no further. And of the answers to a batch together. */
 export const maxAnswerBytes: number = 8 * 2 ** 20
+export const maxBatchAnswerBytes: number = 64 * 2 ** 20
 
 export const jsonType = 'application/json'
 export const problemType = 'application/problem+json'

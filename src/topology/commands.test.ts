@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { DatabaseSync } from 'node:sqlite'
+import { DatabaseSync } from 'node:sqlite'
 import { afterAll, afterEach, expect, expectTypeOf, test, vi } from 'vitest'
 import { z } from 'zod'
 import { call } from '../core/call-contract.ts'
@@ -341,4 +341,45 @@ test('what answers a command is given, and may return, is typed by its contract'
   base.answer(reserve, (_, { commit }) => commit(() => ({ number: 1 })))
   // @ts-expect-error: no such error
   base.answer(reserve, (_, { commit, fail }) => commit(() => fail('gone', {})))
+})
+
+test('a command that ends the transaction which it shares with another: of neither anybody says that it was not done', async () => {
+  const db = new DatabaseSync(newFile())
+  db.exec('PRAGMA journal_mode = WAL; CREATE TABLE done (product TEXT)')
+  const both = Promise.withResolvers<void>()
+  let waiting = 0
+  const together = async () => {
+    if (++waiting === 2) both.resolve()
+    await both.promise
+  }
+  // A handle of the user's own: nothing keeps effects from a COMMIT.
+  const answers = service(inventory, { database: sqliteDatabase(db) })
+    .answer(reserve, async ({ product }, { commit }) => {
+      await together()
+      return commit((tx) => {
+        tx.db.prepare('INSERT INTO done VALUES (?)').run(product)
+        return { reservation: 1 }
+      })
+    })
+    .answer(note, async (_, { commit }) => {
+      await together()
+      return commit((tx) => {
+        tx.db.exec('COMMIT')
+        return undefined
+      })
+    })
+  const calls = { inventory: { retry: { attempts: 1 } } }
+  const running = await run(topology({ contexts: [answers], engine: 'memory:', calls }), { engine: memory() })
+  runs.push(running)
+  const asking = running.service(answers)
+  const results = await Promise.all([
+    asking.call(reserve, { product: 'bowl', pieces: 1 }),
+    asking.call(note, 'mischief'),
+  ])
+  expect(db.prepare('SELECT product FROM done').all()).toMatchObject([{ product: 'bowl' }])
+  expect(results.map(({ status }) => status)).toEqual(['unknown', 'unknown'])
+  expect(results[0].status === 'unknown' && (await results[0].again())).toEqual({
+    status: 'ok',
+    value: { reservation: 1 },
+  })
 })

@@ -199,6 +199,17 @@ test('an open breaker refuses without a request; the bulkhead holds calls apart'
   )
   expect(state()).toBe('closed')
 
+  // To be asked too much is a failure of who is asked; to be asked wrongly is not.
+  for (const [status, code, then] of [
+    [429, 'OVERLOADED', 'open'],
+    [400, 'INVALID_DATA', 'closed'],
+  ] as const) {
+    const busy = await serve(always(problem(status, code)))
+    const asking = clientOf([busy.address], { retry: { attempts: 1 }, breaker: { minimumCalls: 4 } })
+    for (let asked = 0; asked < 4; asked++) await asking.call(reserve, shirt, {}, orders)
+    expect(asking.target('inventory').destination.breaker.state).toBe(then)
+  }
+
   const silent = await serve(() => {})
   const narrow = clientOf([silent.address], {
     retry: { attempts: 1 },

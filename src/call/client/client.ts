@@ -9,7 +9,16 @@ import { SpillwayError } from '../../core/errors.ts'
 import { newId } from '../../core/id.ts'
 import type { OnReport } from '../../core/report.ts'
 import { type AskOptions, type CallOrigin, type CallPort, checkAskOptions } from '../../ports/call.ts'
-import { headers as header, jsonType, maxAnswerBytes, maxBatch, maxBatchBytes, pathOf } from '../wire.ts'
+import {
+  headers as header,
+  jsonType,
+  maxAnswerBytes,
+  maxBatch,
+  maxBatchAnswerBytes,
+  maxBatchBytes,
+  maxInputBytes,
+  pathOf,
+} from '../wire.ts'
 import { type CallsOptions, callsRules } from './calls-options.ts'
 import { encodeInput } from './input.ts'
 import { type Addresses, Instances } from './instances.ts'
@@ -203,7 +212,7 @@ export class CallClient implements CallPort {
       batchesOf(places, bodies as readonly string[]).map(async (batch) => {
         // An input of undefined has no place in JSON but this one.
         const body = `[${batch.map((place) => bodies[place] || 'null').join()}]`
-        const maxBytes = target.rules.maxAnswerBytes * batch.length
+        const maxBytes = batchBytes(target.rules.maxAnswerBytes, batch.length)
         const outgoing = this.#outgoing(prepare(body), path, body, startedMs, maxBytes)
         const ended = await target.ask(outgoing, (seen) => readBatch(contract, seen, batch.length, maxBytes))
         for (const [index, place] of batch.entries()) {
@@ -326,6 +335,11 @@ function batchesOf(places: readonly number[], bodies: readonly string[]): number
   }
   if (batch.length > 0) batches.push(batch)
   return batches
+}
+
+/** What the answers to a batch may take: what they say of themselves, besides what was asked for, is little. */
+function batchBytes(ofOne: number, count: number): number {
+  return Math.max(ofOne, Math.min(ofOne * count, maxBatchAnswerBytes + maxInputBytes))
 }
 
 function anyOf(first: AbortSignal | undefined, second: AbortSignal | undefined): AbortSignal | undefined {

@@ -288,9 +288,9 @@ function noAddress(context: string): SpillwayError {
   return new SpillwayError('NO_ADDRESS', `Nobody knows where ${context} is.`)
 }
 
-/** What the breaker is told: that the caller was wrong is no failure of who was asked. */
+/** What the breaker is told: that the caller was wrong is no failure of who was asked; to be asked too much is (429). */
 function endingOf(seen: Seen): Ending {
-  if (seen.kind === 'answer') return seen.status >= 500 ? 'failed' : 'succeeded'
+  if (seen.kind === 'answer') return seen.status >= 500 || seen.status === 429 ? 'failed' : 'succeeded'
   if (seen.by === 'aborted' || seen.by === 'headers') return 'cancelled'
   return seen.by === 'too large' ? 'succeeded' : 'failed'
 }

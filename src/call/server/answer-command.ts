@@ -9,8 +9,16 @@ import type { IncomingCall } from './incoming-call.ts'
 import { problemReply, type Reply } from './reply.ts'
 import { type Asked, fingerprintOf, readStored, reused, type StoredAnswer } from './stored-answer.ts'
 
-/** After these nobody knows whether the transaction went through: everything else is known to have stored nothing. */
-const unsure: ReadonlySet<ErrorCode> = new Set(['ENGINE_UNAVAILABLE', 'ENGINE_FAILED', 'INTERNAL'])
+/**
+ * After these nobody knows whether the transaction went through: everything else is known to have stored nothing. CONFIGURATION: the effects of another
+ * unit, which shared the transaction, ended it.
+ */
+const unsure: ReadonlySet<ErrorCode> = new Set([
+  'ENGINE_UNAVAILABLE',
+  'ENGINE_FAILED',
+  'CONFIGURATION',
+  'INTERNAL',
+])
 
 export function commandAnswerer<Db>(
   home: UnitHome<Db>,

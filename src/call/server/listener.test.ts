@@ -228,6 +228,28 @@ test('finding out who asks takes of the deadline', async () => {
   expect([reply.status, inside()]).toEqual([503, 0])
 })
 
+test('the answers to a batch have a bound: what does not fit is asked for again, and is not even made', async () => {
+  const answer = 'x'.repeat(8 * 2 ** 20 - 2)
+  let made = 0
+  const { listener } = await listen(() => {
+    made += 1
+    return answer
+  })
+  const reply = await fetch(`${listener.address}${path}?batch`, {
+    method: 'POST',
+    body: JSON.stringify(new Array(100).fill(1)),
+  })
+  const elements = (await reply.json()) as { readonly status: number; readonly body: unknown }[]
+  const statuses = elements.map(({ status }) => status)
+  expect([reply.status, statuses.length]).toEqual([200, 100])
+  expect(statuses.filter((status) => status === 200)).toHaveLength(8)
+  expect(elements.find(({ status }) => status !== 200)).toMatchObject({
+    status: 503,
+    body: { code: 'OVERLOADED' },
+  })
+  expect(made).toBeLessThan(20)
+})
+
 test('whatever bytes come, the process goes on', async () => {
   const { port, ask } = await listen(() => 'ok')
   const piece = fc.oneof(
