@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest'
 import { fakeClock } from '../testing/fake-clock.ts'
-import { deadlineIn } from './deadline.ts'
 import { Destination, type DestinationOptions } from './destination.ts'
 
 function destination(options: DestinationOptions = {}) {
@@ -10,21 +9,16 @@ function destination(options: DestinationOptions = {}) {
 
 /** Work that ends when it is told to, and counts how often it was begun. */
 function work() {
-  const begun: {
-    readonly signal: AbortSignal | undefined
-    readonly end: (value: string) => void
-    readonly fail: (reason: Error) => void
-  }[] = []
-  const run = (signal: AbortSignal | undefined) =>
-    new Promise<string>((resolve, reject) => begun.push({ signal, end: resolve, fail: reject }))
+  const begun: { readonly end: (value: string) => void; readonly fail: (reason: Error) => void }[] = []
+  const run = () => new Promise<string>((resolve, reject) => begun.push({ end: resolve, fail: reject }))
   return { begun, run }
 }
 
 test('an answer comes through, and its place is given back', async () => {
   const { subject, clock } = destination()
-  expect(await subject.attempt(async () => 'done')).toEqual({ refused: false, answered: true, value: 'done' })
-  const deadline = deadlineIn('1s', clock)
-  expect(await subject.attempt(async () => 'done', { deadline })).toMatchObject({ value: 'done' })
+  expect(await subject.attempt(async () => 'done')).toEqual({ refused: false, value: 'done' })
+  const endsMs = clock.elapsed() + 1_000
+  expect(await subject.attempt(async () => 'done', { endsMs })).toMatchObject({ value: 'done' })
   expect(subject.breaker.snapshot()).toMatchObject({ calls: 2, failed: 0 })
   expect(subject.bulkhead.snapshot().underWay).toBe(0)
   expect(clock.timers).toBe(0)
@@ -35,7 +29,7 @@ test('what is thrown is a failure, is thrown on, and opens the breaker', async (
   const dead = async (): Promise<string> => {
     throw new Error('connection refused')
   }
-  const sooner = () => ({ deadline: deadlineIn('1s', clock) })
+  const sooner = () => ({ endsMs: clock.elapsed() + 1_000 })
   await expect(subject.attempt(dead)).rejects.toThrow('connection refused')
   await expect(subject.attempt(dead, sooner())).rejects.toThrow('connection refused')
   const atOnce = () => {
@@ -58,8 +52,8 @@ test('a value may say that the destination failed, and is given all the same', a
   const { subject, clock } = destination()
   const judge = (status: number) => (status >= 500 ? 'failed' : 'succeeded')
   for (const status of [503, 404])
-    for (const deadline of [undefined, deadlineIn('1s', clock)])
-      expect(await subject.attempt(async () => status, { judge, deadline })).toMatchObject({ value: status })
+    for (const endsMs of [undefined, clock.elapsed() + 1_000])
+      expect(await subject.attempt(async () => status, { judge, endsMs })).toMatchObject({ value: status })
   expect(subject.breaker.snapshot()).toMatchObject({ calls: 4, failed: 2 })
 })
 
@@ -68,55 +62,31 @@ test('a judge that throws costs no place', async () => {
   const judge = () => {
     throw new Error('unjust')
   }
-  for (const deadline of [undefined, deadlineIn('1s', clock)])
-    await expect(subject.attempt(async () => 1, { judge, deadline })).rejects.toThrow('unjust')
+  for (const endsMs of [undefined, clock.elapsed() + 1_000])
+    await expect(subject.attempt(async () => 1, { judge, endsMs })).rejects.toThrow('unjust')
   expect(subject.bulkhead.snapshot().underWay).toBe(0)
   expect(subject.breaker.snapshot()).toMatchObject({ calls: 2, failed: 2 })
 })
 
-test('at its deadline an attempt ends at once, as a failure; its place is given back when the work has ended', async () => {
-  const { subject, clock } = destination()
+test('a caller that gave up says nothing of the destination, and begins nothing more', async () => {
+  const { subject } = destination()
   const { begun, run } = work()
-  const attempt = subject.attempt(run, { deadline: deadlineIn('1s', clock) })
-  await clock.advance(1_000)
-  expect(await attempt).toEqual({ refused: false, answered: false, because: 'deadline' })
-  expect(begun[0]?.signal?.aborted).toBe(true)
-  expect(subject.breaker.snapshot()).toMatchObject({ calls: 1, failed: 1 })
-  expect(subject.bulkhead.snapshot().underWay).toBe(1)
-  begun[0]?.fail(new Error('aborted'))
-  await clock.advance(0)
+  const caller = new AbortController()
+  const given = { signal: caller.signal, judge: () => 'cancelled' as const }
+  const attempt = subject.attempt(run, given)
+  caller.abort()
+  begun[0]?.end('given up')
+  expect(await attempt).toEqual({ refused: false, value: 'given up' })
+  expect(subject.breaker.snapshot().calls).toBe(0)
+  expect(await subject.attempt(run, given)).toEqual({ refused: true, reason: 'cancelled' })
+  expect(begun).toHaveLength(1)
   expect(subject.bulkhead.snapshot().underWay).toBe(0)
-  expect(subject.breaker.snapshot().calls).toBe(1)
 })
-
-test.each(['with', 'without'])(
-  'a caller that gives up says nothing of the destination, %s a deadline',
-  async (how) => {
-    const { subject, clock } = destination()
-    const { begun, run } = work()
-    const caller = new AbortController()
-    const deadline = how === 'with' ? deadlineIn('1s', clock) : undefined
-    const attempt = subject.attempt(run, { deadline, signal: caller.signal })
-    await clock.advance(0)
-    caller.abort()
-    expect(await attempt).toEqual({ refused: false, answered: false, because: 'cancelled' })
-    begun[0]?.end('late')
-    await clock.advance(0)
-    expect(subject.breaker.snapshot().calls).toBe(0)
-    expect(subject.bulkhead.snapshot().underWay).toBe(0)
-    expect(await subject.attempt(run, { signal: caller.signal })).toEqual({
-      refused: true,
-      reason: 'cancelled',
-    })
-    expect(begun).toHaveLength(1)
-    expect(clock.timers).toBe(0)
-  },
-)
 
 test('with too little time left nothing is begun', async () => {
   const { subject, clock } = destination()
   const { begun, run } = work()
-  expect(await subject.attempt(run, { deadline: deadlineIn(4, clock) })).toEqual({
+  expect(await subject.attempt(run, { endsMs: clock.elapsed() + 4 })).toEqual({
     refused: true,
     reason: 'deadline',
   })
@@ -145,7 +115,7 @@ test('nobody waits for a place longer than an answer could be of use', async () 
   const { subject, clock } = destination({ bulkhead: { concurrency: 1 } })
   const { begun, run } = work()
   void subject.attempt(run)
-  const waiting = subject.attempt(run, { deadline: deadlineIn(105, clock) })
+  const waiting = subject.attempt(run, { endsMs: clock.elapsed() + 105 })
   await clock.advance(100)
   expect(await waiting).toEqual({ refused: true, reason: 'bulkhead_full', because: 'wait' })
   expect(begun).toHaveLength(1)

@@ -19,6 +19,9 @@ export const headers = {
   replay: 'x-idempotent-replay',
 } as const
 
+/** Who has more time than an hour does not wait for a call. */
+export const longestDeadlineMs = 3_600_000
+
 /** Of one input, and of a batch of them. */
 export const maxInputBytes: number = 2 ** 20
 export const maxBatchBytes: number = 8 * 2 ** 20

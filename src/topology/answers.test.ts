@@ -146,6 +146,7 @@ test('what is no call is refused, each with its reason', async () => {
   await refused(400, 'INVALID_REQUEST', path, '{"product":')
   await refused(400, 'INVALID_REQUEST', path, input, { 'spillway-deadline': '1.5' })
   await refused(400, 'INVALID_REQUEST', path, input, { 'spillway-deadline': '-1' })
+  await refused(400, 'INVALID_REQUEST', path, input, { 'spillway-deadline': '3600001' })
   await refused(400, 'INVALID_REQUEST', path, input, { 'spillway-nested': 'yes' })
   await refused(400, 'INVALID_REQUEST', path, input, { 'idempotency-key': 'a b' })
   await refused(400, 'INVALID_REQUEST', path, input, { 'spillway-caller': 'a/b' })

@@ -286,8 +286,9 @@ test('what asks is told: key, its age, caller, deadline, and what the caller giv
   expect(head).not.toContain('tracestate')
   expect(head).not.toContain('mine')
   expect(Number(/spillway-deadline: (\d+)/.exec(head)?.[1])).toBeGreaterThan(1_000)
-  await client.call(stockOf, shirt, {}, { caller: 'orders' })
+  await client.call(stockOf, shirt, { deadline: '2h' }, { caller: 'orders' })
   expect(server.requests[1]?.head).not.toMatch(/idempotency-key|key-age/)
+  expect(server.requests[1]?.head).toMatch(/spillway-deadline: 3600000/i)
 })
 
 test('credentials that HTTP cannot carry: told so, once, and no instance and no breaker is blamed', async () => {

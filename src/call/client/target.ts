@@ -9,9 +9,8 @@ import {
   SpillwayError,
 } from '../../core/errors.ts'
 import type { Ending } from '../breaker.ts'
-import { smallestUsefulMs } from '../deadline.ts'
-import { Destination, type Refusal } from '../destination.ts'
-import { headers as header } from '../wire.ts'
+import { Destination, type Refusal, smallestUsefulMs } from '../destination.ts'
+import { headers as header, longestDeadlineMs } from '../wire.ts'
 import type { CallsOptions, CallsRules } from './calls-options.ts'
 import type { Seen } from './exchange.ts'
 import type { Instance } from './instance.ts'
@@ -115,43 +114,41 @@ export class Target {
     attempt: number,
     avoid: ReadonlySet<Instance>,
   ): Promise<Step<Settled>> {
-    const over = this.#over(outgoing)
-    if (over) return { judgement: over }
     const where = this.#instances
-    if (!where) return { judgement: none(noAddress(this.context)) }
-    const { bulkhead, breaker } = this.destination
+    if (!where) return { judgement: none(noAddress(this.context)), ending: 'cancelled' }
     try {
       const finding = where.known()
       if (finding) await this.#inTime(finding, outgoing)
     } catch (thrown) {
       const error = asSpillwayError(thrown)
-      return { judgement: none(error, error.code === 'UNREACHABLE') }
+      return { judgement: none(error, error.code === 'UNREACHABLE'), ending: 'cancelled' }
     }
-    if (!bulkhead.tryEnter()) {
-      const withinMs = outgoing.endsMs - this.#clock.elapsed() - smallestUsefulMs
-      const refusal = breaker.refusal() ?? (await bulkhead.enter({ signal: outgoing.signal, withinMs }))
-      if (refusal) return { judgement: this.#refusedBy(refusal, outgoing) }
-    }
-    try {
-      const instance = where.pick(avoid)
-      if (!instance) return { judgement: none(noAddress(this.context)) }
-      const permit = breaker.acquire()
-      if (permit.refused) return { judgement: this.#refusedBy(permit, outgoing) }
-      let ending: Ending = 'cancelled'
-      try {
-        const headers = await this.#headers(outgoing, attempt)
-        if (headers instanceof SpillwayError) return { judgement: none(headers) }
-        const { path, body, endsMs, signal, maxAnswerBytes } = outgoing
-        const seen = await instance.exchange({ path, body, headers, endsMs, signal, maxAnswerBytes })
-        ending = endingOf(seen)
-        const judged = judge(seen)
-        const judgement = judged instanceof Promise ? await judged : judged
-        return { judgement, instance, retryAfterMs: seen.kind === 'answer' ? seen.retryAfterMs : undefined }
-      } finally {
-        permit[ending]()
-      }
-    } finally {
-      bulkhead.leave()
+    const { endsMs, signal } = outgoing
+    const tried = await this.destination.attempt(
+      () => this.#exchange(outgoing, judge, attempt, where.pick(avoid)),
+      { endsMs, signal, judge: endingOf },
+    )
+    return tried.refused ? { judgement: this.#refusedBy(tried, outgoing), ending: 'cancelled' } : tried.value
+  }
+
+  /** One asking of one instance. */
+  async #exchange<Settled>(
+    outgoing: Outgoing,
+    judge: Judge<Settled>,
+    attempt: number,
+    instance: Instance | undefined,
+  ): Promise<Step<Settled>> {
+    if (!instance) return { judgement: none(noAddress(this.context)), ending: 'cancelled' }
+    const headers = await this.#headers(outgoing, attempt)
+    if (headers instanceof SpillwayError) return { judgement: none(headers), ending: 'cancelled' }
+    const { path, body, endsMs, signal, maxAnswerBytes } = outgoing
+    const seen = await instance.exchange({ path, body, headers, endsMs, signal, maxAnswerBytes })
+    const judged = judge(seen)
+    return {
+      judgement: judged instanceof Promise ? await judged : judged,
+      ending: endingBy(seen),
+      instance,
+      retryAfterMs: seen.kind === 'answer' ? seen.retryAfterMs : undefined,
     }
   }
 
@@ -198,16 +195,6 @@ export class Target {
     }
   }
 
-  #over({ endsMs, signal, call }: Outgoing): Judgement<never> | undefined {
-    if (signal?.aborted)
-      return none(
-        new SpillwayError('ABORTED', `${call.type} was not asked: its caller gave up.`, nothingLeft),
-      )
-    if (endsMs - this.#clock.elapsed() >= smallestUsefulMs) return undefined
-    const what = `${call.type} was not asked: no time was left.`
-    return none(new SpillwayError('DEADLINE', what, nothingLeft))
-  }
-
   async #headers(
     outgoing: Outgoing,
     attempt: number,
@@ -228,7 +215,7 @@ export class Target {
         },
       )
     }
-    const left = Math.floor(endsMs - this.#clock.elapsed())
+    const left = Math.min(longestDeadlineMs, Math.floor(endsMs - this.#clock.elapsed()))
     const headers: Record<string, string> = {
       ...outgoing.headers,
       [header.deadline]: String(Math.max(0, left)),
@@ -263,6 +250,8 @@ export class Target {
 
 interface Step<Settled> {
   readonly judgement: Judgement<Settled>
+  /** What the breaker is told. */
+  readonly ending: Ending
   readonly instance?: Instance
   readonly retryAfterMs?: number | undefined
 }
@@ -280,6 +269,8 @@ const refusalWords: Readonly<
   deadline: ['DEADLINE', 'no time was left'],
 }
 
+const endingOf = ({ ending }: Step<unknown>): Ending => ending
+
 function none(error: SpillwayError, again = false): Judgement<never> {
   return { kind: 'refused', error, again }
 }
@@ -289,7 +280,7 @@ function noAddress(context: string): SpillwayError {
 }
 
 /** What the breaker is told: that the caller was wrong is no failure of who was asked; to be asked too much is (429). */
-function endingOf(seen: Seen): Ending {
+function endingBy(seen: Seen): Ending {
   if (seen.kind === 'answer') return seen.status >= 500 || seen.status === 429 ? 'failed' : 'succeeded'
   if (seen.by === 'aborted' || seen.by === 'headers') return 'cancelled'
   return seen.by === 'too large' ? 'succeeded' : 'failed'

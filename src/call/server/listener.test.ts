@@ -250,6 +250,27 @@ test('the answers to a batch have a bound: what does not fit is asked for again,
   expect(made).toBeLessThan(20)
 })
 
+test('the inputs of all calls under way have a bound; what they took is given back', async () => {
+  const { handler, gate, inside } = held()
+  const { ask, listener } = await listen(handler, {}, { roomBytes: 10 })
+  const first = ask(12_345_678)
+  await vi.waitFor(() => expect(inside()).toBe(1))
+  const second = await ask(123)
+  expect([second.status, await second.json()]).toMatchObject([503, { code: 'OVERLOADED' }])
+  const third = ask(12)
+  await vi.waitFor(() => expect(inside()).toBe(2))
+  gate.resolve()
+  expect([(await first).status, (await third).status]).toEqual([200, 200])
+  const cut = new AbortController()
+  const body = new ReadableStream({ start: (stream) => stream.enqueue(Buffer.from('1234567890')) })
+  const init = { method: 'POST', body, duplex: 'half', signal: cut.signal }
+  const left = fetch(listener.address + path, init as RequestInit).catch(() => undefined)
+  await vi.waitFor(async () => expect((await ask(1)).status).toBe(503), 10_000)
+  cut.abort()
+  await left
+  await vi.waitFor(async () => expect((await ask(1_234_567_890)).status).toBe(200), 10_000)
+})
+
 test('whatever bytes come, the process goes on', async () => {
   const { port, ask } = await listen(() => 'ok')
   const piece = fc.oneof(

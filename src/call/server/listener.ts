@@ -10,7 +10,7 @@ import type { Authenticate } from './authenticate.ts'
 import type { IncomingCall } from './incoming-call.ts'
 import { type ListenAt, listenAt } from './listen-at.ts'
 import { overloaded, problemReply, type Reply } from './reply.ts'
-import { bodyOf } from './request-body.ts'
+import { BodyRoom, bodyOf } from './request-body.ts'
 import { serve } from './serve.ts'
 import { write } from './write.ts'
 
@@ -24,6 +24,8 @@ export interface ListenerOptions {
   /** For tests: how long a request may take to arrive, its headers alone and all of it. */
   readonly headersMs?: number
   readonly requestMs?: number
+  /** For tests: what the inputs of all calls under way may take. */
+  readonly roomBytes?: number
 }
 
 /** How long a client that is slow on purpose can hold a connection. */
@@ -34,6 +36,8 @@ const keepAliveMs = 75_000
 const maxHeaderBytes = 16_384
 const maxHeaders = 100
 const maxConnections = 10_000
+/** What the inputs of all calls under way may take: a connection each would be far too much. */
+const roomBytes = 256 * 2 ** 20
 /** How long answers that were told to end may take for it. */
 const lastMs = 1_000
 
@@ -54,6 +58,7 @@ export class Listener {
   readonly #routes = new Map<string, Route>()
   /** Calls whose answers run. */
   readonly #calls = new Set<IncomingCall>()
+  readonly #room: BodyRoom
   /** Requests that have no reply yet; and how many of them came by a connection. */
   #open = 0
   readonly #openOf = new Map<Socket, number>()
@@ -67,6 +72,7 @@ export class Listener {
     this.#server = server
     this.#at = at
     this.#options = options
+    this.#room = new BodyRoom(options.roomBytes ?? roomBytes)
     server.on('request', (request, response) => void this.#handle(request, response))
     server.on('clientError', (error, socket) => {
       // Whoever waits for the answer to what came before would take this for it.
@@ -192,7 +198,7 @@ export class Listener {
       return problemReply(400, 'INVALID_REQUEST', 'A call takes no query but `?batch`.')
     return serve(
       { request, response, answerer, batch: query === 'batch' },
-      { ...this.#options, calls: this.#calls },
+      { ...this.#options, calls: this.#calls, room: this.#room },
     )
   }
 

@@ -2,11 +2,45 @@
 import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage } from 'node:http'
 
-/** Resolves with the body as text; 'too large' as soon as it is known to be, with the rest of it thrown away as it comes; 'no text' when it is no UTF-8; 'cut' when it ended early. */
+/** What the bodies of all calls under way may take together. */
+export class BodyRoom {
+  #left: number
+
+  constructor(bytes: number) {
+    this.#left = bytes
+  }
+
+  /** A part of it, for one call. */
+  hold(): HeldRoom {
+    let held = 0
+    return {
+      take: (bytes) => {
+        if (bytes > this.#left) return false
+        this.#left -= bytes
+        held += bytes
+        return true
+      },
+      release: () => {
+        this.#left += held
+        held = 0
+      },
+    }
+  }
+}
+
+export interface HeldRoom {
+  /** False where there is no more. */
+  take(bytes: number): boolean
+  /** Gives all of it back: when nothing of the body is needed any more. */
+  release(): void
+}
+
+/** Resolves with the body as text; 'too large' as soon as it is known to be, with the rest of it thrown away as it comes; 'no room' likewise; 'no text' when it is no UTF-8; 'cut' when it ended early. */
 export function bodyOf(
   request: IncomingMessage,
   maxBytes: number,
-): Promise<{ readonly text: string } | 'too large' | 'no text' | 'cut'> {
+  room?: HeldRoom,
+): Promise<{ readonly text: string } | 'too large' | 'no room' | 'no text' | 'cut'> {
   // Its client went away before this: nothing of it is told any more.
   if (request.destroyed) return Promise.resolve('cut')
   const announced = request.headers['content-length']
@@ -18,13 +52,20 @@ export function bodyOf(
     let first: Buffer | undefined
     let more: Buffer[] | undefined
     let bytes = 0
+    let refused = false
+    const refuse = (why: 'too large' | 'no room') => {
+      refused = true
+      first = undefined
+      more = undefined
+      room?.release()
+      resolve(why)
+    }
     request.on('data', (chunk: Buffer) => {
+      if (refused) return
       bytes += chunk.length
-      if (bytes > maxBytes) {
-        first = undefined
-        more = undefined
-        resolve('too large')
-      } else if (first === undefined) first = chunk
+      if (bytes > maxBytes) refuse('too large')
+      else if (room?.take(chunk.length) === false) refuse('no room')
+      else if (first === undefined) first = chunk
       else {
         more ??= [first]
         more.push(chunk)

@@ -2,14 +2,12 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { CallContract } from '../../core/call-contract.ts'
 import { visible } from '../../core/call-key.ts'
-import { headers } from '../wire.ts'
+import { headers, longestDeadlineMs } from '../wire.ts'
 import type { CallFacts } from './incoming-call.ts'
 
 const name = /^[A-Za-z][A-Za-z0-9._-]{0,99}$/
 const traceparent = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?$/
 const whole = /^\d{1,15}$/
-/** What a timer can wait for. */
-const longestMs = 2 ** 31 - 1
 
 /** What a request says of its call; a text where it says it wrongly. `identity` is what `authenticate` returned. */
 export function factsOf(
@@ -23,7 +21,8 @@ export function factsOf(
   const key = textIn(given, headers.key, visible)
   const caller = textIn(given, headers.caller, name)
   const correlation = textIn(given, headers.correlation, visible)
-  if (Number.isNaN(deadline)) return `The header ${headers.deadline} is no whole number of milliseconds.`
+  if (Number.isNaN(deadline) || (deadline ?? 0) > longestDeadlineMs)
+    return `The header ${headers.deadline} is no whole number of milliseconds up to an hour.`
   if (Number.isNaN(age)) return `The header ${headers.keyAge} is no whole number of milliseconds.`
   for (const [header, text] of [
     [headers.key, key],
@@ -38,7 +37,7 @@ export function factsOf(
   if (type !== undefined && !/^application\/json\s*(?:;|$)/i.test(type))
     return 'The body of a call is application/json.'
   return {
-    deadlineMs: Math.min(deadline ?? contract.deadlineMs, longestMs),
+    deadlineMs: deadline ?? Math.min(contract.deadlineMs, longestDeadlineMs),
     caller: { context: caller ?? undefined, identity },
     key: key ?? undefined,
     keyAgeMs: age,

@@ -7,8 +7,8 @@ import type { Answers } from './answerer.ts'
 import { type Authenticate, identify } from './authenticate.ts'
 import { answerBatch } from './batch.ts'
 import { IncomingCall } from './incoming-call.ts'
-import { problemReply, type Reply } from './reply.ts'
-import { bodyOf } from './request-body.ts'
+import { overloaded, problemReply, type Reply } from './reply.ts'
+import { type BodyRoom, bodyOf } from './request-body.ts'
 import { factsOf } from './request-facts.ts'
 
 interface Asked {
@@ -23,6 +23,7 @@ interface Serving {
   readonly authenticate?: Authenticate | undefined
   /** The calls under way: who stops ends them. */
   readonly calls: Set<IncomingCall>
+  readonly room: BodyRoom
 }
 
 export async function serve({ request, response, answerer, batch }: Asked, serving: Serving): Promise<Reply> {
@@ -46,10 +47,12 @@ export async function serve({ request, response, answerer, batch }: Asked, servi
     response.on('close', () => {
       if (!response.writableFinished) call.end('gone')
     })
+  const held = serving.room.hold()
   try {
     const maxBytes = batch ? maxBatchBytes : maxInputBytes
-    const body = await bodyOf(request, maxBytes)
+    const body = await bodyOf(request, maxBytes, held)
     if (body === 'cut') return problemReply(400, 'INVALID_REQUEST', 'The request ended before its body did.')
+    if (body === 'no room') return overloaded('The calls under way take as much memory as there is for them.')
     if (body === 'no text') return problemReply(400, 'INVALID_REQUEST', 'The body is no UTF-8.')
     if (body === 'too large')
       return problemReply(413, 'TOO_LARGE', `The body of ${contract.type} has more than ${maxBytes} bytes.`)
@@ -57,6 +60,7 @@ export async function serve({ request, response, answerer, batch }: Asked, servi
     if ('wrong' in input) return problemReply(400, 'INVALID_REQUEST', input.wrong)
     return batch ? await answerBatch(answerer, input.value, call) : await answerer.answer(input.value, call)
   } finally {
+    held.release()
     serving.calls.delete(call)
     call.close()
   }
