@@ -260,6 +260,10 @@ test('what the topology says of others is checked; nobody there is a failed call
   await expect(
     start([shop, inventory], { addresses: { inventory: ['x'] }, calls: { inventory: {} } }),
   ).rejects.toThrow(/is no address/)
+  await expect(start([shop, inventory], { addresses: { inventory: ['x'] } })).rejects.toThrow(/is no address/)
+  await expect(start([shop, inventory], { addresses: { inventory: 'http://x' as never } })).rejects.toThrow(
+    /no list/,
+  )
   await expect(
     start([shop, inventory], { calls: { inventory: { retry: { tries: 1 } as never } } }),
   ).rejects.toThrow(/no option `tries`/)

@@ -3,7 +3,7 @@ import type { BreakerSnapshot } from '../call/breaker.ts'
 import { breakersPath, breakersRoute } from '../call/breakers.ts'
 import type { CallsOptions } from '../call/client/calls-options.ts'
 import { CallClient } from '../call/client/client.ts'
-import type { Addresses } from '../call/client/instances.ts'
+import { type Addresses, checkAddresses } from '../call/client/instances.ts'
 import { callMetrics } from '../call/client/metrics.ts'
 import type { Authenticate } from '../call/server/authenticate.ts'
 import { listenAt } from '../call/server/listen-at.ts'
@@ -161,6 +161,8 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
     const channels = await declare(topology, services, main, forStreams, options.clock)
     for (const service of services) await channels.received.add(service, engineFor)
     const addresses = { ...topology.addresses, ...options.addresses }
+    for (const [context, known] of Object.entries(addresses))
+      if (typeof known !== 'function') checkAddresses(context, known)
     const here = new Set(services.map(({ context }) => context.name))
     for (const service of services)
       requireOwners(service, (context) => here.has(context) || Object.hasOwn(addresses, context))

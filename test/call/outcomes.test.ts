@@ -111,6 +111,7 @@ test.each<[string, Script]>([
   ['by what failed, with a code that is not ours', always(problem(500, 'ECONNRESET'))],
   ['by a server that does not know what became of it', always(problem(500, 'INTERNAL'))],
   ['elsewhere', always(http(302, undefined, 'text/plain', ['location: /login']))],
+  ['by something in between that says 200 to everything', always(http(200, undefined, ''))],
   ['without a word', always(http(204, undefined))],
 ])('answered %s: unknown', async (_, script) => {
   const { result, server } = await asked(script)

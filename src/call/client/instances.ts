@@ -3,7 +3,7 @@ import type { Clock } from '../../core/clock.ts'
 import { asSpillwayError, SpillwayError } from '../../core/errors.ts'
 import type { OnReport } from '../../core/report.ts'
 import type { SecureOptions } from '../../core/tls.ts'
-import { Instance } from './instance.ts'
+import { Instance, parseAddress } from './instance.ts'
 
 /** The base URLs of all instances, or what finds them: it is asked when the first call is made, and every ten seconds while calls are made. */
 export type Addresses = readonly string[] | (() => readonly string[] | Promise<readonly string[]>)
@@ -12,6 +12,16 @@ const askAgainMs = 10_000
 /** How long an instance that is listed no longer may take to end what is under way. */
 const graceMs = 30_000
 export const mostInstances = 1_000
+
+/** Throws CONFIGURATION for what cannot be the instances of a context. */
+export function checkAddresses(context: string, addresses: readonly string[]): void {
+  if (!Array.isArray(addresses) || addresses.length > mostInstances)
+    throw new SpillwayError(
+      'CONFIGURATION',
+      `The addresses of ${context} are no list of at most ${mostInstances}.`,
+    )
+  for (const address of addresses) parseAddress(address)
+}
 
 export interface InstancesOptions {
   readonly connections: number
@@ -95,11 +105,7 @@ export class Instances {
 
   /** Those that stay keep their connections. */
   #set(addresses: readonly string[]): void {
-    if (!Array.isArray(addresses) || addresses.length > mostInstances)
-      throw new SpillwayError(
-        'CONFIGURATION',
-        `The addresses of ${this.#context} are no list of at most ${mostInstances}.`,
-      )
+    checkAddresses(this.#context, addresses)
     const before = new Map(this.#all.map((instance) => [instance.address, instance]))
     const now = new Map<string, Instance>()
     for (const address of addresses) {

@@ -106,9 +106,9 @@ export function judgeAnswer(
 
 /** The body of an answer. Undefined where it is not what its content type says, or of another type: then nobody knows who answered. */
 export function parseAnswer(seen: Seen & { kind: 'answer' }): { readonly body: unknown } | undefined {
-  if (seen.body === '') return { body: undefined }
   const type = seen.contentType.split(';', 1)[0]!.trim().toLowerCase()
   if (type !== jsonType && type !== problemType) return seen.status === 200 ? undefined : { body: undefined }
+  if (seen.body === '') return { body: undefined }
   try {
     return { body: JSON.parse(seen.body) as unknown }
   } catch {
