@@ -3,7 +3,7 @@ import { type Duration, milliseconds } from './duration.ts'
 import { describe, SpillwayError } from './errors.ts'
 import { checkOptions, type OptionNames } from './known-options.ts'
 import { checkName } from './name.ts'
-import type { InputOf, OutputOf, Schema } from './schema.ts'
+import type { OutputOf, Schema } from './schema.ts'
 
 /** The ways in which a call may be refused by its owner, each with the schema of what it says of it. */
 export type FailureSchemas = Readonly<Record<string, Schema>>
@@ -150,15 +150,7 @@ function wrong(type: string, what: string): SpillwayError {
   return new SpillwayError('CONFIGURATION', `The call ${type} has ${what}.`)
 }
 
-/** What the answering side says instead of an answer: one of the errors that the contract declares. */
-export type DeclaredFailure<Failures extends FailureSchemas> = {
-  readonly [Name in keyof Failures & string]: {
-    readonly failure: Name
-    readonly data: InputOf<Failures[Name]>
-  }
-}[keyof Failures & string]
-
-/** What a caller receives of it. */
+/** What a caller receives of an error that the contract declares. */
 export type ReceivedFailure<Failures extends FailureSchemas> = {
   readonly [Name in keyof Failures & string]: {
     readonly status: 'failed'

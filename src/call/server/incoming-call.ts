@@ -28,9 +28,9 @@ const ends: Readonly<Record<End, string>> = {
 
 export class IncomingCall {
   readonly facts: CallFacts
+  /** By the clock's `elapsed()`: when the deadline passes. */
+  readonly endsMs: number
   readonly #type: string
-  readonly #clock: Clock
-  readonly #endsAt: number
   readonly #abort = new AbortController()
   readonly #listeners = new Set<(end: End) => void>()
   readonly #cancelTimer: () => void
@@ -41,9 +41,8 @@ export class IncomingCall {
   constructor(type: string, facts: CallFacts, clock: Clock, beganMs: number = clock.elapsed()) {
     this.facts = facts
     this.#type = type
-    this.#clock = clock
-    this.#endsAt = beganMs + facts.deadlineMs
-    this.#cancelTimer = clock.after(Math.max(0, this.#endsAt - clock.elapsed()), () => this.end('deadline'))
+    this.endsMs = beganMs + facts.deadlineMs
+    this.#cancelTimer = clock.after(Math.max(0, this.endsMs - clock.elapsed()), () => this.end('deadline'))
   }
 
   get signal(): AbortSignal {
@@ -52,16 +51,6 @@ export class IncomingCall {
 
   get ended(): End | undefined {
     return this.#end
-  }
-
-  /** Milliseconds, 0 when there are none: what a call that is made while answering this one may take. */
-  get remainingMs(): number {
-    return this.#end === undefined ? Math.max(0, this.#endsAt - this.#clock.elapsed()) : 0
-  }
-
-  /** By the clock's `elapsed()`: when the deadline passes. */
-  get endsMs(): number {
-    return this.#endsAt
   }
 
   /** Nobody waits any more: the signal fires. Only the first time counts. */

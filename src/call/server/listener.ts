@@ -19,7 +19,7 @@ export interface ListenerOptions {
   readonly listen: string
   readonly clock: Clock
   readonly authenticate?: Authenticate | undefined
-  /** For fakes: whether the reply is sent. False cuts the connection: who asked does not learn what became of it. */
+  /** For fakes: whether the reply to a call is sent. False cuts the connection: who asked does not learn what became of it. */
   readonly sends?: (() => boolean) | undefined
   /** For tests: how long a request may take to arrive, its headers alone and all of it. */
   readonly headersMs?: number
@@ -165,7 +165,7 @@ export class Listener {
       reply = problemReply(500, 'INTERNAL', `The request could not be handled: ${asError(thrown).name}.`)
     }
     this.#end(request.socket)
-    if (this.#options.sends?.() === false) response.destroy()
+    if (reply === undefined) response.destroy()
     else write(response, reply, this.#stopping)
     if (this.#open === 0) this.#idle()
   }
@@ -182,7 +182,8 @@ export class Listener {
     else this.#openOf.set(socket, left)
   }
 
-  async #reply(request: IncomingMessage, response: ServerResponse): Promise<Reply> {
+  /** Undefined: none is to be sent. */
+  async #reply(request: IncomingMessage, response: ServerResponse): Promise<Reply | undefined> {
     const { url = '', method } = request
     const [path = '', query] = url.split('?', 2)
     if (path === '/health') return this.#health(method)
@@ -196,10 +197,11 @@ export class Listener {
       return { ...problemReply(405, 'INVALID_REQUEST', 'A call is asked by POST.'), allow: 'POST' }
     if (query !== undefined && query !== 'batch')
       return problemReply(400, 'INVALID_REQUEST', 'A call takes no query but `?batch`.')
-    return serve(
+    const reply = await serve(
       { request, response, answerer, batch: query === 'batch' },
       { ...this.#options, calls: this.#calls, room: this.#room },
     )
+    return this.#options.sends?.() === false ? undefined : reply
   }
 
   #health(method: string | undefined): Reply {

@@ -129,6 +129,7 @@ test('a service is tested without its neighbour: the fake answers, refuses, is d
 
   // The answer is lost: nobody knows, and asking again with the same key gives the one true answer.
   neighbour.dropAnswers()
+  expect((await fetch(`${neighbour.address}/health`)).status).toBe(200)
   const lost = await buy('k3')
   expect(lost.result).toMatchObject({ status: 'failed', error: { code: 'ANSWER_FAILED' } })
   const again = await buy('k3')
