@@ -272,6 +272,17 @@ test('an instance that is away: another is asked at once, and it is left out unt
   }, 20_000)
 })
 
+test('what waits while the client is closed does not leave afterwards', async () => {
+  const server = await serve(always(fine))
+  const found = Promise.withResolvers<string[]>()
+  const client = clientOf(() => found.promise)
+  const result = client.call(reserve, shirt, {}, orders)
+  await client.close()
+  found.resolve([server.address])
+  expect(await result).toMatchObject({ status: 'failed', error: { code: 'CLOSED' } })
+  expect(server.connections).toBe(0)
+})
+
 test('the less busy of two is asked: one that hangs gets no more', async () => {
   const hangs = await serve(() => {})
   const quick = await serve(always(fine))

@@ -51,6 +51,7 @@ export class Target {
   readonly #retry: RetryPolicy
   readonly #clock: Clock
   readonly #random: () => number
+  #closed = false
 
   /** Without instances nobody knows where the context is. */
   constructor(
@@ -104,7 +105,9 @@ export class Target {
     }
   }
 
+  /** What has left may end; nothing leaves any more. */
   close(graceMs: number): Promise<void> {
+    this.#closed = true
     return this.#instances?.close(graceMs) ?? Promise.resolve()
   }
 
@@ -141,6 +144,11 @@ export class Target {
     if (!instance) return { judgement: none(noAddress(this.context)), ending: 'cancelled' }
     const headers = await this.#headers(outgoing, attempt)
     if (headers instanceof SpillwayError) return { judgement: none(headers), ending: 'cancelled' }
+    // It waited while the process began to stop: for an address, or to be tried again.
+    if (this.#closed) {
+      const what = `${outgoing.call.type} was not asked: this process is stopping.`
+      return { judgement: none(new SpillwayError('CLOSED', what, nothingLeft)), ending: 'cancelled' }
+    }
     const { path, body, endsMs, signal, maxAnswerBytes } = outgoing
     const seen = await instance.exchange({ path, body, headers, endsMs, signal, maxAnswerBytes })
     const judged = judge(seen)
