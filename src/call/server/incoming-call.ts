@@ -42,7 +42,9 @@ export class IncomingCall {
     this.facts = facts
     this.#type = type
     this.endsMs = beganMs + facts.deadlineMs
-    this.#cancelTimer = clock.after(Math.max(0, this.endsMs - clock.elapsed()), () => this.end('deadline'))
+    const leftMs = this.endsMs - clock.elapsed()
+    this.#cancelTimer = leftMs > 0 ? clock.after(leftMs, () => this.end('deadline')) : () => {}
+    if (leftMs <= 0) this.end('deadline')
   }
 
   get signal(): AbortSignal {

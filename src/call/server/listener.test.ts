@@ -238,6 +238,7 @@ test('the answers to a batch have a bound: what does not fit is asked for again,
   const reply = await fetch(`${listener.address}${path}?batch`, {
     method: 'POST',
     body: JSON.stringify(new Array(100).fill(1)),
+    headers: { 'content-type': 'application/json' },
   })
   const elements = (await reply.json()) as { readonly status: number; readonly body: unknown }[]
   const statuses = elements.map(({ status }) => status)

@@ -59,9 +59,9 @@ export class Listener {
   /** Calls whose answers run. */
   readonly #calls = new Set<IncomingCall>()
   readonly #room: BodyRoom
-  /** Requests that have no reply yet; and how many of them came by a connection. */
+  /** Requests that have no reply yet; and those of them that came by a connection. */
   #open = 0
-  readonly #openOf = new Map<Socket, number>()
+  readonly #openOf = new Map<Socket, Set<IncomingMessage>>()
   #idle: () => void = () => {}
   /** It still answers, but whoever can should ask another process. */
   #leaving = false
@@ -75,8 +75,9 @@ export class Listener {
     this.#room = new BodyRoom(options.roomBytes ?? roomBytes)
     server.on('request', (request, response) => void this.#handle(request, response))
     server.on('clientError', (error, socket) => {
-      // Whoever waits for the answer to what came before would take this for it.
-      if (this.#openOf.has(socket as Socket)) socket.destroy()
+      // Whoever waits for the answer to what came whole would take this for it.
+      const waits = [...(this.#openOf.get(socket as Socket) ?? [])].some(({ complete }) => complete)
+      if (waits) socket.destroy()
       else refuseGarbage(error, socket as Socket)
     })
   }
@@ -157,29 +158,31 @@ export class Listener {
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     // A client that goes away while it is written to.
     response.on('error', () => {})
-    this.#begin(request.socket)
+    this.#begin(request)
     let reply: Reply | undefined
     try {
       reply = await this.#reply(request, response)
     } catch (thrown) {
       reply = problemReply(500, 'INTERNAL', `The request could not be handled: ${asError(thrown).name}.`)
     }
-    this.#end(request.socket)
+    this.#end(request)
     if (reply === undefined) response.destroy()
     else write(response, reply, this.#stopping)
     if (this.#open === 0) this.#idle()
   }
 
-  #begin(socket: Socket): void {
+  #begin(request: IncomingMessage): void {
     this.#open += 1
-    this.#openOf.set(socket, (this.#openOf.get(socket) ?? 0) + 1)
+    const open = this.#openOf.get(request.socket)
+    if (open) open.add(request)
+    else this.#openOf.set(request.socket, new Set([request]))
   }
 
-  #end(socket: Socket): void {
+  #end(request: IncomingMessage): void {
     this.#open -= 1
-    const left = (this.#openOf.get(socket) ?? 1) - 1
-    if (left === 0) this.#openOf.delete(socket)
-    else this.#openOf.set(socket, left)
+    const open = this.#openOf.get(request.socket)
+    open?.delete(request)
+    if (open?.size === 0) this.#openOf.delete(request.socket)
   }
 
   /** Undefined: none is to be sent. */
