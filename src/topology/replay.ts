@@ -3,6 +3,7 @@ import type { EventContract } from '../core/contract.ts'
 import { openMessage } from '../core/envelope.ts'
 import { SpillwayError } from '../core/errors.ts'
 import { decode, type Message } from '../core/message.ts'
+import { isThenable } from '../core/thenable.ts'
 import type { StreamRecord } from '../ports/stream.ts'
 import { type HistoryOptions, readHistory } from '../stream/history.ts'
 import type { Channels } from './channels.ts'
@@ -47,10 +48,6 @@ export async function replay<C extends Replayable>(
     }
   }
   return count
-}
-
-function isThenable(value: unknown): boolean {
-  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
 }
 
 interface Handled {

@@ -1,6 +1,7 @@
 // What one handler, or one transaction(), does as a whole: it gathers what is sent, and commits it once with the effects.
 import { SpillwayError } from '../core/errors.ts'
 import type { OnReport } from '../core/report.ts'
+import { isThenable, onceAwaited } from '../core/thenable.ts'
 import type { CallPort } from '../ports/call.ts'
 import type { CommitOutcome, CommitUnit, Database, Destination, OutboxMessage } from '../ports/database.ts'
 import type { CancelResult } from '../ports/queue-control.ts'
@@ -144,20 +145,11 @@ export class Unit<Db> {
       throw thrown
     }
     if (result instanceof Promise || inner.isAsynchronous) return finish(result)
+    // A synchronous database refuses such a query, and then it must not have begun.
     if (isThenable(result)) return onceAwaited(() => finish(result))
     inner.close()
     this.#result = result
     outbox.push(...inner.messages)
     return undefined
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
-}
-
-/** A query that begins when it is awaited: a synchronous database refuses it, and then it must not begin. */
-function onceAwaited(begin: () => Promise<void>): PromiseLike<void> {
-  // biome-ignore lint/suspicious/noThenProperty: what it stands for is a thenable
-  return { then: (resolve, reject) => begin().then(resolve, reject) }
 }

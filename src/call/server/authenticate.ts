@@ -1,5 +1,6 @@
 // Who may ask: the user's own function decides, before anything of the body is read.
 import type { IncomingMessage } from 'node:http'
+import { isThenable } from '../../core/thenable.ts'
 import { problemReply, type Reply } from './reply.ts'
 
 /** What is known of a request before its body is read. */
@@ -55,8 +56,4 @@ function accept(identity: unknown): Identified {
 
 function unknown(): Identified {
   return { refused: problemReply(401, 'NOT_ACCEPTED', 'The caller was not accepted.') }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
 }

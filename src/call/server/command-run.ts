@@ -2,6 +2,7 @@
 import type { CallContract, FailureSchemas } from '../../core/call-contract.ts'
 import { asError, SpillwayError } from '../../core/errors.ts'
 import { runInside } from '../../core/scope.ts'
+import { isThenable, onceAwaited } from '../../core/thenable.ts'
 import type { Database } from '../../ports/database.ts'
 import { type Tx, Unit, type UnitHome } from '../../transaction/unit.ts'
 import { type CommandContext, type CommandHandler, failOf, Refusal } from './answer.ts'
@@ -131,14 +132,7 @@ export class CommandRun<Db> {
   /** The result of the work, checked and encoded inside the transaction. A query that begins when it is awaited must not begin here. */
   #noting(result: unknown): unknown {
     if (result instanceof Promise) return result.then((value) => this.#note(value))
-    if (typeof (result as { then?: unknown } | null | undefined)?.then === 'function')
-      return {
-        // biome-ignore lint/suspicious/noThenProperty: what it stands for is a thenable
-        then: (resolve: (value: unknown) => void, reject: (reason: unknown) => void) =>
-          Promise.resolve(result)
-            .then((value) => this.#note(value))
-            .then(resolve, reject),
-      }
+    if (isThenable(result)) return onceAwaited(async () => this.#note(await result))
     return this.#note(result)
   }
 

@@ -1,5 +1,6 @@
 // One unit of work inside a transaction: fence, inbox, effects, outbox. And the statements that it takes.
 import { SpillwayError } from '../../core/errors.ts'
+import { isThenable } from '../../core/thenable.ts'
 import type {
   CommitOutcome,
   CommitUnit,
@@ -239,7 +240,7 @@ function destinationId(
 }
 
 function refuseAsynchronous(returned: unknown): void {
-  if (typeof (returned as { then?: unknown } | null | undefined)?.then !== 'function') return
+  if (!isThenable(returned)) return
   // Only a promise is under way already: another thenable would begin when it is waited for.
   if (returned instanceof Promise) returned.catch(() => {})
   throw new SpillwayError(
