@@ -1,4 +1,4 @@
-// The bulkhead of one destination: so many calls under way and no more, and a short line in front of it.
+// A bulkhead, of a destination or of who answers: so many calls under way and no more, and a short line in front of it.
 import { type Clock, systemClock } from '../core/clock.ts'
 import { type Duration, milliseconds } from '../core/duration.ts'
 import { checkOptions, type OptionNames } from '../core/known-options.ts'

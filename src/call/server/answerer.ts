@@ -4,8 +4,10 @@ import { asError, isSpillwayError, SpillwayError } from '../../core/errors.ts'
 import { type Checked, check } from '../../core/schema.ts'
 import { runInside } from '../../core/scope.ts'
 import type { UnitHome } from '../../transaction/unit.ts'
+import { Bulkhead } from '../bulkhead.ts'
+import { wholeOption } from '../whole-option.ts'
+import { longestDeadlineMs } from '../wire.ts'
 import { type CommandHandler, failOf, type QueryContext, type QueryHandler } from './answer.ts'
-import { Gate } from './gate.ts'
 import type { IncomingCall } from './incoming-call.ts'
 import { queryCalling } from './nested-calling.ts'
 import { encode, overloaded, problemReply, type Reply, refusedInput } from './reply.ts'
@@ -32,19 +34,27 @@ export type Answers = Pick<Answerer, 'contract' | 'answer'>
 export class Answerer {
   readonly contract: CallContract
   readonly #give: Give
-  readonly #gate: Gate
-  readonly #home: Pick<UnitHome<unknown>, 'onReport'>
+  readonly #bulkhead: Bulkhead
+  readonly #home: Pick<UnitHome<unknown>, 'onReport' | 'clock'>
 
   constructor(
     contract: CallContract,
     give: Give,
-    home: Pick<UnitHome<unknown>, 'onReport'>,
+    home: Pick<UnitHome<unknown>, 'onReport' | 'clock'>,
     options: AnswerOptions,
   ) {
     this.contract = contract
     this.#give = give
     this.#home = home
-    this.#gate = new Gate(bound('concurrency', options.concurrency, 1), bound('waiting', options.waiting, 0))
+    this.#bulkhead = new Bulkhead(
+      {
+        concurrency: wholeOption(options.concurrency ?? 100, 'concurrency of answer()', 1, 10_000),
+        waiting: wholeOption(options.waiting ?? 100, 'waiting of answer()', 0, 10_000),
+        // Each call has a deadline of its own, and none a longer one.
+        longestWait: longestDeadlineMs,
+      },
+      home.clock,
+    )
   }
 
   /** Always resolves, at the latest when the call ends. What is then still running goes on, and keeps its place, until it has ended. */
@@ -65,18 +75,19 @@ export class Answerer {
     const checked: Checked<unknown> = result instanceof Promise ? await result : result
     if (!checked.ok) return refusedInput(type, checked)
     if (call.ended !== undefined) return this.#notBegun(call)
-    const turn = this.#gate.enter(call)
-    const entered = typeof turn === 'string' ? turn : await turn
-    if (entered === 'full')
-      return overloaded(`As many calls of ${type} are under way and waiting as are taken.`)
-    if (entered === 'ended') return this.#notBegun(call)
+    if (!this.#bulkhead.tryEnter()) {
+      const refusal = await this.#bulkhead.enter({ signal: call.signal })
+      if (refusal?.reason === 'bulkhead_full')
+        return overloaded(`As many calls of ${type} are under way and waiting as are taken.`)
+      if (refusal) return this.#notBegun(call)
+    }
     begin()
     try {
       return await this.#give(checked.value, call, input)
     } catch (thrown) {
       return this.#failed(thrown, call)
     } finally {
-      this.#gate.leave()
+      this.#bulkhead.leave()
     }
   }
 
@@ -137,13 +148,5 @@ function isAbort(thrown: unknown, call: IncomingCall): boolean {
     thrown === call.signal.reason ||
     isSpillwayError(thrown, 'ABORTED') ||
     (thrown instanceof Error && thrown.name === 'AbortError')
-  )
-}
-
-function bound(option: string, given: number = 100, least: number): number {
-  if (Number.isInteger(given) && given >= least && given <= 10_000) return given
-  throw new SpillwayError(
-    'INVALID_OPTION',
-    `${option} of answer() is ${given}; it takes a whole number from ${least} to 10,000.`,
   )
 }
