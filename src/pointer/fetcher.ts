@@ -1,11 +1,12 @@
 // Fetches the payloads of pointer events from their owner: each key once however many want it, in batches, a few at a time, and never sooner than it helps.
+import { maxBatch } from '../call/wire.ts'
 import { pauseAfter } from '../core/backoff.ts'
 import { aborted, type Clock, sleep } from '../core/clock.ts'
 import { asError, asSpillwayError, isSpillwayError, SpillwayError } from '../core/errors.ts'
 import type { Current, Pointer } from '../core/pointer-contract.ts'
 import { type Answer, answerOf, versionOfGone } from './answer.ts'
 import { Cache, type CacheRules } from './cache.ts'
-import { mostInputs, type Owner } from './owner.ts'
+import type { Owner } from './owner.ts'
 import { type Waiter, Want, type Wanted } from './want.ts'
 
 const mostRequests = 2
@@ -41,7 +42,7 @@ export class Fetcher {
   #failures = 0
   #isAway = false
   /** Inputs of a batch: fewer after a failure, for the owner may be slow, and more again with each success. */
-  #most = mostInputs
+  #most = maxBatch
   readonly #closing = new AbortController()
   readonly #said = new Map<string, number>()
 
@@ -158,7 +159,7 @@ export class Fetcher {
     }
     if (!isAlone) {
       this.#failures = 0
-      this.#most = Math.min(mostInputs, this.#most * 2)
+      this.#most = Math.min(maxBatch, this.#most * 2)
     }
     batch.forEach((want, index) => {
       this.#settle(want, answers[index]!)

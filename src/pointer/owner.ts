@@ -5,9 +5,6 @@ import type { CallResult } from '../core/call-result.ts'
 /** What was said of one input. */
 export type Result = CallResult<unknown, FailureSchemas>
 
-/** So many inputs go with one request. */
-export const mostInputs = 100
-
 export interface Owner {
   /** For messages to people: the context that is asked. */
   readonly name: string

@@ -1,8 +1,10 @@
 // An owner in a few lines: what it holds, a replica that lags behind it, and requests that are answered when a test says so.
+
+import { maxBatch } from '../../src/call/wire.ts'
 import type { CallContract } from '../../src/core/call-contract.ts'
 import { aborted, type Clock, sleep } from '../../src/core/clock.ts'
 import { type ErrorCode, SpillwayError } from '../../src/core/errors.ts'
-import { mostInputs, type Owner, type Result } from '../../src/pointer/owner.ts'
+import type { Owner, Result } from '../../src/pointer/owner.ts'
 
 export interface Row {
   readonly version: number
@@ -59,7 +61,7 @@ export class SimulatedOwner implements Owner {
     const at = this.#clock.elapsed()
     const asked = this.requests.length
     this.requests.push({ keys, at, wasUp: this.isUp })
-    if (keys.length > mostInputs) this.problems.push(`${keys.length} inputs in one request`)
+    if (keys.length > maxBatch) this.problems.push(`${keys.length} inputs in one request`)
     const out = new Set(this.pending.flatMap((request) => request.keys))
     for (const key of keys) if (out.has(key)) this.problems.push(`${key} is asked for twice at once`)
     if (new Set(keys).size < keys.length) this.problems.push('a key is asked for twice in a request')

@@ -168,29 +168,20 @@ export class CallClient implements CallPort {
     const body = encoded instanceof Promise ? await encoded : encoded
     if (typeof body !== 'string') {
       const failed: Result = { status: 'failed', reason: 'error', data: undefined, error: body }
-      this.#told(contract, failed, 0, startedMs)
+      this.#told(contract, failed, startedMs)
       return failed
     }
     return this.#perform(prepare(body), startedMs)
   }
 
   async #perform(prepared: Prepared, startedMs: number): Promise<Result> {
-    const { contract, body } = prepared
+    const { contract } = prepared
     const target = this.target(contract.context)
     const maxBytes = target.rules.maxAnswerBytes
-    const outgoing = this.#outgoing(prepared, pathOf(contract), body, startedMs, maxBytes)
+    const outgoing = this.#outgoing(prepared, pathOf(contract), startedMs, maxBytes)
     const ended = await target.ask(outgoing, (seen) => readOne(contract, seen, maxBytes))
-    const result = this.#resultOf(
-      prepared,
-      ended.kind === 'settled' ? { kind: 'settled', settled: ended.settled } : ended,
-    )
-    this.#told(
-      contract,
-      result,
-      ended.attempts,
-      startedMs,
-      ended.kind === 'settled' ? undefined : ended.error,
-    )
+    const result = this.#resultOf(prepared, ended)
+    this.#told(contract, result, startedMs, ended)
     return result
   }
 
@@ -213,18 +204,12 @@ export class CallClient implements CallPort {
         // An input of undefined has no place in JSON but this one.
         const body = `[${batch.map((place) => bodies[place] || 'null').join()}]`
         const maxBytes = batchBytes(target.rules.maxAnswerBytes, batch.length)
-        const outgoing = this.#outgoing(prepare(body), path, body, startedMs, maxBytes)
+        const outgoing = this.#outgoing(prepare(body), path, startedMs, maxBytes)
         const ended = await target.ask(outgoing, (seen) => readBatch(contract, seen, batch.length, maxBytes))
         for (const [index, place] of batch.entries()) {
           const judged = ended.kind === 'settled' ? ended.settled[index]! : ended
           const result = this.#resultOf(prepare(bodies[place] as string), judged)
-          this.#told(
-            contract,
-            result,
-            ended.attempts,
-            startedMs,
-            ended.kind === 'settled' ? undefined : ended.error,
-          )
+          this.#told(contract, result, startedMs, ended)
           results[place] = result
         }
       }),
@@ -232,8 +217,8 @@ export class CallClient implements CallPort {
     return results
   }
 
-  #outgoing(prepared: Prepared, path: string, body: string, startedMs: number, maxBytes: number): Outgoing {
-    const { contract, origin, options, deadlineMs, key, keyMadeMs, freshKey } = prepared
+  #outgoing(prepared: Prepared, path: string, startedMs: number, maxBytes: number): Outgoing {
+    const { contract, body, origin, options, deadlineMs, key, keyMadeMs, freshKey } = prepared
     const ownMs = startedMs + deadlineMs
     const headers: Record<string, string> = { 'content-type': jsonType, [header.caller]: origin.caller }
     if (key !== undefined) headers[header.key] = key
@@ -262,7 +247,7 @@ export class CallClient implements CallPort {
     }
   }
 
-  #resultOf(prepared: Prepared, judged: Judgement<Settled> | Ended<never>): Result {
+  #resultOf(prepared: Prepared, judged: Judgement<Settled> | Ended<Settled>): Result {
     const { contract, options, askedBefore, key } = prepared
     if (judged.kind === 'settled') {
       const { settled } = judged
@@ -283,19 +268,15 @@ export class CallClient implements CallPort {
     return this.#perform({ ...prepared, freshKey: false, askedBefore: true }, this.#clock.elapsed())
   }
 
-  #told(
-    { type, context }: CallContract,
-    result: Result,
-    attempts: number,
-    startedMs: number,
-    error?: SpillwayError,
-  ): void {
+  #told({ type, context }: CallContract, result: Result, startedMs: number, ended?: Ended<unknown>): void {
     const { onEnded } = this.#options
     if (!onEnded) return
     const ms = this.#clock.elapsed() - startedMs
     // A fallback does not make it well.
     const outcome = result.status === 'ok' && result.fallback ? 'failed' : result.status
-    onEnded({ type, context, outcome, reason: reasonOf(result) ?? error?.code, attempts, ms })
+    const error = ended && ended.kind !== 'settled' ? ended.error : undefined
+    const reason = reasonOf(result) ?? error?.code
+    onEnded({ type, context, outcome, reason, attempts: ended?.attempts ?? 0, ms })
   }
 }
 

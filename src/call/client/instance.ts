@@ -107,11 +107,6 @@ export class Instance {
     cancel()
   }
 
-  async destroy(): Promise<void> {
-    const pool = await this.#opening
-    await pool?.destroy().catch(() => {})
-  }
-
   #open(): Promise<Pool> {
     this.#opening ??= (async () => {
       const { connections, tls } = this.#options

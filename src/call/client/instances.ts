@@ -110,9 +110,7 @@ export class Instances {
     const now = new Map<string, Instance>()
     for (const address of addresses) {
       const made = new Instance(address, this.#options)
-      const known = before.get(made.address) ?? now.get(made.address)
-      if (known) void made.destroy()
-      now.set(made.address, known ?? made)
+      now.set(made.address, before.get(made.address) ?? now.get(made.address) ?? made)
     }
     this.#all = [...now.values()]
     for (const [address, instance] of before) if (!now.has(address)) void instance.close(graceMs)

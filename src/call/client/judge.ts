@@ -174,7 +174,8 @@ function refusedAs(
   }
 }
 
-function settledError(
+/** What no asking again changes. */
+export function settledError(
   code: ErrorCode,
   what: string,
   issues: readonly Issue[],

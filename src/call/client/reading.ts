@@ -1,6 +1,5 @@
 // An exchange read as the answer to one call, or to a batch of them.
 import type { CallContract } from '../../core/call-contract.ts'
-import { SpillwayError } from '../../core/errors.ts'
 import type { BatchElement } from '../wire.ts'
 import type { Seen } from './exchange.ts'
 import {
@@ -9,6 +8,7 @@ import {
   judgeBroken,
   parseAnswer,
   type Settled,
+  settledError,
   tooLarge,
   unreadable,
 } from './judge.ts'
@@ -60,6 +60,5 @@ function elementsOf(body: unknown, count: number): readonly BatchElement[] | und
 
 function noBatch(type: string, count: number): Judgement<Settled> {
   const what = `${type}: the answer to ${count} inputs is no list of as many answers.`
-  const error = new SpillwayError('INVALID_ANSWER', what, { remedy: 'Correct who answers.' })
-  return { kind: 'settled', settled: { status: 'failed', reason: 'error', data: undefined, error } }
+  return settledError('INVALID_ANSWER', what, [], 'Correct who answers.')
 }
