@@ -127,6 +127,7 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
   const opened: Engine[] = []
   const started: RunningService<unknown>[] = []
   const activity = new Activity()
+  const onReport = guarded(options.onReport)
   // A relay alone waits on nothing that keeps a process alive.
   const alive = setInterval(() => {}, 2 ** 31 - 1)
   let listener: Listener | undefined
@@ -175,7 +176,7 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
             : undefined,
       calls: { ...topology.calls, ...options.calls },
       clock: channels.clock,
-      onReport: guarded(options.onReport),
+      onReport,
       onEnded: (ended) => measured.ended(ended),
     })
     const measured = callMetrics(calls)
@@ -185,7 +186,7 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
       started.push(
         await RunningService.open(service as Service<unknown>, channels, activity, {
           ...options,
-          onReport: guarded(options.onReport),
+          onReport,
           calls,
         }),
       )

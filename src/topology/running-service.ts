@@ -195,7 +195,7 @@ export class RunningService<Db> {
   }
 
   start(): void {
-    const { lease, session, keepDeadLetters, concurrency } = this.#service
+    const { session, keepDeadLetters, concurrency } = this.#service
     for (const [stream, handlers] of this.#byStream()) {
       const { port, group } = { port: this.#channels.streamPort, group: this.name }
       const store = this.database
@@ -219,12 +219,7 @@ export class RunningService<Db> {
       if (kept) this.#forward(queue, kept)
       const port = kept?.port ?? this.#channels.queue(queue.queue)
       const worked = kept?.contract ?? queue
-      const common = {
-        clock: this.#channels.clock,
-        engine: kept?.engine ?? this.#channels.queueEngine.name,
-        ...this.#listeners,
-        ...(lease === undefined ? {} : { lease }),
-      }
+      const common = this.#consuming(kept?.engine)
       const consumer = work.batch
         ? consumeBatch(
             worked,
@@ -260,16 +255,21 @@ export class RunningService<Db> {
   #awaitTimeouts(saga: AnySaga): void {
     const at = this.#atWork(saga)
     if (!at.queue) return
-    const { lease } = this.#service
-    const { name: engine } = this.#channels.queueEngine
     const handler = this.#activity.counted(sagaTimeoutHandler(at))
-    const consumer = consume(at.queue, this.#channels.queue(at.queue.queue), handler, {
+    const port = this.#channels.queue(at.queue.queue)
+    const consumer = consume(at.queue, port, handler, this.#consuming())
+    this.#handlers.push(this.#watch(`the consumer of ${at.queue.queue}`, consumer))
+  }
+
+  /** What the consumers of the service have in common. */
+  #consuming(engine = this.#channels.queueEngine.name) {
+    const { lease } = this.#service
+    return {
       clock: this.#channels.clock,
       engine,
       ...this.#listeners,
       ...(lease === undefined ? {} : { lease }),
-    })
-    this.#handlers.push(this.#watch(`the consumer of ${at.queue.queue}`, consumer))
+    }
   }
 
   async stop(options?: StopOptions): Promise<void> {

@@ -57,7 +57,7 @@ function settling(name: 'retry' | 'drop', says: string, done: string, examples: 
       service,
       options,
       async ([opened]) => {
-        const { outbox, name: place } = { outbox: opened!.database.outbox, name: opened!.database.name }
+        const { outbox, name: place } = opened!.database
         if (options.all) {
           const { setAside } = await outbox.count()
           const what = name === 'retry' ? 'Put back' : 'Forget for good'
