@@ -1,10 +1,7 @@
 // The programs that set an engine up run as they stand, against the real servers, and say what their comments say.
-import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { embeddedPostgres, kafka, type Launcher, nats } from '../../test/servers/index.ts'
+import { runSnippet } from '../run-snippet.ts'
 
 interface Page {
   readonly says: string
@@ -36,17 +33,10 @@ for (const [engine, { says, launcher, variables }] of Object.entries(pages)) {
   describe.skipIf(missing !== undefined)(`${engine}${missing === undefined ? '' : ` (${missing})`}`, () => {
     test('set up as its page says', { timeout: 120_000 }, async () => {
       await using server = await launcher?.start()
-      const cwd = mkdtempSync(join(tmpdir(), 'spillway-engine-'))
-      try {
-        const file = resolve('docs/snippets', `engine-${engine}.ts`)
-        const env = { ...process.env, ...(server && variables?.(server.url)) }
-        const options = { cwd, env, encoding: 'utf8', timeout: 60_000 } as const
-        const ran = spawnSync(process.execPath, ['--conditions=@spillway/source', file], options)
-        expect(ran.status, ran.stderr).toBe(0)
-        expect(ran.stdout).toBe(says)
-      } finally {
-        rmSync(cwd, { recursive: true })
-      }
+      const env = server && variables ? variables(server.url) : {}
+      const ran = await runSnippet(`engine-${engine}`, { env, timeoutMs: 60_000 })
+      expect(ran.status, ran.stderr).toBe(0)
+      expect(ran.stdout).toBe(says)
     })
   })
 }

@@ -1,9 +1,6 @@
 // The programs of this guide are run, each in a folder of its own.
-import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
 import { expect, test } from 'vitest'
+import { runSnippet } from '../run-snippet.ts'
 
 const said = {
   'stream-aggregate': '2 of 3 withdrawals went through\n',
@@ -20,19 +17,9 @@ version 3
     /^billed bob 30\nparked ada .*no address.*\nparked ada .*\nbilled ada 10\nbilled ada 20\n$/,
 }
 
-test.each(Object.entries(said))('%s', { timeout: 30_000 }, (name, expected) => {
-  const folder = mkdtempSync(join(tmpdir(), 'spillway-guide-'))
-  try {
-    const file = resolve('docs/snippets', `${name}.ts`)
-    const ran = spawnSync(process.execPath, ['--conditions=@spillway/source', file], {
-      cwd: folder,
-      encoding: 'utf8',
-      timeout: 20_000,
-    })
-    expect(ran.status, ran.stderr).toBe(0)
-    if (typeof expected === 'string') expect(ran.stdout).toBe(expected)
-    else expect(ran.stdout).toMatch(expected)
-  } finally {
-    rmSync(folder, { recursive: true })
-  }
+test.each(Object.entries(said))('%s', { timeout: 30_000 }, async (name, expected) => {
+  const ran = await runSnippet(name, { timeoutMs: 20_000 })
+  expect(ran.status, ran.stderr).toBe(0)
+  if (typeof expected === 'string') expect(ran.stdout).toBe(expected)
+  else expect(ran.stdout).toMatch(expected)
 })

@@ -1,26 +1,10 @@
 // The snippets of the guide to queues run as they stand, each in an empty folder, and say what their comments say.
-import { spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
+import { runSnippet } from '../run-snippet.ts'
 
-let folder: string
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'snippet-'))
-})
-afterEach(() => rmSync(folder, { recursive: true }))
-
-async function run(file: string): Promise<string> {
-  const path = join(import.meta.dirname, file)
-  const child = spawn(process.execPath, ['--conditions=@spillway/source', path], { cwd: folder })
-  let output = ''
-  for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding('utf8').on('data', (text: string) => {
-      output += text
-    })
-  const code = await new Promise<number | null>((resolve) => child.once('close', resolve))
-  expect(code, output).toBe(0)
+async function run(name: string): Promise<string> {
+  const { status, output } = await runSnippet(name)
+  expect(status, output).toBe(0)
   return output
 }
 
@@ -45,5 +29,5 @@ test.each([
     ],
   ],
 ])('%s', { timeout: 60_000 }, async (file, lines) => {
-  expect((await run(file)).trimEnd().split('\n')).toEqual(lines)
+  expect((await run(file.replace(/\.ts$/, ''))).trimEnd().split('\n')).toEqual(lines)
 })
