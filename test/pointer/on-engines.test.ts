@@ -7,8 +7,8 @@ import { type Engine, run, topology } from '../../src/index.ts'
 import { memory } from '../../src/testing/index.ts'
 import {
   embeddedPostgres,
+  firstOf,
   kafka,
-  type Launcher,
   nats,
   packagedNats,
   type RunningServer,
@@ -21,11 +21,6 @@ beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'pointer-'))
 })
 afterAll(() => rmSync(folder, { recursive: true }))
-
-async function firstOf(...launchers: readonly Launcher[]): Promise<[Launcher, string | undefined]> {
-  for (const launcher of launchers) if ((await launcher.missing()) === undefined) return [launcher, undefined]
-  return [launchers[0]!, await launchers[0]!.missing()]
-}
 
 const servers = {
   postgres: await firstOf(embeddedPostgres, systemPostgres),

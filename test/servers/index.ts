@@ -20,3 +20,9 @@ export const launchers: readonly Launcher[] = [
   nats,
   packagedNats,
 ]
+
+/** The first that can run here; without any the first one, and why it cannot. */
+export async function firstOf(...from: readonly Launcher[]): Promise<[Launcher, string | undefined]> {
+  for (const launcher of from) if ((await launcher.missing()) === undefined) return [launcher, undefined]
+  return [from[0]!, await from[0]!.missing()]
+}

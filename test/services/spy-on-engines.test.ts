@@ -8,8 +8,8 @@ import { context, deadLetter, event, queue, run, service, topology, unchecked } 
 import { handlerSpy } from '../../src/testing/index.ts'
 import {
   embeddedPostgres,
+  firstOf,
   kafka,
-  type Launcher,
   nats,
   packagedNats,
   type RunningServer,
@@ -28,11 +28,6 @@ beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'spy-'))
 })
 afterAll(() => rmSync(folder, { recursive: true }))
-
-async function firstOf(...launchers: readonly Launcher[]): Promise<[Launcher, string | undefined]> {
-  for (const launcher of launchers) if ((await launcher.missing()) === undefined) return [launcher, undefined]
-  return [launchers[0]!, await launchers[0]!.missing()]
-}
 
 const servers = {
   postgres: await firstOf(embeddedPostgres, systemPostgres),
