@@ -34,7 +34,7 @@ await onServers('trimming', {}, (server) => {
     const id = `(select id from spillway.stream where name = 'sized')`
     const client = await pool.connect()
     await client.query('begin')
-    await client.query(`select spillway.retain_step(${id}, 0, 0, null, 1000000, 100)`)
+    await client.query(`select spillway.retain_step(${id}, 0, 0, 100)`)
     const trimming = engine.stream!.trim('sized', [{ partition: 0, position: 8 }])
     const waits = `select from pg_stat_activity where wait_event_type = 'Lock' and query like '%trim_step%'`
     await vi.waitFor(async () => {
@@ -46,6 +46,33 @@ await onServers('trimming', {}, (server) => {
     await trimming
     const { rows } = await pool.query(`select bytes::int from spillway.stream_size where stream = ${id}`)
     expect(rows).toEqual([{ bytes: 4 }])
+    await Promise.all([engine.close(), pool.end()])
+  })
+
+  test('who declares other limits waits for the step that goes by the old ones', async () => {
+    const { url } = server()
+    const engine = await postgres({ url })
+    const pool = looking(url, 2)
+    const all = { name: 'limited', partitions: 1 }
+    await engine.stream!.declare({ ...all, retention: { maxBytes: 10 } })
+    const id = `(select id from spillway.stream where name = 'limited')`
+    const client = await pool.connect()
+    await client.query('begin')
+    await client.query(`select spillway.retain_step(${id}, 0, 0, 100)`)
+    let over = false
+    const declaring = engine.stream!.declare({ ...all, retention: {} }).then(() => {
+      over = true
+    })
+    const waits = `select from pg_stat_activity where wait_event_type = 'Lock' and query like '%limit_stream%'`
+    await vi.waitFor(async () => expect((await pool.query(waits)).rows.length).toBe(1))
+    expect(over).toBe(false)
+    await client.query('commit')
+    client.release()
+    await declaring
+    const records = Array.from({ length: 10 }, () => ({ partition: 0, body: '"a long body"' }))
+    await engine.stream!.append('limited', records)
+    await pool.query(`select spillway.retain_step(${id}, 0, 0, 100)`)
+    expect(await engine.stream!.bounds('limited')).toEqual([{ partition: 0, earliest: 0, next: 10 }])
     await Promise.all([engine.close(), pool.end()])
   })
 

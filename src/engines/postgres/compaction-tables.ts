@@ -27,6 +27,8 @@ language plpgsql ${functionSettings} as $$
 declare
   v_was ${schema}.stream;
 begin
+  -- A step that goes by the old limits ends before: what is appended after this goes by the new ones only.
+  perform pg_advisory_xact_lock(${retentionOf(schema)});
   select s.* into v_was from ${schema}.stream s where s.id = p_stream;
   if (v_was.max_age_ms, v_was.max_bytes, v_was.tombstones_ms) is not distinct from (p_age_ms, p_bytes, p_tombstones_ms) then
     return;
@@ -61,9 +63,10 @@ $$;
 
 -- One step, by one process at a time; another one gets null. Looks at what came since the last step: of each of its keys all goes that stands
 -- below its last record. Then tombstones go that are old enough, whose key is clean. The last record of a partition tells the position of the next, and stays.
-create function ${schema}.compact_step(p_stream int, p_partition int, p_tombstones_ms bigint, p_limit int, out more boolean)
+create function ${schema}.compact_step(p_stream int, p_partition int, p_limit int, out more boolean)
 language plpgsql ${functionSettings} as $$
 declare
+  v_tombstones_ms bigint;
   v_below bigint;
   v_upto bigint;
   v_last bigint;
@@ -71,6 +74,9 @@ declare
   v_gone bigint;
 begin
   if not pg_try_advisory_xact_lock(${retentionOf(schema)}) then return; end if;
+  more := false;
+  select s.tombstones_ms into v_tombstones_ms from ${schema}.stream s where s.id = p_stream;
+  if v_tombstones_ms is null then return; end if;
   select c.below into v_below from ${schema}.stream_clean c where c.stream = p_stream and c.partition = p_partition;
   select r.position into v_last from ${schema}.record r
     where r.stream = p_stream and r.partition = p_partition order by r.position desc limit 1;
@@ -95,7 +101,7 @@ begin
     delete from ${schema}.record r where (r.stream, r.partition, r.position) in (
       select t.stream, t.partition, t.position from ${schema}.record t
       where t.stream = p_stream and t.partition = p_partition and t.mark = 1 and t.position < least(v_last, v_upto)
-        and t.appended_at < floor(extract(epoch from clock_timestamp()) * 1000) - p_tombstones_ms
+        and t.appended_at < floor(extract(epoch from clock_timestamp()) * 1000) - v_tombstones_ms
       order by t.position limit p_limit
     ) returning r.key, r.version
   ), forgotten as (${remembering(schema)})

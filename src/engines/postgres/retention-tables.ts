@@ -79,12 +79,14 @@ begin
   if p_below < reached then reached := p_below; end if;
 end $$;
 
--- One step of what a partition need not keep any longer. p_bytes: its share of the size, null without one. One process at a time does it in a
--- stream; another one gets null. Gives how far it came, and whether there is more.
+-- One step of what a partition need not keep any longer. One process at a time does it in a stream; another one gets null. Goes by what is
+-- declared now, which nobody changes meanwhile. Gives how far it came, and whether there is more.
 create function ${schema}.retain_step(
-  p_stream int, p_partition int, p_from bigint, p_age_ms bigint, p_bytes bigint, p_limit int, out reached bigint, out more boolean
+  p_stream int, p_partition int, p_from bigint, p_limit int, out reached bigint, out more boolean
 ) language plpgsql ${functionSettings} as $$
 declare
+  v_age_ms bigint;
+  v_share bigint;
   v_size ${schema}.stream_size;
   v_fresh record;
   v_below bigint;
@@ -93,7 +95,8 @@ begin
   if not pg_try_advisory_xact_lock(${retentionOf(schema)}) then return; end if;
   reached := p_from;
   more := false;
-  if p_bytes is not null then
+  select s.max_age_ms, ceil(s.max_bytes::numeric / s.partitions) into v_age_ms, v_share from ${schema}.stream s where s.id = p_stream;
+  if v_share is not null then
     select s.* into v_size from ${schema}.stream_size s where s.stream = p_stream and s.partition = p_partition;
     select max(r.position) + 1 as counted, sum(octet_length(r.body)) as bytes, count(*) as count into v_fresh from (
       select r.position, r.body from ${schema}.record r
@@ -113,7 +116,7 @@ begin
       where r.stream = p_stream and r.partition = p_partition and r.position >= p_from order by r.position limit p_limit
     ) r
   ) r
-  where r.appended_at < floor(extract(epoch from clock_timestamp()) * 1000) - p_age_ms or v_size.bytes - r.bytes >= p_bytes;
+  where r.appended_at < floor(extract(epoch from clock_timestamp()) * 1000) - v_age_ms or v_size.bytes - r.bytes >= v_share;
   if v_below is null then return; end if;
   select * into v_step from ${schema}.trim_step(p_stream, p_partition, p_from, v_below, p_limit);
   reached := v_step.reached;

@@ -8,9 +8,7 @@ const atOnce = 2_000
 interface Limited {
   readonly id: number
   readonly partitions: number
-  readonly age: number | null
-  readonly share: number | null
-  readonly tombstones: number | null
+  readonly compacted: boolean
 }
 
 export class Retention {
@@ -27,16 +25,16 @@ export class Retention {
     this.#connection = connection
     this.#limited = {
       name: 'spillway_limited_streams',
-      text: `select id, partitions, max_age_ms::float8 as age, ceil(max_bytes::float8 / partitions) as share, tombstones_ms::float8 as tombstones
+      text: `select id, partitions, tombstones_ms is not null as compacted
 from ${schema}.stream where max_age_ms is not null or max_bytes is not null or tombstones_ms is not null`,
     }
     this.#step = {
       name: 'spillway_retain_step',
-      text: `select reached::float8, more from ${schema}.retain_step($1, $2, $3, $4, $5, ${atOnce})`,
+      text: `select reached::float8, more from ${schema}.retain_step($1, $2, $3, ${atOnce})`,
     }
     this.#compact = {
       name: 'spillway_compact_step',
-      text: `select more from ${schema}.compact_step($1, $2, $3, ${atOnce})`,
+      text: `select more from ${schema}.compact_step($1, $2, ${atOnce})`,
     }
     this.#forget = { name: 'spillway_forget_producers', text: `select ${schema}.forget_producers($1)` }
     this.#timer = setInterval(() => this.#begin(), everyMs)
@@ -63,20 +61,16 @@ from ${schema}.stream where max_age_ms is not null or max_bytes is not null or t
     for (const stream of await this.#connection.run<Limited>(this.#limited, []))
       for (let partition = 0; partition < stream.partitions; partition++) {
         if (this.#closed) return
-        const ours = await (stream.tombstones === null
-          ? this.#retain(stream, partition)
-          : this.#compactAll(stream, partition))
+        const ours = await (stream.compacted
+          ? this.#compactAll(stream, partition)
+          : this.#retain(stream, partition))
         if (!ours) break
       }
   }
 
-  async #compactAll({ id, tombstones }: Limited, partition: number): Promise<boolean> {
+  async #compactAll({ id }: Limited, partition: number): Promise<boolean> {
     for (let more: boolean | null = true; more && !this.#closed; ) {
-      const rows = await this.#connection.run<{ more: boolean | null }>(this.#compact, [
-        id,
-        partition,
-        tombstones,
-      ])
+      const rows = await this.#connection.run<{ more: boolean | null }>(this.#compact, [id, partition])
       more = rows[0]!.more
       if (more === null) return false
     }
@@ -84,9 +78,9 @@ from ${schema}.stream where max_age_ms is not null or max_bytes is not null or t
   }
 
   /** False when another process is at work in this stream. */
-  async #retain({ id, age, share }: Limited, partition: number): Promise<boolean> {
+  async #retain({ id }: Limited, partition: number): Promise<boolean> {
     for (let from = 0; !this.#closed; ) {
-      const values = [id, partition, from, age, share]
+      const values = [id, partition, from]
       const [step] = await this.#connection.run<{ reached: number | null; more: boolean }>(this.#step, values)
       if (step!.reached === null) return false
       if (!step!.more) break
