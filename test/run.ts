@@ -66,24 +66,20 @@ for (const [command = '', ...args] of steps) {
   }
 }
 let counts: Counts | undefined
-const unsteady: string[] = []
+let failures: readonly string[] = []
+let failuresAgain: readonly string[] | undefined
 if (status === 0) {
   status = vitest(...chosen)
   counts = read(report)
+  failures = failuresOf(counts)
   if (status !== 0 && counts && process.env.SPILLWAY_AGAIN === '1') {
-    const failed = counts.testResults.filter((file) => file.status === 'failed')
+    const files = counts.testResults.filter((file) => file.status === 'failed').map(({ name }) => name)
     // More than a few are not unsteady but broken.
-    if (failed.length > 0 && failed.length <= 3) {
-      console.log(`\nagain, alone: ${failed.map(({ name }) => name).join(', ')}`)
+    if (files.length > 0 && files.length <= 3) {
+      console.log(`\nagain, alone: ${files.join(', ')}`)
       rmSync(report)
-      status = vitest(...failed.map(({ name }) => name))
-      for (const file of failed)
-        unsteady.push(
-          file.name,
-          ...file.assertionResults
-            .filter((test) => test.status === 'failed')
-            .map((test) => `  ${test.fullName}`),
-        )
+      status = vitest(...files)
+      failuresAgain = failuresOf(read(report))
     }
   }
 }
@@ -95,12 +91,25 @@ console.log(
 )
 for (const reason of missing) console.log(`not exercised: ${reason}`)
 rmSync(folder, { recursive: true })
-if (status === 0) for (const line of unsteady) console.log(`unsteady: ${line}`)
+for (const line of failures)
+  console.log(`${failuresAgain && !failuresAgain.includes(line) ? 'unsteady' : 'failed'}: ${line}`)
+for (const line of failuresAgain ?? [])
+  if (!failures.includes(line)) console.log(`failed when run again: ${line}`)
 if (counts)
   console.log(
     `${counts.numPassedTests} passed, ${counts.numFailedTests} failed, ${counts.numPendingTests} skipped`,
   )
 process.exit(status)
+
+/** A line for each: the file, and the test in it; or the file alone, when it could not even be loaded. */
+function failuresOf(counts: Counts | undefined): readonly string[] {
+  return (counts?.testResults ?? [])
+    .filter((file) => file.status === 'failed')
+    .flatMap(({ name, assertionResults }) => {
+      const tests = assertionResults.filter((test) => test.status === 'failed')
+      return tests.length > 0 ? tests.map(({ fullName }) => `${name} > ${fullName}`) : [name]
+    })
+}
 
 function read(file: string): Counts | undefined {
   try {

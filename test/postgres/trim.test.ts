@@ -76,6 +76,23 @@ await onServers('trimming', {}, (server) => {
     await Promise.all([engine.close(), pool.end()])
   })
 
+  test('a partition that was empty when compaction looked keeps the last of what comes meanwhile', async () => {
+    const { url } = server()
+    const engine = await postgres({ url, retentionEveryMs: 1 })
+    await engine.stream!.declare({
+      name: 'emptied',
+      partitions: 1,
+      retention: { compact: { tombstonesMs: 0 } },
+    })
+    const gone = { partition: 0, key: 'a', body: 'null', tombstone: true }
+    for (let round = 1; round <= 200; round++) {
+      await engine.stream!.append('emptied', [gone, gone, gone])
+      expect((await engine.stream!.bounds('emptied'))[0]!.next).toBe(3 * round)
+      await engine.stream!.trim('emptied', [{ partition: 0, position: 3 * round }])
+    }
+    await engine.close()
+  })
+
   test('a step removes no more than it may, and says where the next one begins', async () => {
     const { url } = server()
     const engine = await postgres({ url })

@@ -80,6 +80,8 @@ begin
   select c.below into v_below from ${schema}.stream_clean c where c.stream = p_stream and c.partition = p_partition;
   select r.position into v_last from ${schema}.record r
     where r.stream = p_stream and r.partition = p_partition order by r.position desc limit 1;
+  -- What is appended from now on is looked at by the next step: its last must stay.
+  if v_last is null then return; end if;
   select max(r.position) + 1, count(*) into v_upto, v_seen from (
     select r.position from ${schema}.record r
     where r.stream = p_stream and r.partition = p_partition and r.position >= v_below order by r.position limit p_limit
