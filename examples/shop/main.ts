@@ -16,6 +16,7 @@ import { progressLine, silent } from './driver/progress-line.ts'
 import { openPushService, type PushService } from './driver/push-service.ts'
 import { sendInvoices } from './driver/send.ts'
 import { imbalance, summaryText } from './driver/summary.ts'
+import { tills } from './driver/till.ts'
 import { progress, totals } from './driver/totals.ts'
 import { webShop } from './driver/web-shop.ts'
 import { orders } from './orders/contract.ts'
@@ -79,9 +80,9 @@ async function serve(day: Day): Promise<void> {
   if (options.rebuild) await rebuild(running, business)
   const { numbers, lines } = file
   const { orders: placed, cancellations, ...rest } = await totals(running, business)
-  const { books, mended } = evening
+  const { books, mended, told } = evening
   const summary = { invoices: numbers, orders: placed, cancellations, lines, ...rest, books, seconds }
-  say(options.json ? JSON.stringify(summary) : summaryText(summary, mended))
+  say(options.json ? JSON.stringify(summary) : summaryText(summary, mended, told))
   const wrong = imbalance(summary)
   if (wrong) fail(wrong)
   if (options.once) return
@@ -101,8 +102,9 @@ async function work({ running, business, folder, file, pushService, options, sto
   }
   const correcting = bookCorrections(await open(running.engines[0]!), invoices, stopping)
   correcting.catch(() => {}) // it is waited for below
-  const handIn = webShop(running.service(business.checkout), stopping)
-  await sendInvoices(running.queue(orders.queues.intake), handIn, invoices, {
+  const asking = running.service(business.checkout)
+  const counter = tills(asking, running.queue(orders.queues.intake))
+  await sendInvoices({ till: counter.handIn, web: webShop(asking, stopping) }, invoices, {
     signal: stopping,
     onProgress: show,
   })
@@ -112,7 +114,7 @@ async function work({ running, business, folder, file, pushService, options, sto
     await running.drained({ signal: stopping })
     const mended = await mend(running, business, pushService, stopping)
     const books = await keepBooks(running.queue(accounting.queues.entries), folder, stopping)
-    return stopping.aborted ? undefined : { mended, books }
+    return stopping.aborted ? undefined : { mended, books, told: counter.told }
   } catch (thrown) {
     if (!stopping.aborted) throw thrown
     return undefined

@@ -78,7 +78,9 @@ test('a cut, a full and a failing server are asked again with the same key; its 
   expect(Math.min(...ages.slice(1))).toBeGreaterThan(0)
   const left = server.requests.map(({ head }) => Number(/deadline: (\d+)/i.exec(head)?.[1]))
   expect(left).toEqual([...left].sort((a, b) => b - a))
-  expect(ended).toMatchObject([{ type: 'inventory.reserve', outcome: 'ok', attempts: 4, reason: undefined }])
+  expect(ended).toMatchObject([
+    { type: 'inventory.reserve', version: 1, outcome: 'ok', attempts: 4, reason: undefined },
+  ])
 })
 
 test.each([

@@ -77,7 +77,7 @@ test('contexts are listed, held open, and given back', async () => {
 test('metrics in the text of Prometheus', async () => {
   const text = await (await fetch(metrics)).text()
   expect(text).toMatch(
-    /spillway_calls_total\{context="inventory",call="inventory.stockOf",outcome="ok"[^}]*\} 2/,
+    /spillway_calls_total\{context="inventory",call="inventory.stockOf",version="1",outcome="ok"[^}]*\} 2/,
   )
   expect(text).toMatch(/spillway_calls_total\{[^}]*outcome="failed",reason="BREAKER_OPEN"[^}]*\} 1/)
   expect(text).toMatch(/spillway_breaker_state\{context="inventory"[^}]*\} [01]/)

@@ -14,6 +14,7 @@ import { openPostOffice, type PostOffice } from '../../examples/shop/driver/post
 import { progressLine } from '../../examples/shop/driver/progress-line.ts'
 import { openPushService, type PushService } from '../../examples/shop/driver/push-service.ts'
 import { sendInvoices } from '../../examples/shop/driver/send.ts'
+import { tills } from '../../examples/shop/driver/till.ts'
 import { webShop } from '../../examples/shop/driver/web-shop.ts'
 import { correctedPieces, openCorrections } from '../../examples/shop/inventory/corrections.ts'
 import { notifications } from '../../examples/shop/notifications/contract.ts'
@@ -153,14 +154,16 @@ test('a process for each context, each killed in the middle', { timeout: 12 * mi
   const browsing = await run(topology({ contexts: [web], engine: spillway.engine.url, addresses }), {
     engine: spillway.engine,
   })
-  const handIn = webShop(browsing.service(web))
+  const asking = browsing.service(web)
+  const counter = tills(asking, intake)
+  const doors = { till: counter.handIn, web: webShop(asking) }
   const { invoices } = await readInvoices(sample)
   const share = Math.ceil(invoices.length / (services.size + 1))
   let sent = 0
   const sendSome = async () => {
     const from = sent
     sent += share
-    await sendInvoices(intake, handIn, invoices.slice(from, sent))
+    await sendInvoices(doors, invoices.slice(from, sent))
   }
   for (const [name, table] of Object.entries(tables)) {
     const before = rows(folder, name, table)
@@ -299,7 +302,7 @@ test('on a narrow terminal the progress stays on its line', () => {
 
 test('spillway check finds the topology sound, and ends', { timeout: minutes }, async () => {
   const { code, stdout } = await startSpillway(['check']).ended
-  expect(stdout).toBe('8 contexts, 6 events, 9 queues, 3 calls: sound\n')
+  expect(stdout).toBe('8 contexts, 6 events, 9 queues, 4 calls: sound\n')
   expect(code).toBe(0)
 })
 

@@ -2,12 +2,19 @@
 import { join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { inventory } from '../inventory/contract.ts'
-import { type Invoice, orders } from '../orders/contract.ts'
+import { orders } from '../orders/contract.ts'
+import { wantedIn } from '../products.ts'
 import { service, sqliteDatabase } from '../spillway.ts'
 import { checkout } from './contract.ts'
 
 function setup(db: DatabaseSync): void {
-  db.exec('CREATE TABLE IF NOT EXISTS promises (invoice TEXT PRIMARY KEY, promise TEXT NOT NULL) STRICT')
+  db.exec(`
+    CREATE TABLE IF NOT EXISTS promises (invoice TEXT PRIMARY KEY, promise TEXT NOT NULL) STRICT;
+
+    CREATE TABLE IF NOT EXISTS awaited (
+      invoice TEXT NOT NULL, product TEXT NOT NULL, pieces INTEGER NOT NULL, PRIMARY KEY (invoice, product)
+    ) STRICT;
+  `)
 }
 
 export function checkoutService(folder: string) {
@@ -15,22 +22,17 @@ export function checkoutService(folder: string) {
   return service(checkout, { database }).answer(
     checkout.calls.handIn,
     async (invoice, { call, commit, key }) => {
-      const asked = await call(inventory.calls.shortage, { lines: wanted(invoice) })
+      const asked = await call(inventory.calls.shortage, { lines: wantedIn(invoice) })
       // No inventory, no promise: that is no reason to send a customer away.
-      const promise =
-        asked.status !== 'ok' ? 'none' : asked.value.pieces > 0 ? 'when it has come in' : 'at once'
+      const missing = asked.status === 'ok' ? asked.value.missing : undefined
+      const promise = !missing ? 'none' : missing.length > 0 ? 'when it has come in' : 'at once'
       return commit((tx) => {
         tx.db.prepare('INSERT OR REPLACE INTO promises VALUES (?, ?)').run(invoice.number, promise)
+        const note = tx.db.prepare('INSERT OR REPLACE INTO awaited VALUES (?, ?, ?)')
+        for (const { product, pieces } of missing ?? []) note.run(invoice.number, product, pieces)
         tx.send(orders.queues.intake, invoice, { id: key })
         return { promise }
       })
     },
-  )
-}
-
-/** What cannot be read is for the orders to refuse. */
-function wanted({ rows }: Invoice) {
-  return rows.flatMap(({ stockCode: product, quantity }) =>
-    /^\d{1,7}$/.test(quantity) && product !== '' ? [{ product, pieces: Number(quantity) }] : [],
   )
 }

@@ -1,7 +1,6 @@
-// Sends invoices as the world outside does: tills and imports put them on the queue of the orders, the web shop hands them in at the checkout.
+// Sends invoices as the world outside does: tills put them on the queue of the orders, the web shop hands them in at the checkout.
 import { createHash } from 'node:crypto'
 import type { Invoice } from '../orders/contract.ts'
-import type { Queue } from '../spillway.ts'
 
 /** So many as a checkout takes at once. */
 const atOnce = 50
@@ -15,21 +14,20 @@ export interface SendOptions {
 /** Resolves when the order is kept; asks again until it knows. */
 export type HandIn = (invoice: Invoice, key: string) => Promise<void>
 
+export interface Doors {
+  readonly till: HandIn
+  readonly web: HandIn
+}
+
 /** Resolves when every invoice is kept safe. */
 export async function sendInvoices(
-  intake: Queue<Invoice>,
-  handIn: HandIn,
+  { till, web }: Doors,
   invoices: readonly Invoice[],
   { signal, onProgress }: SendOptions = {},
 ): Promise<void> {
   for (let sent = 0; sent < invoices.length && !signal?.aborted; ) {
     const batch = invoices.slice(sent, sent + atOnce)
-    await Promise.all(
-      batch.map((invoice) => {
-        const id = idOf(invoice)
-        return isFromWeb(invoice) ? handIn(invoice, id) : intake.send(invoice, { id })
-      }),
-    )
+    await Promise.all(batch.map((invoice) => (isFromWeb(invoice) ? web : till)(invoice, idOf(invoice))))
     sent += batch.length
     onProgress?.(sent)
   }

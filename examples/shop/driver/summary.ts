@@ -2,6 +2,7 @@
 import type { Books } from '../accounting/bookkeeper.ts'
 import { pounds } from '../money.ts'
 import type { Mended } from './operator.ts'
+import type { Tills } from './till.ts'
 import type { Totals } from './totals.ts'
 
 export interface Summary extends Totals {
@@ -13,7 +14,7 @@ export interface Summary extends Totals {
 
 const countries = 10
 
-export function summaryText(summary: Summary, mended: Mended): string {
+export function summaryText(summary: Summary, mended: Mended, told: Tills['told']): string {
   const { invoices, lines, rejectedLines, stock, books } = summary
   const rejected = Object.values(rejectedLines).reduce((sum, count) => sum + count, 0)
   return [
@@ -23,6 +24,7 @@ export function summaryText(summary: Summary, mended: Mended): string {
     '',
     `  rejected lines ${number(rejected)}: ${list(rejectedLines)}`,
     `  stock          ${number(stock.found)} pieces found, ${number(stock.lost)} lost, as the clerks booked it`,
+    `  at the tills   ${number(told.there)} large orders that were there, ${number(told.toComeIn)} that had to come in`,
     `  mended by hand ${number(mended.addressed)} addresses found, ${number(mended.redriven)} pushes sent again`,
     `  dead letters   ${number(summary.deadLetters)}`,
     `  books          ${number(books.entries)} entries, balance ${pounds(books.balance)}`,

@@ -22,6 +22,11 @@ const Restock = z.object({
 export type Reservation = z.infer<typeof Reservation>
 export type Restock = z.infer<typeof Restock>
 
+/** What somebody thinks of ordering. */
+const Wanted = z.object({
+  lines: z.array(z.object({ product: z.string(), pieces: z.int().nonnegative() })).max(10_000),
+})
+
 export const inventory = context('inventory', {
   queues: {
     restock: queue({
@@ -34,13 +39,22 @@ export const inventory = context('inventory', {
     complete: queue({ data: z.object({ invoice: z.string() }), flow: true }),
   },
   calls: {
-    /** How many pieces would have to be bought, if these were ordered now. */
+    /** What would have to be bought, if these were ordered now. */
     shortage: call({
-      input: z.object({
-        lines: z.array(z.object({ product: z.string(), pieces: z.int().nonnegative() })).max(10_000),
+      version: 2,
+      input: Wanted,
+      output: z.object({
+        missing: z.array(z.object({ product: z.string(), pieces: z.int().positive() })),
       }),
-      output: z.object({ pieces: z.int().nonnegative() }),
       deadline: '500ms', // a customer waits
+    }),
+    /** What the call was before: it said how much is missing, and not of what. Tills ask so (`driver/till.ts`); it goes when the last one does not. */
+    shortageV1: call({
+      name: 'shortage',
+      version: 1,
+      input: Wanted,
+      output: z.object({ pieces: z.int().nonnegative() }),
+      deadline: '500ms',
     }),
   },
   events: {

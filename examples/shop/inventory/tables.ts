@@ -47,16 +47,23 @@ export function reserve(db: DatabaseSync, order: Order): Restock[] | undefined {
   return restocks
 }
 
-/** What would be missing if these were set aside. */
-export function shortage(
-  db: DatabaseSync,
-  lines: readonly { readonly product: string; readonly pieces: number }[],
-): number {
+interface Pieces {
+  readonly product: string
+  readonly pieces: number
+}
+
+/** What would be missing if these were set aside: once for each product, however many lines want of it. */
+export function shortage(db: DatabaseSync, lines: readonly Pieces[]): Pieces[] {
   const left = db.prepare('SELECT on_hand FROM stock WHERE product = ?')
-  return lines
-    .filter(({ product }) => isGoods(product))
-    .map(({ product, pieces }) => pieces - Math.max(0, Number(left.get(product)?.on_hand ?? opening)))
-    .reduce((sum, missing) => sum + Math.max(0, missing), 0)
+  const wanted = new Map<string, number>()
+  for (const { product, pieces } of lines)
+    if (isGoods(product)) wanted.set(product, (wanted.get(product) ?? 0) + pieces)
+  return [...wanted]
+    .map(([product, pieces]) => ({
+      product,
+      pieces: pieces - Math.max(0, Number(left.get(product)?.on_hand ?? opening)),
+    }))
+    .filter(({ pieces }) => pieces > 0)
 }
 
 /** What the supplier brought goes to the order that waits for it. */

@@ -41,6 +41,7 @@ export interface CallClientOptions {
 /** For metrics. */
 export interface CallEnded {
   readonly type: string
+  readonly version: number
   readonly context: string
   readonly outcome: 'ok' | 'failed' | 'unknown'
   /** Of a failed call: the declared error, or the code. */
@@ -268,7 +269,12 @@ export class CallClient implements CallPort {
     return this.#perform({ ...prepared, freshKey: false, askedBefore: true }, this.#clock.elapsed())
   }
 
-  #told({ type, context }: CallContract, result: Result, startedMs: number, ended?: Ended<unknown>): void {
+  #told(
+    { type, version, context }: CallContract,
+    result: Result,
+    startedMs: number,
+    ended?: Ended<unknown>,
+  ): void {
     const { onEnded } = this.#options
     if (!onEnded) return
     const ms = this.#clock.elapsed() - startedMs
@@ -276,7 +282,7 @@ export class CallClient implements CallPort {
     const outcome = result.status === 'ok' && result.fallback ? 'failed' : result.status
     const error = ended && ended.kind !== 'settled' ? ended.error : undefined
     const reason = reasonOf(result) ?? error?.code
-    onEnded({ type, context, outcome, reason, attempts: ended?.attempts ?? 0, ms })
+    onEnded({ type, version, context, outcome, reason, attempts: ended?.attempts ?? 0, ms })
   }
 }
 

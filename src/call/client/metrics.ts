@@ -5,7 +5,7 @@ import type { CallClient, CallEnded } from './client.ts'
 const states = { closed: 0, 'half-open': 1, open: 2 } as const
 
 /**
- * Registers the gauges of a client and returns what counts its calls. Names and units: `spillway.calls` (calls, by context, call, outcome and
+ * Registers the gauges of a client and returns what counts its calls. Names and units: `spillway.calls` (calls, by context, call, version, outcome and
  * reason), `spillway.call.duration` (seconds, retries included), `spillway.call.attempts` (requests), `spillway.breaker.state` (0 closed, 1 half-open, 2 open),
  * `spillway.bulkhead.calls` (calls under way and waiting).
  */
@@ -39,10 +39,11 @@ export function callMetrics(client: CallClient): {
   }
   meter.addBatchObservableCallback(look, [state, bulkhead])
   return {
-    ended({ context, type, outcome, reason, attempts: made, ms }) {
-      const of = { context, call: type, outcome }
+    ended({ context, type, version, outcome, reason, attempts: made, ms }) {
+      const asked = { context, call: type, version }
+      const of = { ...asked, outcome }
       calls.add(1, reason === undefined ? of : { ...of, reason })
-      attempts.add(made, { context, call: type })
+      attempts.add(made, asked)
       duration.record(ms / 1_000, of)
     },
     close: () => meter.removeBatchObservableCallback(look, [state, bulkhead]),
