@@ -45,8 +45,8 @@ export interface Database<Db> {
    */
   commit(unit: CommitUnit<Db>): Promise<CommitOutcome>
 
-  /** Which of these messages the inbox has, before any work is done on them. */
-  handled(consumer: string, ids: readonly string[]): Promise<ReadonlySet<string>>
+  /** Which of these messages the inbox has, before any work is done on them; and what it may have forgotten, at the same moment. */
+  handled(consumer: string, ids: readonly string[]): Promise<Handled>
 
   /** What was stored as the answer of this entry (`InboxEntry.answer`), durably; undefined where there is no such entry, or none with an answer. */
   answer(consumer: string, id: string): Promise<string | undefined>
@@ -89,11 +89,24 @@ export interface Database<Db> {
   /** The state of sagas: see `CommitUnit.saga`. */
   readonly sagas: SagaPort
 
-  /** Removes inbox entries older than the time (epoch ms), with their answers, a bounded number a call; resolves with how many. */
+  /**
+   * Removes inbox entries older than the time (epoch ms), with their answers, a bounded number a call; resolves with how many. In the same
+   * transaction it notes the latest time of those (`Handled.prunedUpTo`): who uses a longer window than this one must know.
+   */
   prune(before: number): Promise<number>
 
   /** Lets what is under way end, lets go of everything; later calls reject with CLOSED. Idempotent. */
   close(): Promise<void>
+}
+
+/** What an inbox says of messages. */
+export interface Handled {
+  readonly ids: ReadonlySet<string>
+  /**
+   * The time, in epoch ms, of the latest entry that was ever removed, of whichever consumer: of what was handled until then entries may be gone.
+   * Never falls. Undefined while none was removed.
+   */
+  readonly prunedUpTo: number | undefined
 }
 
 export interface CommitUnit<Db> {

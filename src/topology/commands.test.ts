@@ -235,6 +235,19 @@ test('a key that is older than keys are remembered is refused; one that is not i
   expect((await ask(address, bowl, keyed('k1', week))).replayed).toBe(true)
 })
 
+test('a key of a time whose keys were forgotten is refused, though keys are remembered for longer now', async () => {
+  const { address, rows, database } = await start()
+  expect((await ask(address, bowl, keyed('k1', 60_000))).status).toBe(200)
+  // As a process with a shorter window would.
+  expect(await database.prune(Date.now() + 1_000)).toBe(1)
+  expect(await ask(address, bowl, keyed('k1', 60_000))).toMatchObject({
+    status: 410,
+    body: { code: 'KEY_TOO_OLD', detail: expect.stringContaining('with a shorter `keep`') },
+  })
+  expect(rows()).toBe(1)
+  expect((await ask(address, bowl, keyed('k2', 0))).status).toBe(200)
+})
+
 test('a command wants a key', async () => {
   const { address, rows } = await start()
   expect(await ask(address, bowl, {})).toMatchObject({ status: 400, body: { code: 'INVALID_REQUEST' } })

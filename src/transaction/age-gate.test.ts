@@ -102,6 +102,37 @@ test('in a batch each is judged by itself, also copies of one message', async ()
   expect(results).toEqual([old, old, undefined, undefined])
 })
 
+test('a longer window does not run what a shorter one has forgotten, one by one and in batches', async () => {
+  const clock = fakeClock(start)
+  const short = { ...(await home(clock)), keepMs: 3_600_000 }
+  const ran: string[] = []
+  const consume = (to: typeof short, given: Given) =>
+    workHandler(to, go, ({ id }) => void ran.push(id))(messageOf(given), deliveryOf(given))
+  await consume(short, { id: 'a' })
+  await clock.advance('2d')
+  expect(await short.database!.prune(clock.now() - short.keepMs - clockMarginMs)).toBe(1)
+  const reports: Report[] = []
+  const long = { ...short, keepMs: keepMsOf('7d'), onReport: (report: Report) => void reports.push(report) }
+  const old = { outcome: 'dead-letter', reason: expect.stringContaining('with a shorter `keep`, forgot') }
+  expect(await consume(long, { id: 'a' })).toEqual(old)
+  const batch = batchWorkHandler(long, go, (messages) => void ran.push(...messages.map(({ id }) => id)))
+  const given: Given[] = [
+    { id: 'a' },
+    { id: 'b', sentAt: clock.now() - day + 1 },
+    { id: 'c', redrivenAt: clock.now() },
+  ]
+  expect(await batch(given.map(messageOf), new BatchDelivery(given.map(deliveryOf)))).toEqual([
+    old,
+    undefined,
+    undefined,
+  ])
+  expect(ran).toEqual(['a', 'b', 'c'])
+  expect(reports.map(({ error, messageId }) => [error.code, messageId])).toEqual([
+    ['TOO_OLD', 'a'],
+    ['TOO_OLD', 'a'],
+  ])
+})
+
 test('a message that does not tell when it was sent is parked; without an inbox nothing is', () => {
   const { time: _, ...untimed } = messageOf({ id: 'x' })
   expect(tooOld({ keepMs: day }, untimed as Message, {})).toMatchObject({ code: 'TOO_OLD' })
@@ -112,6 +143,8 @@ test('a message that does not tell when it was sent is parked; without an inbox 
 /** One message and a copy of it, with clocks that are not the same: those of sender, receiver and database. */
 const histories = fc.record({
   keepMs: fc.integer({ min: 1_000, max: 3 * day }),
+  /** By how much the window is longer when the copy comes: `keep` was raised, or another process uses another. */
+  raisedBy: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 10 * day })),
   senderSkew: fc.integer({ min: -clockMarginMs / 2, max: clockMarginMs / 2 }),
   databaseSkew: fc.integer({ min: -clockMarginMs / 2, max: clockMarginMs / 2 }),
   delay: fc.constantFrom(0, day, 10 * day),
@@ -124,6 +157,7 @@ const histories = fc.record({
 
 test('a copy whose entry was pruned is never run, whatever the clocks say within the margin', async () => {
   let copiesOfTheForgotten = 0
+  let onlyByTheNote = 0
   await fc.assert(
     fc.asyncProperty(histories, async (history) => {
       const clock = fakeClock(start)
@@ -139,17 +173,30 @@ test('a copy whose entry was pruned is never run, whatever the clocks say within
       if (redrive !== undefined) await clock.advance(redrive)
       const told = redrive === undefined ? {} : { redrivenAt: clock.now() + history.senderSkew }
       await clock.advance(history.handledAfter)
-      const may = () => !tooOld({ keepMs: history.keepMs, clock }, messageOf(given), told)
-      if (!may()) return
+      const may = (keepMs: number, prunedUpTo?: number) =>
+        !tooOld({ keepMs, clock }, messageOf(given), told, prunedUpTo)
+      if (!may(history.keepMs)) return
       const inbox = { consumer: 'q', ids: ['m'] }
       assert.equal(await database.commit({ inbox, outbox: [], timeoutMs: 1 }), 'committed')
       await clock.advance(Math.max(0, history.keepMs + history.prunedAfter))
       const pruned = await database.prune(clock.now() - history.keepMs - clockMarginMs)
       await clock.advance(history.copyAfter)
       copiesOfTheForgotten += pruned
-      if (pruned > 0) assert.ok(!may(), 'the gate was closed before the entry went')
+      const { prunedUpTo } = await database.handled('q', ['m'])
+      const later = history.keepMs + history.raisedBy
+      if (pruned > 0) {
+        assert.ok(!may(history.keepMs), 'the gate was closed before the entry went')
+        assert.ok(!may(later, prunedUpTo), 'it stays closed when the window is longer')
+        if (may(later)) onlyByTheNote++
+      } else
+        assert.equal(
+          may(later, prunedUpTo),
+          may(later),
+          'where nothing was removed nothing is refused for it',
+        )
     }),
     { numRuns: 300 },
   )
   expect(copiesOfTheForgotten).toBeGreaterThan(0)
+  expect(onlyByTheNote).toBeGreaterThan(0)
 })

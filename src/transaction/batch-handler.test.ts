@@ -62,7 +62,9 @@ async function sent(database: Database<Db>): Promise<string[]> {
   return rows.map(({ body }) => JSON.parse(body).data)
 }
 
-const known = async (database: Database<Db>) => [...(await database.handled(go.queue, ['a', 'b', 'c', 'd']))]
+const known = async (database: Database<Db>) => [
+  ...(await database.handled(go.queue, ['a', 'b', 'c', 'd'])).ids,
+]
 
 test('those that are done are marked with the effects and what was sent; the others are not', async () => {
   const { database, home } = await open()

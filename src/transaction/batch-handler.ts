@@ -8,6 +8,7 @@ import type { Message } from '../core/message.ts'
 import { deadLetter, outcomeOf } from '../core/outcome.ts'
 import { runInside } from '../core/scope.ts'
 import type { Calling } from '../ports/call.ts'
+import type { Handled } from '../ports/database.ts'
 import { type BatchDelivery, type BatchResult, outcomesOf } from '../queue/batch.ts'
 import type { Delivery } from '../queue/delivery.ts'
 import { tooOld } from './age-gate.ts'
@@ -69,16 +70,19 @@ export function batchWorkHandler<Out, Db>(
   const consumer = queue.queue
   return async (messages, batch) => {
     const results = new Array<unknown>(messages.length).fill(undefined)
-    const handled = (ids: readonly string[]) => home.database?.handled(consumer, ids) ?? new Set<string>()
-    const places = await unhandled(messages, handled)
-    let parts = partsOf(messages, batch.deliveries, places.filter(isYoung(home, messages, batch, results)))
+    const handled = async (ids: readonly string[]) =>
+      (await home.database?.handled(consumer, ids)) ?? nothingKnown
+    const known = await handled([...new Set(messages.map(({ id }) => id))])
+    const places = [...messages.keys()].filter((place) => !known.ids.has(messages[place]!.id))
+    const young = isYoung(home, messages, batch, results, known)
+    let parts = partsOf(messages, batch.deliveries, places.filter(young))
     for (;;) {
       if (parts.length === 0) break
       const outcomes = await runBatch(home, queue, parts, batch.signal, handler)
       // Else another process handled one of them, and nothing was stored.
       if (outcomes === 'duplicate') {
         const seen = await handled(parts.map(({ message }) => message.id))
-        parts = parts.filter(({ message }) => !seen.has(message.id))
+        parts = parts.filter(({ message }) => !seen.ids.has(message.id))
         continue
       }
       for (const [index, { places }] of parts.entries())
@@ -89,14 +93,7 @@ export function batchWorkHandler<Out, Db>(
   }
 }
 
-/** The places of the messages that the inbox does not have. */
-async function unhandled(
-  messages: readonly Message[],
-  handled: (ids: readonly string[]) => ReadonlySet<string> | Promise<ReadonlySet<string>>,
-): Promise<number[]> {
-  const seen = await handled([...new Set(messages.map(({ id }) => id))])
-  return [...messages.keys()].filter((place) => !seen.has(messages[place]!.id))
-}
+const nothingKnown: Handled = { ids: new Set(), prunedUpTo: undefined }
 
 /** Whether the message in that place may be run; the result of one that may not is said. */
 function isYoung<Out, Db>(
@@ -104,10 +101,11 @@ function isYoung<Out, Db>(
   messages: readonly Message<Out>[],
   { deliveries }: BatchDelivery,
   results: unknown[],
+  { prunedUpTo }: Handled,
 ): (place: number) => boolean {
   return (place) => {
     const message = messages[place]!
-    const old = tooOld(home, message, deliveries[place]!)
+    const old = tooOld(home, message, deliveries[place]!, prunedUpTo)
     if (!old) return true
     home.onReport?.({ from: `the inbox of ${home.context}`, error: old, messageId: message.id })
     results[place] = deadLetter(old.message)

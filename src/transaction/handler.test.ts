@@ -100,7 +100,7 @@ test('a commit that is not waited for and fails fails its handler, and nothing e
     })
   })
   await expect(failing).rejects.toThrow('constraint')
-  expect(await home.database!.handled('shop.go', ['m1'])).toEqual(new Set())
+  expect((await home.database!.handled('shop.go', ['m1'])).ids).toEqual(new Set())
 })
 
 test('an event that was finished before counts as committed, and one of an older generation is stale', async () => {

@@ -59,9 +59,9 @@ export function workHandler<Out, Db>(
 ): (message: Message<Out>, delivery: Delivery) => Promise<unknown> {
   const consumer = queue.queue
   return async (message, delivery) => {
-    const seen = await home.database?.handled(consumer, [message.id])
-    if (seen?.has(message.id)) return undefined
-    const old = tooOld(home, message, delivery)
+    const known = await home.database?.handled(consumer, [message.id])
+    if (known?.ids.has(message.id)) return undefined
+    const old = tooOld(home, message, delivery, known?.prunedUpTo)
     if (old) {
       home.onReport?.({ from: `the inbox of ${home.context}`, error: old, messageId: message.id })
       return deadLetter(old.message)

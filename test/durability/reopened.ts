@@ -126,7 +126,7 @@ async function checkDatabase(
   )
   for (const id of units) {
     if (effects.get(id) !== bodyOf(id)) problems.push(`the effect of unit ${id} is lost`)
-    if (!inbox.has(id)) problems.push(`the inbox entry of unit ${id} is lost`)
+    if (!inbox.ids.has(id)) problems.push(`the inbox entry of unit ${id} is lost`)
     if (!waiting.has(id) && !parcels.has(id)) problems.push(`the message of unit ${id} is lost`)
   }
   // What was relayed must have been committed, for good: or else its handler sends it again, as another message.

@@ -44,7 +44,7 @@ await onServers('handing over', {}, (server) => {
     proxy.arm()
     const asking = database.handled('c', ['i'])
     const committing = database.commit({ ...unit, effects: async () => {} }).catch((error) => error)
-    expect(await asking).toEqual(new Set())
+    expect((await asking).ids).toEqual(new Set())
     expect(await committing).toMatchObject({ code: 'ENGINE_UNAVAILABLE', retryable: true })
     expect(await database.commit(unit)).toBe('committed')
     await database.close()

@@ -225,7 +225,7 @@ await onServers('units', {}, (server) => {
       const unit = { inbox: { ...inbox, consumer }, progress: progress(effects ? 7 : 8), outbox, effects }
       expect(await commit(unit)).toBe('committed')
       expect(await commit({ ...unit, inbox: undefined })).toBe('duplicate')
-      expect(await database.handled(consumer, [odd, 'other'])).toEqual(new Set([odd]))
+      expect((await database.handled(consumer, [odd, 'other'])).ids).toEqual(new Set([odd]))
     }
     const held = await database.acquire(odd, odd, 3)
     expect(held).toEqual({

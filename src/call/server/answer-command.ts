@@ -1,6 +1,8 @@
 // Answers commands: the effects, what is sent, the idempotency key and the answer are one transaction, and whoever asks again gets the answer.
 import type { CallContract, FailureSchemas } from '../../core/call-contract.ts'
+import { systemClock } from '../../core/clock.ts'
 import { type ErrorCode, isSpillwayError, SpillwayError } from '../../core/errors.ts'
+import { forgottenUntil } from '../../transaction/age-gate.ts'
 import type { UnitHome } from '../../transaction/unit.ts'
 import type { CommandHandler } from './answer.ts'
 import { Answerer, type AnswerOptions } from './answerer.ts'
@@ -61,12 +63,9 @@ async function answer<Db>(
 ): Promise<Reply> {
   const { contract, home, database, consumer } = command
   const { key = '', keyAgeMs } = call.facts
+  const madeAt = keyAgeMs === undefined ? undefined : (home.clock ?? systemClock).now() - keyAgeMs
   if (home.keepMs !== undefined && keyAgeMs !== undefined && keyAgeMs > home.keepMs)
-    return problemReply(
-      410,
-      'KEY_TOO_OLD',
-      `The key of ${contract.type} was made ${Math.floor(keyAgeMs / 1_000)} s ago; keys are remembered for ${Math.floor(home.keepMs / 1_000)} s.`,
-    )
+    return tooOld(contract, keyAgeMs, `keys are remembered for ${Math.floor(home.keepMs / 1_000)} s`)
   const asked = { fingerprint: fingerprintOf(raw), version: contract.version }
   const place = `${consumer} ${key}`
   let waited = false
@@ -82,11 +81,25 @@ async function answer<Db>(
     // A key that was made for this very request is nowhere yet: if it is all the same, the commit finds it.
     const known = keyAgeMs === 0 && !waited ? undefined : await database.answer(consumer, key)
     if (known !== undefined) return replay(contract, asked, readStored(known))
+    if (keyAgeMs !== undefined && keyAgeMs > 0 && home.keepMs !== undefined) {
+      // The window may have been shorter once, or be so in another process.
+      const { prunedUpTo } = await database.handled(consumer, [])
+      if (madeAt! <= forgottenUntil(prunedUpTo))
+        return tooOld(contract, keyAgeMs, 'keys of that time were forgotten, with a shorter `keep`')
+    }
     return await runNew(command, asked, input, call)
   } finally {
     flights.delete(place)
     flight.resolve()
   }
+}
+
+function tooOld({ type }: CallContract, keyAgeMs: number, why: string): Reply {
+  return problemReply(
+    410,
+    'KEY_TOO_OLD',
+    `The key of ${type} was made ${Math.floor(keyAgeMs / 1_000)} s ago; ${why}.`,
+  )
 }
 
 async function runNew<Db>(

@@ -381,7 +381,31 @@ comment on column ${schema}.saga.body is 'null: it has ended';
 create index saga_ended on ${schema}.saga (changed_at) where body is null;
 `
 
+const pruning: Migration = (schema) => `
+-- One row: the time of the latest entry of the inbox that was removed.
+create table ${schema}.inbox_pruned (
+  only_row boolean primary key default true check (only_row),
+  up_to timestamptz
+);
+insert into ${schema}.inbox_pruned default values;
+
+create function ${schema}.prune_inbox(p_before float8, p_limit int) returns bigint language plpgsql ${functionSettings} as $$
+declare
+  removed bigint;
+  latest timestamptz;
+begin
+  with gone as (
+    delete from ${schema}.inbox i where i.ctid = any(array(
+      select o.ctid from ${schema}.inbox o where o.handled_at < to_timestamp(p_before / 1000)
+      order by o.handled_at limit p_limit
+    )) returning i.handled_at
+  ) select count(*), max(handled_at) into removed, latest from gone;
+  if removed > 0 then update ${schema}.inbox_pruned set up_to = greatest(up_to, latest); end if;
+  return removed;
+end $$;
+`
+
 export const serviceTables: Part = {
   name: 'service',
-  migrations: [tables, functions, parking, joining, answers, sagas],
+  migrations: [tables, functions, parking, joining, answers, sagas, pruning],
 }

@@ -8,6 +8,7 @@ import type {
   CommitUnit,
   Database,
   DatabaseSource,
+  Handled,
   HeldPartition,
   InboxEntry,
   JoinedOutbox,
@@ -182,11 +183,10 @@ function statements(schema: string): Record<StatementName, Statement> {
     commitAnswer: `select ${schema}.commit_answer($1, $2, $3, $4, $5, $6, $7, $8) as outcome`,
     answer: `select answer from ${schema}.inbox where consumer = $1 and id = $2`,
     rewind: `select ${schema}.go_back($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) as outcome`,
-    handled: `select id from ${schema}.inbox where consumer = $1 and id = any($2::text[])`,
+    handled: `select array(select id from ${schema}.inbox where consumer = $1 and id = any($2::text[])) as ids,
+  (select ceil(extract(epoch from up_to) * 1000)::float8 from ${schema}.inbox_pruned) as "prunedUpTo"`,
     acquire: `select generation::float8, low::float8, sequences, finished::float8[] from ${schema}.acquire($1, $2, $3)`,
-    prune: `delete from ${schema}.inbox where ctid = any(array(
-  select ctid from ${schema}.inbox where handled_at < to_timestamp($1::float8 / 1000) order by handled_at limit ${pruneLimit}
-)) returning 1`,
+    prune: `select ${schema}.prune_inbox($1::float8, ${pruneLimit})::float8 as removed`,
     cancel: 'select pg_cancel_backend($1)',
   }
   return Object.fromEntries(
@@ -263,10 +263,14 @@ class PostgresDatabase implements Database<PgQueryable> {
     }
   }
 
-  async handled(consumer: string, ids: readonly string[]): Promise<ReadonlySet<string>> {
+  async handled(consumer: string, ids: readonly string[]): Promise<Handled> {
     const values = [consumer, textArray(ids)]
-    const rows = await this.#connection.run<{ id: string }>(this.#sql.handled, values)
-    return new Set(rows.map((row) => row.id))
+    const rows = await this.#connection.run<{ ids: string[]; prunedUpTo: number | null }>(
+      this.#sql.handled,
+      values,
+    )
+    const { ids: known, prunedUpTo } = rows[0]!
+    return { ids: new Set(known), prunedUpTo: prunedUpTo ?? undefined }
   }
 
   async answer(consumer: string, id: string): Promise<string | undefined> {
@@ -331,7 +335,7 @@ class PostgresDatabase implements Database<PgQueryable> {
   }
 
   async prune(before: number): Promise<number> {
-    return (await this.#connection.run(this.#sql.prune, [before])).length
+    return (await this.#connection.run<{ removed: number }>(this.#sql.prune, [before]))[0]!.removed
   }
 
   close(): Promise<void> {

@@ -95,4 +95,9 @@ const migrations = (prefix: string): readonly string[] => [
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX "${prefix}saga_ended" ON "${prefix}saga" (changed_at) WHERE body IS NULL;
   `,
+  `
+  -- One row: the time of the latest entry of the inbox that was removed.
+  CREATE TABLE "${prefix}inbox_pruned" (up_to INTEGER) STRICT;
+  INSERT INTO "${prefix}inbox_pruned" VALUES (NULL);
+  `,
 ]

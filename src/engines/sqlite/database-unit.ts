@@ -31,6 +31,9 @@ const names = [
   'enterAnswered',
   'answer',
   'prune',
+  'pruned',
+  'prunedUpTo',
+  'ahead',
   'send',
   'destination',
   'addDestination',
@@ -51,6 +54,9 @@ const names = [
 ] as const
 
 export type UnitStatements = Readonly<Record<(typeof names)[number], SqliteStatement>>
+
+/** How many entries of the inbox are looked at in one transaction, when old ones are removed. */
+const prunedAtOnce = 1_000
 
 const partitionIs = 'stream = ? AND consumer_group = ? AND partition = ?'
 
@@ -84,7 +90,12 @@ const sqlOf = (prefix: string): Record<keyof UnitStatements, string> => ({
   enterAnswered: `INSERT INTO "${prefix}inbox" (consumer, id, handled_at, answer) VALUES (?, ?, ?, ?)`,
   answer: `SELECT answer FROM "${prefix}inbox" WHERE consumer = ? AND id = ?`,
   prune: `DELETE FROM "${prefix}inbox" WHERE entry IN
-    (SELECT entry FROM "${prefix}inbox" ORDER BY entry LIMIT 1000) AND handled_at < ?`,
+    (SELECT entry FROM "${prefix}inbox" WHERE entry > ? ORDER BY entry LIMIT ${prunedAtOnce}) AND handled_at < ?
+    RETURNING handled_at AS handledAt`,
+  pruned: `UPDATE "${prefix}inbox_pruned" SET up_to = max(coalesce(up_to, ?), ?)`,
+  prunedUpTo: `SELECT up_to AS upTo FROM "${prefix}inbox_pruned"`,
+  ahead: `SELECT max(entry) AS last, min(handled_at) AS earliest FROM
+    (SELECT entry, handled_at FROM "${prefix}inbox" WHERE entry > ? ORDER BY entry LIMIT ${prunedAtOnce})`,
   // Past what a newer copy of this file could have given: see docs/decisions/0004.
   send: `INSERT INTO "${prefix}outbox" (sequence, destination, id, key, body) VALUES (
     max(?, 1 + coalesce((SELECT seq FROM sqlite_sequence WHERE name = '${prefix}outbox'), 0)), ?, ?, ?, ?)`,

@@ -44,6 +44,33 @@ test('services in one file whose names differ in case only have tables of their 
   await Promise.all([lower.close(), upper.close()])
 })
 
+test('entries that a clock ahead has dated do not keep the old ones behind them', async () => {
+  const database = await open(newPath())
+  const add = database.db.prepare(
+    `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?2)
+     INSERT INTO spillway_orders_inbox (consumer, id, handled_at) SELECT 'c', ?1 || i, ?3 FROM n`,
+  )
+  const now = Date.now()
+  add.run('ahead', 12_500, now + 3_600_000)
+  add.run('old', 1_500, now - 3_600_000)
+  add.run('young', 10, now)
+  const removed: number[] = []
+  for (let call = 0; call < 5; call++) removed.push(await database.prune(now - 60_000))
+  // The first call looks at 10,000 entries, and the next goes on where it stopped.
+  assert.deepEqual(removed, [0, 500, 500, 500, 0])
+  const known = await database.handled('c', ['ahead1', 'old1', 'old1500', 'young1'])
+  assert.deepEqual([...known.ids], ['ahead1', 'young1'])
+  assert.equal(known.prunedUpTo, now - 3_600_000)
+  // Those are removed when they are old.
+  const all: number[] = []
+  for (let count = -1; count !== 0; all.push(count)) count = await database.prune(now + 7_200_000)
+  assert.equal(
+    all.reduce((sum, count) => sum + count, 0),
+    12_510,
+  )
+  await database.close()
+})
+
 test('a name that no context can have is refused before the file is made', async () => {
   await assert.rejects(open(newPath(), 'a"; DROP TABLE effect; --'), { code: 'INVALID_NAME' })
 })

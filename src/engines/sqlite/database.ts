@@ -10,6 +10,7 @@ import type {
   CommitUnit,
   Database,
   DatabaseSource,
+  Handled,
   HeldPartition,
   JoinedOutbox,
   OutboxPort,
@@ -22,6 +23,7 @@ import { databaseSchema, tablePrefix } from './database-migrations.ts'
 import { applyRewind, applyUnit, prepareUnit, type UnitStatements } from './database-unit.ts'
 import type { SqliteHandle } from './handle.ts'
 import { inTransaction } from './in-transaction.ts'
+import { InboxPruning } from './inbox-pruning.ts'
 import { joinOutbox } from './join.ts'
 import { makeFolder } from './make-folder.ts'
 import { isBusy, isNative, translate } from './native-error.ts'
@@ -153,6 +155,7 @@ class SqliteDatabase implements Database<SqliteHandle> {
   #inEffects = false
   #tampered = false
   readonly #statements: UnitStatements
+  readonly #inbox: InboxPruning
   /** Without one, for a handle that is in no file or not in WAL mode, every commit syncs by itself. */
   readonly #wal: WalSync | undefined
   #waiting: Waiting[] = []
@@ -176,6 +179,7 @@ class SqliteDatabase implements Database<SqliteHandle> {
       () => this.#checkOpen(),
       (work) => this.#write(false, work),
     )
+    this.#inbox = new InboxPruning(this.#statements, (work) => this.#write(false, work))
     this.outbox = new SqliteOutbox(
       db,
       prefix,
@@ -204,12 +208,13 @@ class SqliteDatabase implements Database<SqliteHandle> {
     })
   }
 
-  async handled(consumer: string, ids: readonly string[]): Promise<ReadonlySet<string>> {
+  async handled(consumer: string, ids: readonly string[]): Promise<Handled> {
     this.#checkOpen()
     const seen = new Set(ids.filter((id) => this.#statements.seen.get(consumer, id) !== undefined))
     // The caller will settle these: what it relies on must be durable, also when another process committed it.
+    const prunedUpTo = this.#inbox.prunedUpTo()
     if (seen.size > 0) await this.#synced()
-    return seen
+    return { ids: seen, prunedUpTo }
   }
 
   async answer(consumer: string, id: string): Promise<string | undefined> {
@@ -249,7 +254,7 @@ class SqliteDatabase implements Database<SqliteHandle> {
   }
 
   prune(before: number): Promise<number> {
-    return this.#write(false, () => Number(this.#statements.prune.run(before).changes))
+    return this.#inbox.prune(before)
   }
 
   close(): Promise<void> {

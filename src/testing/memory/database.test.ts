@@ -34,7 +34,7 @@ async function bench(maxRows?: number) {
 async function assertNothing(database: Database<Db>, id: string): Promise<void> {
   assert.equal(database.db.size, 0)
   assert.deepEqual(await database.outbox.count(), { waiting: 0, setAside: 0 })
-  assert.equal((await database.handled('c', [id])).size, 0)
+  assert.equal((await database.handled('c', [id])).ids.size, 0)
   assert.equal((await database.acquire('s', 'g', 0)).position, null)
 }
 
@@ -57,7 +57,7 @@ test('effects, messages and marks are stored together', async () => {
   )
   assert.equal(db.get('k'), 1)
   assert.deepEqual(await database.outbox.count(), { waiting: 1, setAside: 0 })
-  assert.deepEqual(await database.handled('c', ['x', 'y']), new Set(['x']))
+  assert.deepEqual((await database.handled('c', ['x', 'y'])).ids, new Set(['x']))
   assert.deepEqual(await database.acquire('s', 'g', 0), {
     generation: generation + 1,
     position: 5,
@@ -226,7 +226,7 @@ test('pruning removes what is older than the time, and no more', async () => {
   await clock.advance(1_000)
   await database.commit(unit({ inbox: inbox('new') }))
   assert.equal(await database.prune(clock.now()), 1)
-  assert.deepEqual(await database.handled('c', ['old', 'new']), new Set(['new']))
+  assert.deepEqual((await database.handled('c', ['old', 'new'])).ids, new Set(['new']))
   assert.equal(await database.commit(unit({ inbox: inbox('old') })), 'committed')
 })
 
@@ -262,7 +262,7 @@ test('what is stored outlives close; each service has its own', async () => {
   assert.equal(await again.commit(unit({ inbox: inbox('x') })), 'duplicate')
   const other = await source.open('billing')
   assert.notEqual(other.outbox.producerId, producerId)
-  assert.equal((await other.handled('c', ['x'])).size, 0)
+  assert.equal((await other.handled('c', ['x'])).ids.size, 0)
   assert.deepEqual(source.setAside('nobody'), [])
 })
 

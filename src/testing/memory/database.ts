@@ -7,6 +7,7 @@ import type {
   CommitUnit,
   Database,
   DatabaseSource,
+  Handled,
   HeldPartition,
   InboxEntry,
   JoinedOutbox,
@@ -66,6 +67,7 @@ interface State {
   readonly sagas: SagaTable
   readonly capacity: Capacity
   lastHandled: number
+  prunedUpTo: number | undefined
 }
 
 /**
@@ -101,6 +103,7 @@ export function memoryDatabase<Db>(
           sagas,
           capacity,
           lastHandled: 0,
+          prunedUpTo: undefined,
         }
         states.set(service, state)
       }
@@ -170,9 +173,11 @@ class MemoryDatabase<Db> implements Database<Db> {
     return 'committed'
   }
 
-  async handled(consumer: string, ids: readonly string[]): Promise<ReadonlySet<string>> {
+  async handled(consumer: string, ids: readonly string[]): Promise<Handled> {
     this.#check()
-    return new Set(ids.filter((id) => this.#state.inbox.has(addresses({ consumer, ids: [id] })[0]!)))
+    const { inbox, prunedUpTo } = this.#state
+    const known = ids.filter((id) => inbox.has(addresses({ consumer, ids: [id] })[0]!))
+    return { ids: new Set(known), prunedUpTo }
   }
 
   async answer(consumer: string, id: string): Promise<string | undefined> {
@@ -213,6 +218,7 @@ class MemoryDatabase<Db> implements Database<Db> {
       if (handledAt >= before || removed === pruneBatch) break
       inbox.delete(entry)
       this.#state.answers.delete(entry)
+      this.#state.prunedUpTo = handledAt
       removed++
     }
     capacity.free(removed)

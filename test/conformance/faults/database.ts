@@ -87,8 +87,10 @@ export const commitFaults: readonly Fault<RowsDatabase>[] = [
           if (unit.inbox !== undefined) for (const id of unit.inbox.ids) own.add(id)
           return database.commit(unit)
         },
-        handled: async (consumer, ids) =>
-          new Set([...(await database.handled(consumer, ids))].filter((id) => own.has(id))),
+        async handled(consumer, ids) {
+          const known = await database.handled(consumer, ids)
+          return { ...known, ids: new Set([...known.ids].filter((id) => own.has(id))) }
+        },
       }
     },
   ),
@@ -229,7 +231,7 @@ export const duplicateFaults: readonly Fault<RowsDatabase>[] = [
       async commit(unit) {
         const { inbox, ...rest } = unit
         if (inbox === undefined) return database.commit(unit)
-        if ((await database.handled(inbox.consumer, inbox.ids)).size > 0) return 'duplicate'
+        if ((await database.handled(inbox.consumer, inbox.ids)).ids.size > 0) return 'duplicate'
         await delay(2)
         const outcome = await database.commit(rest)
         await database.commit({ inbox, outbox: [], timeoutMs: unit.timeoutMs })
@@ -259,11 +261,48 @@ export const duplicateFaults: readonly Fault<RowsDatabase>[] = [
     }),
   ),
   fault('everything was handled', ['database.handled'], () => () => ({
-    handled: async (_consumer, ids) => new Set(ids),
+    handled: async (_consumer, ids) => ({ ids: new Set(ids), prunedUpTo: undefined }),
   })),
   fault('prune removes everything', ['database.prune'], () => (database) => ({
     prune: () => database.prune(Number.MAX_SAFE_INTEGER),
   })),
+  fault('what prune removed is not noted', ['database.prune.noted'], () => (database) => ({
+    handled: async (consumer, ids) => ({
+      ids: (await database.handled(consumer, ids)).ids,
+      prunedUpTo: undefined,
+    }),
+  })),
+  fault('what prune removed is noted once', ['database.prune.noted'], () => {
+    let first: number | undefined
+    return (database) => ({
+      async handled(consumer, ids) {
+        const { ids: known, prunedUpTo } = await database.handled(consumer, ids)
+        first ??= prunedUpTo
+        return { ids: known, prunedUpTo: first }
+      },
+    })
+  }),
+  fault('the time that prune is given is noted', ['database.prune.noted'], () => {
+    let noted: number | undefined
+    return (database) => ({
+      prune(before) {
+        noted = Math.max(noted ?? 0, before)
+        return database.prune(before)
+      },
+      handled: async (consumer, ids) => ({ ...(await database.handled(consumer, ids)), prunedUpTo: noted }),
+    })
+  }),
+  fault('what prune removed is known to its own handle', ['database.prune.noted'], () => (database) => {
+    let noted: number | undefined
+    return {
+      async prune(before) {
+        const removed = await database.prune(before)
+        noted = (await database.handled('any', [])).prunedUpTo
+        return removed
+      },
+      handled: async (consumer, ids) => ({ ...(await database.handled(consumer, ids)), prunedUpTo: noted }),
+    }
+  }),
   fault('prune does not say how many', ['database.prune'], () => (database) => ({
     prune: async (before) => Math.min(0, await database.prune(before)),
   })),
@@ -315,7 +354,7 @@ export const progressFaults: readonly Fault<RowsDatabase>[] = [
   fault('the inbox is asked before the fence', ['database.stale.before-duplicate'], () => (database) => ({
     async commit(unit) {
       const { inbox } = unit
-      if (inbox !== undefined && (await database.handled(inbox.consumer, inbox.ids)).size > 0)
+      if (inbox !== undefined && (await database.handled(inbox.consumer, inbox.ids)).ids.size > 0)
         return 'duplicate'
       return database.commit(unit)
     },

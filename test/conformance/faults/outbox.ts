@@ -168,7 +168,7 @@ export const lockFaults: readonly Fault<RowsDatabase>[] = [
       try {
         return await database.handled(consumer, ids)
       } catch (error) {
-        if (isSpillwayError(error, 'CLOSED')) return new Set()
+        if (isSpillwayError(error, 'CLOSED')) return { ids: new Set(), prunedUpTo: undefined }
         throw error
       }
     },

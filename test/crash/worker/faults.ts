@@ -66,7 +66,7 @@ export function changed<Db>(
 /** What the inbox or the generation refuses is done all the same. */
 function withoutFence<Db>(database: Database<Db>): Partial<Database<Db>> {
   return {
-    handled: async () => new Set(),
+    handled: async () => ({ ids: new Set(), prunedUpTo: undefined }),
     async commit(unit) {
       const outcome = await database.commit(unit)
       if (outcome !== 'committed') await database.commit({ ...unit, inbox: undefined, progress: undefined })

@@ -27,7 +27,7 @@ export const answerCases: readonly DatabaseCase[] = [
       const third = await bench.test.open(service)
       assert.equal(await third.answer(consumer, 'k1'), '200 first')
       await third.close()
-      assert.deepEqual([...(await two.handled(consumer, ['k1']))], ['k1'])
+      assert.deepEqual([...(await two.handled(consumer, ['k1'])).ids], ['k1'])
       assert.equal(await bench.rows(), 1)
       assert.deepEqual(rowIds(await takeRows(two)), ['o0', 'o1'])
     },
@@ -126,7 +126,7 @@ export const answerCases: readonly DatabaseCase[] = [
         const outbox = outgoing(1)
         await assert.rejects(one.commit(unit({ ...parts, outbox })), (thrown) => thrown === error)
         assert.equal(await two.answer(consumer, 'k1'), undefined)
-        assert.equal((await two.handled(consumer, ['k1'])).size, 0)
+        assert.equal((await two.handled(consumer, ['k1'])).ids.size, 0)
         assert.equal(await bench.rows(), 0)
       }
       assert.deepEqual(await takeRows(two), [])

@@ -23,10 +23,10 @@ export const batchCases: readonly DatabaseCase[] = [
           })
         assert.equal(await one.commit(batch(ids.slice(3, 4))), 'committed')
         assert.equal(await two.commit(batch(ids.toReversed())), 'duplicate')
-        assert.deepEqual([...(await one.handled(consumer, ids))], ids.slice(3, 4), 'none of the others')
+        assert.deepEqual([...(await one.handled(consumer, ids)).ids], ids.slice(3, 4), 'none of the others')
         const others = ids.filter((_, index) => index !== 3)
         assert.equal(await two.commit(batch(others)), 'committed')
-        assert.deepEqual([...(await two.handled(consumer, ids))].sort(), ids)
+        assert.deepEqual([...(await two.handled(consumer, ids)).ids].sort(), ids)
         for (const id of ids) assert.equal(await one.commit(batch([id])), 'duplicate')
       }
     },
@@ -43,7 +43,7 @@ export const batchCases: readonly DatabaseCase[] = [
         await bench.one.commit(unit({ inbox: { consumer: bench.consumer, ids }, effects })),
         'committed',
       )
-      assert.equal((await bench.two.handled(bench.consumer, ids)).size, ids.length)
+      assert.equal((await bench.two.handled(bench.consumer, ids)).ids.size, ids.length)
       assert.equal(await bench.two.commit(unit({ inbox: { consumer: bench.consumer, ids } })), 'duplicate')
     },
   },
@@ -70,7 +70,7 @@ export const batchCases: readonly DatabaseCase[] = [
           }),
         )
         assert.deepEqual(outcomes.sort(), ['committed', ...Array(7).fill('duplicate')])
-        assert.equal((await bench.one.handled(consumer, ids)).size, 5)
+        assert.equal((await bench.one.handled(consumer, ids)).ids.size, 5)
       }
       assert.equal((await takeRows(bench.one)).length, 6)
     },

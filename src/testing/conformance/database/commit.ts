@@ -28,7 +28,7 @@ async function whole(bench: DatabaseBench) {
   const stored = async (all: boolean) => {
     const { two, consumer } = bench
     assert.equal(await bench.rows(), all ? 2 : 0, 'effects')
-    assert.deepEqual([...(await two.handled(consumer, ['m1']))], all ? ['m1'] : [], 'inbox')
+    assert.deepEqual([...(await two.handled(consumer, ['m1'])).ids], all ? ['m1'] : [], 'inbox')
     const held = await acquire(bench, two)
     assert.deepEqual([held.position, held.sequences], all ? [5, { p: 9 }] : [null, {}], 'progress')
     assert.deepEqual(held.finished, [])
@@ -63,7 +63,7 @@ export const commitCases: readonly DatabaseCase[] = [
       assert.equal(await third.commit(unit({ ...parts, effects: bench.inserting('a', 'b') })), 'committed')
       await third.close()
       const fourth = await bench.test.open(service)
-      assert.deepEqual([...(await fourth.handled(bench.consumer, ['m1']))], ['m1'])
+      assert.deepEqual([...(await fourth.handled(bench.consumer, ['m1'])).ids], ['m1'])
       await fourth.close()
       await stored(true)
     },
@@ -155,7 +155,7 @@ export const commitCases: readonly DatabaseCase[] = [
       await assert.rejects(bench.one.commit(unit({ ...parts, effects })))
       assert.equal(await bench.rows(), 1)
       assert.deepEqual(await takeRows(bench.two), [])
-      assert.equal((await bench.two.handled(bench.consumer, ['m1'])).size, 0)
+      assert.equal((await bench.two.handled(bench.consumer, ['m1'])).ids.size, 0)
       assert.equal(await bench.one.commit(unit({ effects: bench.inserting('after') })), 'committed')
     },
   },
@@ -182,7 +182,7 @@ export const commitCases: readonly DatabaseCase[] = [
       const stored = outcome === 'committed'
       assert.ok(stored || outcome === 'rejected')
       assert.equal(await bench.rows(), stored ? 2 : 1)
-      assert.equal((await bench.two.handled(bench.consumer, ['m1'])).size, stored ? 1 : 0)
+      assert.equal((await bench.two.handled(bench.consumer, ['m1'])).ids.size, stored ? 1 : 0)
       assert.deepEqual(rowIds(await takeRows(bench.two)), stored ? ['o0'] : [])
     },
   },
@@ -212,7 +212,7 @@ export const commitCases: readonly DatabaseCase[] = [
         progress: progress(bench, generation, 3, 4),
       }
       assert.equal(await bench.one.commit(unit(parts)), 'committed')
-      assert.equal((await other.handled(bench.consumer, ['m1'])).size, 0, 'inbox')
+      assert.equal((await other.handled(bench.consumer, ['m1'])).ids.size, 0, 'inbox')
       assert.equal((await acquire(bench, other)).position, null, 'progress')
       assert.deepEqual(await other.outbox.pending(), [], 'outbox')
       assert.deepEqual(await other.outbox.count(), { waiting: 0, setAside: 0 })
@@ -311,7 +311,7 @@ export const commitCases: readonly DatabaseCase[] = [
         bench.consumer,
         numbers(80).map((index) => `m${index}`),
       )
-      assert.deepEqual([...handled].sort(), good.map((index) => `m${index}`).sort())
+      assert.deepEqual([...handled.ids].sort(), good.map((index) => `m${index}`).sort())
       const taken = rowIds(await takeRows(bench.two))
       assert.deepEqual(taken.sort(), good.map((index) => `u${index}-0`).sort())
     },
@@ -327,7 +327,7 @@ export const commitCases: readonly DatabaseCase[] = [
       const opened = await Promise.all(numbers(4).map(() => test.open(name)))
       for (const [index, each] of opened.entries())
         assert.equal(await each.commit(unit({ inbox: { consumer: 'c', ids: [`${index}`] } })), 'committed')
-      assert.equal((await opened[0]!.handled('c', ['0', '1', '2', '3', '4'])).size, 4)
+      assert.equal((await opened[0]!.handled('c', ['0', '1', '2', '3', '4'])).ids.size, 4)
       await Promise.all(opened.map((each) => each.close()))
     },
   },

@@ -1,5 +1,6 @@
 // The inbox: a message that was handled is not handled again, and one that was not, is.
 import assert from 'node:assert/strict'
+import { service } from '../database-subject.ts'
 import { numbers, unusualKeys } from '../sample.ts'
 import { pass, soonMs, within } from '../wait.ts'
 import {
@@ -60,7 +61,7 @@ export const duplicateCases: readonly DatabaseCase[] = [
       for (const entry of entries)
         assert.equal(await bench.two.commit(unit({ inbox: entry })), 'duplicate', JSON.stringify(entry))
       const found = await bench.two.handled(`${consumer}-keys`, unusualKeys)
-      assert.deepEqual(new Set(found), new Set(unusualKeys))
+      assert.deepEqual(new Set(found.ids), new Set(unusualKeys))
     },
   },
   {
@@ -180,18 +181,18 @@ export const duplicateCases: readonly DatabaseCase[] = [
     requires: [],
     async run(subject) {
       const bench = databaseBench(subject)
-      assert.equal((await bench.one.handled(bench.consumer, ['m1'])).size, 0)
+      assert.equal((await bench.one.handled(bench.consumer, ['m1'])).ids.size, 0)
       for (const id of ['m1', 'm3']) await bench.one.commit(unit({ inbox: inbox(bench, id) }))
       const failing = bench.effects(() => {
         throw new Error('no')
       })
       await assert.rejects(bench.one.commit(unit({ inbox: inbox(bench, 'm2'), effects: failing })))
       const found = await bench.two.handled(bench.consumer, ['m0', 'm1', 'm2', 'm3', 'm1'])
-      assert.deepEqual([...found].sort(), ['m1', 'm3'])
-      assert.equal((await bench.two.handled(`${bench.consumer}-other`, ['m1'])).size, 0)
-      assert.equal((await bench.two.handled(bench.consumer, [])).size, 0)
+      assert.deepEqual([...found.ids].sort(), ['m1', 'm3'])
+      assert.equal((await bench.two.handled(`${bench.consumer}-other`, ['m1'])).ids.size, 0)
+      assert.equal((await bench.two.handled(bench.consumer, [])).ids.size, 0)
       const many = numbers(5_000).map((index) => `m${index}`)
-      assert.deepEqual([...(await bench.two.handled(bench.consumer, many))].sort(), ['m1', 'm3'])
+      assert.deepEqual([...(await bench.two.handled(bench.consumer, many)).ids].sort(), ['m1', 'm3'])
     },
   },
   {
@@ -203,20 +204,56 @@ export const duplicateCases: readonly DatabaseCase[] = [
       const names = numbers(20).map((index) => `m${index}`)
       for (const id of names) await bench.one.commit(unit({ inbox: inbox(bench, id), outbox: outgoing(1) }))
       assert.equal(await bench.two.prune(Date.now() - 3_600_000), 0)
-      assert.equal((await bench.one.handled(bench.consumer, names)).size, 20)
+      assert.equal((await bench.one.handled(bench.consumer, names)).ids.size, 20)
       let removed = 0
       for (let count = 1; count > 0 && removed <= 20; removed += count) {
         count = await bench.two.prune(Date.now() + 3_600_000)
         assert.ok(count >= 0 && count <= 20)
       }
       assert.equal(removed, 20)
-      assert.equal((await bench.one.handled(bench.consumer, names)).size, 0)
+      assert.equal((await bench.one.handled(bench.consumer, names)).ids.size, 0)
       assert.equal(
         await bench.one.commit(unit({ inbox: inbox(bench, 'm0') })),
         'committed',
         'it is forgotten',
       )
       assert.equal(rowIds(await takeRows(bench.one)).length, 20, 'the outbox is as it was')
+    },
+  },
+  {
+    id: 'database.prune.noted',
+    title:
+      'the latest time of what prune removed is noted, never falls, and is known to whoever opens the database',
+    requires: [],
+    async run(subject) {
+      await using bench = await ownBench(subject)
+      const { consumer, one, two } = bench
+      const noted = async (database = two) => (await database.handled(consumer, [])).prunedUpTo
+      const commit = async (id: string) => {
+        assert.equal(await one.commit(unit({ inbox: inbox(bench, id) })), 'committed')
+        return performance.now()
+      }
+      assert.equal(await noted(), undefined)
+      await commit('m0')
+      assert.equal(await two.prune(Date.now() - 3_600_000), 0)
+      assert.equal(await noted(), undefined, 'nothing was removed')
+      assert.equal(await two.prune(Date.now() + 3_600_000), 1)
+      const first = (await noted(one))!
+      assert.ok(Math.abs(first - Date.now()) < 3_600_000, `the time of the entry, not ${first}`)
+      const since = performance.now()
+      await pass(100)
+      await commit('m1')
+      await pass(100)
+      const elapsed = (await commit('m2')) - since
+      assert.equal(await one.prune(first + 1), 0)
+      assert.equal(await noted(), first, 'nothing was removed')
+      for (let removed = 0; removed < 2; ) removed += await one.prune(Date.now() + 3_600_000)
+      const last = (await noted())!
+      assert.ok(last - first > elapsed - 60, `it is the latest: ${last - first} ms after the first`)
+      assert.equal((await two.handled(`${consumer}-other`, ['m1'])).prunedUpTo, last, 'of whichever consumer')
+      const reopened = await bench.test.open(service)
+      assert.equal(await noted(reopened), last)
+      await reopened.close()
     },
   },
 ]

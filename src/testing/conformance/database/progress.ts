@@ -113,7 +113,7 @@ export const progressCases: readonly DatabaseCase[] = [
       assert.equal(ran, 0, 'effects did not run')
       assert.equal(await bench.rows(), 0)
       assert.deepEqual(await takeRows(bench.one), [])
-      assert.equal((await bench.one.handled(bench.consumer, ['m1'])).size, 0)
+      assert.equal((await bench.one.handled(bench.consumer, ['m1'])).ids.size, 0)
       const good = unit({ progress: progress(bench, current.generation, 0, 1) })
       assert.equal(await bench.two.commit(good), 'committed')
       assert.deepEqual(await stored(bench), { position: 1, finished: [], sequences: {} })

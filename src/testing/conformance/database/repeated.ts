@@ -25,7 +25,7 @@ async function refused(bench: DatabaseBench, told: Progress): Promise<void> {
     for (const each of [parts, { ...parts, effects }])
       assert.equal(await database.commit(unit(each)), 'duplicate')
   assert.equal(ran, 0, 'effects did not run')
-  assert.equal((await bench.two.handled(bench.consumer, ['repeated'])).size, 0)
+  assert.equal((await bench.two.handled(bench.consumer, ['repeated'])).ids.size, 0)
   assert.deepEqual(await takeRows(bench.two), [])
 }
 

@@ -80,7 +80,7 @@ export const sagaCases: readonly DatabaseCase[] = [
       assert.equal(ran, 0, 'effects did not run')
       assert.equal((await stateOf(bench, saga)).body, '2')
       assert.equal(await bench.one.sagas.get(saga, 'other'), undefined)
-      assert.equal((await bench.one.handled(bench.consumer, ['m1'])).size, 0)
+      assert.equal((await bench.one.handled(bench.consumer, ['m1'])).ids.size, 0)
       assert.deepEqual([await bench.rows(), await takeRows(bench.two)], [0, []])
       assert.equal((await acquire(bench)).position, null)
     },
