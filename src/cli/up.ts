@@ -4,6 +4,7 @@ import { SpillwayError } from '../core/errors.ts'
 import type { Report } from '../core/report.ts'
 import { run } from '../topology/run.ts'
 import { servicesOf, type Topology } from '../topology/topology.ts'
+import { ownControl } from './calls/control-folder.ts'
 import { loadTopology } from './config-file.ts'
 import { metricsAt, serveMetrics } from './metrics.ts'
 import { reporting } from './reporting.ts'
@@ -15,6 +16,7 @@ interface UpOptions {
   readonly streams?: string
   readonly strict?: boolean
   readonly listen?: string
+  readonly control?: string
   readonly metrics?: ReturnType<typeof metricsOption>
   /** Seconds. */
   readonly grace: number
@@ -45,6 +47,10 @@ export function upCommand(): Command {
       'where its calls are answered (default: a free port of the loopback, if it answers any)',
     )
     .option(
+      '--control <path>',
+      'the socket at which spillway calls asks it (default: where that looks for it)',
+    )
+    .option(
       '--metrics <port>',
       'serve metrics as Prometheus reads them; host:port for others than this machine',
       metricsOption,
@@ -70,9 +76,10 @@ async function up(options: UpOptions): Promise<void> {
 
 async function attend(
   topology: Topology,
-  { only, engine, streams, strict, listen, grace }: UpOptions,
+  { only, engine, streams, strict, listen, control, grace }: UpOptions,
   metricsAddress: string | undefined,
 ): Promise<void> {
+  const own = control === undefined ? ownControl() : { path: control }
   const running = await run(topology, {
     ...(only && { only }),
     // An empty one, from a variable that is not set, names no engine: it must not mean the default.
@@ -80,6 +87,7 @@ async function attend(
     ...(streams !== undefined && { streams }),
     ...(strict && { strict }),
     ...(listen !== undefined && { listen }),
+    ...('path' in own && { control: own.path }),
     onReport: (report) => process.stderr.write(`${line(report)}\n`),
   })
   for (const { name, url, durability } of running.engines)
@@ -87,6 +95,8 @@ async function attend(
   if (running.address) process.stdout.write(`calls are answered at ${running.address}\n`)
   if (metricsAddress) process.stdout.write(`metrics at ${metricsAddress}\n`)
   for (const warning of running.warnings) process.stderr.write(`warning: ${warning}\n`)
+  if ('problem' in own)
+    process.stderr.write(`warning: spillway calls cannot ask this process: ${own.problem}; see --control\n`)
   // Before it is said, for who reads it may answer at once.
   const asked = new Promise<string>((resolve) => {
     for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name))

@@ -1,11 +1,11 @@
 // A topology in motion: engines opened, channels declared, every chosen service's handlers and relay at work.
 import type { BreakerSnapshot } from '../call/breaker.ts'
-import { breakersPath, breakersRoute } from '../call/breakers.ts'
 import type { CallsOptions } from '../call/client/calls-options.ts'
 import { CallClient } from '../call/client/client.ts'
 import { type Addresses, checkAddresses } from '../call/client/instances.ts'
 import { callMetrics } from '../call/client/metrics.ts'
 import type { Authenticate } from '../call/server/authenticate.ts'
+import { openControl } from '../call/server/control.ts'
 import { listenAt } from '../call/server/listen-at.ts'
 import { Listener } from '../call/server/listener.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
@@ -59,6 +59,11 @@ export interface RunOptions {
    */
   readonly listen?: string
   /**
+   * The path of a Unix socket at which `spillway calls --at` looks after this process: lists whom it calls, holds breakers. Only the user who runs it may
+   * open it; one that a process left behind is replaced. Default: none.
+   */
+  readonly control?: string
+  /**
    * Who asks, by the headers of the request: what it returns is `caller.identity` for the answers; undefined, or a throw, is 401. Without
    * one everybody who reaches the port is answered, but no page in a browser.
    */
@@ -77,6 +82,7 @@ const runOptions: OptionNames<RunOptions> = {
   onSettled: true,
   clock: true,
   listen: true,
+  control: true,
   authenticate: true,
   addresses: true,
   calls: true,
@@ -133,6 +139,7 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
   let listener: Listener | undefined
   let client: CallClient | undefined
   let closeMetrics = () => {}
+  let closeControl = async () => {}
   const close = async (stopOptions?: StopOptions): Promise<void> => {
     const began = performance.now()
     const { deadlineMs = 10_000 } = stopOptions ?? {}
@@ -143,6 +150,7 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
       () => atOnce(started.map((service) => service.stopHandling(stopOptions))),
       () => listener?.stop(left()),
       () => atOnce(started.map((service) => service.close(listener ? left() : stopOptions))),
+      () => closeControl(),
       () => client?.close(),
       () => closeMetrics(),
       () => atOnce(opened.map((engine) => engine.close())),
@@ -201,7 +209,7 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
         authenticate: options.authenticate,
       })
     for (const answerer of answerers) listener?.add(answerer)
-    listener?.route(breakersPath, (request, rest, body) => breakersRoute(calls, request, rest, body))
+    if (options.control !== undefined) closeControl = await openControl(options.control, calls)
     for (const service of started) service.start()
     const engines = [...new Set([main, forStreams, ...channels.received.engines])]
     const weaknesses = engines.flatMap((engine) =>

@@ -18,7 +18,8 @@ export interface RunningCommand {
 }
 
 export function startCommand(cwd: string, ...args: readonly string[]): RunningCommand {
-  const env = { ...process.env, COLUMNS: '100', NO_COLOR: '1' }
+  // Their control sockets are in their folder, apart from those of other tests.
+  const env = { ...process.env, COLUMNS: '100', NO_COLOR: '1', XDG_RUNTIME_DIR: cwd }
   const child = spawn(process.execPath, [main, ...args], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
   const output = { out: '', err: '' }
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

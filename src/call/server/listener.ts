@@ -10,7 +10,7 @@ import type { Authenticate } from './authenticate.ts'
 import type { IncomingCall } from './incoming-call.ts'
 import { type ListenAt, listenAt } from './listen-at.ts'
 import { overloaded, problemReply, type Reply } from './reply.ts'
-import { BodyRoom, bodyOf } from './request-body.ts'
+import { BodyRoom } from './request-body.ts'
 import { serve } from './serve.ts'
 import { write } from './write.ts'
 
@@ -41,21 +41,12 @@ const roomBytes = 256 * 2 ** 20
 /** How long answers that were told to end may take for it. */
 const lastMs = 1_000
 
-/** Something that is asked beside the calls: the state of breakers. `rest` is what follows its path; `body` is undefined where it is no JSON. */
-export type Route = (
-  request: IncomingMessage,
-  rest: string,
-  body: () => Promise<unknown>,
-) => Promise<Reply> | Reply
-
 export class Listener {
   readonly #server: Server
   readonly #at: ListenAt
   readonly #options: ListenerOptions
   readonly #answerers = new Map<string, Answers>()
   readonly #types = new Set<string>()
-  /** By the first part of their path. */
-  readonly #routes = new Map<string, Route>()
   /** Calls whose answers run. */
   readonly #calls = new Set<IncomingCall>()
   readonly #room: BodyRoom
@@ -125,11 +116,6 @@ export class Listener {
     this.#types.add(answerer.contract.type)
   }
 
-  /** Answers what begins with this part of a path, '/breakers'. */
-  route(path: string, answer: Route): void {
-    this.#routes.set(path, answer)
-  }
-
   /** `GET /health` says 503 from now on; everything is answered as before. */
   leave(): void {
     this.#leaving = true
@@ -192,9 +178,6 @@ export class Listener {
     if (path === '/health') return this.#health(method)
     const answerer = this.#answerers.get(path)
     if (this.#stopping) return overloaded('This process is stopping.')
-    const first = /^\/[^/]*/.exec(path)?.[0] ?? ''
-    const route = answerer ? undefined : this.#routes.get(first)
-    if (route) return route(request, path.slice(first.length), () => jsonOf(request))
     if (!answerer) return problemReply(404, 'UNKNOWN_CALL', this.#unknown(path))
     if (method !== 'POST')
       return { ...problemReply(405, 'INVALID_REQUEST', 'A call is asked by POST.'), allow: 'POST' }
@@ -231,17 +214,6 @@ export class Listener {
         resolve()
       }
     })
-  }
-}
-
-const maxRouteBytes = 1_024
-
-async function jsonOf(request: IncomingMessage): Promise<unknown> {
-  const body = await bodyOf(request, maxRouteBytes)
-  try {
-    return typeof body === 'string' ? undefined : JSON.parse(body.text)
-  } catch {
-    return undefined
   }
 }
 

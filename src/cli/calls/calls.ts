@@ -6,17 +6,17 @@ import { lsCommand } from './ls.ts'
 export function callsCommand(): Command {
   return new Command('calls')
     .description(
-      'Look after the calls of a running process: list the contexts that it calls, force a breaker.',
+      'Look after the calls of running processes: list the contexts that they call, force a breaker.',
     )
     .addCommand(lsCommand())
     .addCommand(forceCommand())
     .addHelpText(
       'after',
       `
-It asks the process itself, from the same machine, at the address that it listens to: spillway up prints it.
+It asks the processes themselves, on the machine and by the user that runs spillway up: each has a socket of its own for it.
 
   $ spillway calls ls                                        how are those that it calls?
   $ spillway calls force inventory open                      call inventory no more, until told otherwise
-  $ spillway calls force inventory auto --at http://127.0.0.1:7001`,
+  $ spillway calls force inventory auto --at 4711`,
     )
 }

@@ -1,32 +1,39 @@
 // spillway calls ls: the contexts that a process calls, and how they are.
 import { Command } from 'commander'
-import { breakersPath, type CalledContext } from '../../call/breakers.ts'
+import type { CalledContext } from '../../call/breakers.ts'
+import { breakersPath } from '../../call/server/control.ts'
 import { forgiveReaders, print, printJson, printTable } from '../output/print.ts'
 import type { Column } from '../output/table.ts'
 import { count } from '../output/words.ts'
 import { reporting } from '../reporting.ts'
-import { ask, atProcess, type ProcessChoice } from './asking.ts'
+import { askAll, atProcess, type ProcessChoice } from './asking.ts'
 
 export function lsCommand(): Command {
   return atProcess(
     new Command('ls').description(
-      'List the contexts that a running process has called: breakers, calls, instances.',
+      'List the contexts that running processes have called: breakers, calls, instances.',
     ),
+    'all that this user started by spillway up',
     `
   $ spillway calls ls
-  $ spillway calls ls --at http://127.0.0.1:7001 --json | jq '.[] | select(.breaker.state != "closed") | .context'`,
+  $ spillway calls ls --at 4711 --json | jq '.[] | select(.breaker.state != "closed") | .context'`,
   ).action((options: ProcessChoice) => {
     forgiveReaders()
     return reporting(async () => {
-      const contexts = await ask<readonly CalledContext[]>(options.at, breakersPath)
+      const answers = await askAll<readonly CalledContext[]>(options.at, breakersPath)
+      const contexts = answers.flatMap(({ process, answer }) => answer.map((of) => ({ process, ...of })))
       if (options.json) return printJson(contexts)
-      if (contexts.length === 0) await print(`The process at ${options.at} has called nobody yet.`)
+      const names = answers.map(({ process }) => process).join(', ')
+      if (contexts.length === 0) await print(`Nobody was called yet by process ${names}.`)
       else await printTable(columns, contexts)
     })
   })
 }
 
-const columns: readonly Column<CalledContext>[] = [
+type Row = CalledContext & { readonly process: string }
+
+const columns: readonly Column<Row>[] = [
+  { title: 'PROCESS', value: ({ process }) => process },
   { title: 'CONTEXT', value: ({ context }) => context, rest: true },
   {
     title: 'BREAKER',
@@ -45,6 +52,6 @@ const columns: readonly Column<CalledContext>[] = [
   },
 ]
 
-function number(title: string, of: (context: CalledContext) => number): Column<CalledContext> {
+function number(title: string, of: (context: Row) => number): Column<Row> {
   return { title, right: true, value: (context) => count(of(context)) }
 }
