@@ -60,13 +60,13 @@ export interface Saga<In, State> extends AnySaga {
   /** The event starts an instance, unless it exists. An event may both start one and, by `on`, go on with it. */
   startedBy<Sent, Data>(
     event: EventContract<Sent, Data>,
-    options: StartOptions<Data>,
+    options: StartOptions<NoInfer<Data>>,
     handler: (data: Data, step: Step) => Next<In>,
   ): Saga<In, State>
   /** The event goes on with an instance. */
   on<Sent, Data>(
     event: EventContract<Sent, Data>,
-    options: StepOptions<Data>,
+    options: StepOptions<NoInfer<Data>>,
     handler: (data: Data, state: State, step: Step) => Next<In>,
   ): Saga<In, State>
   /** A timeout that a step has set, and no later step has cancelled or set anew. */
