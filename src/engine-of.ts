@@ -2,7 +2,7 @@
 // weight of those that they do not use.
 import { SpillwayError } from './core/errors.ts'
 import { nodeTooOld } from './core/node-version.ts'
-import type { Database } from './ports/database.ts'
+import type { DatabaseSource } from './ports/database.ts'
 import type { Engine, EngineOptions } from './ports/engine.ts'
 
 type Opener = (url: string, options: EngineOptions) => Promise<Engine>
@@ -54,17 +54,14 @@ export async function openEngine(url: string, options: EngineOptions = {}): Prom
   throw new SpillwayError('INVALID_OPTION', `${shown(url)} names no engine: write ${known}.`)
 }
 
-/**
- * Opens the database of a service, for those who look after it: `postgres://…`, or the path of an SQLite file. Throws as
- * `openEngine` does.
- */
-export async function openDatabase(where: string, service: string): Promise<Database<unknown>> {
+/** The databases of services, for those who look after them: `postgres://…`, or the path of an SQLite file. Throws as `openEngine` does. */
+export async function databaseAt(where: string): Promise<DatabaseSource<unknown>> {
   if (/^postgres(ql)?:/.test(where)) {
     const { postgresDatabase } = await import('./engines/postgres/database.ts')
-    return postgresDatabase({ url: where }).open(service)
+    return postgresDatabase({ url: where })
   }
   const { sqliteDatabase } = await import('./engines/sqlite/database.ts')
-  return sqliteDatabase(where.replace(/^sqlite:/, '')).open(service)
+  return sqliteDatabase(where.replace(/^sqlite:/, ''))
 }
 
 /** Without a password that may stand in it. */

@@ -16,8 +16,18 @@ export interface DatabaseSource<Db> {
    * may share a database: nothing of one is ever taken for something of the other.
    */
   open(service: string): Promise<Database<Db>>
+  /**
+   * Whether the database holds tables of the service, and of which services it does; for those who look. Makes nothing, not even the file. Names that were
+   * too long for the database come as it has them.
+   */
+  find?(service: string): Promise<FoundServices>
   /** The url of an engine in this database, or beside it, for what the service receives. Undefined when that cannot be told. */
   inboxEngine?(service: string): string | undefined
+}
+
+export interface FoundServices {
+  readonly isThere: boolean
+  readonly services: readonly string[]
 }
 
 export interface Database<Db> {

@@ -1,12 +1,17 @@
 // The instances of a saga, for those who look after it.
+
+import type { Contract } from '../core/contract.ts'
+import { asSpillwayError, type SpillwayError } from '../core/errors.ts'
 import type { SagaPort, SagaInstance as StoredInstance } from '../ports/saga.ts'
 import type { AnySaga } from './saga.ts'
-import { decodeStored } from './stored-state.ts'
+import { decodeStored, parseStored, type Stored } from './stored-state.ts'
 
 export interface SagaInstance<State> {
   readonly id: string
-  /** Undefined for one that has ended: it is known for 30 days. */
+  /** Undefined for one that has ended (it is known for 30 days), and for one that is `unreadable`. */
   readonly state: State | undefined
+  /** What is wrong with a state that cannot be read: its steps fail until a program comes that can. */
+  readonly unreadable: SpillwayError | undefined
   readonly ended: boolean
   /** How many steps there were. */
   readonly steps: number
@@ -19,14 +24,14 @@ export interface SagaInstance<State> {
 
 export class SagaInstances<State> {
   readonly #saga: AnySaga
-  readonly #port: SagaPort
+  readonly #port: Pick<SagaPort, 'get' | 'list'>
 
-  constructor(saga: AnySaga, port: SagaPort) {
+  constructor(saga: AnySaga, port: Pick<SagaPort, 'get' | 'list'>) {
     this.#saga = saga
     this.#port = port
   }
 
-  /** One by its id; undefined when it has not started. Rejects when its state cannot be read. */
+  /** One by its id; undefined when it has not started. */
   async get(id: string): Promise<SagaInstance<State> | undefined> {
     const stored = await this.#port.get(this.#saga.name, id)
     return stored && this.#open(stored)
@@ -41,15 +46,33 @@ export class SagaInstances<State> {
   }
 
   async #open({ id, version, body, changedAt }: StoredInstance): Promise<SagaInstance<State>> {
-    const stored = body === null ? undefined : await decodeStored(this.#saga.contract, body)
+    const stored = body === null ? undefined : await read(this.#saga.contract, body)
     return {
       id,
       state: stored?.state as State | undefined,
+      unreadable: stored?.unreadable,
       ended: body === null,
       steps: version,
       changedAt: new Date(changedAt),
       timeouts: Object.keys(stored?.timeouts ?? {}),
       compensations: (stored?.compensations ?? []).map(({ name }) => name),
+    }
+  }
+}
+
+type Read = Omit<Stored, 'state'> & { readonly state?: unknown; readonly unreadable?: SpillwayError }
+
+/** One that cannot be read does not hide the others; its timeouts and compensations are told where they can be. */
+async function read(contract: Contract, body: string): Promise<Read> {
+  try {
+    return await decodeStored(contract, body)
+  } catch (thrown) {
+    const unreadable = asSpillwayError(thrown)
+    try {
+      const { timeouts, compensations } = parseStored(contract, body)
+      return { timeouts, compensations, unreadable }
+    } catch {
+      return { timeouts: {}, compensations: [], unreadable }
     }
   }
 }

@@ -34,15 +34,17 @@ export async function encodeStored(
 
 /** Upcast and validated. Rejects with what is wrong with it. */
 export async function decodeStored(contract: Contract, text: string): Promise<Stored> {
-  const { state, timeouts, compensations } = parse(contract, text)
+  const { state, timeouts, compensations } = parseStored(contract, text)
   const opened = await unseal(contract, state)
   if (opened instanceof SpillwayError) throw opened
   return { state: opened.data, timeouts, compensations }
 }
 
-function parse(contract: Contract, text: string): Stored<string> {
+/** The state as it is sealed. Throws INVALID_MESSAGE. */
+export function parseStored(contract: Contract, text: string): Stored<string> {
   try {
-    return JSON.parse(text) as Stored<string>
+    const { state, timeouts, compensations } = JSON.parse(text) as Stored<string>
+    return { state, timeouts, compensations }
   } catch (thrown) {
     const what = `A stored state of the saga ${contract.type} is no JSON: ${asError(thrown).message}.`
     throw new SpillwayError('INVALID_MESSAGE', what, { cause: thrown })

@@ -1,7 +1,8 @@
 // Looking after outboxes from the command line: the real command, on SQLite.
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import type { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { sqliteDatabase } from '../../src/engines/sqlite/database.ts'
 import type { Database } from '../../src/ports/database.ts'
@@ -71,6 +72,22 @@ test('wrong usage is told, and makes nothing', async () => {
     ['ls', '--database', './orders.db'],
     ['ls', 'orders', '--database', './absent.db'],
     ['drop', 'orders', '--all'],
+    ['ls', 'ordres', '--database', './orders.db'],
   ])
     expect(await on('outbox', ...wrong), wrong.join(' ')).toMatchObject({ code: 2, out: '' })
+  const mistyped = await on('outbox', 'aside', 'ordres', '--database', './orders.db')
+  expect(mistyped.err).toContain('no service ordres in that database; nothing was made. It has orders')
+  const tables = (database.db as DatabaseSync)
+    .prepare("SELECT name FROM sqlite_master WHERE name LIKE '%ordres%'")
+    .all()
+  expect(tables).toEqual([])
+  expect(await readdir(folder)).not.toContain('absent.db')
+}, 60_000)
+
+test('a service that has not run yet has nothing to send, and looking makes nothing', async () => {
+  await mkdir(join(folder, 'new'))
+  await writeFile(join(folder, 'new/spillway.config.ts'), config)
+  const looked = await command(join(folder, 'new'), 'outbox', 'ls')
+  expect(looked).toMatchObject({ code: 0, out: expect.stringMatching(/orders +0 +0/), err: '' })
+  expect(await readdir(join(folder, 'new'))).toEqual(['spillway.config.ts'])
 }, 60_000)

@@ -1,5 +1,5 @@
 // Sagas from the command line: the real command, on the databases that the topology names.
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -21,6 +21,12 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true }))
 
+test('looking at a database that nobody has used makes nothing', { timeout: 60_000 }, async () => {
+  expect((await command(folder, 'saga', 'ls')).out).toMatch(/\norder +shop +0 +0 *\n/)
+  expect((await command(folder, 'saga', 'show', 'order')).out).toBe('The saga order has no instances.\n')
+  expect(await readdir(folder)).toEqual(['spillway.config.ts'])
+})
+
 test('ls counts instances, show shows them', { timeout: 60_000 }, async () => {
   const database = await sqliteDatabase(join(folder, 'shop.db')).open('shop')
   const envelope = {
@@ -36,6 +42,8 @@ test('ls counts instances, show shows them', { timeout: 60_000 }, async () => {
   for (const [id, text] of [
     ['A', body],
     ['B', null],
+    ['C', body.replace(':1\\"', ':9\\"')],
+    ['D', '{"state":'],
   ] as const)
     await database.commit({
       outbox: [],
@@ -45,7 +53,7 @@ test('ls counts instances, show shows them', { timeout: 60_000 }, async () => {
   await database.close()
   const { out, code, err } = await command(folder, 'saga', 'ls')
   expect({ code, err }).toEqual({ code: 0, err: '' })
-  expect(out).toMatch(/SAGA +CONTEXT +RUNNING +ENDED +WAITS LONGEST\norder +shop +1 +1 +A, /)
+  expect(out).toMatch(/SAGA +CONTEXT +RUNNING +ENDED +WAITS LONGEST\norder +shop +3 +1 +A, /)
   const shown = await command(folder, 'saga', 'show', 'order', '--json')
   expect(JSON.parse(shown.out).instances).toMatchObject([
     {
@@ -57,7 +65,12 @@ test('ls counts instances, show shows them', { timeout: 60_000 }, async () => {
       compensations: ['reserved'],
     },
     { id: 'B', ended: true },
+    { id: 'C', ended: false, timeouts: ['payment'], unreadable: { code: 'UNKNOWN_VERSION' } },
+    { id: 'D', ended: false, timeouts: [], unreadable: { code: 'INVALID_MESSAGE' } },
   ])
+  expect((await command(folder, 'saga', 'show', 'order', 'C')).out).toMatch(
+    /^C\n {2}1 step.*\n {2}its state cannot be read: .*\n {2}timeouts {2}payment\n/,
+  )
   expect((await command(folder, 'saga', 'show', 'order', 'A')).out).toContain('state     {"cents":5}')
   expect(await command(folder, 'saga', 'show', 'nothing')).toMatchObject({ code: 2 })
 })

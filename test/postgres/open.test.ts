@@ -56,6 +56,25 @@ await onServers('opening', { settings: { fsync: 'off' } }, (server) => {
     await Promise.all([...engines.map((engine) => engine.close()), database.close(), pool.end()])
   })
 
+  test('which services there are is found without making anything', async () => {
+    const { url } = server()
+    const long = 'a'.repeat(80)
+    const source = postgresDatabase({ url, schema: 'found' })
+    const before = await source.find!('shop')
+    expect(before).toEqual({ isThere: false, services: [] })
+    for (const name of ['shop', long]) await (await source.open(name)).close()
+    await (await postgres({ url, schema: 'found_shop_inbox' })).close()
+    expect(await source.find!('shop')).toMatchObject({ isThere: true })
+    expect(await source.find!(long)).toMatchObject({ isThere: true })
+    const pool = looking(url)
+    const pooled = postgresDatabase({ pool, schema: 'found' })
+    const { isThere, services } = await pooled.find!('shopp')
+    expect([isThere, services.length, services.includes('shop')]).toEqual([false, 2, true])
+    const { rows } = await pool.query(`select 1 from pg_namespace where nspname = 'found_shopp'`)
+    expect(rows).toEqual([])
+    await pool.end()
+  })
+
   test('the durability is reported, and refused in strict mode', async () => {
     const { url } = server()
     const engine = await postgres({ url })

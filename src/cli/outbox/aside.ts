@@ -29,7 +29,7 @@ export function asideCommand(): Command {
   $ spillway outbox retry orders 1795447983436001   tries the one with this number again`,
   ).action((service: string, options: Options) =>
     withOutboxes(service, options, async ([opened]) => {
-      const rows = await opened!.database.outbox.aside(options.limit, options.after)
+      const rows = await opened!.outbox.aside(options.limit, options.after)
       const next = rows.length === options.limit ? rows.at(-1)!.sequence : null
       if (options.json) return printJson({ service, setAside: rows.map(asJson), next })
       if (rows.length === 0) return print(`Nothing was set aside in the outbox of ${service}.`)

@@ -28,13 +28,13 @@ export function lsCommand(): Command {
   ).action((service: string | undefined, options: OutboxChoice) =>
     withOutboxes(service, options, async (opened) => {
       const rows: Row[] = []
-      for (const { service: name, database } of opened) {
-        const pending = await database.outbox.pending()
+      for (const { service: name, place, outbox } of opened) {
+        const pending = await outbox.pending()
         const destinations = pending.map((to) => `${to.kind} ${to.name}`).sort()
         rows.push({
           service: name,
-          database: database.name,
-          ...(await database.outbox.count()),
+          database: place,
+          ...(await outbox.count()),
           destinations,
         })
       }

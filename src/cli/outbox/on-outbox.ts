@@ -1,10 +1,10 @@
 // What the commands of outboxes have in common: whose outboxes, and that their databases are closed again.
-import { statSync } from 'node:fs'
 import type { Command } from 'commander'
-import { openDatabase } from '../../engine-of.ts'
-import type { Database } from '../../ports/database.ts'
+import { databaseAt } from '../../engine-of.ts'
+import type { Database, DatabaseSource, OutboxPort } from '../../ports/database.ts'
 import { servicesOf } from '../../topology/topology.ts'
 import { loadTopology } from '../config-file.ts'
+import { openExisting } from '../existing-database.ts'
 import { forgiveReaders } from '../output/print.ts'
 import { reporting } from '../reporting.ts'
 import { UsageError } from '../usage.ts'
@@ -17,7 +17,18 @@ export interface OutboxChoice {
 
 export interface OpenedOutbox {
   readonly service: string
-  readonly database: Database<unknown>
+  /** Where it is. */
+  readonly place: string
+  readonly outbox: Pick<OutboxPort, 'pending' | 'count' | 'aside' | 'retry' | 'drop'>
+}
+
+/** Of a service that never ran with its database. */
+const empty: OpenedOutbox['outbox'] = {
+  pending: async () => [],
+  count: async () => ({ waiting: 0, setAside: 0 }),
+  aside: async () => [],
+  retry: async () => 0,
+  drop: async () => 0,
 }
 
 export function onOutbox(command: Command, examples: string): Command {
@@ -38,29 +49,46 @@ export function withOutboxes(
   forgiveReaders()
   return reporting(async () => {
     check()
-    const opened: OpenedOutbox[] = []
+    const opened: Database<unknown>[] = []
+    const outboxes: OpenedOutbox[] = []
     try {
-      for (const { name, open } of await chosen(service, options))
-        opened.push({ service: name, database: await open() })
-      await work(opened)
+      for (const { name, source } of await chosen(service, options)) {
+        const database = await openExisting(source, name)
+        if (database) opened.push(database)
+        const { name: place, outbox } = database ?? {
+          name: 'a database that it has not used yet',
+          outbox: empty,
+        }
+        outboxes.push({ service: name, place, outbox })
+      }
+      await work(outboxes)
     } finally {
-      for (const { database } of opened) await database.close()
+      for (const database of opened) await database.close()
     }
   })
 }
 
-async function chosen(service: string | undefined, { database, config }: OutboxChoice) {
+interface Chosen {
+  readonly name: string
+  readonly source: DatabaseSource<unknown>
+}
+
+async function chosen(
+  service: string | undefined,
+  { database, config }: OutboxChoice,
+): Promise<readonly Chosen[]> {
   if (database !== undefined) {
     if (service === undefined) throw new UsageError('Whose outbox? Name the service beside --database.')
-    if (
-      !/^postgres(ql)?:/.test(database) &&
-      !statSync(database.replace(/^sqlite:/, ''), { throwIfNoEntry: false })
-    )
-      throw new UsageError(`There is no database in ${database}; nothing was made.`)
-    return [{ name: service, open: () => openDatabase(database, service) }]
+    const source: DatabaseSource<unknown> = await databaseAt(database)
+    const found = await source.find?.(service)
+    if (found?.isThere === false)
+      throw new UsageError(
+        `There is no service ${service} in that database; nothing was made. It has ${found.services.join(', ') || 'none'}.`,
+      )
+    return [{ name: service, source }]
   }
   const all = servicesOf(await loadTopology(config)).flatMap(({ context: { name }, database: source }) =>
-    source ? [{ name, open: () => source.open(name) }] : [],
+    source ? [{ name, source }] : [],
   )
   const found = all.filter(({ name }) => service === undefined || name === service)
   if (service !== undefined && found.length === 0)

@@ -1,12 +1,11 @@
 // spillway outbox retry, and drop: what becomes of what was set aside.
 import { Command } from 'commander'
-import type { OutboxPort } from '../../ports/database.ts'
 import { confirm, requireConsent } from '../output/confirm.ts'
 import { print, printJson } from '../output/print.ts'
 import { count } from '../output/words.ts'
 import { UsageError } from '../usage.ts'
 import { wholeNumber } from '../whole-number.ts'
-import { type OutboxChoice, onOutbox, withOutboxes } from './on-outbox.ts'
+import { type OpenedOutbox, type OutboxChoice, onOutbox, withOutboxes } from './on-outbox.ts'
 
 interface Options extends OutboxChoice {
   readonly all?: boolean
@@ -57,7 +56,7 @@ function settling(name: 'retry' | 'drop', says: string, done: string, examples: 
       service,
       options,
       async ([opened]) => {
-        const { outbox, name: place } = opened!.database
+        const { outbox, place } = opened!
         if (options.all) {
           const { setAside } = await outbox.count()
           const what = name === 'retry' ? 'Put back' : 'Forget for good'
@@ -82,7 +81,7 @@ function settling(name: 'retry' | 'drop', says: string, done: string, examples: 
 }
 
 /** What is set aside again meanwhile has a higher number, and is left alone. */
-async function settleAll(outbox: OutboxPort, name: 'retry' | 'drop'): Promise<number> {
+async function settleAll(outbox: OpenedOutbox['outbox'], name: 'retry' | 'drop'): Promise<number> {
   let settled = 0
   for (let after = 0; ; ) {
     const rows = await outbox.aside(page, after)

@@ -1,11 +1,11 @@
 // spillway saga: how many instances there are of each saga, and what stands in them.
 import { Command } from 'commander'
-import type { Database } from '../../ports/database.ts'
 import type { SagaPort } from '../../ports/saga.ts'
 import { type SagaInstance, SagaInstances } from '../../saga/instances.ts'
 import type { AnySaga } from '../../saga/saga.ts'
 import { servicesOf } from '../../topology/topology.ts'
 import { loadTopology } from '../config-file.ts'
+import { openExisting } from '../existing-database.ts'
 import { forgiveReaders, print, printJson, printTable } from '../output/print.ts'
 import type { Column } from '../output/table.ts'
 import { visible } from '../output/text.ts'
@@ -76,7 +76,7 @@ function lsCommand(): Command {
     forgiveReaders()
     return reporting(async () => {
       const sagas: Summary[] = []
-      await eachSaga(options, async (saga, context, { sagas: port }) => {
+      await eachSaga(options, async (saga, context, port) => {
         sagas.push(await summary(saga, context, port))
       })
       if (options.json) return printJson({ sagas })
@@ -99,7 +99,7 @@ function showCommand(): Command {
     forgiveReaders()
     return reporting(async () => {
       let found = false
-      await eachSaga(options, async (saga, context, { sagas: port }) => {
+      await eachSaga(options, async (saga, context, port) => {
         if (saga.name !== name) return
         found = true
         const all = new SagaInstances<unknown>(saga, port)
@@ -108,7 +108,7 @@ function showCommand(): Command {
         if (id !== undefined && !one)
           throw new UsageError(`The saga ${name} has no instance ${JSON.stringify(id)}.`)
         const instances = one ? [one] : await all.list({ limit, ...(after === undefined ? {} : { after }) })
-        if (options.json) return printJson({ saga: name, context, instances })
+        if (options.json) return printJson({ saga: name, context, instances: instances.map(asJson) })
         for (const instance of instances) await print(...block(instance))
         if (instances.length === 0) await print(`The saga ${name} has no instances.`)
         if (!one && instances.length === limit)
@@ -120,23 +120,26 @@ function showCommand(): Command {
   })
 }
 
+/** Of a service that never ran with its database. */
+const none: Pick<SagaPort, 'get' | 'list'> = { get: async () => undefined, list: async () => [] }
+
 async function eachSaga(
   { config }: Choice,
-  look: (saga: AnySaga, context: string, database: Database<unknown>) => Promise<void>,
+  look: (saga: AnySaga, context: string, port: Pick<SagaPort, 'get' | 'list'>) => Promise<void>,
 ): Promise<void> {
   for (const { context, database, sagas } of servicesOf(await loadTopology(config))) {
     if (!database || sagas.length === 0) continue
-    const opened = await database.open(context.name)
+    const opened = await openExisting(database, context.name)
     try {
-      for (const saga of sagas) await look(saga, context.name, opened)
+      for (const saga of sagas) await look(saga, context.name, opened?.sagas ?? none)
     } finally {
-      await opened.close()
+      await opened?.close()
     }
   }
 }
 
 /** Goes over all instances; their states are not read. */
-async function summary({ name }: AnySaga, context: string, port: SagaPort): Promise<Summary> {
+async function summary({ name }: AnySaga, context: string, port: Pick<SagaPort, 'list'>): Promise<Summary> {
   let running = 0
   let ended = 0
   let oldest: Summary['oldest']
@@ -166,9 +169,16 @@ const columns: readonly Column<Summary>[] = [
   },
 ]
 
+function asJson({ unreadable, ...instance }: SagaInstance<unknown>) {
+  return unreadable
+    ? { ...instance, unreadable: { code: unreadable.code, message: unreadable.message } }
+    : instance
+}
+
 function block({
   id,
   state,
+  unreadable,
   ended,
   steps,
   changedAt,
@@ -179,7 +189,8 @@ function block({
   return [
     visible(id),
     `  ${ended ? 'ended after ' : ''}${when}`,
-    ...(ended ? [] : [`  state     ${JSON.stringify(state)}`]),
+    ...(unreadable ? [`  its state cannot be read: ${visible(unreadable.message)}`] : []),
+    ...(ended || unreadable ? [] : [`  state     ${JSON.stringify(state)}`]),
     ...(timeouts.length > 0 ? [`  timeouts  ${timeouts.join(', ')}`] : []),
     ...(compensations.length > 0 ? [`  to undo   ${compensations.toReversed().join(', ')}`] : []),
     '',

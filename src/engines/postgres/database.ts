@@ -84,6 +84,21 @@ export function postgresDatabase(options: PostgresDatabaseOptions): DatabaseSour
       url.searchParams.set('schema', shorten(`${options.schema ?? schema ?? 'spillway'}_${service}_inbox`))
       return url.href
     },
+    async find(service) {
+      const { url, schema: prefix } = 'url' in options ? parseUrl(options.url) : ofPool(service)
+      const begin = `${options.schema ?? prefix ?? 'spillway'}_`
+      const schema = shorten(checkSchema(`${begin}${service}`, 200))
+      const own = 'url' in options ? await createPool({ url, tls: options.tls, size: 1 }) : undefined
+      try {
+        const schemas = await schemasOf(own ?? (options as { readonly pool: PgPool }).pool, begin)
+        return {
+          isThere: schemas.includes(schema),
+          services: schemas.map((name) => name.slice(begin.length)),
+        }
+      } finally {
+        await own?.end()
+      }
+    },
     async open(service) {
       const { url, shown, schema: prefix } = 'url' in options ? parseUrl(options.url) : ofPool(service)
       const schema = shorten(checkSchema(`${options.schema ?? prefix ?? 'spillway'}_${service}`, 200))
@@ -108,6 +123,25 @@ export function postgresDatabase(options: PostgresDatabaseOptions): DatabaseSour
 
 function ofPool(service: string): PostgresUrl {
   return { url: '', shown: `postgres (pool of ${service})`, schema: undefined, listen: undefined }
+}
+
+/** The schemas of services. */
+async function schemasOf(pool: PgPool, begin: string): Promise<string[]> {
+  try {
+    const client = await checkOut(pool)
+    try {
+      const found = (await client.query(
+        `select n.nspname as name from pg_namespace n join pg_class c on c.relnamespace = n.oid and c.relname = 'relay'
+where starts_with(n.nspname, $1) order by n.nspname`,
+        [begin],
+      )) as PgResult<{ name: string }>
+      return found.rows.map(({ name }) => name)
+    } finally {
+      client.release()
+    }
+  } catch (thrown) {
+    throw translate(thrown)
+  }
 }
 
 async function prepare(pool: PgPool, schema: string): Promise<string> {

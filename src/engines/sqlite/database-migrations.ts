@@ -1,11 +1,25 @@
 // The tables that Spillway keeps in a service's own database. Services may share a file, so each has tables of its own.
 import { checkName } from '../../core/name.ts'
+import type { SqliteHandle } from './handle.ts'
 import type { FileSchema } from './open-file.ts'
 
 /** What the names of a service's tables begin with. SQLite does not tell upper from lower case, and services do. */
 export function tablePrefix(service: string): string {
   const name = checkName(service, 'context').replace(/[A-Z]/g, (letter) => `$${letter.toLowerCase()}`)
   return `spillway_${name}_`
+}
+
+/** The services that have tables here. */
+export function servicesIn(db: SqliteHandle): string[] {
+  const tables = db
+    .prepare("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'spillway%' ORDER BY name")
+    .all() as { name: string }[]
+  return tables.flatMap(({ name }) => {
+    const [, service] = /^spillway_(.+)_version$/.exec(name) ?? []
+    return service === undefined
+      ? []
+      : [service.replace(/\$(.)/g, (_, letter: string) => letter.toUpperCase())]
+  })
 }
 
 export function databaseSchema(prefix: string): FileSchema {

@@ -19,7 +19,7 @@ import type {
 } from '../../ports/database.ts'
 import type { ParkingPort } from '../../ports/parking.ts'
 import type { SagaPort } from '../../ports/saga.ts'
-import { databaseSchema, tablePrefix } from './database-migrations.ts'
+import { databaseSchema, servicesIn, tablePrefix } from './database-migrations.ts'
 import { applyRewind, applyUnit, prepareUnit, type UnitStatements } from './database-unit.ts'
 import type { SqliteHandle } from './handle.ts'
 import { inTransaction } from './in-transaction.ts'
@@ -27,7 +27,7 @@ import { InboxPruning } from './inbox-pruning.ts'
 import { joinOutbox } from './join.ts'
 import { makeFolder } from './make-folder.ts'
 import { isBusy, isNative, translate } from './native-error.ts'
-import { migrate, openFile } from './open-file.ts'
+import { lookInto, migrate, openFile } from './open-file.ts'
 import { SqliteOutbox } from './outbox.ts'
 import { SqliteParking } from './parking.ts'
 import { SqliteSagas } from './sagas.ts'
@@ -66,6 +66,14 @@ export function sqliteDatabase(
       typeof source === 'string' && source !== ':memory:' && !source.includes('?')
         ? `sqlite:${source}.inbox`
         : undefined,
+    async find(service) {
+      tablePrefix(service)
+      const services =
+        typeof source === 'string'
+          ? translated(source, () => lookInto(source, servicesIn) ?? [])
+          : servicesIn(source)
+      return { isThere: services.includes(service), services }
+    },
     async open(service) {
       const prefix = tablePrefix(service)
       const schema = databaseSchema(prefix)

@@ -35,7 +35,8 @@ const walKeptBytes = 48 * 1024 * 1024
  */
 export function openFile(path: string, schema: FileSchema, options: OpenFileOptions): DatabaseSync {
   return untilFree(path, options.openTimeoutMs, () => {
-    inspect(path, schema)
+    // Refuses what is damaged, foreign or from a newer version.
+    lookInto(path, (db) => checkVersion(db, path, schema))
     const db = new DatabaseSync(path, { timeout: options.busyTimeoutMs })
     try {
       applyPragmas(db, options)
@@ -68,24 +69,24 @@ export function pause(ms: number): void {
   Atomics.wait(pauseCell, 0, 0, ms)
 }
 
-/** Reads the file without changing it, and refuses what is damaged, foreign or from a newer version. */
-function inspect(path: string, schema: FileSchema): void {
+/** Reads the file without changing it; undefined where there is none, or nothing in it. */
+export function lookInto<T>(path: string, read: (db: DatabaseSync) => T): T | undefined {
   const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0
-  if (size === 0) return
+  if (size === 0) return undefined
   try {
     // A read-only handle: closing it writes no checkpoint.
-    look(path, schema, true)
+    return look(path, read, true)
   } catch (thrown) {
     // A journal that a crash left must be rolled back before anything can be read, which takes a handle that writes.
     if (!isReadOnly(thrown)) throw thrown
-    look(path, schema, false)
+    return look(path, read, false)
   }
 }
 
-function look(path: string, schema: FileSchema, readOnly: boolean): void {
+function look<T>(path: string, read: (db: DatabaseSync) => T, readOnly: boolean): T {
   const db = new DatabaseSync(path, { readOnly })
   try {
-    checkVersion(db, path, schema)
+    return read(db)
   } finally {
     db.close()
   }
