@@ -2,6 +2,7 @@
 import { backoff, type RetryPolicy } from '../core/backoff.ts'
 import type { Clock } from '../core/clock.ts'
 import { asSpillwayError, type ErrorCode, type SpillwayError } from '../core/errors.ts'
+import type { QueueFeature } from '../ports/capability.ts'
 import type { Destination, OutboxPort, OutboxRow } from '../ports/database.ts'
 
 /** How many rows are sent at once; while they are, as many are taken. */
@@ -11,6 +12,9 @@ const resting: RetryPolicy = { attempts: 0, initialMs: 200, maxMs: 5_000 }
 const hopeless: ReadonlySet<ErrorCode> = new Set(['TOO_LARGE', 'INVALID_DATA', 'INVALID_MESSAGE'])
 /** There is no such destination. It may come with a deployment; after a while it is not waited for any longer. */
 const nowhere: ReadonlySet<ErrorCode> = new Set(['UNKNOWN_QUEUE', 'UNKNOWN_STREAM', 'CAPABILITY_MISSING'])
+
+/** What a message asks for by itself: an engine that lacks one of these takes the others of the queue all the same. */
+const asked: ReadonlySet<unknown> = new Set<QueueFeature>(['delay', 'priority', 'dedup', 'groups', 'flow'])
 
 /** Fewer than were asked for come where their bodies are long. */
 const longBytes = 1_000_000
@@ -121,8 +125,9 @@ export class Lane {
     return true
   }
 
-  #isHopeless({ code }: SpillwayError): boolean {
+  #isHopeless({ code, details }: SpillwayError): boolean {
     if (hopeless.has(code)) return true
+    if (code === 'CAPABILITY_MISSING' && asked.has(details?.feature)) return true
     // It carries what its queue has no rule for, or no more: the others of the queue must not wait for a rule to come back.
     if (code === 'INVALID_OPTION' && this.#destination.kind === 'queue') return true
     const { clock, unknownMs } = this.#options

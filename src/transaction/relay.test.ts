@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { SpillwayError } from '../core/errors.ts'
 import { newId } from '../core/id.ts'
 import type { Report } from '../core/report.ts'
+import { missing } from '../ports/capability.ts'
 import type { Database, Destination, OutboxPort, OutboxRow } from '../ports/database.ts'
 import type { OutgoingMessage, QueuePort } from '../ports/queue.ts'
 import type { AppendRecord, StreamPort } from '../ports/stream.ts'
@@ -143,6 +144,32 @@ test.each([
   await vi.waitFor(() => expect(sent).toBe(4))
   await vi.waitFor(async () => expect(await database.outbox.count()).toEqual({ waiting: 0, setAside: 1 }))
   expect(reports.map(({ messageId }) => messageId)).toEqual([bad])
+})
+
+test('what the engine lacks for one message sets that one aside, at once; what it lacks for all makes them wait', async () => {
+  await commit(5)
+  let sent = 0
+  let queues = false
+  const bad = (await peek())[2]!.id
+  start(async (messages) => {
+    if (!queues) throw missing('kafka', 'queue')
+    if (messages.some(({ id }) => id === bad)) throw missing('nats', 'queue', 'delay')
+    sent += messages.length
+  })
+  await vi.waitFor(() => expect(reports.length).toBe(1))
+  expect(await database.outbox.count()).toEqual({ waiting: 5, setAside: 0 })
+  queues = true
+  await vi.waitFor(async () => {
+    expect(await database.outbox.count()).toEqual({ waiting: 0, setAside: 1 })
+    expect(sent).toBe(4)
+  }, 10_000)
+  expect(reports.map(({ error, messageId }) => [error.code, messageId])).toEqual([
+    ['CAPABILITY_MISSING', undefined],
+    ['CAPABILITY_MISSING', bad],
+  ])
+  expect((await database.outbox.aside(1))[0]!.reason).toContain(
+    "'nats' does not have sending for a later time",
+  )
 })
 
 test('events without a key spread over the partitions, whatever else is in their transactions', async () => {
