@@ -7,9 +7,10 @@ export interface MetricsServer {
   close(): Promise<void>
 }
 
-/** '9464', '0.0.0.0:9464': without a host the loopback. */
+/** '9464', '0.0.0.0:9464', '[::1]:9464': without a host the loopback. */
 export function metricsAt(text: string): { readonly host: string; readonly port: number } | undefined {
-  const [, host = '127.0.0.1', port] = /^(?:(.+):)?(\d{1,5})$/.exec(text) ?? []
+  const [, v6, host = v6 ?? '127.0.0.1', port] =
+    /^(?:(?:\[([\w:.%]+)\]|([^:[\]]+)):)?(\d{1,5})$/.exec(text) ?? []
   return port === undefined || Number(port) > 65_535 ? undefined : { host, port: Number(port) }
 }
 
@@ -26,17 +27,26 @@ export async function serveMetrics(at: {
     await exporter.startServer()
   } catch (thrown) {
     const why = asError(thrown).message
-    throw new SpillwayError('CONFIGURATION', `Metrics cannot be served at ${at.host}:${at.port}: ${why}.`, {
-      cause: thrown,
-    })
+    throw new SpillwayError(
+      'CONFIGURATION',
+      `Metrics cannot be served at ${shownHost(at.host)}:${at.port}: ${why}.`,
+      {
+        cause: thrown,
+      },
+    )
   }
   return {
-    address: `http://${at.host}:${at.port}/metrics`,
+    address: `http://${shownHost(at.host)}:${at.port}/metrics`,
     async close() {
       metrics.disable()
       await provider.shutdown()
     },
   }
+}
+
+/** As it stands in a URL. */
+function shownHost(host: string): string {
+  return host.includes(':') ? `[${host}]` : host
 }
 
 async function load() {
