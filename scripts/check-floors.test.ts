@@ -27,6 +27,11 @@ test.each([
   ['a floor above', { 'core/a.ts': "import '../queue/b.ts'", 'queue/b.ts': '' }, 'a floor above'],
   ['a neighbour', { 'queue/a.ts': "import { b } from '../stream/b.ts'", 'stream/b.ts': '' }, 'its neighbour'],
   [
+    'a limit that knows queues',
+    { 'limit/a.ts': "import { b } from '../queue/b.ts'", 'queue/b.ts': '' },
+    'its neighbour',
+  ],
+  [
     'a type from above',
     { 'ports/a.ts': "import type { B } from '../topology/b.ts'", 'topology/b.ts': '' },
     'a floor above',

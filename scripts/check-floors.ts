@@ -7,7 +7,7 @@ import { dirname, join, relative, resolve } from 'node:path'
 const floors = [
   ['core'],
   ['ports'],
-  ['queue', 'stream'],
+  ['queue', 'stream', 'limit'],
   ['transaction'],
   ['call', 'saga'],
   ['pointer'],

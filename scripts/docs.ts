@@ -7,6 +7,7 @@ import type { Command } from 'commander'
 import { program } from '../src/cli/program.ts'
 import { errorCodes } from '../src/core/errors.ts'
 import { capabilityTable, fencedByEffects, portTable } from '../src/ports/capability.ts'
+import { clientAddressPage } from './client-addresses.ts'
 
 /** A page names the file of a code block in a comment on the line before it; where there is no block yet it gets one. */
 const snippet = /<!-- from: (\S+) -->(?:\n+```ts\n(?:[^\n]*\n)*?```$)?/gm
@@ -18,6 +19,7 @@ export function pages(): Map<string, string> {
   wanted.set('docs/reference/errors.md', errorPage())
   wanted.set('docs/reference/cli.md', cliPage())
   wanted.set('docs/reference/capabilities.md', capabilityPage())
+  wanted.set('docs/reference/client-addresses.md', clientAddressPage())
   return wanted
 }
 
