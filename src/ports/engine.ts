@@ -1,4 +1,5 @@
 // An engine: what stores and delivers. It implements one port per primitive that it can carry, and says what it can do.
+import type { LimitPort } from './limit.ts'
 import type { QueuePort } from './queue.ts'
 import type { StreamPort } from './stream.ts'
 
@@ -11,6 +12,8 @@ export interface Engine {
   readonly durability: Durability
   readonly queue: QueuePort | undefined
   readonly stream: StreamPort | undefined
+  /** Absent or undefined where it keeps no buckets of limits. */
+  readonly limit?: LimitPort | undefined
   /**
    * Ends waiting calls (`claim` and `read` resolve with nothing), flushes what was accepted, lets go of every
    * connection, thread and file. Memberships end without a further callback; their partitions are free, their `commit`
