@@ -5,7 +5,7 @@ import { asError, SpillwayError } from './errors.ts'
  * CloudEvents 1.0 (attributes as the specification names them) with these extensions: `partitionkey`
  * (partitioning), `traceparent` and `tracestate` (distributed tracing), `correlationid` and `causationid`
  * (correlation), and `producerid` with `sequence`, set by a relay: together they identify the message among
- * all that its outbox ever moved, and rise in the order in which it moves them. A message of a queue also says here
+ * all that its outbox ever moved, and rise in the order in which it moves them; and `redriventime`. A message of a queue also says here
  * how it is to be kept (`expirytime`, `notbefore`, `priority`, `group`, `dedupkey`, `dedupuntil`, `after`, `iffailed`), and one of a schedule
  * which one it was, and for when (`schedule`, `scheduledfor`). An event says here that its key has nothing more (`tombstone`).
  */
@@ -29,6 +29,8 @@ export interface Message<Data = unknown> {
   readonly causationid?: string
   readonly producerid?: string
   readonly sequence?: string
+  /** RFC 3339, UTC: when a person had it sent that had been set aside in its outbox. */
+  readonly redriventime?: string
   /** RFC 3339, UTC: not handled any more from then on. */
   readonly expirytime?: string
   /** RFC 3339, UTC: not handled before. */

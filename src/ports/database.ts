@@ -227,7 +227,7 @@ export interface OutboxPort {
   aside(limit: number, after?: number): Promise<AsideRow[]>
   /**
    * Puts rows that were set aside back to be sent, each with a new place at the end: receivers may have seen what came after it, and would
-   * pass over its old sequence. Durable. Resolves with how many of the sequences there were.
+   * pass over its old sequence; and with the time of now, by which receivers know that it is meant (`OutboxRow.retriedAt`). Durable. Resolves with how many of the sequences there were.
    */
   retry(sequences: readonly number[]): Promise<number>
   /** Forgets rows that were set aside, for good; resolves as `retry`. */
@@ -256,4 +256,6 @@ export interface OutboxRow extends OutboxMessage {
    * numbers above all that it had given before: at least the time in microseconds.
    */
   readonly sequence: number
+  /** When it was put back last after it had been set aside, in epoch ms; undefined when it never was. */
+  readonly retriedAt?: number
 }

@@ -82,6 +82,16 @@ test('what could be handled for longer than is remembered is parked, and says th
   expect(ran.length).toBe(3)
 })
 
+test('what was set aside in an outbox for longer than is remembered is as young as its being put back', async () => {
+  const clock = fakeClock(start)
+  const to = await home(clock)
+  await clock.advance('20d')
+  const put = (at: number) => ({ ...messageOf({ id: 'm' }), redriventime: new Date(at).toISOString() })
+  expect(tooOld(to, put(clock.now() - 7 * day), {})).toBeUndefined()
+  expect(tooOld(to, put(clock.now() - 7 * day - 1), {})).toMatchObject({ code: 'TOO_OLD' })
+  expect(tooOld(to, messageOf({ id: 'm' }), {})).toMatchObject({ code: 'TOO_OLD' })
+})
+
 test('in a batch each is judged by itself, also copies of one message', async () => {
   const clock = fakeClock(start)
   const to = await home(clock)

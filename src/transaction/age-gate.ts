@@ -1,7 +1,8 @@
 // The age gate of an inbox: entries are not kept for ever, so that a copy may come when the entry of what it is a copy of is gone. A
 // message is therefore not run once it is older than the inbox remembers, and entries are kept for a while longer than that.
 //
-// Old is counted from when the message could be handled first: when it was sent, its delay had passed, or it was redriven. No entry is made
+// Old is counted from when the message could be handled first: when it was sent, its delay had passed, or it was redriven, on the queue or in the
+// outbox of its sender. No entry is made
 // before that, so none is gone before the gate has closed for all copies of its message.
 //
 // The window may have been shorter once, or be shorter in another process of the service: the gate is closed as well for what could be handled before
@@ -30,12 +31,13 @@ export function keepMsOf(keep: Duration = defaultKeep): number {
  */
 export function tooOld(
   { keepMs, clock = systemClock }: Pick<UnitHome<unknown>, 'keepMs' | 'clock'>,
-  { id, type, time, notbefore }: Message,
+  { id, type, time, notbefore, redriventime }: Message,
   { redrivenAt }: { readonly redrivenAt?: number | undefined },
   prunedUpTo?: number | undefined,
 ): SpillwayError | undefined {
   if (keepMs === undefined) return undefined
-  const since = Math.max(Date.parse(time), readTime(notbefore), redrivenAt ?? Number.NEGATIVE_INFINITY)
+  const redriven = Math.max(readTime(redriventime), redrivenAt ?? Number.NEGATIVE_INFINITY)
+  const since = Math.max(Date.parse(time), readTime(notbefore), redriven)
   const ageMs = clock.now() - since
   const forgotten = forgottenUntil(prunedUpTo)
   if (ageMs <= keepMs && since > forgotten) return undefined

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { SpillwayError } from '../core/errors.ts'
 import { newId } from '../core/id.ts'
+import type { Message } from '../core/message.ts'
 import type { Report } from '../core/report.ts'
 import { missing } from '../ports/capability.ts'
 import type { Database, Destination, OutboxPort, OutboxRow } from '../ports/database.ts'
@@ -170,6 +171,24 @@ test('what the engine lacks for one message sets that one aside, at once; what i
   expect((await database.outbox.aside(1))[0]!.reason).toContain(
     "'nats' does not have sending for a later time",
   )
+})
+
+test('a row that a person put back says when, and only that one', async () => {
+  await commit(3)
+  let large = true
+  const sent: Message[] = []
+  const [, bad] = await peek()
+  start(async (messages) => {
+    if (large && messages.some(({ id }) => id === bad!.id)) throw new SpillwayError('TOO_LARGE', 'It is.')
+    sent.push(...messages.map(({ body }) => JSON.parse(body) as Message))
+  })
+  await vi.waitFor(async () => expect(await database.outbox.count()).toEqual({ waiting: 0, setAside: 1 }))
+  large = false
+  const before = Date.now()
+  expect(await database.outbox.retry([bad!.sequence])).toBe(1)
+  await vi.waitFor(() => expect(sent.length).toBe(3), 10_000)
+  expect(sent.map(({ redriventime }) => redriventime !== undefined)).toEqual([false, false, true])
+  expect(Date.parse(sent[2]!.redriventime!)).toBeGreaterThanOrEqual(before)
 })
 
 test('events without a key spread over the partitions, whatever else is in their transactions', async () => {

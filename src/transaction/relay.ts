@@ -272,7 +272,9 @@ class Worker {
 
   /** The envelope with the attributes that let a receiver recognise a message sent twice. It is a JSON object that we wrote. */
   #numbered(row: OutboxRow): string {
-    return `${row.body.slice(0, -1)},"producerid":"${this.#outbox.producerId}","sequence":"${row.sequence}"}`
+    const { body, sequence, retriedAt } = row
+    const redriven = retriedAt === undefined ? '' : `,"redriventime":"${new Date(retriedAt).toISOString()}"`
+    return `${body.slice(0, -1)},"producerid":"${this.#outbox.producerId}","sequence":"${sequence}"${redriven}}`
   }
 
   #report(error: SpillwayError, messageId?: string): void {

@@ -78,6 +78,42 @@ create table ${schema}.finished (
 ) with (${hot});
 `
 
+/** `redriven`: as it is since rows tell when they were put back. */
+const takeRows = (schema: string, redriven: boolean): string => `create function ${schema}.take(
+  p_holder text, p_kind text, p_name text, p_limit int, p_sequence bigint, p_id bigint
+) returns table (id bigint, sequence bigint, message_id text, key text, body text${redriven ? ', retried_at timestamptz' : ''}) language plpgsql ${functionSettings} as $$
+declare
+  base bigint;
+  given bigint;
+begin
+  select greatest(r.next_sequence, (extract(epoch from clock_timestamp()) * 1000)::bigint * 1000) into base from ${schema}.relay r
+    where r.holder = p_holder and r.expires_at > clock_timestamp() for update;
+  if not found then return; end if;
+  with numbered as (
+    select 1 from ${schema}.outbox o
+    where o.kind = p_kind and o.name = p_name and o.sequence >= p_sequence order by o.sequence limit p_limit
+  ), unnumbered as (
+    select u.id, base - 1 + row_number() over (order by u.id) as number from (
+      select o.id from ${schema}.outbox o
+      where o.kind = p_kind and o.name = p_name and o.sequence is null and o.id >= p_id
+      -- As the index has them: by the id alone all would be sorted, however many wait.
+      order by o.sequence, o.id limit p_limit - (select count(*) from numbered)
+    ) u
+  ), written as (
+    update ${schema}.outbox o set sequence = u.number from unnumbered u where o.id = u.id returning 1
+  )
+  select count(*) into given from written;
+  if given > 0 then
+    update ${schema}.relay r set next_sequence = base + given;
+  end if;
+  return query select t.id, t.sequence, t.message_id, t.key, t.body${redriven ? ', t.retried_at' : ''} from (
+    select o.*, sum(octet_length(o.body)) over (order by o.sequence rows unbounded preceding) as bytes
+    from ${schema}.outbox o
+    where o.kind = p_kind and o.name = p_name and o.sequence >= p_sequence order by o.sequence limit p_limit
+  ) t where t.bytes - octet_length(t.body) < ${maxBodyBytes};
+end $$;
+`
+
 const functions: Migration = (schema) => `
 -- Waits for an open unit that finishes the same position. Always before the row of the progress is locked: the open one
 -- locks that at its end.
@@ -231,40 +267,7 @@ end $$;
 -- They are not below the microseconds of the clock: past what a newer copy of this database could have given.
 -- No row is given beyond the one with which their bodies are as long as a body may be: a relay must hold them all.
 -- p_sequence and p_id: below them no row of the destination is worth a look, numbered or not.
-create function ${schema}.take(
-  p_holder text, p_kind text, p_name text, p_limit int, p_sequence bigint, p_id bigint
-) returns table (id bigint, sequence bigint, message_id text, key text, body text) language plpgsql ${functionSettings} as $$
-declare
-  base bigint;
-  given bigint;
-begin
-  select greatest(r.next_sequence, (extract(epoch from clock_timestamp()) * 1000)::bigint * 1000) into base from ${schema}.relay r
-    where r.holder = p_holder and r.expires_at > clock_timestamp() for update;
-  if not found then return; end if;
-  with numbered as (
-    select 1 from ${schema}.outbox o
-    where o.kind = p_kind and o.name = p_name and o.sequence >= p_sequence order by o.sequence limit p_limit
-  ), unnumbered as (
-    select u.id, base - 1 + row_number() over (order by u.id) as number from (
-      select o.id from ${schema}.outbox o
-      where o.kind = p_kind and o.name = p_name and o.sequence is null and o.id >= p_id
-      -- As the index has them: by the id alone all would be sorted, however many wait.
-      order by o.sequence, o.id limit p_limit - (select count(*) from numbered)
-    ) u
-  ), written as (
-    update ${schema}.outbox o set sequence = u.number from unnumbered u where o.id = u.id returning 1
-  )
-  select count(*) into given from written;
-  if given > 0 then
-    update ${schema}.relay r set next_sequence = base + given;
-  end if;
-  return query select t.id, t.sequence, t.message_id, t.key, t.body from (
-    select o.*, sum(octet_length(o.body)) over (order by o.sequence rows unbounded preceding) as bytes
-    from ${schema}.outbox o
-    where o.kind = p_kind and o.name = p_name and o.sequence >= p_sequence order by o.sequence limit p_limit
-  ) t where t.bytes - octet_length(t.body) < ${maxBodyBytes};
-end $$;
-`
+${takeRows(schema, false)}`
 
 const parking: Migration = (schema) => `
 create table ${schema}.parked (
@@ -405,7 +408,13 @@ begin
 end $$;
 `
 
+const retrying: Migration = (schema) => `
+alter table ${schema}.outbox add column retried_at timestamptz;
+comment on column ${schema}.outbox.retried_at is 'when a person put it back that had been set aside';
+drop function ${schema}.take(text, text, text, int, bigint, bigint);
+${takeRows(schema, true)}`
+
 export const serviceTables: Part = {
   name: 'service',
-  migrations: [tables, functions, parking, joining, answers, sagas, pruning],
+  migrations: [tables, functions, parking, joining, answers, sagas, pruning, retrying],
 }

@@ -25,6 +25,7 @@ interface TakenRow {
   readonly message_id: string
   readonly key: string | null
   readonly body: string
+  readonly retriedAt: number | null
 }
 
 interface TakenAside extends Destination {
@@ -67,7 +68,8 @@ where exists (select from ${schema}.outbox o where o.kind = k.kind and o.name = 
 union
 select n.kind, n.name from (select kind, name from ${schema}.outbox where id >= $5 order by id limit 10000) n`,
     newest: `select last_value::float8 as id from ${schema}.outbox_id_seq`,
-    take: `select id::float8, sequence::float8, message_id, key, body from ${schema}.take($1, $2, $3, $4, $5, $6) order by sequence`,
+    take: `select id::float8, sequence::float8, message_id, key, body,
+  (extract(epoch from retried_at) * 1000)::float8 as "retriedAt" from ${schema}.take($1, $2, $3, $4, $5, $6) order by sequence`,
     remove: `delete from ${schema}.outbox o using unnest($1::text[], $2::text[], $3::bigint[]) r(kind, name, sequence)
 where o.kind = r.kind and o.name = r.name and o.sequence = r.sequence and ${notFlushed}`,
     setAside: `with gone as (
@@ -80,8 +82,8 @@ where sequence > $1 order by sequence limit $2`,
     retry: `with gone as (
   delete from ${schema}.outbox_aside where sequence = any($1::bigint[]) returning sequence, kind, name, message_id, key, body
 )
-insert into ${schema}.outbox (kind, name, message_id, key, body)
-select kind, name, message_id, key, body from gone order by sequence returning 1 as put`,
+insert into ${schema}.outbox (kind, name, message_id, key, body, retried_at)
+select kind, name, message_id, key, body, now() from gone order by sequence returning 1 as put`,
     drop: `delete from ${schema}.outbox_aside where sequence = any($1::bigint[]) returning 1 as gone`,
     count: `select (select count(*) from ${schema}.outbox)::float8 as waiting,
   (select count(*) from ${schema}.outbox_aside)::float8 as aside`,
@@ -143,6 +145,7 @@ export class PostgresOutbox implements OutboxPort {
       id: row.message_id,
       key: row.key ?? undefined,
       body: row.body,
+      ...(row.retriedAt === null ? {} : { retriedAt: Math.floor(row.retriedAt) }),
     }))
   }
 

@@ -114,4 +114,5 @@ const migrations = (prefix: string): readonly string[] => [
   CREATE TABLE "${prefix}inbox_pruned" (up_to INTEGER) STRICT;
   INSERT INTO "${prefix}inbox_pruned" VALUES (NULL);
   `,
+  `ALTER TABLE "${prefix}outbox" ADD COLUMN retried_at INTEGER;`,
 ]

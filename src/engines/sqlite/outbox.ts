@@ -20,7 +20,7 @@ const sqlOf = (prefix: string) => ({
   held: `SELECT 1 FROM "${prefix}relay" WHERE holder = ? AND locked_until > ?`,
   pending: `SELECT kind, name FROM "${prefix}destination" AS d WHERE EXISTS
     (SELECT 1 FROM "${prefix}outbox" AS o WHERE o.destination = d.destination AND o.set_aside IS NULL)`,
-  take: `SELECT sequence, id, key, body FROM "${prefix}outbox"
+  take: `SELECT sequence, id, key, body, retried_at AS retriedAt FROM "${prefix}outbox"
     WHERE destination = (SELECT destination FROM "${prefix}destination" WHERE kind = ? AND name = ?) AND set_aside IS NULL
     AND sequence > ? ORDER BY sequence LIMIT ?`,
   remove: `DELETE FROM "${prefix}outbox" WHERE sequence = ? AND set_aside IS NULL`,
@@ -29,8 +29,8 @@ const sqlOf = (prefix: string) => ({
     JOIN "${prefix}destination" AS d USING (destination)
     WHERE o.set_aside IS NOT NULL AND o.sequence > ? ORDER BY o.sequence LIMIT ?`,
   // A sequence above all that were given: see docs/decisions/0004.
-  retry: `INSERT INTO "${prefix}outbox" (sequence, destination, id, key, body)
-    SELECT max(?, 1 + (SELECT seq FROM sqlite_sequence WHERE name = '${prefix}outbox')), destination, id, key, body
+  retry: `INSERT INTO "${prefix}outbox" (sequence, destination, id, key, body, retried_at)
+    SELECT max(?, 1 + (SELECT seq FROM sqlite_sequence WHERE name = '${prefix}outbox')), destination, id, key, body, ?
     FROM "${prefix}outbox" WHERE sequence = ? AND set_aside IS NOT NULL`,
   drop: `DELETE FROM "${prefix}outbox" WHERE sequence = ? AND set_aside IS NOT NULL`,
   count: `SELECT count(*) FILTER (WHERE set_aside IS NULL) AS waiting,
@@ -42,6 +42,7 @@ interface TakenRow {
   readonly id: string
   readonly key: string | null
   readonly body: string
+  readonly retriedAt: number | null
 }
 
 type Statements = Readonly<Record<keyof ReturnType<typeof sqlOf>, SqliteStatement>>
@@ -104,12 +105,13 @@ export class SqliteOutbox implements OutboxPort {
       await this.#synced()
       this.#durableTo = last
     }
-    return rows.map(({ sequence, id, key, body }) => ({
+    return rows.map(({ sequence, id, key, body, retriedAt }) => ({
       destination,
       sequence,
       id,
       key: key ?? undefined,
       body,
+      ...(retriedAt === null ? {} : { retriedAt }),
     }))
   }
 
@@ -152,8 +154,9 @@ export class SqliteOutbox implements OutboxPort {
     const sorted = [...new Set(sequences)].sort((a, b) => a - b)
     return this.#write(true, () => {
       let put = 0
+      const now = Date.now()
       for (const sequence of sorted) {
-        put += Number(this.#statements.retry.run(Date.now() * 1_000, sequence).changes)
+        put += Number(this.#statements.retry.run(now * 1_000, now, sequence).changes)
         this.#statements.drop.run(sequence)
       }
       return put

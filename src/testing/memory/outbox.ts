@@ -1,13 +1,16 @@
 // The outbox of a database in memory: rows by destination in the order of their commits, numbered when a relay takes them.
 import type { Clock } from '../../core/clock.ts'
 import { newId } from '../../core/id.ts'
-import type { Destination, OutboxMessage, OutboxPort, OutboxRow } from '../../ports/database.ts'
+import type { Destination, OutboxPort, OutboxRow } from '../../ports/database.ts'
 import { type Capacity, checkOption } from './limits.ts'
+
+/** Before it has its number. */
+type Fresh = Omit<OutboxRow, 'sequence'>
 
 interface Lane {
   readonly destination: Destination
   /** Committed and not yet numbered; a set, since its first one leaves without moving the others. */
-  readonly fresh: Set<OutboxMessage>
+  readonly fresh: Set<Fresh>
   /** Numbered, in that order. */
   readonly numbered: Map<number, OutboxRow>
 }
@@ -39,7 +42,7 @@ export class Outbox {
   }
 
   /** Room was reserved by the caller. */
-  store(messages: readonly OutboxMessage[]): void {
+  store(messages: readonly Fresh[]): void {
     for (const message of messages) {
       const { kind, name } = message.destination
       const address = `${kind}:${name}`
@@ -84,7 +87,8 @@ export class Outbox {
       ),
       retry: open((sequences) => {
         const rows = this.#takeAside(sequences)
-        this.store(rows.map(({ sequence: _, ...message }) => message))
+        const retriedAt = this.#clock.now()
+        this.store(rows.map(({ sequence: _, ...message }) => ({ ...message, retriedAt })))
         return rows.length
       }),
       drop: open((sequences) => {

@@ -45,6 +45,12 @@ export const outboxFaults: readonly Fault<RowsDatabase>[] = [
   outboxFault('what is put back is dropped', ['database.outbox.aside'], () => (outbox) => ({
     retry: (sequences) => outbox.drop(sequences),
   })),
+  outboxFault('what is put back does not say so', ['database.outbox.aside'], () => (outbox) => ({
+    take: async (...args) => (await outbox.take(...args)).map(({ retriedAt: _, ...row }) => row),
+  })),
+  outboxFault('everything says that it was put back', ['database.outbox.aside'], () => (outbox) => ({
+    take: async (...args) => (await outbox.take(...args)).map((row) => ({ ...row, retriedAt: Date.now() })),
+  })),
   outboxFault('what is dropped is put back', ['database.outbox.aside'], () => (outbox) => ({
     drop: (sequences) => outbox.retry(sequences),
   })),

@@ -233,6 +233,10 @@ export const outboxCases: readonly DatabaseCase[] = [
       assert.deepEqual(await one.outbox.count(), { waiting: 4, setAside: 0 })
       const again = await takeRows(one)
       assert.deepEqual(rowIds(again), ['o0', 'o3', 'o1'])
+      const { retriedAt } = again[2]!
+      assert.ok(Math.abs(retriedAt! - Date.now()) < 3_600_000, `when it was put back: ${retriedAt}`)
+      assert.ok(Number.isInteger(retriedAt), 'in whole milliseconds')
+      for (const row of again.slice(0, 2)) assert.equal(row.retriedAt, undefined, 'it was never set aside')
       rising(again)
       assert.ok(again[2]!.sequence > rows[4]!.sequence, 'above all that were given')
       assert.deepEqual(rowIds(await takeRows(one, toStream)), ['s0'])
