@@ -16,7 +16,7 @@ const pages = [
 function commandsIn(page: string): string[] {
   return [
     ...readFileSync(page, 'utf8').matchAll(
-      /^(?: *\$ |npx )?spillway ((?:queue|stream|outbox|saga|calls|doctor|up|check)\b.*)$/gm,
+      /^(?: *\$ |npx )?spillway ((?:queue|stream|outbox|saga|calls|limits|doctor|up|check)\b.*)$/gm,
     ),
   ].map(([, rest]) => rest!.split(/ \|| {2}| #| >/)[0]!.trim())
 }

@@ -4,6 +4,7 @@ import { Command } from 'commander'
 import { callsCommand } from './calls/calls.ts'
 import { checkCommand } from './check.ts'
 import { doctorCommand } from './doctor/doctor.ts'
+import { limitsCommand } from './limits/limits.ts'
 import { outboxCommand } from './outbox/outbox.ts'
 import { queueCommand } from './queue/queue.ts'
 import { sagaCommand } from './saga/saga.ts'
@@ -21,6 +22,7 @@ export function program(): Command {
     .addCommand(outboxCommand())
     .addCommand(callsCommand())
     .addCommand(sagaCommand())
+    .addCommand(limitsCommand())
     .addCommand(doctorCommand())
     .addHelpText(
       'after',
@@ -40,6 +42,7 @@ A topology is declared in spillway.config.ts:
   $ spillway outbox ls          what is not sent yet, what cannot be?
   $ spillway calls ls           how are the contexts that a process calls?
   $ spillway saga ls            which processes are under way?
+  $ spillway limits tune access.log   which rate limits would suit this traffic?
   $ spillway doctor             does the engine keep what it promises?
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.`,

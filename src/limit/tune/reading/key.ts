@@ -1,0 +1,50 @@
+// What is bounded: the value of a field, of several together, or all traffic as one.
+import { createHash } from 'node:crypto'
+import { SpillwayError } from '../../../core/errors.ts'
+import type { Line } from './line.ts'
+
+/** The one key of `--key global`. */
+export const everything = 'global'
+
+/** Longer ones are kept by their beginning and their hash. */
+const longest = 200
+const kept = 64
+
+export class Key {
+  readonly fields: readonly string[]
+  readonly written: string
+
+  /** `address`, `user+path`, `global`; throws INVALID_OPTION for what names no field. */
+  constructor(written: string) {
+    this.written = written
+    this.fields = written === everything ? [] : written.split('+').map((name) => name.trim())
+    if (this.fields.some((name) => name === '' || name === everything))
+      throw new SpillwayError(
+        'INVALID_OPTION',
+        `--key ${JSON.stringify(written)} names no field: write address, user+path, or global.`,
+      )
+  }
+
+  /** Undefined where the line lacks one of the fields. */
+  of(line: Line): string | undefined {
+    const [first, second] = this.fields
+    if (first === undefined) return everything
+    if (second === undefined) return bounded(line.field(first))
+    const values: string[] = []
+    for (const name of this.fields) {
+      const value = line.field(name)
+      if (value === undefined) return undefined
+      // So that no value can look like two.
+      values.push(value.replace(/[\\+]/g, '\\$&'))
+    }
+    return bounded(values.join('+'))
+  }
+}
+
+/** As it is stored: of any length and alphabet, but not with halves of letters, which no file keeps. */
+function bounded(value: string | undefined): string | undefined {
+  if (value === undefined) return undefined
+  const key = value.isWellFormed() ? value : value.toWellFormed()
+  if (key.length <= longest) return key
+  return `${key.slice(0, kept).toWellFormed()}…${createHash('sha256').update(key).digest('hex')}`
+}

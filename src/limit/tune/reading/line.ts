@@ -1,0 +1,17 @@
+// What a reader makes of one line, before it is known what is asked of it.
+
+/** One line of a log, read. The same object is filled anew for each line. */
+export interface Line {
+  /** Returns why the line is broken, or undefined. */
+  read(text: string): string | undefined
+  /** When, in whole microseconds since 1970; only after `read` went well. */
+  readonly time: number
+  /** The names that `field` knows in this line. */
+  readonly fields: readonly string[]
+  /** The text of a field; undefined where the line has none. */
+  field(name: string): string | undefined
+  /** The cost: of the field that is named, or, without a name, what the format has. A text says why there is none. */
+  cost(field: string | undefined): number | string
+  /** Whether the server refused it then, with 429. */
+  readonly refused: boolean
+}
