@@ -1,4 +1,4 @@
-// The contract of what is killed in tests.
+// The contract of what is killed in tests, and its table.
 import { call, context, unchecked } from '../../src/index.ts'
 
 export const till = context('till', {
@@ -10,3 +10,8 @@ export const till = context('till', {
     }),
   },
 })
+
+/** Where sales stand in the PostgreSQL of this url. */
+export function saleTable(url: string): string {
+  return `${new URL(url).searchParams.get('schema')}_sale`
+}
