@@ -24,7 +24,7 @@ export interface CallUnknown<Result> {
   /** The idempotency key of a command: asking with it again gives the one true answer. Of a query, undefined: it changes nothing. */
   readonly key: string | undefined
   readonly error: SpillwayError
-  /** Asks again with the same key, within a new deadline. */
+  /** Asks again with the same key, within a new deadline. A `signal` of the asking that has fired by now is not heeded. */
   again(): Promise<Result>
 }
 

@@ -266,7 +266,10 @@ export class CallClient implements CallPort {
 
   async #again(prepared: Prepared): Promise<Result> {
     this.#refuseClosed()
-    return this.#perform({ ...prepared, freshKey: false, askedBefore: true }, this.#clock.elapsed())
+    const { signal, ...others } = prepared.options
+    // What ended the first asking would end every other one before it left.
+    const options = signal?.aborted ? others : prepared.options
+    return this.#perform({ ...prepared, options, freshKey: false, askedBefore: true }, this.#clock.elapsed())
   }
 
   #told(

@@ -72,8 +72,8 @@ async function answer<Db>(
   for (let first = flights.get(place); first !== undefined; first = flights.get(place)) {
     waited = true
     await first
-    // Its reply was given when it ended.
-    if (call.ended !== undefined) throw call.error()
+    // Its reply was given when it ended, or there is nobody to give one to.
+    if (call.signal.aborted) throw call.error()
   }
   const flight = Promise.withResolvers<void>()
   flights.set(place, flight.promise)

@@ -48,7 +48,10 @@ export type AnswerOf<Answer, Failures extends FailureSchemas> = Answer | Refusal
 export interface AnswerContext<Failures extends FailureSchemas = FailureSchemas> extends Calling {
   readonly fail: Fail<Failures>
   readonly caller: Caller
-  /** Fires when the deadline of the caller passed, when a stop has waited long enough, and, of a query, when the caller is gone. */
+  /**
+   * Fires when the deadline of the caller passed, when a stop has waited long enough, and when the caller gave up or was cut off. After the first two
+   * nothing is committed; of a command whose caller is gone what goes on all the same may commit, and is the answer for who asks again.
+   */
   readonly signal: AbortSignal
 }
 

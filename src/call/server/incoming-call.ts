@@ -55,6 +55,14 @@ export class IncomingCall {
     return this.#end
   }
 
+  /**
+   * Who asked a command is gone: the signal fires, and nothing ends. What heeds it stops, and stores nothing; what goes on may commit, for who was cut off
+   * asks again with the key, and finds the answer.
+   */
+  abandon(): void {
+    if (this.#end === undefined) this.#abort.abort(explained(this.#type, 'gone'))
+  }
+
   /** Nobody waits any more: the signal fires. Only the first time counts. */
   end(why: End): void {
     if (this.#end !== undefined) return
@@ -80,14 +88,16 @@ export class IncomingCall {
 
   /** Why it ended, for whoever goes on in spite of it. */
   error(): SpillwayError {
-    this.#error ??= this.#explained()
+    if (this.#end === undefined && this.signal.aborted) return this.signal.reason as SpillwayError
+    this.#error ??= explained(this.#type, this.#end ?? 'deadline')
     return this.#error
   }
+}
 
-  #explained(): SpillwayError {
-    const what = `${this.#type} is not answered any more: ${ends[this.#end ?? 'deadline']}.`
-    return new SpillwayError(this.#end === 'stopped' ? 'ABORTED' : 'DEADLINE', what, {
-      remedy: 'Nothing more is stored for it. Stop what was begun for it.',
-    })
-  }
+function explained(type: string, end: End): SpillwayError {
+  return new SpillwayError(
+    end === 'deadline' ? 'DEADLINE' : 'ABORTED',
+    `${type} is not answered any more: ${ends[end]}.`,
+    { remedy: 'Stop what was begun for it.' },
+  )
 }

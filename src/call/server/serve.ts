@@ -43,10 +43,11 @@ export async function serve({ request, response, answerer, batch }: Asked, servi
   if (typeof facts === 'string') return problemReply(400, 'INVALID_REQUEST', facts)
   const call = new IncomingCall(contract.type, facts, serving.clock, beganMs)
   serving.calls.add(call)
-  if (contract.kind === 'query')
-    response.on('close', () => {
-      if (!response.writableFinished) call.end('gone')
-    })
+  response.on('close', () => {
+    if (response.writableFinished) return
+    if (contract.kind === 'query') call.end('gone')
+    else call.abandon()
+  })
   const held = serving.room.hold()
   try {
     const maxBytes = batch ? maxBatchBytes : maxInputBytes
