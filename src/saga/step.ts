@@ -5,8 +5,8 @@ import type { Duration } from '../core/duration.ts'
 import { SpillwayError } from '../core/errors.ts'
 import { newId } from '../core/id.ts'
 import type { Message } from '../core/message.ts'
-import { outgoing, type SendOptions } from '../queue/outgoing.ts'
-import type { GatheringSender, OutgoingOptions, Sender } from '../transaction/sender.ts'
+import type { SendOptions } from '../queue/outgoing.ts'
+import type { GatheringSender, Kept, OutgoingOptions, Sender } from '../transaction/sender.ts'
 import { type Compensation, redated, type Stored } from './stored-state.ts'
 
 /** A step returned `step.end()`. */
@@ -48,27 +48,29 @@ export interface TimeoutData {
   readonly token: string
 }
 
-interface StepHome {
-  readonly context: string
-  readonly clock?: Clock
+/** A compensation whose validator may still be at work. */
+interface Remembered {
+  readonly name: string
+  readonly queue: string
+  readonly sealed: Kept | Promise<Kept>
 }
 
 export class GatheringStep implements Step {
   readonly id: string
   readonly message: Message
-  readonly #home: StepHome
+  readonly #clock: Clock
   readonly #sender: GatheringSender
   readonly #delivery: { readonly signal: AbortSignal }
   readonly #queue: QueueContract<TimeoutData, TimeoutData> | undefined
   readonly #known: ReadonlySet<string>
   readonly #timeouts: Map<string, string>
-  #compensations: (Compensation | Promise<Compensation>)[]
+  #compensations: Remembered[]
 
   constructor(
     instance: { readonly id: string; readonly stored: Stored | undefined },
     message: Message,
     delivery: { readonly signal: AbortSignal },
-    home: StepHome,
+    home: { readonly clock?: Clock },
     sender: GatheringSender,
     timeouts: {
       readonly queue: QueueContract<TimeoutData, TimeoutData> | undefined
@@ -77,13 +79,17 @@ export class GatheringStep implements Step {
   ) {
     this.id = instance.id
     this.message = message
-    this.#home = home
+    this.#clock = home.clock ?? systemClock
     this.#sender = sender
     this.#delivery = delivery
     this.#queue = timeouts.queue
     this.#known = timeouts.known
     this.#timeouts = new Map(Object.entries(instance.stored?.timeouts ?? {}))
-    this.#compensations = [...(instance.stored?.compensations ?? [])]
+    this.#compensations = (instance.stored?.compensations ?? []).map(({ name, queue, ...sealed }) => ({
+      name,
+      queue,
+      sealed: { key: undefined, ...sealed },
+    }))
   }
 
   get signal(): AbortSignal {
@@ -111,30 +117,24 @@ export class GatheringStep implements Step {
   }
 
   compensate<In>(name: string, queue: QueueContract<In, unknown>, data: In): void {
-    const { id: causationId, correlationid: correlationId = causationId } = this.message
-    const origin = { source: `/${this.#home.context}`, causationId, correlationId }
-    const sealed = outgoing(queue, data, { id: newId(this.#clock) }, origin, this.#clock)
-    const remembered = ({ id, key, body }: { id: string; key: string | undefined; body: string }) =>
-      ({ name, queue: queue.queue, id, ...(key === undefined ? {} : { key }), body }) satisfies Compensation
-    if (sealed instanceof Promise) {
-      const promised = sealed.then(remembered)
-      // Whoever asks for it hears of it.
-      promised.catch(() => {})
-      this.#compensations.push(Object.assign(promised, { compensation: name }))
-    } else this.#compensations.push(remembered(sealed))
+    const sealed = this.#sender.sealed(queue, data)
+    // Whoever asks for it hears of it.
+    if (sealed instanceof Promise) sealed.catch(() => {})
+    this.#compensations.push({ name, queue: queue.queue, sealed })
   }
 
   forget(name: string): void {
-    this.#compensations = this.#compensations.filter((each) => nameOf(each) !== name)
+    this.#compensations = this.#compensations.filter((each) => each.name !== name)
   }
 
   undo(): void {
-    for (const each of this.#compensations.reverse()) {
-      if (each instanceof Promise)
-        throw new SpillwayError('CONFIGURATION', 'What one step does another one undoes, not the same.')
-      const { queue, id, key, body } = each
-      this.#sender.resend({ kind: 'queue', name: queue }, { id, key, body: redated(body, this.#clock.now()) })
-    }
+    const now = this.#clock.now()
+    const dated = (kept: Kept): Kept => ({ ...kept, body: redated(kept.body, now) })
+    for (const { queue, sealed } of this.#compensations.reverse())
+      this.#sender.resend(
+        { kind: 'queue', name: queue },
+        sealed instanceof Promise ? sealed.then(dated) : dated(sealed),
+      )
     this.#compensations = []
   }
 
@@ -144,17 +144,13 @@ export class GatheringStep implements Step {
 
   /** What is to be stored beside the next state; waits for validators. */
   async rest(): Promise<Omit<Stored, 'state'>> {
+    const compensations = this.#compensations.map(async ({ name, queue, sealed }): Promise<Compensation> => {
+      const { id, key, body } = await sealed
+      return { name, queue, id, ...(key === undefined ? {} : { key }), body }
+    })
     return {
       timeouts: Object.fromEntries(this.#timeouts),
-      compensations: await Promise.all(this.#compensations),
+      compensations: await Promise.all(compensations),
     }
   }
-
-  get #clock(): Clock {
-    return this.#home.clock ?? systemClock
-  }
-}
-
-function nameOf(each: Compensation | Promise<Compensation>): string {
-  return each instanceof Promise ? (each as unknown as { compensation: string }).compensation : each.name
 }

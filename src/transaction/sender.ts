@@ -43,6 +43,9 @@ export interface Origin {
   readonly queueEngine?: { readonly name: string; readonly capabilities: QueueCapabilities | undefined }
 }
 
+/** What is kept of a message that is sent later. */
+export type Kept = Pick<OutboxMessage, 'id' | 'key' | 'body'>
+
 export class GatheringSender implements Sender {
   readonly #origin: Origin
   readonly #cause: SendOrigin
@@ -79,9 +82,16 @@ export class GatheringSender implements Sender {
     return id
   }
 
-  /** A message that was sealed before. */
-  resend(destination: Destination, { id, key, body }: Omit<OutboxMessage, 'destination'>): void {
-    this.#places.push({ destination, id, key, body })
+  /** A message to a queue as `send` would make it, for later: it is not among what is sent now. */
+  sealed<In>(queue: QueueContract<In, unknown>, data: In): Kept | Promise<Kept> {
+    const message = outgoing(queue, data, { id: newId(this.#clock) }, this.#cause, this.#clock)
+    const kept = ({ id, key, body }: Kept): Kept => ({ id, key, body })
+    return message instanceof Promise ? message.then(kept) : kept(message)
+  }
+
+  /** A message that was sealed before, or is about to be. */
+  resend(destination: Destination, sealed: Kept | Promise<Kept>): void {
+    this.#place(sealed, ({ id, key, body }) => ({ destination, id, key, body }))
   }
 
   /** From now on it refuses messages: they would come too late. */
@@ -121,10 +131,16 @@ export class GatheringSender implements Sender {
   }
 
   #add(destination: Destination, sealed: (Sealed & Carried) | Promise<Sealed & Carried>): void {
-    const place = this.#places.push(undefined) - 1
-    const fill = ({ id, key, body, tombstone: _, ...carried }: Sealed & Carried): void => {
+    this.#place(sealed, ({ id, key, body, tombstone: _, ...carried }) => {
       const plain = destination.kind === 'queue' ? plainOf(carried) : undefined
-      this.#places[place] = { destination, id, key, body, ...(plain ? { plain } : {}) }
+      return { destination, id, key, body, ...(plain ? { plain } : {}) }
+    })
+  }
+
+  #place<Given>(sealed: Given | Promise<Given>, messageOf: (sealed: Given) => OutboxMessage): void {
+    const place = this.#places.push(undefined) - 1
+    const fill = (done: Given): void => {
+      this.#places[place] = messageOf(done)
     }
     if (sealed instanceof Promise) {
       const validation = sealed.then(fill)

@@ -30,7 +30,11 @@ export function joinOutbox({ schema, producerId, home, noted }: JoinOptions, tx:
     async store(messages) {
       for (const message of messages) checkRow(message, message.id)
       joined ??= ask(which, []).then((rows) => identified(rows, producerId))
-      const { transaction, readsNow } = await joined
+      const { transaction, readsNow } = await joined.catch((thrown: unknown) => {
+        // The transaction may have been aborted, and gone back to a savepoint by the next message.
+        joined = undefined
+        throw thrown
+      })
       // Else it may not see that a queue has rules by now: what it would store there nobody would find.
       const [straight, rest] = parted(messages, readsNow ? home : undefined)
       for (const { queue } of straight) noted(queue)
