@@ -5,7 +5,7 @@ export type { BreakerOptions } from './call/breaker-rules.ts'
 export type { BulkheadOptions } from './call/bulkhead.ts'
 export type { CallRetryOptions, CallsOptions, Credentials } from './call/client/calls-options.ts'
 export type { Addresses } from './call/client/instances.ts'
-export type { RetryBudgetOptions } from './call/retry-budget.ts'
+export type { RetryBudgetOptions } from './core/retry-budget.ts'
 export type {
   AnswerOf,
   Caller,

@@ -2,8 +2,8 @@
 import { type Duration, milliseconds } from '../core/duration.ts'
 import { SpillwayError } from '../core/errors.ts'
 import { checkOptions, type OptionNames } from '../core/known-options.ts'
+import { wholeOption } from '../core/whole-option.ts'
 import type { Counts } from './breaker-window.ts'
-import { wholeOption } from './whole-option.ts'
 
 export interface BreakerOptions {
   /** The calls of how long are looked at. Default 10 s. */

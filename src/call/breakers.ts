@@ -1,8 +1,9 @@
 // What a process knows of the contexts that it calls: for programs, and for the command line.
+
+import type { RetryBudgetSnapshot } from '../core/retry-budget.ts'
 import type { BreakerForce, BreakerSnapshot } from './breaker.ts'
 import type { BulkheadSnapshot } from './bulkhead.ts'
 import type { Target } from './client/target.ts'
-import type { RetryBudgetSnapshot } from './retry-budget.ts'
 
 /** A context that this process calls. */
 export interface CalledContext {

@@ -2,7 +2,7 @@
 import { type Clock, systemClock } from '../core/clock.ts'
 import { type Duration, milliseconds } from '../core/duration.ts'
 import { checkOptions, type OptionNames } from '../core/known-options.ts'
-import { wholeOption } from './whole-option.ts'
+import { wholeOption } from '../core/whole-option.ts'
 
 export interface BulkheadOptions {
   /** So many calls may be under way. Default 50. */

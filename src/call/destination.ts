@@ -1,6 +1,7 @@
 // What stands between a caller and one destination, put together around one attempt: cancellation, deadline, bulkhead, breaker.
 import { type Clock, systemClock } from '../core/clock.ts'
 import { checkOptions, type OptionNames } from '../core/known-options.ts'
+import { RetryBudget, type RetryBudgetOptions } from '../core/retry-budget.ts'
 import { Breaker, type BreakerRefusal, type Ending } from './breaker.ts'
 import type { BreakerOptions } from './breaker-rules.ts'
 import {
@@ -10,7 +11,6 @@ import {
   type Cancelled,
   cancelled,
 } from './bulkhead.ts'
-import { RetryBudget, type RetryBudgetOptions } from './retry-budget.ts'
 
 export interface DestinationOptions {
   readonly breaker?: BreakerOptions | undefined

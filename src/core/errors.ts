@@ -269,6 +269,11 @@ export const errorCodes = {
     meaning: 'Who was called does not accept this caller.',
     remedy: 'Nothing was done. Give the calls of that context `credentials` that it accepts.',
   },
+  RATE_LIMITED: {
+    retryable: true,
+    meaning: 'A request or a call is more than a limit allows for now.',
+    remedy: 'Nothing was done. Ask again after the time that `details.retryAfterMs` says.',
+  },
   OVERLOADED: {
     retryable: true,
     meaning: 'Who was called takes no more calls for now, or is stopping.',

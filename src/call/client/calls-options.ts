@@ -3,11 +3,11 @@ import type { CallContract } from '../../core/call-contract.ts'
 import { type Duration, milliseconds } from '../../core/duration.ts'
 import { SpillwayError } from '../../core/errors.ts'
 import { checkOptions, type OptionNames } from '../../core/known-options.ts'
+import type { RetryBudgetOptions } from '../../core/retry-budget.ts'
 import { readTls, type SecureOptions, type TlsFiles } from '../../core/tls.ts'
+import { wholeOption } from '../../core/whole-option.ts'
 import type { BreakerOptions } from '../breaker-rules.ts'
 import type { BulkheadOptions } from '../bulkhead.ts'
-import type { RetryBudgetOptions } from '../retry-budget.ts'
-import { wholeOption } from '../whole-option.ts'
 
 /** Headers that say who asks, made anew for every attempt. */
 export type Credentials =

@@ -1,7 +1,7 @@
 // The retry budget of one destination: retries are a share of the calls, so that they never multiply a failure.
-import { type Clock, systemClock } from '../core/clock.ts'
-import { SpillwayError } from '../core/errors.ts'
-import { checkOptions, type OptionNames } from '../core/known-options.ts'
+import { type Clock, systemClock } from './clock.ts'
+import { SpillwayError } from './errors.ts'
+import { checkOptions, type OptionNames } from './known-options.ts'
 import { wholeOption } from './whole-option.ts'
 
 export interface RetryBudgetOptions {

@@ -1,5 +1,5 @@
 // A policy's option that counts something.
-import { SpillwayError } from '../core/errors.ts'
+import { SpillwayError } from './errors.ts'
 
 /** The value; throws INVALID_OPTION naming `option` for what is no whole number from `least` to `most`. */
 export function wholeOption(value: number, option: string, least: number, most: number): number {
