@@ -5,7 +5,6 @@ export type { BreakerOptions } from './call/breaker-rules.ts'
 export type { BulkheadOptions } from './call/bulkhead.ts'
 export type { CallRetryOptions, CallsOptions, Credentials } from './call/client/calls-options.ts'
 export type { Addresses } from './call/client/instances.ts'
-export type { RetryBudgetOptions } from './core/retry-budget.ts'
 export type {
   AnswerOf,
   Caller,
@@ -47,6 +46,7 @@ export {
 export type { QueueBehaviour } from './core/queue-options.ts'
 export type { OnReport, Report } from './core/report.ts'
 export type { Retain, RetainLast, RetainSome, Size } from './core/retain.ts'
+export type { RetryBudgetOptions } from './core/retry-budget.ts'
 export { type InputOf, type OutputOf, type Schema, unchecked } from './core/schema.ts'
 export type { OnSettled, Settled } from './core/settled.ts'
 export { openEngine } from './engine-of.ts'
