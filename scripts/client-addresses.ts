@@ -13,6 +13,20 @@ export interface KeyVector {
   readonly note?: string
 }
 
+export interface ClientVector {
+  readonly trusted: readonly string[]
+  /** Else X-Forwarded-For. */
+  readonly header?: 'forwarded'
+  /** Null: it has none. */
+  readonly peer: string | null
+  /** The lines of the header. */
+  readonly lines: readonly string[]
+  /** Null: unknown. */
+  readonly client: string | null
+  readonly from: string
+  readonly note?: string
+}
+
 export interface RangeVector {
   readonly range: string
   readonly has: readonly string[]
@@ -22,6 +36,7 @@ export interface RangeVector {
 
 export interface ClientAddresses {
   readonly keys: readonly { readonly title: string; readonly rows: readonly KeyVector[] }[]
+  readonly clients: readonly { readonly title: string; readonly rows: readonly ClientVector[] }[]
   readonly ranges: readonly RangeVector[]
   /** Ranges that are refused, and what the refusal says to write. */
   readonly refused: readonly { readonly range: string; readonly write: readonly string[] }[]
@@ -32,7 +47,7 @@ export const clientAddresses: ClientAddresses = JSON.parse(
 )
 
 export function clientAddressPage(): string {
-  const { keys, ranges, refused } = clientAddresses
+  const { keys, clients, ranges, refused } = clientAddresses
   return [
     '# Client addresses',
     '',
@@ -42,6 +57,16 @@ export function clientAddressPage(): string {
       `## ${title}`,
       '',
       ...table(['address', 'options', 'key', 'from', ''], rows.map(keyRow)),
+    ]),
+    '',
+    '## Clients behind proxies',
+    '',
+    "`trustedProxies(ranges, { header })` returns a function from a request to the address of its client: the peer's, or, when that is a trusted proxy, the first in the header from the right that is none. A dash is `undefined`: unknown, and the rule says what then (`missing`). Only the header that is named is read, by default `X-Forwarded-For`. There is no number of hops and no trusting of everybody: both believe what a client writes.",
+    ...clients.flatMap(({ title, rows }) => [
+      '',
+      `### ${title}`,
+      '',
+      ...table(['trusted', 'peer', 'header', 'client', 'from', ''], rows.map(clientRow)),
     ]),
     '',
     '## Ranges',
@@ -68,6 +93,18 @@ function keyRow({ input, key, prefix6, prefix4, nat64, from, note }: KeyVector):
     value === undefined ? [] : [`\`${name}: ${JSON.stringify(value).replaceAll('"', "'")}\``],
   )
   return [code(input), options.join(', '), key === null ? '–' : code(key), from, note ?? '']
+}
+
+function clientRow({ trusted, peer, lines, client, from, note }: ClientVector): readonly string[] {
+  const dash = (text: string | null) => (text === null ? '–' : code(text))
+  return [
+    codes(trusted) || 'none',
+    dash(peer),
+    lines.length === 0 ? 'none' : lines.map(code).join('<br>'),
+    dash(client),
+    from,
+    note ?? '',
+  ]
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): readonly string[] {
