@@ -51,7 +51,7 @@ export function clientAddressPage(): string {
   return [
     '# Client addresses',
     '',
-    'Which key the address of a client has: `canonicalAddress(text, options)`. Each line is a test. Where no option is named IPv6 counts by /64 and IPv4 as a whole. A dash is `undefined`: no address, and no key that others could share. *From* names who published the case, or whose rule it follows. For other programs the same vectors are in [client-addresses.json](client-addresses.json).',
+    'Which key the address of a client has: `canonicalAddress(text, options)` of `spillway/limit`. Each line is a test. Where no option is named IPv6 counts by /64 and IPv4 as a whole. A dash is `undefined`: no address, and no key that others could share. *From* names who published the case, or whose rule it follows. For other programs the same vectors are in [client-addresses.json](client-addresses.json).',
     ...keys.flatMap(({ title, rows }) => [
       '',
       `## ${title}`,

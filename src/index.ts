@@ -50,15 +50,6 @@ export type { RetryBudgetOptions } from './core/retry-budget.ts'
 export { type InputOf, type OutputOf, type Schema, unchecked } from './core/schema.ts'
 export type { OnSettled, Settled } from './core/settled.ts'
 export { openEngine } from './engine-of.ts'
-export { type AddressOptions, addressKey, canonicalAddress } from './limit/address/canonical.ts'
-export { addressRanges, type RangesOptions } from './limit/address/ranges.ts'
-export {
-  type AddressedRequest,
-  type ForwardedHeader,
-  type TrustedProxyOptions,
-  trustedProxies,
-} from './limit/address/trusted-proxies.ts'
-export { keyText } from './limit/key-text.ts'
 export type { PointerEvent, PointerHandler, PointerHandlerOptions } from './pointer/pointer-event.ts'
 export type { AskOptions, Calling } from './ports/call.ts'
 export type { Durability, Engine, EngineOptions } from './ports/engine.ts'
