@@ -2,14 +2,27 @@
 // Kills senders and consumers at random, then proves from their histories that nothing was lost, doubled or out of order.
 // Without an engine: SQLite in a temporary folder. With --server a server of that name is started, and killed too with --outages. With --database the services keep their effects in PostgreSQL.
 // With `outbox`: a business that commits and undoes orders, the relays of its outbox, and who receives. Where no engine is named: on SQLite, then on a PostgreSQL of its own.
-import { parseArgs } from 'node:util'
+import { fail, readOptions } from '../command-line.ts'
 import { type Launcher, launchers } from '../servers/index.ts'
 import { isClean, sumOf } from './history.ts'
 import { table } from './report.ts'
 import { type CrashResult, crash, type Scene } from './run.ts'
 import { faults, isFault } from './worker/faults.ts'
 
-const { values, positionals } = readOptions()
+const { values, positionals } = readOptions({
+  allowPositionals: true,
+  options: {
+    kills: { type: 'string', default: '20' },
+    engine: { type: 'string' },
+    server: { type: 'string' },
+    outages: { type: 'string', default: '0' },
+    streams: { type: 'boolean', default: false },
+    database: { type: 'string' },
+    json: { type: 'boolean', default: false },
+    seed: { type: 'string' },
+    plant: { type: 'string' },
+  },
+})
 const [word = 'everything', ...more] = positionals
 const scene = word as Scene
 if ((scene !== 'everything' && scene !== 'outbox') || more.length > 0)
@@ -86,30 +99,4 @@ function together() {
   const undone = results.reduce((sum, result) => sum + result.undone, 0)
   const verdict = sumOf(results.map((result) => result.verdict))
   return { engine: engines.join(', '), seed, seconds: lasted, ...verdict, undone, runs: results.map(shown) }
-}
-
-function readOptions() {
-  try {
-    return parseArgs({
-      allowPositionals: true,
-      options: {
-        kills: { type: 'string', default: '20' },
-        engine: { type: 'string' },
-        server: { type: 'string' },
-        outages: { type: 'string', default: '0' },
-        streams: { type: 'boolean', default: false },
-        database: { type: 'string' },
-        json: { type: 'boolean', default: false },
-        seed: { type: 'string' },
-        plant: { type: 'string' },
-      },
-    })
-  } catch (thrown) {
-    return fail((thrown as Error).message)
-  }
-}
-
-function fail(why: string): never {
-  console.error(why)
-  process.exit(2)
 }

@@ -1,5 +1,4 @@
 // Commands on an asynchronous driver: copies in two processes, and a commit whose own answer is lost on the way.
-import net, { type AddressInfo } from 'node:net'
 import { afterEach, expect, test, vi } from 'vitest'
 import { call } from '../../src/core/call-contract.ts'
 import { context } from '../../src/core/contract.ts'
@@ -10,6 +9,7 @@ import { memory } from '../../src/testing/memory/engine.ts'
 import { type Running, run } from '../../src/topology/run.ts'
 import { service } from '../../src/topology/service.ts'
 import { topology } from '../../src/topology/topology.ts'
+import { answersBetween } from './answers-between.ts'
 import { looking, onServers } from './on-servers.ts'
 
 /** A validator that takes its time. */
@@ -28,29 +28,19 @@ const { place } = orders.calls
 
 /** In front of the server. Once armed, the next transaction is committed there, and who committed it hears nothing of it. */
 async function losingAnswers(url: string) {
-  const target = new URL(url)
   let armed = false
-  const proxy = net.createServer((client) => {
-    const server = net.connect(Number(target.port), target.hostname)
+  const proxy = await answersBetween(url, () => {
     let lost = false
-    client.on('data', (data) => {
-      if (armed && data.toString('latin1').includes(';\ncommit')) {
+    return {
+      asked(data) {
+        if (!armed || !data.toString('latin1').includes(';\ncommit')) return
         armed = false
         lost = true
-      }
-      server.write(data)
-    })
-    server.on('data', (data) => (lost ? client.destroy() : client.write(data)))
-    for (const [one, other] of [
-      [client, server],
-      [server, client],
-    ] as const)
-      one.on('error', () => {}).on('close', () => other.destroy())
+      },
+      answered: (data) => (lost ? undefined : { data }),
+    }
   })
-  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
-  const address = new URL(url)
-  address.port = `${(proxy.address() as AddressInfo).port}`
-  return { url: address.href, arm: () => (armed = true), close: () => proxy.close() }
+  return { ...proxy, arm: () => (armed = true) }
 }
 
 const runs: Running[] = []

@@ -1,7 +1,7 @@
 // A connection that is ended in the very moment in which the pool hands it from one caller to the next.
-import net, { type AddressInfo } from 'node:net'
 import { expect, test } from 'vitest'
 import { postgresDatabase } from '../../src/engines/postgres/database.ts'
+import { answersBetween } from './answers-between.ts'
 import { onServers } from './on-servers.ts'
 
 const readyForQuery = Buffer.from([0x5a, 0, 0, 0, 5, 0x49])
@@ -14,26 +14,15 @@ const terminating = Buffer.concat([
 
 /** In front of the server; once armed, the next answer that ends has the server's farewell in the same packet. */
 async function farewell(url: string) {
-  const target = new URL(url)
   let armed = false
-  const proxy = net.createServer((client) => {
-    const server = net.connect(Number(target.port), target.hostname)
-    client.on('data', (data) => server.write(data))
-    server.on('data', (data) => {
-      if (!armed || !data.subarray(-readyForQuery.length).equals(readyForQuery)) return client.write(data)
+  const proxy = await answersBetween(url, () => ({
+    answered(data) {
+      if (!armed || !data.subarray(-readyForQuery.length).equals(readyForQuery)) return { data }
       armed = false
-      return client.end(Buffer.concat([data, terminating]))
-    })
-    for (const [one, other] of [
-      [client, server],
-      [server, client],
-    ] as const)
-      one.on('error', () => {}).on('close', () => other.destroy())
-  })
-  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
-  const address = new URL(url)
-  address.port = `${(proxy.address() as AddressInfo).port}`
-  return { url: address.href, arm: () => (armed = true), close: () => proxy.close() }
+      return { data: Buffer.concat([data, terminating]), last: true }
+    },
+  }))
+  return { ...proxy, arm: () => (armed = true) }
 }
 
 await onServers('handing over', {}, (server) => {

@@ -4,12 +4,22 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
+import { fail, readOptions } from '../command-line.ts'
 import { embeddedPostgres, systemPostgres } from '../servers/index.ts'
 import { detail, line } from './report.ts'
 import { type SoakOptions, soak } from './run.ts'
 
-const values = readOptions()
+const { values } = readOptions({
+  options: {
+    minutes: { type: 'string', default: '10' },
+    engine: { type: 'string' },
+    server: { type: 'string' },
+    rate: { type: 'string', default: '500' },
+    every: { type: 'string', default: '5' },
+    hold: { type: 'string', default: 'at times' },
+    json: { type: 'boolean', default: false },
+  },
+})
 const [minutes, rate, every] = [values.minutes, values.rate, values.every].map(Number) as [
   number,
   number,
@@ -42,27 +52,4 @@ try {
   process.exitCode = findings.length === 0 ? 0 : 1
 } finally {
   await server?.stop()
-}
-
-function readOptions() {
-  try {
-    return parseArgs({
-      options: {
-        minutes: { type: 'string', default: '10' },
-        engine: { type: 'string' },
-        server: { type: 'string' },
-        rate: { type: 'string', default: '500' },
-        every: { type: 'string', default: '5' },
-        hold: { type: 'string', default: 'at times' },
-        json: { type: 'boolean', default: false },
-      },
-    }).values
-  } catch (thrown) {
-    return fail((thrown as Error).message)
-  }
-}
-
-function fail(why: string): never {
-  console.error(why)
-  process.exit(2)
 }

@@ -1,4 +1,5 @@
 // The input of a call on its way out: checked against the contract, written as JSON, refused before it leaves.
+import { bytesAbove } from '../../core/byte-length.ts'
 import type { CallContract } from '../../core/call-contract.ts'
 import { asError, SpillwayError } from '../../core/errors.ts'
 import { type Checked, check, invalidData } from '../../core/schema.ts'
@@ -30,9 +31,8 @@ function encode({ type }: CallContract, input: unknown, checked: Checked<unknown
       },
     )
   }
-  // A character takes 3 bytes at most, 4 where two of these units make one.
-  const bytes = body.length * 3 > maxInputBytes ? Buffer.byteLength(body) : 0
-  if (bytes <= maxInputBytes) return body
+  const bytes = bytesAbove(body, maxInputBytes)
+  if (bytes === undefined) return body
   return new SpillwayError(
     'TOO_LARGE',
     `The input of ${type} has ${bytes} bytes; ${maxInputBytes} are allowed.`,

@@ -1,4 +1,5 @@
 // What goes back to a caller: a status and a body that is encoded already.
+import { bytesAbove } from '../../core/byte-length.ts'
 import type { CallContract } from '../../core/call-contract.ts'
 import { asError, type ErrorCode, SpillwayError } from '../../core/errors.ts'
 import { type Checked, check, invalidData, type Schema } from '../../core/schema.ts'
@@ -57,11 +58,11 @@ function encoded(what: string, value: unknown): string {
       cause: thrown,
     })
   }
-  // A character is one to three bytes: most answers need not be measured.
-  if (body.length > maxAnswerBytes / 3 && Buffer.byteLength(body) > maxAnswerBytes)
+  const bytes = bytesAbove(body, maxAnswerBytes)
+  if (bytes !== undefined)
     throw new SpillwayError(
       'TOO_LARGE',
-      `${what} takes ${Buffer.byteLength(body)} bytes; an answer has at most ${maxAnswerBytes}.`,
+      `${what} takes ${bytes} bytes; an answer has at most ${maxAnswerBytes}.`,
       { remedy: 'Nothing was stored. Answer in pages, or with a reference to where the bulk is.' },
     )
   return body

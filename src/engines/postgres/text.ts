@@ -1,4 +1,5 @@
 // What PostgreSQL's text cannot carry, refused before it can fail a statement that carries other callers' rows too.
+import { bytesAbove } from '../../core/byte-length.ts'
 import { SpillwayError } from '../../core/errors.ts'
 
 /** The largest body; the server would take up to 1 GB, but every reader must hold a few. */
@@ -9,11 +10,11 @@ export function checkRow(
   row: { readonly key?: string | undefined; readonly body: string },
   id?: string,
 ): void {
-  // A UTF-16 unit makes at most three bytes: counting is needed only near the limit.
-  if (row.body.length * 3 > maxBodyBytes && Buffer.byteLength(row.body) > maxBodyBytes)
+  const bytes = bytesAbove(row.body, maxBodyBytes)
+  if (bytes !== undefined)
     throw new SpillwayError(
       'TOO_LARGE',
-      `A message has ${Buffer.byteLength(row.body)} bytes; the engine 'postgres' takes up to ${maxBodyBytes}.`,
+      `A message has ${bytes} bytes; the engine 'postgres' takes up to ${maxBodyBytes}.`,
       { engine: 'postgres', details: { limit: maxBodyBytes } },
     )
   checkText(row.body, 'A body')
