@@ -1,6 +1,5 @@
 // The circuit breaker of one destination: it refuses calls that would fail, and finds out by a few trials when they no longer would.
 import { aborted, type Clock, systemClock } from '../core/clock.ts'
-import { guarded } from '../core/report.ts'
 import {
   type BreakerOptions,
   type BreakerRules,
@@ -24,27 +23,23 @@ export interface BreakerRefusal {
   readonly forced: boolean
 }
 
-export interface BreakerChange {
-  readonly from: BreakerState
-  readonly to: BreakerState
-  readonly forced: BreakerForce
-  readonly because:
-    | 'failures'
-    | 'slow calls'
-    | 'a trial failed'
-    | 'a trial was slow'
-    | 'a trial did not end'
-    | 'time to try'
-    | 'the trials went well'
-    | 'forced'
-  /** The window as it was when it changed. */
-  readonly counts: Counts
-}
+/** Why a breaker came into its state. */
+export type BreakerReason =
+  | 'failures'
+  | 'slow calls'
+  | 'a trial failed'
+  | 'a trial was slow'
+  | 'a trial did not end'
+  | 'time to try'
+  | 'the trials went well'
+  | 'forced'
 
 /** For the command line and metrics. */
 export interface BreakerSnapshot extends Counts {
   readonly state: BreakerState
   readonly forced: BreakerForce
+  /** Undefined before its first change. */
+  readonly because: BreakerReason | undefined
   /** Until calls are tried again; 0 when a call would go through now. */
   readonly retryAfterMs: number
   /** For how long it has been in this state. */
@@ -121,13 +116,13 @@ export class Breaker {
   /** Reading the clock is the most expensive part of a call: without slow calls once is enough. */
   readonly #timed: boolean
   readonly #window: BreakerWindow
-  readonly #listeners = new Set<(change: BreakerChange) => void>()
   /** In the order in which they began. */
   readonly #trials = new Set<Permit>()
   readonly #waiting = new Set<() => void>()
   #cancelTimer: (() => void) | undefined
   #state: BreakerState = 'closed'
   #forced: BreakerForce = 'auto'
+  #because: BreakerReason | undefined
   #generation = 0
   #sinceMs: number
   #openUntilMs = 0
@@ -205,27 +200,24 @@ export class Breaker {
     this.#enter(forced === 'auto' ? released : forced, 'forced', this.#clock.elapsed())
   }
 
-  /** Calls the listener after every change of state; what it throws becomes a process warning. The returned function takes it back. */
-  onChange(listener: (change: BreakerChange) => void): () => void {
-    const safe = guarded(listener, 'onChange of a breaker')
-    this.#listeners.add(safe)
-    return () => void this.#listeners.delete(safe)
-  }
-
   snapshot(): BreakerSnapshot {
     const nowMs = this.#clock.elapsed()
     const refusal = this.#state === 'closed' ? undefined : this.#refusalAt(nowMs)
     this.#window.slide(nowMs)
+    const { calls, failed, slow } = this.#window
     return {
       state: this.#state,
       forced: this.#forced,
+      because: this.#because,
       retryAfterMs: refusal?.retryAfterMs ?? 0,
       sinceMs: nowMs - this.#sinceMs,
       openings: this.#openings,
       trialsUnderWay: this.#trials.size,
       trialsWentWell: this.#wentWell,
       refused: this.#refused,
-      ...this.#counts(),
+      calls,
+      failed,
+      slow,
     }
   }
 
@@ -277,7 +269,7 @@ export class Breaker {
     this.#enter('closed', 'the trials went well', nowMs)
   }
 
-  #open(because: BreakerChange['because'], nowMs: number): void {
+  #open(because: BreakerReason, nowMs: number): void {
     // What opens again soon after its trials went well was not well yet.
     const again = this.#state === 'half-open' || nowMs - this.#closedMs < this.rules.windowMs
     this.#openings = again ? this.#openings + 1 : 1
@@ -285,21 +277,15 @@ export class Breaker {
     this.#enter('open', because, nowMs)
   }
 
-  #enter(to: BreakerState, because: BreakerChange['because'], nowMs: number): void {
-    const change = { from: this.#state, to, forced: this.#forced, because, counts: this.#counts() }
+  #enter(to: BreakerState, because: BreakerReason, nowMs: number): void {
     this.#state = to
+    this.#because = because
     this.#generation += 1
     this.#sinceMs = nowMs
     this.#trials.clear()
     this.#wentWell = 0
     if (to === 'closed') this.#window.clear()
     this.#wake()
-    for (const listener of this.#listeners) listener(change)
-  }
-
-  #counts(): Counts {
-    const { calls, failed, slow } = this.#window
-    return { calls, failed, slow }
   }
 
   /** Resolves when something changed, or when time alone may have changed something. */

@@ -37,7 +37,10 @@ const columns: readonly Column<Row>[] = [
   { title: 'CONTEXT', value: ({ context }) => context, rest: true },
   {
     title: 'BREAKER',
-    value: ({ breaker }) => breaker.state + (breaker.forced === 'auto' ? '' : ' (forced)'),
+    value: ({ breaker }) =>
+      breaker.state === 'closed' && breaker.forced === 'auto'
+        ? 'closed'
+        : `${breaker.state} (${breaker.because})`,
   },
   number('CALLS', ({ breaker }) => breaker.calls),
   number('FAILED', ({ breaker }) => breaker.failed),
