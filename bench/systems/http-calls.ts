@@ -53,7 +53,7 @@ function spillway(kind: 'of' | 'take', answering: Answering): CallSystem {
       const around =
         kind === 'of'
           ? 'breaker, bulkhead, retry budget, deadline'
-          : 'the same, and a stored answer under a key'
+          : 'the same, and an answer stored under a key with the row, synced at their commit'
       return calls(kind, `${around}: unchecked schemas, 1 instance`, ask, async () => {
         await client.close()
         server.kill()
@@ -77,7 +77,9 @@ function bare(kind: 'of' | 'take', answering: Answering): CallSystem {
         await body.json()
         if (statusCode !== 200) throw new Error(`${statusCode}`)
       }
-      return calls(kind, 'nothing: a request of undici, its answer parsed', ask, async () => {
+      const durable =
+        kind === 'of' ? '' : '; its row is synced at its commit, journal_mode=WAL, synchronous=FULL'
+      return calls(kind, `nothing: a request of undici, its answer parsed${durable}`, ask, async () => {
         await pool.close()
         server.kill()
       })

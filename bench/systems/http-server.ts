@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
+import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { sqliteDatabase } from '../../src/engines/sqlite/index.ts'
 import { run, service, topology } from '../../src/index.ts'
 import { memory } from '../../src/testing/index.ts'
@@ -14,12 +14,17 @@ const table = 'CREATE TABLE IF NOT EXISTS taken (product TEXT NOT NULL, pieces I
 const insert = 'INSERT INTO taken VALUES (?, ?)'
 
 async function spillway(): Promise<string> {
-  const database = sqliteDatabase(join(folder, 'stock.db'), { setup: (db) => db.exec(table) })
+  let statement: StatementSync
+  const setup = (db: DatabaseSync) => {
+    db.exec(table)
+    statement = db.prepare(insert)
+  }
+  const database = sqliteDatabase(join(folder, 'stock.db'), { setup })
   const owner = service(stock, { database })
     .answer(stock.calls.of, ({ pieces }) => ({ pieces }))
     .answer(stock.calls.take, ({ product, pieces }, { commit }) =>
-      commit(({ db }) => {
-        db.prepare(insert).run(product, pieces)
+      commit(() => {
+        statement.run(product, pieces)
         return { pieces }
       }),
     )

@@ -48,7 +48,8 @@ export type Kept = Pick<OutboxMessage, 'id' | 'key' | 'body'>
 
 export class GatheringSender implements Sender {
   readonly #origin: Origin
-  readonly #cause: SendOrigin
+  readonly #cause: Cause | undefined
+  #sendOrigin: SendOrigin | undefined
   readonly #clock: Clock
   /** A message whose validator is still at work has its place already. */
   readonly #places: (OutboxMessage | undefined)[] = []
@@ -57,7 +58,7 @@ export class GatheringSender implements Sender {
 
   constructor(origin: Origin, cause: Cause | undefined) {
     this.#origin = origin
-    this.#cause = causeOf(origin, cause)
+    this.#cause = cause
     this.#clock = origin.clock ?? systemClock
   }
 
@@ -68,7 +69,7 @@ export class GatheringSender implements Sender {
         `The context ${this.#origin.context} cannot publish ${event.type}.`,
       )
     this.#refuseClosed(event)
-    const sealed = seal(event, data, { ...this.#cause, ...options }, this.#clock)
+    const sealed = seal(event, data, { ...this.#from, ...options }, this.#clock)
     this.#add({ kind: 'stream', name: event.stream }, sealed)
   }
 
@@ -77,14 +78,14 @@ export class GatheringSender implements Sender {
     const { queueEngine } = this.#origin
     if (queueEngine?.capabilities) checkDelay(queueEngine.name, queueEngine.capabilities, options)
     const { id = newId(this.#clock) } = options
-    const message = outgoing(queue, data, { ...options, id }, this.#cause, this.#clock)
+    const message = outgoing(queue, data, { ...options, id }, this.#from, this.#clock)
     this.#add({ kind: 'queue', name: queue.queue }, message)
     return id
   }
 
   /** A message to a queue as `send` would make it, for later: it is not among what is sent now. */
   sealed<In>(queue: QueueContract<In, unknown>, data: In): Kept | Promise<Kept> {
-    const message = outgoing(queue, data, { id: newId(this.#clock) }, this.#cause, this.#clock)
+    const message = outgoing(queue, data, { id: newId(this.#clock) }, this.#from, this.#clock)
     const kept = ({ id, key, body }: Kept): Kept => ({ id, key, body })
     return message instanceof Promise ? message.then(kept) : kept(message)
   }
@@ -120,6 +121,12 @@ export class GatheringSender implements Sender {
       await Promise.all(this.#validations)
     }
     return this.messages
+  }
+
+  /** Many units send nothing. */
+  get #from(): SendOrigin {
+    this.#sendOrigin ??= causeOf(this.#origin, this.#cause)
+    return this.#sendOrigin
   }
 
   #refuseClosed(contract: Contract): void {

@@ -101,9 +101,14 @@ export class CommandRun<Db> {
       key: this.#key,
       committing: () => unit.committing !== undefined,
     }
+    let calling: CommandContext<Db>['call'] | undefined
     return {
       fail: failOf(contract),
-      call: commandCalling(home, calls, call),
+      // Made when it is asked for: most answers call nobody.
+      get call() {
+        calling ??= commandCalling(home, calls, call)
+        return calling
+      },
       caller: call.facts.caller,
       key: this.#key,
       get signal() {

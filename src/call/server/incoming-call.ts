@@ -31,7 +31,8 @@ export class IncomingCall {
   /** By the clock's `elapsed()`: when the deadline passes. */
   readonly endsMs: number
   readonly #type: string
-  readonly #abort = new AbortController()
+  /** Made when it is asked for: few answers do. */
+  #abort: AbortController | undefined
   readonly #listeners = new Set<(end: End) => void>()
   readonly #cancelTimer: () => void
   #end: End | undefined
@@ -48,6 +49,10 @@ export class IncomingCall {
   }
 
   get signal(): AbortSignal {
+    if (!this.#abort) {
+      this.#abort = new AbortController()
+      if (this.#end !== undefined) this.#abort.abort(this.error())
+    }
     return this.#abort.signal
   }
 
@@ -60,7 +65,9 @@ export class IncomingCall {
    * asks again with the key, and finds the answer.
    */
   abandon(): void {
-    if (this.#end === undefined) this.#abort.abort(explained(this.#type, 'gone'))
+    if (this.#end !== undefined) return
+    this.#abort ??= new AbortController()
+    this.#abort.abort(explained(this.#type, 'gone'))
   }
 
   /** Nobody waits any more: the signal fires. Only the first time counts. */
@@ -70,7 +77,7 @@ export class IncomingCall {
     this.#cancelTimer()
     for (const listener of this.#listeners) listener(why)
     this.#listeners.clear()
-    this.#abort.abort(this.error())
+    this.#abort?.abort(this.error())
   }
 
   /** Calls back when it ends, at once when it has; returns how to take that back. */

@@ -52,7 +52,7 @@ export class Listener {
   readonly #room: BodyRoom
   /** Requests that have no reply yet; and those of them that came by a connection. */
   #open = 0
-  readonly #openOf = new Map<Socket, Set<IncomingMessage>>()
+  readonly #openOf = new WeakMap<Socket, Set<IncomingMessage>>()
   #idle: () => void = () => {}
   /** It still answers, but whoever can should ask another process. */
   #leaving = false
@@ -166,9 +166,7 @@ export class Listener {
 
   #end(request: IncomingMessage): void {
     this.#open -= 1
-    const open = this.#openOf.get(request.socket)
-    open?.delete(request)
-    if (open?.size === 0) this.#openOf.delete(request.socket)
+    this.#openOf.get(request.socket)?.delete(request)
   }
 
   /** Undefined: none is to be sent. */

@@ -185,7 +185,7 @@ async function setUp(pool: PgPool, schema: string, setup: (db: PgQueryable) => u
     })
     throw thrown
   } finally {
-    handle.refuse(closed())
+    handle.refuse(closed)
     client.release(broken)
   }
 }

@@ -11,6 +11,7 @@ const transactionVerb =
 
 export class UnitHandle implements PgQueryable {
   readonly #client: PgLink
+  #refuses: (() => SpillwayError) | undefined
   #refusal: SpillwayError | undefined
   #pending = 0
   /** Resolves when the last query that was asked for has ended. */
@@ -39,23 +40,24 @@ export class UnitHandle implements PgQueryable {
 
   /** Why the unit cannot be committed any more; undefined while it can. */
   get refusal(): SpillwayError | undefined {
+    this.#refusal ??= this.#refuses?.()
     return this.#refusal
   }
 
-  /** From now on every call is refused with the error. */
-  refuse(error: SpillwayError): void {
-    this.#refusal ??= error
+  /** From now on every call is refused with the error, which is made when it is first needed. The first refusal counts. */
+  refuse(error: () => SpillwayError): void {
+    this.#refuses ??= error
   }
 
   async query<Row = Record<string, unknown>>(
     query: string | PgQuery,
     values?: unknown[],
   ): Promise<PgResult<Row>> {
-    if (this.#refusal !== undefined) throw this.#refusal
+    this.#check()
     const verb = transactionVerb.exec(typeof query === 'string' ? query : query.text)?.[1]
     if (verb !== undefined) {
-      this.refuse(endedByEffects(`they ran ${verb.toUpperCase()}`))
-      throw this.#refusal
+      this.refuse(() => endedByEffects(`they ran ${verb.toUpperCase()}`))
+      this.#check()
     }
     this.#pending += 1
     // One after another: a client takes one query at a time.
@@ -66,15 +68,15 @@ export class UnitHandle implements PgQueryable {
 
   async #run(query: string | PgQuery, values: unknown[] | undefined): Promise<unknown> {
     try {
-      if (this.#refusal !== undefined) throw this.#refusal
+      this.#check()
       const result = await this.#client.query(query, values)
       if (mayHaveEnded(result)) await this.#look()
       return result
     } catch (thrown) {
       this.#failure ??= thrown
       if (sqlState(thrown) !== refusedByGuard) throw thrown
-      this.refuse(endedByEffects('a statement of theirs did'))
-      throw this.#refusal
+      this.refuse(byStatement)
+      throw this.refusal
     } finally {
       this.#pending -= 1
     }
@@ -84,10 +86,16 @@ export class UnitHandle implements PgQueryable {
   async #look(): Promise<void> {
     const found = (await this.#client.query(findGuard)) as PgResult
     if (found.rows.length > 0) return
-    this.refuse(endedByEffects('a statement of theirs did'))
-    throw this.#refusal
+    this.refuse(byStatement)
+    this.#check()
+  }
+
+  #check(): void {
+    if (this.#refuses !== undefined) throw this.refusal
   }
 }
+
+const byStatement = (): SpillwayError => endedByEffects('a statement of theirs did')
 
 /** A rollback hidden among other statements, or behind an odd comment; one to a savepoint says the same. */
 function mayHaveEnded(result: unknown): boolean {

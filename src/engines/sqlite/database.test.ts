@@ -1,8 +1,9 @@
 // What is the SQLite database's own: services in one file, whose context effects run in, what is refused, and restored copies.
 import assert from 'node:assert/strict'
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { symlinkSync } from 'node:fs'
+import fs, { symlinkSync } from 'node:fs'
 import { mkdtemp, open as openFile, rm } from 'node:fs/promises'
+import { syncBuiltinESMExports } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -104,31 +105,81 @@ test('more units than may wait are refused, and the others are committed', async
   await database.close()
 })
 
-test('after a failed sync nothing more is stored until the database is opened again', async () => {
-  const path = newPath()
-  const database = await open(path)
-  assert.equal(await database.commit(unit({ effects: inserting('before') })), 'committed')
-  const file = await openFile(path)
+/** Puts other syncs in the place of the system's, on either thread, until `work` has ended. */
+async function withSyncs(
+  syncs: { here: () => void; there: () => Promise<void> },
+  work: () => Promise<void>,
+): Promise<void> {
+  const file = await openFile(join(folder, 'any'), 'a')
   const handles = Object.getPrototypeOf(file) as Record<'sync' | 'datasync', () => Promise<void>>
   await file.close()
   const { sync, datasync } = handles
-  handles.sync = handles.datasync = () => Promise.reject(new Error('EIO'))
+  const { fsyncSync, fdatasyncSync } = fs
+  handles.sync = handles.datasync = () => syncs.there()
+  fs.fsyncSync = fs.fdatasyncSync = () => syncs.here()
+  syncBuiltinESMExports()
   try {
-    await assert.rejects(database.commit(unit({ effects: inserting('unknown') })), { code: 'ENGINE_FAILED' })
+    await work()
   } finally {
     Object.assign(handles, { sync, datasync })
+    Object.assign(fs, { fsyncSync, fdatasyncSync })
+    syncBuiltinESMExports()
   }
-  let ran = 0
-  const late = unit({ effects: () => ran++ })
-  await assert.rejects(database.commit(late), { code: 'ENGINE_FAILED' })
-  await assert.rejects(database.acquire('s', 'g', 0), { code: 'ENGINE_FAILED' })
-  assert.equal(ran, 0)
-  assert.deepEqual(effects(database), ['before', 'unknown'])
+}
+
+test('a unit alone is synced in place before it resolves, several are synced on another thread', async () => {
+  const database = await open(newPath())
+  const synced: string[] = []
+  const there = async () => void synced.push('there')
+  await withSyncs({ here: () => void synced.push('here'), there }, async () => {
+    const commit = (id: string) => database.commit(unit({ effects: inserting(id) }))
+    await commit('a')
+    await commit('b')
+    await commit('c')
+    await Promise.all([commit('d'), commit('e')])
+    await commit('f')
+    assert.deepEqual(synced, ['there', 'here', 'here', 'there', 'here'])
+  })
   await database.close()
-  const again = await open(path)
-  assert.equal(await again.commit(late), 'committed')
-  await again.close()
 })
+
+test.each(['here', 'there'] as const)(
+  'after a sync failed %s nothing more is stored until the database is opened again',
+  async (where) => {
+    const path = newPath()
+    const database = await open(path)
+    const syncs = { here: () => {}, there: async () => {} }
+    const fail = () => {
+      throw new Error('EIO')
+    }
+    await withSyncs(syncs, async () => {
+      assert.equal(await database.commit(unit({ effects: inserting('before') })), 'committed')
+      let known = false
+      syncs.here = () => {
+        known = true
+      }
+      for (let count = 0; !known && count < 100; count++) await database.commit(unit({}))
+      syncs.here = where === 'here' ? fail : () => {}
+      syncs.there = where === 'there' ? async () => fail() : async () => {}
+      const unknown = unit({ effects: inserting('unknown') })
+      const units = where === 'here' ? [unknown] : [unknown, unit({})]
+      for (const { status, reason } of (await Promise.allSettled(
+        units.map((one) => database.commit(one)),
+      )) as PromiseRejectedResult[])
+        assert.deepEqual([status, reason?.code], ['rejected', 'ENGINE_FAILED'])
+    })
+    let ran = 0
+    const late = unit({ effects: () => ran++ })
+    await assert.rejects(database.commit(late), { code: 'ENGINE_FAILED' })
+    await assert.rejects(database.acquire('s', 'g', 0), { code: 'ENGINE_FAILED' })
+    assert.equal(ran, 0)
+    assert.deepEqual(effects(database), ['before', 'unknown'])
+    await database.close()
+    const again = await open(path)
+    assert.equal(await again.commit(late), 'committed')
+    await again.close()
+  },
+)
 
 test('a handle that was opened by a link is synced where its file is', async () => {
   const path = newPath()

@@ -1,6 +1,6 @@
 // The transaction seam on SQLite: a service's own file, on the service's own thread, because its effects are synchronous
 // functions on its own handle. Units that end in the same turn of the event loop share one transaction; while their log
-// is synced on another thread the next ones are committed.
+// is synced on another thread the next ones are committed. A unit alone is synced in place where the disk is quick.
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { dirname, resolve } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
@@ -140,6 +140,9 @@ interface Authorizing {
 }
 const authorizer = { allow: 0, deny: 1, transaction: 22 } as const
 
+/** For effects whose caller's context is there. */
+const inPlace = <T>(work: () => T): T => work()
+
 interface Waiting {
   readonly unit: CommitUnit<SqliteHandle>
   /** Its transaction runs in another's turn: what the effects see is the context of their own caller all the same. */
@@ -209,7 +212,8 @@ class SqliteDatabase implements Database<SqliteHandle> {
   commit(unit: CommitUnit<SqliteHandle>): Promise<CommitOutcome> {
     if (this.#closing) return Promise.reject(this.#closedError())
     if (this.#waiting.length >= maxWaiting) return Promise.reject(this.#backlogFull())
-    const inContext = AsyncLocalStorage.snapshot() as Waiting['inContext']
+    // The flush that this one begins has the context of its caller already.
+    const inContext = this.#flushing ? (AsyncLocalStorage.snapshot() as Waiting['inContext']) : inPlace
     return new Promise((resolve, reject) => {
       this.#waiting.push({ unit, inContext, resolve, reject })
       this.#flushing ??= new Promise<void>((turn) => setImmediate(turn)).then(() => this.#flush())
@@ -298,10 +302,16 @@ class SqliteDatabase implements Database<SqliteHandle> {
     } catch (thrown) {
       return fail(thrown)
     }
+    const end = () => {
+      for (const ending of endings) ending()
+    }
+    try {
+      if (group.length === 1 && this.#wal?.trySyncHere()) return end()
+    } catch (thrown) {
+      return fail(thrown)
+    }
     // Not awaited: the next units are committed while these are synced.
-    this.#synced().then(() => {
-      for (const end of endings) end()
-    }, fail)
+    this.#synced().then(end, fail)
   }
 
   /** Applies one unit; returns how it ends once the transaction is committed. */
@@ -373,8 +383,8 @@ class SqliteDatabase implements Database<SqliteHandle> {
     // It would be undone with ours.
     if (inTransaction(this.db)) throw this.#inForeignTransaction()
     // Not prepared: a pragma acts when it is compiled, not when it is run.
-    this.db.exec('PRAGMA busy_timeout = 0')
-    if (this.#wal !== undefined || !durable) this.db.exec('PRAGMA synchronous = NORMAL')
+    const unsynced = this.#wal !== undefined || !durable
+    this.db.exec(`PRAGMA busy_timeout = 0${unsynced ? '; PRAGMA synchronous = NORMAL' : ''}`)
     try {
       begin.run()
       const value = work()
