@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { Pool } from 'undici'
 import { CallClient } from '../../src/call/client/client.ts'
+import { callTelemetry } from '../../src/call/client/telemetry.ts'
 import { call, context, unchecked } from '../../src/index.ts'
 import type { BenchCalls, CallSystem } from './system.ts'
 
@@ -38,7 +39,13 @@ function spillway(kind: 'of' | 'take', answering: Answering): CallSystem {
   return {
     async open(folder) {
       const { url, server } = await serve(answering, folder)
-      const client = new CallClient({ addressesOf: () => [url] })
+      // As in a running service, where nobody has set up an SDK.
+      const client = new CallClient({
+        addressesOf: () => [url],
+        onEnded: (ended) => telemetry.ended(ended),
+        inject: (headers) => telemetry.inject(headers),
+      })
+      const telemetry = callTelemetry(client)
       const contract = stock.calls[kind]
       const ask = async () => {
         const result = await client.call<

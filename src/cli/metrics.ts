@@ -1,5 +1,4 @@
 // spillway up --metrics: what the process measures, as Prometheus reads it. The SDK is an optional peer: who has one of their own needs none of this.
-import { metrics } from '@opentelemetry/api'
 import { asError, SpillwayError } from '../core/errors.ts'
 
 export interface MetricsServer {
@@ -19,7 +18,7 @@ export async function serveMetrics(at: {
   readonly host: string
   readonly port: number
 }): Promise<MetricsServer> {
-  const [{ MeterProvider }, { PrometheusExporter }] = await load()
+  const [{ metrics }, { MeterProvider }, { PrometheusExporter }] = await load()
   const exporter = new PrometheusExporter({ ...at, preventServerStart: true })
   const provider = new MeterProvider({ readers: [exporter] })
   metrics.setGlobalMeterProvider(provider)
@@ -52,6 +51,7 @@ function shownHost(host: string): string {
 async function load() {
   try {
     return await Promise.all([
+      import('@opentelemetry/api'),
       import('@opentelemetry/sdk-metrics'),
       import('@opentelemetry/exporter-prometheus'),
     ])

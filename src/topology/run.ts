@@ -3,7 +3,7 @@ import type { BreakerSnapshot } from '../call/breaker.ts'
 import type { CallsOptions } from '../call/client/calls-options.ts'
 import { CallClient } from '../call/client/client.ts'
 import { type Addresses, checkAddresses } from '../call/client/instances.ts'
-import { callMetrics } from '../call/client/metrics.ts'
+import type { CallTelemetry } from '../call/client/telemetry.ts'
 import type { Authenticate } from '../call/server/authenticate.ts'
 import { openControl } from '../call/server/control.ts'
 import { listenAt } from '../call/server/listen-at.ts'
@@ -138,7 +138,7 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
   const alive = setInterval(() => {}, 2 ** 31 - 1)
   let listener: Listener | undefined
   let client: CallClient | undefined
-  let closeMetrics = () => {}
+  let telemetry: CallTelemetry | undefined
   let closeControl = async () => {}
   const close = async (stopOptions?: StopOptions): Promise<void> => {
     const began = performance.now()
@@ -152,7 +152,7 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
       () => atOnce(started.map((service) => service.close(listener ? left() : stopOptions))),
       () => closeControl(),
       () => client?.close(),
-      () => closeMetrics(),
+      () => telemetry?.close(),
       () => atOnce(opened.map((engine) => engine.close())),
       () => clearInterval(alive),
     )
@@ -185,10 +185,9 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
       calls: { ...topology.calls, ...options.calls },
       clock: channels.clock,
       onReport,
-      onEnded: (ended) => measured.ended(ended),
+      onEnded: (ended) => telemetry?.ended(ended),
+      inject: (headers) => telemetry?.inject(headers),
     })
-    const measured = callMetrics(calls)
-    closeMetrics = measured.close
     client = calls
     for (const service of services)
       started.push(
@@ -208,6 +207,9 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
         clock: channels.clock,
         authenticate: options.authenticate,
       })
+    // Else nobody can be called, and nothing has to be loaded for it.
+    if (listener || Object.keys(addresses).length > 0)
+      telemetry = (await import('../call/client/telemetry.ts')).callTelemetry(calls)
     for (const answerer of answerers) listener?.add(answerer)
     if (options.control !== undefined) closeControl = await openControl(options.control, calls)
     for (const service of started) service.start()

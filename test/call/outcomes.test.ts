@@ -1,5 +1,4 @@
 // The line between "nothing left" and "it left", on real sockets: a server that ends the exchange at every stage, and every status.
-import { propagation } from '@opentelemetry/api'
 import { type CallResult, call, context } from 'spillway'
 import { afterEach, expect, test, vi } from 'vitest'
 import { z } from 'zod'
@@ -312,22 +311,6 @@ test.each(['order 4711', 'bestellung-ü', 'x'.repeat(201)])(
     expect(server.requests[0]?.head).not.toMatch(/spillway-correlation/i)
   },
 )
-
-test('where the program traces, its own span goes along', async () => {
-  const server = await serve(always(http(200, { left: 1 })))
-  propagation.setGlobalPropagator({
-    inject: (_, carrier, setter) => setter.set(carrier, 'traceparent', '00-of-the-span'),
-    extract: (context) => context,
-    fields: () => ['traceparent'],
-  })
-  try {
-    const origin = { caller: 'orders', traceparent: '00-of-the-message' }
-    await clientOf([server.address]).call(stockOf, shirt, {}, origin)
-  } finally {
-    propagation.disable()
-  }
-  expect(server.requests[0]?.head).toContain('traceparent: 00-of-the-span')
-})
 
 test('misuse is thrown at once', async () => {
   const client = clientOf(['http://127.0.0.1:1'])

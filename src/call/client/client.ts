@@ -1,5 +1,4 @@
 // The client of synchronous calls: from a contract and an input to one of three outcomes.
-import { propagation, context as tracing } from '@opentelemetry/api'
 import type { CallContract, FailureSchemas } from '../../core/call-contract.ts'
 import { checkKey, visible } from '../../core/call-key.ts'
 import type { CallResult } from '../../core/call-result.ts'
@@ -36,6 +35,8 @@ export interface CallClientOptions {
   readonly onReport?: OnReport
   /** Told of each call when it has ended. */
   readonly onEnded?: (ended: CallEnded) => void
+  /** May add to what is sent with a request: where it belongs in a trace. */
+  readonly inject?: (headers: Record<string, string>) => void
 }
 
 /** For metrics. */
@@ -232,8 +233,7 @@ export class CallClient implements CallPort {
       if (origin.tracestate !== undefined && isHeader(origin.tracestate))
         headers[header.tracestate] = origin.tracestate
     }
-    // Where the program traces, its own span is nearer than what came with the message.
-    propagation.inject(tracing.active(), headers)
+    this.#options.inject?.(headers)
     return {
       call: contract,
       path,

@@ -1,6 +1,14 @@
-// Calls as metrics, by the OpenTelemetry API: nothing is measured or exported unless the program has set up an SDK, before `run`.
-import { metrics } from '@opentelemetry/api'
+// Calls as metrics and in traces, by the OpenTelemetry API: nothing is measured or exported unless the program has set up an SDK, before `run`. It is loaded
+// where somebody can be called, and nowhere else.
+import { metrics, propagation, context as tracing } from '@opentelemetry/api'
 import type { CallClient, CallEnded } from './client.ts'
+
+export interface CallTelemetry {
+  readonly ended: (ended: CallEnded) => void
+  /** Where the program traces, its own span is nearer than what came with the message. */
+  readonly inject: (headers: Record<string, string>) => void
+  readonly close: () => void
+}
 
 const states = { closed: 0, 'half-open': 1, open: 2 } as const
 
@@ -9,10 +17,7 @@ const states = { closed: 0, 'half-open': 1, open: 2 } as const
  * reason), `spillway.call.duration` (seconds, retries included), `spillway.call.attempts` (requests), `spillway.breaker.state` (0 closed, 1 half-open, 2 open),
  * `spillway.bulkhead.calls` (calls under way and waiting).
  */
-export function callMetrics(client: CallClient): {
-  readonly ended: (ended: CallEnded) => void
-  readonly close: () => void
-} {
+export function callTelemetry(client: CallClient): CallTelemetry {
   const meter = metrics.getMeter('spillway')
   const calls = meter.createCounter('spillway.calls', { description: 'Calls that ended, by their outcome.' })
   const attempts = meter.createCounter('spillway.call.attempts', { description: 'Attempts of all calls.' })
@@ -46,6 +51,7 @@ export function callMetrics(client: CallClient): {
       attempts.add(made, asked)
       duration.record(ms / 1_000, of)
     },
+    inject: (headers) => propagation.inject(tracing.active(), headers),
     close: () => meter.removeBatchObservableCallback(look, [state, bulkhead]),
   }
 }
