@@ -46,6 +46,12 @@ export const errorCodes = {
     meaning: 'An option has a value that cannot work.',
     remedy: 'Nothing was done. Correct the option that is named here.',
   },
+  INVALID_RULE: {
+    retryable: false,
+    meaning: 'A rule of a rate limit cannot hold as it is written.',
+    remedy:
+      'No rule was taken; those that were in force stay. `details.problems` lists every rule, field and reason; correct them and load all again.',
+  },
   TOO_LARGE: {
     retryable: false,
     meaning: 'A message is larger than the engine accepts.',

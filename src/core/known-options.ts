@@ -25,7 +25,7 @@ export function checkHandler(what: string, handler: unknown): void {
 }
 
 function unknown(what: string, name: string, known: readonly string[]): SpillwayError {
-  const meant = nearest(name, known)
+  const meant = nearestName(name, known)
   const hint = meant === undefined ? '' : ` Did you mean \`${meant}\`?`
   return new SpillwayError(
     'INVALID_OPTION',
@@ -34,7 +34,7 @@ function unknown(what: string, name: string, known: readonly string[]): Spillway
 }
 
 /** What is written alike: in other letters, longer or shorter, or with a few letters wrong. */
-function nearest(name: string, known: readonly string[]): string | undefined {
+export function nearestName(name: string, known: readonly string[]): string | undefined {
   const sought = plain(name)
   const most = Math.ceil(sought.length / 2.5)
   const [best] = known

@@ -1,4 +1,6 @@
-// spillway/limit: limits at the HTTP door, who stands there, and who heeds the limits of others.
+// spillway/limit: rules for how often, and what they decide; limits at the HTTP door, who stands there, and who heeds the limits of others.
+export type { Duration } from '../core/duration.ts'
+export { SpillwayError } from '../core/errors.ts'
 export { type AddressOptions, addressKey, canonicalAddress } from './address/canonical.ts'
 export { addressRanges, type RangesOptions } from './address/ranges.ts'
 export {
@@ -7,6 +9,23 @@ export {
   type TrustedProxyOptions,
   trustedProxies,
 } from './address/trusted-proxies.ts'
+export type { Decision, Outcome, Reason, RuleState } from './decision.ts'
+export { type Guarantee, guaranteeOf } from './guarantee.ts'
 export { type BackOffOptions, backOff } from './http/client/back-off.ts'
 export type { Send, SendInit } from './http/client/send.ts'
 export { keyText } from './key-text.ts'
+export { type Limits, type LimitsOptions, limits, type RuleCounts } from './limits.ts'
+export type { Problem } from './rule/fields.ts'
+export type {
+  AtMostRule,
+  AtOnceRule,
+  BucketRule,
+  Key,
+  PaceRule,
+  Period,
+  PerPlan,
+  Rule,
+  RuleOptions,
+  Rules,
+} from './rule/rule.ts'
+export type { Subject } from './subject.ts'

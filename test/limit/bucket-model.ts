@@ -4,7 +4,6 @@ import type { Algorithm } from '../../src/core/bucket/algorithm.ts'
 import type { Concurrency } from '../../src/core/bucket/concurrency.ts'
 import type { CalendarWindow, FixedWindow } from '../../src/core/bucket/fixed-window.ts'
 import type { Log } from '../../src/core/bucket/log.ts'
-import type { Pace } from '../../src/core/bucket/pace.ts'
 import type { SlidingWindow } from '../../src/core/bucket/sliding-window.ts'
 import type { TokenBucket } from '../../src/core/bucket/token-bucket.ts'
 
@@ -22,8 +21,6 @@ export function modelOf(algorithm: Algorithm): Model {
   switch (algorithm.kind) {
     case 'token-bucket':
       return flowModel(algorithm)
-    case 'pace':
-      return paceModel(algorithm)
     case 'log':
       return logModel(algorithm)
     case 'sliding-window':
@@ -39,7 +36,7 @@ export function modelOf(algorithm: Algorithm): Model {
 const sum = (values: readonly number[]) => values.reduce((all, value) => all + value, 0)
 
 /** What is missing is the most that any interval up to now has taken beyond what came in it ("n - r d over all intervals"). */
-function flowModel({ capacity, unit, rate, tickUs }: TokenBucket | Pace): Model {
+function flowModel({ capacity, unit, rate, tickUs }: TokenBucket): Model {
   const events: { readonly tick: number; readonly units: number; readonly penalty: boolean }[] = []
   const costs: number[] = []
   const tickOf = (nowUs: number) =>
@@ -75,58 +72,7 @@ function flowModel({ capacity, unit, rate, tickUs }: TokenBucket | Pace): Model 
   }
 }
 
-function paceModel(pace: Pace): Model {
-  const flow = flowModel(pace)
-  const turns: {
-    readonly turnUs: number
-    readonly cost: number
-    readonly askedUs: number
-    given: boolean
-  }[] = []
-  const { unit, rate, capacity } = pace
-  let latestUs = 0
-  const live = () => turns.filter(({ given }) => !given)
-  return {
-    ...flow,
-    take(nowUs, cost, penalty) {
-      latestUs = Math.max(latestUs, nowUs)
-      // Right behind all that go before: after the latest end of any run of turns.
-      const turnUs = Math.max(
-        latestUs,
-        ...live().map(
-          (from, i, all) =>
-            from.turnUs + Math.floor((sum(all.slice(i).map((each) => each.cost)) * unit) / rate),
-        ),
-      )
-      flow.take(nowUs, cost, penalty)
-      turns.push({ turnUs, cost, askedUs: latestUs, given: false })
-      const waiting = live().filter((each) => each.turnUs > latestUs && each !== turns.at(-1))
-      assert.ok(sum(waiting.map((each) => each.cost)) <= capacity, 'no more wait than the line is long')
-    },
-    /** A turn that is over is used, and before one that is not the last nobody moves up. */
-    refund(nowUs, index) {
-      const turn = turns[index]!
-      const behind = turns.slice(index + 1).filter(({ given, cost }) => !given && cost > 0)
-      if (turn.turnUs <= nowUs || behind.length > 0) return
-      turn.given = true
-      flow.refund(nowUs, index)
-    },
-    checkWindows() {
-      const all = live()
-      for (const [i, from] of all.entries())
-        for (const [j, to] of all.entries()) {
-          if (j <= i) continue
-          const units = sum(all.slice(i, j).map(({ cost }) => cost)) * unit
-          assert.ok(
-            (to.turnUs - from.turnUs + 1) * rate > units,
-            `${units} units, ${to.turnUs - from.turnUs} µs`,
-          )
-        }
-    },
-  }
-}
-
-function logModel({ limit, perUs }: Log): Model {
+function logModel({ limit, ring, perUs }: Log): Model {
   interface Unit {
     readonly timeUs: number
     /** The take that it is of; undefined for a penalty. */
@@ -145,7 +91,7 @@ function logModel({ limit, perUs }: Log): Model {
     take(nowUs, cost, penalty) {
       const [timeUs, of] = [timeOf(nowUs), penalty ? undefined : takes++]
       for (let n = 0; n < cost; n++) units.push({ timeUs, of, remembered: true, given: false })
-      for (const unit of known().slice(0, -limit)) unit.remembered = false
+      for (const unit of known().slice(0, -ring)) unit.remembered = false
     },
     refund(_, index) {
       const own = units.filter(({ of }) => of === index)

@@ -4,9 +4,9 @@ import fc from 'fast-check'
 import { describe, test } from 'vitest'
 import { type Algorithm, boundOf, bucketOf } from '../../src/core/bucket/algorithm.ts'
 import { largestWhole } from '../../src/core/bucket/bucket.ts'
-import { paceOf, turnOf } from '../../src/core/bucket/pace.ts'
+import { logOf } from '../../src/core/bucket/log.ts'
 import { slidingWindow } from '../../src/core/bucket/sliding-window.ts'
-import { tokenBucket } from '../../src/core/bucket/token-bucket.ts'
+import { tokenBucket, tokenBuckets, tokenBucketsOf } from '../../src/core/bucket/token-bucket.ts'
 import { type Model, modelOf } from './bucket-model.ts'
 
 const whole = (from: number, to: number) => fc.integer({ min: from, max: to })
@@ -22,7 +22,9 @@ const algorithms: Readonly<Record<Algorithm['kind'], fc.Arbitrary<Algorithm>>> =
         ? { ...tokenBucket(capacity, refill, perUs * 1_000)!, ...coarser(capacity, refill, perUs) }
         : bucket
     }),
-  log: fc.record({ kind: fc.constant('log' as const), limit: whole(1, 9), perUs: period }),
+  log: fc
+    .tuple(whole(1, 9), period, whole(0, 5))
+    .map(([limit, perUs, more]) => logOf(limit, perUs, limit + (more > 3 ? 0 : more))),
   'sliding-window': fc.tuple(whole(1, 40), period).map(([limit, perUs]) => slidingWindow(limit, perUs)),
   'fixed-window': fc.record({
     kind: fc.constant('fixed-window' as const),
@@ -34,9 +36,6 @@ const algorithms: Readonly<Record<Algorithm['kind'], fc.Arbitrary<Algorithm>>> =
     limit: whole(1, 9),
     endUs: period,
   }),
-  pace: fc
-    .tuple(whole(1, 9), period, whole(0, 9))
-    .map(([pace, perUs, line]) => paceOf(pace, pace + perUs, line)!),
   concurrency: fc.record({ kind: fc.constant('concurrency' as const), limit: whole(1, 9) }),
 }
 
@@ -69,6 +68,26 @@ function at(algorithm: Algorithm, nowUs: number): Algorithm {
   if (algorithm.kind !== 'calendar-window') return algorithm
   return { ...algorithm, endUs: (Math.floor(nowUs / algorithm.endUs) + 1) * algorithm.endUs }
 }
+
+test('the plans of a rule count in the same units', () => {
+  const [slow, fast] = tokenBucketsOf(
+    [
+      { capacity: 3, refill: 3 },
+      { capacity: 20, refill: 10 },
+    ],
+    1_000_000,
+  )!
+  assert.equal(slow!.unit, fast!.unit)
+  const numbers = new Float64Array(2)
+  tokenBuckets.take(numbers, 0, fast!, 5_000_000, 20)
+  assert.equal(tokenBuckets.available(numbers, 0, slow!, 5_000_000), -17, 'who goes down has what is left')
+  tokenBuckets.take(numbers, 0, slow!, 5_000_000, 1)
+  assert.equal(
+    tokenBuckets.available(numbers, 0, slow!, 5_000_000),
+    -17,
+    'a penalty takes down to its bound, and gives nothing',
+  )
+})
 
 describe.each(Object.keys(algorithms) as Algorithm['kind'][])('%s', (kind) => {
   const start = 1_750_000_000_000_000
@@ -103,13 +122,11 @@ describe.each(Object.keys(algorithms) as Algorithm['kind'][])('%s', (kind) => {
       assert.equal(idle, model.isIdle(nowUs), 'idle')
       if (idle) assert.equal(available, boundOf(algorithm))
       if (what === 'ask' && available >= cost) {
-        const turn = parameters.kind === 'pace' ? turnOf(numbers, offset, parameters, nowUs) : undefined
         const takenUs = bucket.take(numbers, offset, parameters, nowUs, cost)
         model.take(nowUs, cost, false)
         taken.push({ cost, takenUs, given: false })
-        if (turn !== undefined) assert.equal(takenUs, turn)
       }
-      if (what === 'penalty' && kind !== 'pace') {
+      if (what === 'penalty') {
         bucket.take(numbers, offset, parameters, nowUs, cost)
         model.take(nowUs, cost, true)
       }

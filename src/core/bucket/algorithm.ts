@@ -3,12 +3,11 @@ import type { Bucket } from './bucket.ts'
 import { type Concurrency, concurrencies } from './concurrency.ts'
 import { type CalendarWindow, calendarWindows, type FixedWindow, fixedWindows } from './fixed-window.ts'
 import { type Log, logs } from './log.ts'
-import { type Pace, paces } from './pace.ts'
 import { type SlidingWindow, slidingWindows } from './sliding-window.ts'
 import { type TokenBucket, tokenBuckets } from './token-bucket.ts'
 
 /** An algorithm with its parameters, in whole numbers: as JSON it can be sent to a store, which counts by the same arithmetic. */
-export type Algorithm = TokenBucket | Log | SlidingWindow | FixedWindow | CalendarWindow | Pace | Concurrency
+export type Algorithm = TokenBucket | Log | SlidingWindow | FixedWindow | CalendarWindow | Concurrency
 
 type Arithmetic = { readonly [Kind in Algorithm['kind']]: Bucket<Extract<Algorithm, { kind: Kind }>> }
 
@@ -18,7 +17,6 @@ const arithmetic: Arithmetic = {
   'sliding-window': slidingWindows,
   'fixed-window': fixedWindows,
   'calendar-window': calendarWindows,
-  pace: paces,
   concurrency: concurrencies,
 }
 

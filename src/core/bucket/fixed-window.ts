@@ -22,7 +22,7 @@ function countIn(numbers: Numbers, at: number, open: boolean): number {
 }
 
 function add(numbers: Numbers, at: number, limit: number, count: number, cost: number): void {
-  numbers[at + 1] = Math.min(count + cost, 2 * limit)
+  numbers[at + 1] = Math.max(count, Math.min(count + cost, 2 * limit))
 }
 
 /** What was taken in a window that is over came back with its end. A window in which nothing is left has not begun. */

@@ -51,7 +51,7 @@ export const slidingWindows: Bucket<SlidingWindow> = {
   take(numbers, at, window, nowUs, cost) {
     const slice = sliceAt(numbers, at, window, nowUs)
     advance(numbers, at, slice)
-    const taken = Math.min(cost, 2 * window.limit - numbers[at + 1]!)
+    const taken = Math.max(0, Math.min(cost, 2 * window.limit - numbers[at + 1]!))
     numbers[at + 1] = numbers[at + 1]! + taken
     const slot = at + 2 + (slice % slots)
     numbers[slot] = numbers[slot]! + taken

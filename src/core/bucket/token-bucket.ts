@@ -19,18 +19,35 @@ export interface TokenBucket extends Flow {
 
 /** Undefined when no tick counts it exactly. All three are whole numbers from 1. */
 export function tokenBucket(capacity: number, refill: number, perUs: number): TokenBucket | undefined {
-  const flow = flowOf(capacity, refill, perUs, 1) ?? flowOf(capacity, refill, perUs, 1_000)
-  return flow && { kind: 'token-bucket', capacity, ...flow }
+  return tokenBucketsOf([{ capacity, refill }], perUs)?.[0]
 }
 
-/** The coarsest units that are whole, for so many tokens at most; undefined when they are too many, or fill too slowly, to be exact. */
-export function flowOf(tokens: number, refill: number, perUs: number, tickUs: number): Flow | undefined {
-  if (perUs % tickUs !== 0) return undefined
+/** Several numbers for the same buckets, counted in the same units: a bucket goes by any of them, as its owner's plan says. */
+export function tokenBucketsOf(
+  plans: readonly { readonly capacity: number; readonly refill: number }[],
+  perUs: number,
+): readonly TokenBucket[] | undefined {
+  const refills = plans.map(({ refill }) => refill)
+  for (const tickUs of [1, 1_000]) {
+    const flows = flowsOf(refills, perUs, tickUs)
+    const buckets = plans.map(
+      ({ capacity }, i) => ({ kind: 'token-bucket', capacity, ...flows[i]! }) as const,
+    )
+    if (perUs % tickUs === 0 && buckets.every(isExact)) return buckets
+  }
+  return undefined
+}
+
+/** The coarsest units that are whole for all these rates. */
+export function flowsOf(refills: readonly number[], perUs: number, tickUs: number): readonly Flow[] {
   const ticks = perUs / tickUs
-  const shared = greatestDivisor(ticks, refill)
-  const [unit, rate] = [ticks / shared, refill / shared]
-  if (tokens * unit > largestWhole || (tokens * unit * tickUs) / rate > longestUs) return undefined
-  return { unit, rate, tickUs }
+  const shared = refills.reduce(greatestDivisor, ticks)
+  return refills.map((refill) => ({ unit: ticks / shared, rate: refill / shared, tickUs }))
+}
+
+/** Whether all of its numbers are: how many units it holds, and when it is full. */
+export function isExact({ capacity, unit, rate, tickUs }: Flow & { readonly capacity: number }): boolean {
+  return capacity * unit <= largestWhole && (capacity * unit * tickUs) / rate <= longestUs
 }
 
 /** What takes longer to fill, about 35 years, would come at times that are not exact. */
@@ -66,10 +83,9 @@ export const tokenBuckets: Bucket<TokenBucket> = {
   take(numbers, at, bucket, nowUs, cost) {
     const tick = Math.max(tickAt(nowUs, bucket), numbers[at + 1]!)
     const most = 2 * bucket.capacity
-    numbers[at] = Math.min(
-      missing(numbers, at, bucket, tick) + Math.min(cost, most) * bucket.unit,
-      most * bucket.unit,
-    )
+    const before = missing(numbers, at, bucket, tick)
+    // It may have been below that: by the numbers of another plan.
+    numbers[at] = Math.max(before, Math.min(before + Math.min(cost, most) * bucket.unit, most * bucket.unit))
     numbers[at + 1] = tick
     return tick * bucket.tickUs
   },

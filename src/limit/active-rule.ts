@@ -1,0 +1,215 @@
+// A rule in force: which subjects it bounds, by which bucket, and how many it allowed and refused.
+import { type Algorithm, boundOf, bucketOf } from '../core/bucket/algorithm.ts'
+import type { Bucket } from '../core/bucket/bucket.ts'
+import type { Clock } from '../core/clock.ts'
+import { describe, SpillwayError } from '../core/errors.ts'
+import { windowEnds } from './calendar.ts'
+import type { Decision, Reason, RuleState } from './decision.ts'
+import { matcherOf } from './endpoint.ts'
+import { type Declared, exceptOf, keyReaderOf, type ReadPart, readerOf } from './key.ts'
+import type { KeyHash } from './memory/key-hash.ts'
+import { Table } from './memory/table.ts'
+import type { Bound, CheckedRule } from './rule/checked-rule.ts'
+import type { Subject } from './subject.ts'
+
+/** What all rules of one set of limits go by. */
+export interface Setting {
+  readonly clock: Clock
+  readonly hash: KeyHash
+  readonly declared: Declared
+  readonly maxKeys: number
+}
+
+/** A decision to wait, that can be turned into another. */
+export interface Refusal extends Decision {
+  insteadOfWaiting(reason: Reason): Decision
+}
+
+/** Those who wait for one bucket (`wait-line.ts`). */
+export interface Line {
+  readonly length: number
+  /** Waits for an answer other than to wait; `refusal` is what it was told. */
+  join(subject: Subject, refusal: Refusal, signal: AbortSignal | undefined): Promise<Decision>
+  /** Asks again for the first, and for the next as long as they get an answer. */
+  serve(): void
+  /** Nobody waits here any more: `again` is what they get instead. */
+  dissolve(again: (subject: Subject) => Promise<Decision>): void
+}
+
+/** What `look` found. */
+export type Look = 'passes' | 'allows' | Reason
+
+export class ActiveRule {
+  readonly checked: CheckedRule
+  readonly table: Table
+  /** The lines of those who wait, by key. */
+  readonly lines: Map<string, Line> = new Map()
+  allowed = 0
+  refused = 0
+  /** Of the subject that was looked at last: its key, what it takes, and the time of the rule's clock. */
+  key = ''
+  cost = 0
+  #nowUs = 0
+  #found = false
+  #algorithm: Algorithm
+  readonly #setting: Setting
+  readonly #on: ((on: string | undefined) => boolean) | undefined
+  readonly #excepts: ((subject: Subject) => boolean) | undefined
+  readonly #keyOf: ReadPart
+  readonly #bucket: Bucket<Algorithm>
+  readonly #ends: ((nowMs: number) => number) | undefined
+  /** Calendars: when the window of now ends. Never goes back: no window that has passed is opened again. */
+  #endMs = 0
+  #smallest: Algorithm
+  #byPlan: ReadonlyMap<string | undefined, Algorithm> | undefined
+
+  constructor(checked: CheckedRule, setting: Setting, table?: Table) {
+    const readers = checked.by.map((part) => readerOf(part, setting.declared))
+    const { bounds, calendar } = checked
+    this.checked = checked
+    this.#setting = setting
+    this.#on = checked.on && matcherOf(checked.on)
+    this.#excepts = exceptOf(checked, readers)
+    this.#keyOf = keyReaderOf(checked, readers)
+    this.#ends = calendar && windowEnds(calendar.unit, calendar.timeZone)
+    this.#smallest = bounds[0].algorithm
+    this.#algorithm = this.#smallest
+    this.#bucket = bucketOf(this.#smallest)
+    this.#setBounds(({ algorithm }) => algorithm)
+    const slowest = () => this.#slowest()
+    this.table = table ?? new Table(this.#bucket, slowest, setting.maxKeys)
+    this.table.goBy(slowest)
+  }
+
+  /**
+   * Whether the rule allows it. Changes nothing; `take` and the like then speak of this subject. `first`: it stands first in the line of its key,
+   * which others do not overtake.
+   */
+  look(subject: Subject, elapsedUs: number, first: boolean): Look {
+    if (this.#on !== undefined && !this.#on(subject.on)) return 'passes'
+    if (this.#excepts?.(subject)) return 'passes'
+    const key = this.#keyOf(subject)
+    if (key === undefined) return this.checked.missing === 'skip' ? 'passes' : 'missing'
+    this.key = key
+    this.cost = this.#costOf(subject)
+    this.#nowUs = this.#ends === undefined ? elapsedUs : this.#calendarNow()
+    if (this.#byPlan !== undefined) this.#algorithm = this.#byPlan.get(subject.plan) ?? this.#smallest
+    const { table } = this
+    this.#setting.hash.of(key)
+    this.#found = table.find(this.#setting.hash, this.#nowUs)
+    if (this.cost > boundOf(this.#algorithm)) return 'cost'
+    if (this.#available() < this.cost) return 'over'
+    return this.lines.size > 0 && !first && this.lines.has(key) ? 'over' : 'allows'
+  }
+
+  /** Takes what it costs. Returns what `refund` takes. */
+  take(cost: number = this.cost): number {
+    if (cost === 0) return Number.NaN
+    const { table } = this
+    if (!this.#found) {
+      this.#setting.hash.of(this.key)
+      table.add(this.#setting.hash, this.#nowUs)
+      this.#found = true
+    }
+    const takenUs = this.#bucket.take(table.numbers, table.at, this.#algorithm, this.#nowUs, cost)
+    // What was taken from the bucket that keys share is given back there.
+    return table.shared ? -1 - takenUs : takenUs
+  }
+
+  refund(cost: number, taken: number): void {
+    const { table } = this
+    if (taken < 0) table.findShared()
+    else if (!this.#found) return
+    const takenUs = taken < 0 ? -1 - taken : taken
+    this.#bucket.refund(table.numbers, table.at, this.#algorithm, this.#nowUs, cost, takenUs)
+  }
+
+  /** In milliseconds, when so much can be taken. */
+  delayMs(cost: number = this.cost): number {
+    const { numbers, at } = this.table
+    return (this.#bucket.earliest(numbers, at, this.#algorithm, this.#nowUs, cost) - this.#nowUs) / 1_000
+  }
+
+  state(refuses: boolean): RuleState {
+    const { checked } = this
+    const limit = boundOf(this.#algorithm)
+    return {
+      rule: checked.name,
+      shadow: checked.shadow,
+      refuses,
+      limit,
+      remaining: Math.max(this.#available(), 0),
+      windowMs: checked.perUs === undefined ? undefined : checked.perUs / 1_000,
+      nextMs: this.delayMs(1),
+      resetMs: this.delayMs(limit),
+    }
+  }
+
+  /** Takes over the buckets of the same rule with other numbers: what was spent of each counts as spent now, and comes back by the new ones. */
+  inherit(old: ActiveRule, elapsedUs: number): void {
+    const nowUs = this.#ends === undefined ? elapsedUs : this.#calendarNow()
+    const oldNowUs = old.#ends === undefined ? elapsedUs : old.#calendarNow()
+    const spent = () =>
+      boundOf(old.#smallest) - old.#bucket.available(old.table.numbers, old.table.at, old.#smallest, oldNowUs)
+    old.table.each(oldNowUs, (hash) => {
+      const cost = spent()
+      if (cost <= 0) return
+      this.table.find(hash, nowUs)
+      this.table.add(hash, nowUs)
+      this.#bucket.take(this.table.numbers, this.table.at, this.#smallest, nowUs, cost)
+    })
+  }
+
+  get waiting(): number {
+    let waiting = 0
+    for (const line of this.lines.values()) waiting += line.length
+    return waiting
+  }
+
+  #available(): number {
+    const { numbers, at } = this.table
+    return this.#bucket.available(numbers, at, this.#algorithm, this.#nowUs)
+  }
+
+  #costOf(subject: Subject): number {
+    const { cost } = this.checked
+    if (cost === undefined && subject.cost === undefined) return 1
+    const given: unknown =
+      cost === undefined
+        ? subject.cost
+        : typeof cost === 'string'
+          ? (subject[cost] ?? 1)
+          : typeof cost === 'function'
+            ? cost(subject)
+            : cost
+    if (typeof given === 'number' && given >= 0 && given <= Number.MAX_SAFE_INTEGER) return Math.ceil(given)
+    throw new SpillwayError(
+      'INVALID_OPTION',
+      `Rule ${this.checked.name}: a request costs ${describe(given)}; it takes a number from 0.`,
+    )
+  }
+
+  #calendarNow(): number {
+    const nowMs = this.#setting.clock.now()
+    if (nowMs >= this.#endMs) {
+      this.#endMs = this.#ends!(nowMs)
+      const endUs = this.#endMs * 1_000
+      this.#setBounds(({ algorithm }) => ({ ...algorithm, endUs }) as Algorithm)
+    }
+    return nowMs * 1_000
+  }
+
+  #setBounds(algorithmOf: (bound: Bound) => Algorithm): void {
+    const { bounds } = this.checked
+    this.#smallest = algorithmOf(bounds[0])
+    this.#algorithm = this.#smallest
+    if (bounds[0].plan !== undefined)
+      this.#byPlan = new Map(bounds.map((bound) => [bound.plan, algorithmOf(bound)]))
+  }
+
+  /** By which a bucket is idle only when it is by those of all plans. */
+  #slowest(): Algorithm {
+    const rate = (algorithm: Algorithm) => ('rate' in algorithm ? algorithm.rate : 0)
+    return [...(this.#byPlan?.values() ?? [this.#smallest])].reduce((a, b) => (rate(b) < rate(a) ? b : a))
+  }
+}

@@ -1,0 +1,54 @@
+// What a decision says.
+
+/** What became of a request: it is allowed; refused; to wait in the line (`admit`); or to be put on a queue. */
+export type Outcome = 'allow' | 'reject' | 'wait' | 'defer'
+
+/**
+ * Why it is not allowed. `over`: the bound is reached. `cost`: it costs more than the rule ever allows. `missing`: it has no value for a key that
+ * has to be there. `line`: too many are waiting. `wait`: its turn would come, or did not come, within the longest wait. `cancelled`: its signal fired
+ * while it waited.
+ */
+export type Reason = 'over' | 'cost' | 'missing' | 'line' | 'wait' | 'cancelled'
+
+/** One rule's bucket after a decision, as headers tell it. */
+export interface RuleState {
+  readonly rule: string
+  readonly shadow: boolean
+  /** Whether this rule refuses what was asked. */
+  readonly refuses: boolean
+  /** The bound that holds for this subject: what a bucket holds that nobody has used. */
+  readonly limit: number
+  /** What could be taken now; never below 0. */
+  readonly remaining: number
+  /** The rule's period; undefined for how many at the same time. */
+  readonly windowMs: number | undefined
+  /** When one more can be taken if nobody asks meanwhile: 0 for now, Infinity where no time brings it. */
+  readonly nextMs: number
+  /** When all of the limit can be taken if nobody asks meanwhile. */
+  readonly resetMs: number
+}
+
+/** A request that all rules allowed has been counted in each of them; one that any refused, in none. */
+export interface Decision {
+  readonly outcome: Outcome
+  readonly allowed: boolean
+  /** The rule that refuses; of several the one that does so for longest. Undefined when it is allowed. */
+  readonly rule: string | undefined
+  readonly reason: Reason | undefined
+  /**
+   * The earliest time at which the same request is allowed if nobody else asks meanwhile, as milliseconds from the decision: not earlier, not later.
+   * 0 when it is allowed; Infinity where no time brings it.
+   */
+  readonly retryAfterMs: number
+  /** Rules in shadow that would have refused it. */
+  readonly shadowed: readonly string[]
+  /** Every rule that bounds the subject, as it stands when this is read. */
+  readonly states: readonly RuleState[]
+  /** Gives back what was counted, as if it had not been asked. Only once; does nothing where nothing was counted. */
+  refund(): void
+  /** The work is over: gives back its places of `atOnce` rules. Only once. */
+  release(): void
+  /** Takes so much more, whether it is there or not, down to as much below zero as the limit is: for work that turned out to be unwelcome or dear. */
+  penalize(cost: number): void
+  [Symbol.dispose](): void
+}

@@ -1,0 +1,76 @@
+// The key of a subject's bucket, as one text that no other values give.
+import { addressKey } from './address/canonical.ts'
+import { addressRanges } from './address/ranges.ts'
+import { readAddress } from './address/read.ts'
+import type { CheckedRule, KeyPart } from './rule/checked-rule.ts'
+import { headerOf, ownValue, type Subject } from './subject.ts'
+
+/** Undefined for a subject that has no value for it. */
+export type ReadPart = (subject: Subject) => string | undefined
+
+export type Declared = ReadonlyMap<string, ReadPart>
+
+/** `declared` are functions under names. */
+export function readerOf(part: KeyPart, declared: Declared): ReadPart {
+  switch (part.kind) {
+    case 'value': {
+      const { name } = part
+      return declared.get(name) ?? ((subject) => ownValue(subject, name))
+    }
+    case 'address': {
+      const canonical = addressKey(part.options)
+      return ({ address }) => canonical(address)
+    }
+    case 'header': {
+      const { name } = part
+      return (subject) => headerOf(subject, name)
+    }
+    case 'function':
+      return (subject) => {
+        const value: unknown = part.of(subject)
+        return value === undefined || value === null || value === '' ? undefined : String(value)
+      }
+  }
+}
+
+/**
+ * The text under which a rule's bucket for a subject stands; undefined for a subject that the rule does not share one with because it lacks a value.
+ * Of several values each has its length before it, so that none can reach into the next; one that is missing is a dash.
+ */
+export function keyReaderOf({ missing }: CheckedRule, readers: readonly ReadPart[]): ReadPart {
+  const shares = missing === 'share'
+  const [only] = readers
+  if (only === undefined) return () => ''
+  if (readers.length === 1) return shares ? (subject) => only(subject) ?? '' : only
+  return (subject) => {
+    let key = ''
+    for (const reader of readers) {
+      const value = reader(subject)
+      if (value === undefined && !shares) return undefined
+      key += value === undefined ? '-' : `${value.length}:${value}`
+    }
+    return key
+  }
+}
+
+/** Whether a rule's `except` names the subject; undefined for a rule that has none. */
+export function exceptOf(
+  { by, except }: CheckedRule,
+  readers: readonly ReadPart[],
+): ((subject: Subject) => boolean) | undefined {
+  if (except.length === 0) return undefined
+  const names = new Set(except)
+  const asked = by.map((part, i): ((subject: Subject) => boolean) => {
+    if (part.kind === 'address') {
+      const ranges = except.filter((each) => readAddress(each.replace(/\/\d+$/, '')) !== undefined)
+      const { nat64 } = part.options
+      const within = addressRanges(ranges, nat64 === undefined ? {} : { nat64 })
+      return ({ address }) => within(address)
+    }
+    return (subject) => {
+      const value = readers[i]!(subject)
+      return value !== undefined && names.has(value)
+    }
+  })
+  return (subject) => asked.some((excepts) => excepts(subject))
+}

@@ -1,0 +1,107 @@
+// The line in front of one bucket: who waits for its turn, first come, first served, no more and no longer than the rule says.
+import type { Clock } from '../core/clock.ts'
+import type { Line, Refusal } from './active-rule.ts'
+import type { Decision, Reason } from './decision.ts'
+import type { Subject } from './subject.ts'
+
+interface Waiter {
+  readonly subject: Subject
+  readonly dueMs: number
+  /** What it was told last. */
+  refusal: Refusal
+  readonly end: (decision: Decision) => void
+}
+
+export interface LineOptions {
+  readonly clock: Clock
+  readonly most: number
+  readonly longestWaitMs: number
+  /** Decides for the first of the line. */
+  readonly decide: (subject: Subject) => Refusal
+  readonly emptied: () => void
+}
+
+/** One timer for the whole line, and none without anybody in it. */
+export class WaitLine implements Line {
+  readonly #options: LineOptions
+  readonly #line = new Set<Waiter>()
+  #cancelTimer: (() => void) | undefined
+
+  constructor(options: LineOptions) {
+    this.#options = options
+  }
+
+  get length(): number {
+    return this.#line.size
+  }
+
+  join(subject: Subject, refusal: Refusal, signal: AbortSignal | undefined): Promise<Decision> {
+    const { clock, most, longestWaitMs } = this.#options
+    const reason = this.#whyNot(refusal, signal, most, longestWaitMs)
+    if (reason !== undefined) {
+      if (this.#line.size === 0) this.#options.emptied()
+      return Promise.resolve(refusal.insteadOfWaiting(reason))
+    }
+    return new Promise((resolve) => {
+      const waiter: Waiter = {
+        subject,
+        dueMs: clock.elapsed() + longestWaitMs,
+        refusal,
+        end: (decision) => {
+          this.#line.delete(waiter)
+          signal?.removeEventListener('abort', onAbort)
+          resolve(decision)
+        },
+      }
+      const onAbort = () => {
+        waiter.end(waiter.refusal.insteadOfWaiting('cancelled'))
+        this.serve()
+      }
+      signal?.addEventListener('abort', onAbort, { once: true })
+      this.#line.add(waiter)
+      if (this.#line.size === 1) this.#arm(waiter)
+    })
+  }
+
+  serve(): void {
+    this.#cancelTimer?.()
+    this.#cancelTimer = undefined
+    for (const waiter of [...this.#line]) {
+      const decision = this.#options.decide(waiter.subject)
+      if (decision.outcome !== 'wait') {
+        waiter.end(decision)
+        continue
+      }
+      waiter.refusal = decision
+      if (this.#options.clock.elapsed() < waiter.dueMs) {
+        this.#arm(waiter)
+        return
+      }
+      waiter.end(decision.insteadOfWaiting('wait'))
+    }
+    this.#options.emptied()
+  }
+
+  dissolve(again: (subject: Subject) => Promise<Decision>): void {
+    this.#cancelTimer?.()
+    for (const waiter of [...this.#line]) again(waiter.subject).then(waiter.end)
+  }
+
+  #whyNot(
+    { retryAfterMs }: Refusal,
+    signal: AbortSignal | undefined,
+    most: number,
+    longestWaitMs: number,
+  ): Reason | undefined {
+    if (signal?.aborted) return 'cancelled'
+    if (this.#line.size >= most) return 'line'
+    // What is held comes back when it comes back; anything else, not before then.
+    return retryAfterMs !== Number.POSITIVE_INFINITY && retryAfterMs > longestWaitMs ? 'wait' : undefined
+  }
+
+  #arm({ dueMs, refusal }: Waiter): void {
+    const { clock } = this.#options
+    const inMs = Math.min(refusal.retryAfterMs, dueMs - clock.elapsed())
+    this.#cancelTimer = clock.after(Math.max(1, Math.ceil(inMs)), () => this.serve())
+  }
+}
