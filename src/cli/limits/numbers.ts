@@ -33,3 +33,21 @@ export function seconds(value: number): string {
 export function percent(share: number): string {
   return `${Number((share * 100).toPrecision(3))}%`
 }
+
+/** `5 per second`, `0.37/s`. */
+export function rateText({
+  ratePerSecond,
+  refill,
+  per,
+}: {
+  readonly ratePerSecond: number
+  readonly refill?: number
+  readonly per?: string
+}): string {
+  return refill === undefined ? `${costs(ratePerSecond)}/s` : `${costs(refill)} per ${per}`
+}
+
+/** `2026-11-23 06:50:03`; with milliseconds if they are wanted. */
+export function moment(iso: string, exactly = false): string {
+  return iso.slice(0, exactly && !iso.endsWith('.000Z') ? 23 : 19).replace('T', ' ')
+}

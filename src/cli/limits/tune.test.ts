@@ -74,8 +74,12 @@ test('people get tables', async () => {
   expect(out).toContain(
     '49 requests of 2 keys (by user), 1970-01-01 00:16:40 to 1970-01-01 00:26:10 UTC (9m 30s)',
   )
-  expect(out).toContain('1 broken line:\n  log.jsonl:50: no JSON\n')
+  expect(out).toContain('1 broken line not computed with\n  log.jsonl:50: no JSON\n')
   expect(out).toMatch(/busiest key, busy \(40 requests, cost 40\)/)
+  expect(out).toMatch(/^Recommended: capacity \d+, refill \d+ per \w+$/m)
+  expect(out).toMatch(/^ {2}tuned: \{ capacity: \d+, refill: \d+, per: \w+, by: user, shadow: true \}$/m)
+  expect(out).toMatch(/^! Too thin: 2 keys/m)
+  expect(out).toMatch(/^! Too thin: less than two days/m)
 })
 
 test.concurrent.each([
@@ -83,6 +87,7 @@ test.concurrent.each([
   [['cut.gz'], 1, /cut\.gz cannot be read to its end.*Nothing was computed/],
   [['words.txt'], 1, /None of 1 lines could be read: words\.txt:1: no address/],
   [['log.jsonl', '--at', 'fast'], 2, /rates a second/],
+  [['log.jsonl', '--honest', '101%'], 2, /share of the keys/],
   [['-', '-'], 2, /once only/],
 ])('%j is refused', async ([...args], code, said) => {
   const ended = await run('', ...args)

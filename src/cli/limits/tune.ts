@@ -1,5 +1,6 @@
 // spillway limits tune: what a token bucket must hold for the traffic of a log, exactly, and which one to begin with.
 import { Command, InvalidArgumentError } from 'commander'
+import { type Duration, milliseconds } from '../../core/duration.ts'
 import { fileSource, type Source } from '../../limit/tune/reading/lines.ts'
 import { tune } from '../../limit/tune/tune.ts'
 import { Bar } from '../output/bar.ts'
@@ -7,7 +8,7 @@ import { forgiveReaders, printJson } from '../output/print.ts'
 import { count } from '../output/words.ts'
 import { reporting } from '../reporting.ts'
 import { UsageError } from '../usage.ts'
-import { printReport } from './in-words.ts'
+import { printReport } from './print-report.ts'
 
 interface Choice {
   readonly key?: string
@@ -15,6 +16,8 @@ interface Choice {
   readonly time?: string
   readonly at?: readonly number[]
   readonly without?: readonly string[]
+  readonly honest?: number
+  readonly worst?: number
   readonly json?: boolean
 }
 
@@ -47,6 +50,12 @@ export function tuneCommand(): Command {
     .option('--cost <field>', 'the field with the cost of a request (default: cost, or 1 each)')
     .option('--time <field>', 'the field of JSON with the time (default: time)')
     .option('--at <rates>', 'the smallest capacity for these refills a second, as 5,10,20', rates)
+    .option('--honest <share>', 'how many of the keys shall never be refused (default: 99.9%)', share)
+    .option(
+      '--worst <time>',
+      'over which time one key that takes all it can shall get through least: 10s, 5m, 1h (default: 1m)',
+      time,
+    )
     .option('--without <key>', 'leave a key out; may be given several times', several)
     .option('--json', 'print JSON for programs')
     .action((logs: string[], options: Choice) => {
@@ -54,7 +63,9 @@ export function tuneCommand(): Command {
       return reporting(async () => {
         const sources = await sourcesOf(logs)
         const bar = new Reading(sources)
-        const report = await tune(sources, options, (source, bytes, requests) =>
+        const { worst: worstSeconds, ...rest } = options
+        const asked = { ...rest, ...(worstSeconds === undefined ? {} : { worstSeconds }) }
+        const report = await tune(sources, asked, (source, bytes, requests) =>
           bar.at(source, bytes, requests),
         ).finally(() => bar.end())
         if (options.json) return printJson(report)
@@ -108,6 +119,21 @@ function rates(text: string): number[] {
       throw new InvalidArgumentError('It takes rates a second, as 5,10,20 or 0.5.')
     return rate
   })
+}
+
+function share(text: string): number {
+  const [, number, percent] = /^(\d+(?:\.\d+)?)(%?)$/.exec(text) ?? []
+  const value = percent ? Number(number) / 100 : Number(number)
+  if (value > 0 && value <= 1) return value
+  throw new InvalidArgumentError('It takes a share of the keys, as 99.9% or 0.999.')
+}
+
+function time(text: string): number {
+  try {
+    return milliseconds(text as Duration, '--worst') / 1_000
+  } catch {
+    throw new InvalidArgumentError('It takes a time, as 10s, 5m or 1h.')
+  }
 }
 
 function several(value: string, before: readonly string[] = []): string[] {

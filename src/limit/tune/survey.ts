@@ -17,6 +17,10 @@ export class Survey implements Visitor {
   #inSecond = 0
   /** The key with the most cost; of several the first. */
   busiest: KeyTotals | undefined
+  /** The most cost of one request: of all, and of the busiest key. */
+  dearest = 0
+  dearestOfBusiest = 0
+  #dearest = 0
   /** The most cost of one key in a second of the clock. */
   busiestSecond = 0
 
@@ -24,6 +28,7 @@ export class Survey implements Visitor {
     this.#key = key
     this.#requests = count
     this.#cost = 0
+    this.#dearest = 0
     this.#inSecond = 0
     this.#second = Number.NaN
   }
@@ -33,6 +38,7 @@ export class Survey implements Visitor {
       const cost = costs[index]!
       const within = Math.floor(times[index]! / second)
       this.#cost += cost
+      if (cost > this.#dearest) this.#dearest = cost
       this.#inSecond = within === this.#second ? this.#inSecond + cost : cost
       this.#second = within
       if (this.#inSecond > this.busiestSecond) this.busiestSecond = this.#inSecond
@@ -46,6 +52,9 @@ export class Survey implements Visitor {
       this.#cost > busiest.cost ||
       // In whatever order keys come.
       (this.#cost === busiest.cost && this.#key < busiest.key)
-    if (first) this.busiest = { key: this.#key, requests: this.#requests, cost: this.#cost }
+    if (this.#dearest > this.dearest) this.dearest = this.#dearest
+    if (!first) return
+    this.busiest = { key: this.#key, requests: this.#requests, cost: this.#cost }
+    this.dearestOfBusiest = this.#dearest
   }
 }

@@ -35,7 +35,7 @@ export class Intake {
   readonly #options: IntakeOptions
   readonly #access = new AccessLine()
   readonly #json: JsonLine
-  readonly #without: ReadonlySet<string>
+  #without: ReadonlySet<string> = new Set()
   readonly #found = new Set<string>()
   #key: Key | undefined
   #log = ''
@@ -60,8 +60,7 @@ export class Intake {
     this.#gathering = gathering
     this.#options = options
     this.#json = new JsonLine(options.time ?? 'time')
-    this.#key = options.key === undefined ? undefined : new Key(options.key)
-    this.#without = new Set(options.without)
+    if (options.key !== undefined) this.#bound(new Key(options.key))
   }
 
   /** The lines that follow are of this log. */
@@ -110,8 +109,7 @@ export class Intake {
     if (reason !== undefined) return reason
     const cost = line.cost(this.#options.cost)
     if (typeof cost === 'string') return cost
-    this.#key ??= usualKey(line)
-    const key = this.#key.of(line)
+    const key = (this.#key ?? this.#bound(usualKey(line))).of(line)
     if (key === undefined) {
       this.withoutKey += 1
       if (this.withoutKey === 1)
@@ -121,6 +119,12 @@ export class Intake {
       this.leftOut += 1
     } else this.#add(key, line.time, cost, line.refused)
     return undefined
+  }
+
+  #bound(key: Key): Key {
+    this.#key = key
+    this.#without = new Set(this.#options.without?.map((each) => key.named(each)))
+    return key
   }
 
   #add(key: string, time: number, cost: number, refused: boolean): void {

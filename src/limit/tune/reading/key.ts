@@ -1,6 +1,7 @@
 // What is bounded: the value of a field, of several together, or all traffic as one.
 import { createHash } from 'node:crypto'
 import { SpillwayError } from '../../../core/errors.ts'
+import { addressKey } from '../../address/canonical.ts'
 import type { Line } from './line.ts'
 
 /** The one key of `--key global`. */
@@ -9,6 +10,8 @@ export const everything = 'global'
 /** Longer ones are kept by their beginning and their hash. */
 const longest = 200
 const kept = 64
+/** Of a client: one key for every notation, as the rules have it. What is no address stays as it is. */
+const canonical = addressKey()
 
 export class Key {
   readonly fields: readonly string[]
@@ -25,20 +28,31 @@ export class Key {
       )
   }
 
+  /** A key as somebody writes it: an address in any notation. */
+  named(text: string): string {
+    const [first, second] = this.fields
+    return first === 'address' && second === undefined ? (canonical(text) ?? text) : text
+  }
+
   /** Undefined where the line lacks one of the fields. */
   of(line: Line): string | undefined {
     const [first, second] = this.fields
     if (first === undefined) return everything
-    if (second === undefined) return bounded(line.field(first))
+    if (second === undefined) return bounded(fieldOf(line, first))
     const values: string[] = []
     for (const name of this.fields) {
-      const value = line.field(name)
+      const value = fieldOf(line, name)
       if (value === undefined) return undefined
       // So that no value can look like two.
       values.push(value.replace(/[\\+]/g, '\\$&'))
     }
     return bounded(values.join('+'))
   }
+}
+
+function fieldOf(line: Line, name: string): string | undefined {
+  const value = line.field(name)
+  return name === 'address' ? (canonical(value) ?? value) : value
 }
 
 /** As it is stored: of any length and alphabet, but not with halves of letters, which no file keeps. */

@@ -72,12 +72,12 @@ const start = Date.parse('2015-05-17T10:05:00Z') / 1_000
 
 test('access logs by each of their fields', async () => {
   const keys = async (key: string) => Object.keys((await read(access, { key })).found)
-  expect(await keys('address')).toEqual(['10.0.0.1', '10.0.0.2', '::1'])
+  expect(await keys('address')).toEqual(['10.0.0.1', '10.0.0.2', '::/64'])
   expect(await keys('user')).toEqual(['frank', 'jo ann'])
   expect(await keys('path')).toEqual(['/a', '/b', '/'])
   expect(await keys('method')).toEqual(['GET', 'POST', '\\x16\\x03'])
   expect(await keys('agent')).toEqual(['An \\"agent\\"'])
-  expect(await keys('address+status')).toEqual(['10.0.0.1+200', '10.0.0.2+429', '10.0.0.1+400', '::1+200'])
+  expect(await keys('address+status')).toEqual(['10.0.0.1+200', '10.0.0.2+429', '10.0.0.1+400', '::/64+200'])
   const { found, facts } = await read(access)
   expect(found).toEqual({
     '10.0.0.1': [
@@ -85,7 +85,7 @@ test('access logs by each of their fields', async () => {
       [start + 4, 1],
     ],
     '10.0.0.2': [[start + 2, 1]],
-    '::1': [[start + 4, 1]],
+    '::/64': [[start + 4, 1]],
   })
   expect(facts).toMatchObject({
     requests: 4,

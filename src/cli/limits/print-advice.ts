@@ -1,0 +1,42 @@
+// The recommendation, why, how sure it is, and the rule.
+import { rulesFile } from '../../limit/tune/advice/rules.ts'
+import type { HoldOut, Report } from '../../limit/tune/report.ts'
+import { print, styled } from '../output/print.ts'
+import { visible } from '../output/text.ts'
+import { costs, moment, percent, seconds } from './numbers.ts'
+
+export async function printAdvice({ recommendation, doubts, holdOut, rule }: Report): Promise<void> {
+  const { capacity, refill, per, worst, burstSeconds, interval, evenlySpread, reasons } = recommendation
+  const [low, high] = interval
+  const inAsked = [1, 60, 3_600].includes(worst.seconds)
+    ? ''
+    : `, ${costs(worst.asked)} in ${seconds(worst.seconds)}`
+  await print(
+    '',
+    styled('bold', `Recommended: capacity ${costs(capacity)}, refill ${costs(refill)} per ${per}`),
+    ...reasons.map((reason) => `- ${reason}`),
+    `- At worst one key gets through ${costs(worst.second)} in a second, ${costs(worst.minute)} in a minute, ${costs(worst.hour)} in an hour${inAsked}.`,
+    `- The capacity is ${seconds(burstSeconds)} of refill: so long an empty bucket takes to fill up.`,
+    `- With other keys of the same kind the capacity would lie between ${costs(low)} and ${high === null ? 'a bound that these keys do not show' : costs(high)} (95 of 100).`,
+    ...(evenlySpread === null
+      ? []
+      : [
+          `- If requests of one time stamp were spread evenly over it, ${costs(evenlySpread)} would be enough.`,
+        ]),
+    ...holdOutLines(holdOut),
+    ...doubts.map(({ text }) => styled('yellow', `! ${visible(text)}`)),
+    '',
+    styled('dim', '# in shadow mode: it counts what it would refuse, and refuses nothing'),
+    rulesFile(rule).trimEnd(),
+  )
+}
+
+function holdOutLines(holdOut: HoldOut | null): string[] {
+  if (!holdOut) return []
+  const { splitAt, capacity, ratePerSecond, predicted, found, held } = holdOut
+  const [low, high] = predicted.interval
+  const verdict = held ? 'it holds' : 'more than predicted: traffic changes, watch it in shadow mode'
+  return [
+    `- Hold-out: what is before ${moment(splitAt)} gives capacity ${costs(capacity)} at ${costs(ratePerSecond)} a second, which refuses ${percent(predicted.requests)} of requests there (${percent(low)} to ${percent(high)}); after it ${percent(found.requests)} of requests and ${percent(found.keys)} of keys were: ${verdict}.`,
+  ]
+}

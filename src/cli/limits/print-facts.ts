@@ -1,0 +1,24 @@
+// What of a log was computed with, and what was not.
+import type { LogFacts } from '../../limit/tune/report.ts'
+import { print } from '../output/print.ts'
+import { visible } from '../output/text.ts'
+import { count } from '../output/words.ts'
+import { moment, seconds } from './numbers.ts'
+
+export async function printFacts(facts: LogFacts): Promise<void> {
+  const span = facts.spanSeconds > 0 ? ` (${seconds(facts.spanSeconds)})` : ''
+  const key = visible(facts.key)
+  const odd = [
+    [facts.withoutKey, 'request', `without a value for ${key}, not computed with`],
+    [facts.leftOut, 'request', 'left out by --without'],
+    [facts.refusedThen, 'request', 'answered with 429 then, which are demand all the same'],
+    [facts.outOfOrder, 'line', 'out of order, sorted'],
+    [facts.brokenLines, 'broken line', 'not computed with'],
+  ] as const
+  await print(
+    `${count(facts.requests, 'request')} of ${count(facts.keys, 'key')} (by ${key}), ${moment(facts.from)} to ${moment(facts.to)} UTC${span}`,
+    ...odd.filter(([number]) => number > 0).map(([number, what, why]) => `${count(number, what)} ${why}`),
+    ...facts.broken.map(({ log, line, reason }) => `  ${visible(log)}:${line}: ${reason}`),
+    ...(facts.brokenLines > facts.broken.length ? ['  …'] : []),
+  )
+}
