@@ -1,5 +1,5 @@
 // What of a log was computed with, and what was not.
-import type { LogFacts } from '../../limit/tune/report.ts'
+import type { LogFacts } from '../../limit/tune/log-facts.ts'
 import { print } from '../output/print.ts'
 import { visible } from '../output/text.ts'
 import { count } from '../output/words.ts'

@@ -2,9 +2,9 @@
 import { Gathering } from './gathering/gathering.ts'
 import type { Requests } from './gathering/requests.ts'
 import { scaled } from './gathering/scaled.ts'
+import type { LogFacts } from './log-facts.ts'
 import { Intake, type IntakeOptions } from './reading/intake.ts'
 import { eachLine, type Source } from './reading/lines.ts'
-import type { LogFacts } from './report.ts'
 
 export interface ReadLogs {
   readonly requests: Requests

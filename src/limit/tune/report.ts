@@ -3,8 +3,8 @@ import type { Candidate } from './advice/choose.ts'
 import type { Doubt } from './advice/doubts.ts'
 import type { Rule } from './advice/rules.ts'
 import type { CurvePoint } from './envelope/envelope.ts'
+import type { LogFacts } from './log-facts.ts'
 import type { Refill } from './population/refill.ts'
-import type { BrokenLine } from './reading/intake.ts'
 import type { KeyTotals } from './survey.ts'
 
 export interface Report extends LogFacts {
@@ -27,33 +27,6 @@ export interface Report extends LogFacts {
   readonly holdOut: HoldOut | null
   readonly doubts: readonly Doubt[]
   readonly rule: Rule
-}
-
-export interface LogFacts {
-  readonly logs: readonly string[]
-  /** What is bounded: `address`, `user+path`, `global`. */
-  readonly key: string
-  /** Those that are computed with. */
-  readonly requests: number
-  readonly keys: number
-  readonly totalCost: number
-  readonly brokenLines: number
-  /** The first of them. */
-  readonly broken: readonly BrokenLine[]
-  /** Requests that have no value for the key. */
-  readonly withoutKey: number
-  /** Requests of keys that were left out by --without. */
-  readonly leftOut: number
-  readonly without: readonly string[]
-  /** Requests that were answered with 429. */
-  readonly refusedThen: number
-  readonly outOfOrder: number
-  /** Of the first and the last request, ISO 8601. */
-  readonly from: string
-  readonly to: string
-  readonly spanSeconds: number
-  /** The largest unit that divides all times. */
-  readonly resolutionSeconds: number
 }
 
 export interface CoarsePoint {

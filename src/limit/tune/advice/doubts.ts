@@ -1,5 +1,5 @@
 // What the data cannot bear: said beside every recommendation.
-import type { LogFacts } from '../report.ts'
+import type { LogFacts } from '../log-facts.ts'
 import type { KeyTotals } from '../survey.ts'
 
 export interface Doubt {

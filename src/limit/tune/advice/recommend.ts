@@ -1,6 +1,8 @@
 // The recommendation in full: the chosen bucket, what it allows at worst, how sure it is, and why it was chosen.
+
+import type { LogFacts } from '../log-facts.ts'
 import type { Tally } from '../population/tally.ts'
-import type { LogFacts, Recommendation } from '../report.ts'
+import type { Recommendation } from '../report.ts'
 import { type Candidate, worstCase } from './choose.ts'
 
 export interface Choice {
