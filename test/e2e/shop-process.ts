@@ -41,9 +41,13 @@ export function startShopWithout(name: string, ...args: string[]): Program {
   ])
 }
 
-/** `spillway …args` on the shop's topology. */
-export function startSpillway(args: readonly string[], env: Readonly<Record<string, string>> = {}): Program {
-  return start(['src/cli/main.ts', ...args, '--config', 'examples/shop/spillway.config.ts'], env)
+/** `spillway …args` on the shop's topology, or another one. */
+export function startSpillway(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  config = 'examples/shop/spillway.config.ts',
+): Program {
+  return start(['src/cli/main.ts', ...args, '--config', config], env)
 }
 
 /** Kills what a failed test left behind. */
