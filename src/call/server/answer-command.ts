@@ -73,7 +73,7 @@ async function answer<Db>(
     waited = true
     await first
     // Its reply was given when it ended, or there is nobody to give one to.
-    if (call.signal.aborted) throw call.error()
+    if (call.isAborted) throw call.error()
   }
   const flight = Promise.withResolvers<void>()
   flights.set(place, flight.promise)

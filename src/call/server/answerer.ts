@@ -74,7 +74,7 @@ export class Answerer {
     const result = check(this.contract.input, input)
     const checked: Checked<unknown> = result instanceof Promise ? await result : result
     if (!checked.ok) return refusedInput(type, checked)
-    if (call.signal.aborted) return this.#notBegun(call)
+    if (call.isAborted) return this.#notBegun(call)
     if (!this.#bulkhead.tryEnter()) {
       const refusal = await this.#bulkhead.enter({ signal: call.signal })
       if (refusal?.reason === 'bulkhead_full')
@@ -95,7 +95,7 @@ export class Answerer {
   #failed(thrown: unknown, call: IncomingCall): Reply {
     const { type } = this.contract
     const { key } = call.facts
-    if (!call.signal.aborted || !isAbort(thrown, call)) {
+    if (!call.isAborted || !isAbort(thrown, call)) {
       const what = `What answers ${type} threw: ${asError(thrown).message}.`
       const error = new SpillwayError('ANSWER_FAILED', what, {
         cause: thrown,

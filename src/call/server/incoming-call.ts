@@ -60,6 +60,11 @@ export class IncomingCall {
     return this.#end
   }
 
+  /** Whether the signal has fired, or would have. Asking makes none: most calls are answered without. */
+  get isAborted(): boolean {
+    return this.#end !== undefined || this.#abort?.signal.aborted === true
+  }
+
   /**
    * Who asked a command is gone: the signal fires, and nothing ends. What heeds it stops, and stores nothing; what goes on may commit, for who was cut off
    * asks again with the key, and finds the answer.
@@ -95,7 +100,7 @@ export class IncomingCall {
 
   /** Why it ended, for whoever goes on in spite of it. */
   error(): SpillwayError {
-    if (this.#end === undefined && this.signal.aborted) return this.signal.reason as SpillwayError
+    if (this.#end === undefined && this.isAborted) return this.signal.reason as SpillwayError
     this.#error ??= explained(this.#type, this.#end ?? 'deadline')
     return this.#error
   }
