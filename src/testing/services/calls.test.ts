@@ -104,7 +104,7 @@ const checkoutService = () =>
   service(checkout, { database: memoryDatabase({ db: new MemoryTable<string>() }) }).answer(
     checkout.calls.buy,
     async (order, context) => {
-      const reserved = await context.call(reserve, order, { deadline: '500ms' })
+      const reserved = await context.call(reserve, order, { deadline: '3s' })
       if (reserved.status === 'unknown') throw reserved.error
       const outcome = reserved.status === 'ok' ? `reservation ${reserved.value.reservation}` : reserved.reason
       return context.commit(({ db }) => {
