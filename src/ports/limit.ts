@@ -1,74 +1,71 @@
 // Buckets of rate limits that several processes share. A store keeps them, counts by the arithmetic of `core/bucket` at its own clock, and leases
 // parts of them, so that most decisions need no store.
-import type { Algorithm } from '../core/bucket/algorithm.ts'
+import { boundOf } from '../core/bucket/algorithm.ts'
+import type { BucketAsk, LimitExchange, LimitVerdict } from '../core/bucket/exchange.ts'
+import { SpillwayError } from '../core/errors.ts'
 
-/** What a request asks of one bucket. All counts are whole numbers from 0. */
-export interface BucketAsk {
-  /** Which bucket: any text up to 200 characters without NUL. It stands for one algorithm at a time; see `LimitPort.exchange` for others. */
-  readonly bucket: string
-  readonly algorithm: Algorithm
-  /** What the holder has used of its lease of this bucket since it was given: at most what was leased. The rest is given back. */
-  readonly used: number
-  /** What the request asks for. 0 only looks, or only settles. */
-  readonly cost: number
-  /** How much the holder wishes to hold as its lease from now on. 0: none. */
-  readonly hold: number
-  /** Taken whether it is there or not: a penalty. */
-  readonly penalty?: number
-  /** Given back of what an earlier exchange took, with the time that it answered. */
-  readonly refund?: { readonly units: number; readonly takenUs: number }
-}
-
-/** One request: all of its buckets are different. */
-export interface LimitExchange {
-  /** Who leases: the same for all exchanges of one process, and of no other. Up to 64 characters. */
-  readonly holder: string
-  /** How long leases given in this exchange last. */
-  readonly leaseMs: number
-  readonly asks: readonly BucketAsk[]
-}
-
-export interface BucketAnswer {
-  /** What is left after this exchange, leases of all holders taken off. May be below zero after a penalty. */
-  readonly available: number
-  /** The lease of the holder from now on: at most `hold`, and at most what is available. */
-  readonly held: number
-  /** When it was taken, as `refund` wants it. For `pace`: the turn, microseconds of the store's clock. */
-  readonly takenUs: number
-  /** From when on the bucket alone would allow the same cost, if nobody else asks and all leases are given back: `nowUs` if it does now, Infinity if never. */
-  readonly earliestUs: number
-}
-
-export interface LimitVerdict {
-  /** All costs were available, and were taken; else none was. What was used, penalties and refunds are stored in any case. */
-  readonly allowed: boolean
-  /** The store's clock, in microseconds. */
-  readonly nowUs: number
-  /** In the order of the asks. */
-  readonly buckets: readonly BucketAnswer[]
-}
+export type { BucketAnswer, BucketAsk, LimitExchange, LimitVerdict } from '../core/bucket/exchange.ts'
 
 export interface LimitPort {
   /** What is kept when the process, the machine or the store dies, in a sentence for people. */
   readonly statement: string
   /**
-   * Decides requests, each in one atomic act; of several the later ones see what the earlier took. In each act, at one time of the store's clock:
-   * what was used, penalties and refunds are stored; the holder's old leases end; then, if every cost is available, all are taken; then the new
-   * leases are given.
+   * Decides requests, each in one atomic act (`exchange` in `core/bucket`, at one time of the store's clock); of several the later ones see what the earlier
+   * took. In each act what was used, penalties and refunds are stored and the holder's old leases end; then, if every cost is available, all
+   * are taken; then the new leases are given.
    *
-   * Leased units count as taken now for as long as they are out, and are stored as used when they are settled or, all of them, when the lease ends
-   * without its holder: in no window a bucket admits more than its algorithm says. `used` of a lease that has ended is ignored: all of it was used.
+   * Leased units count as taken now for as long as they are out. They are stored as used when they are settled or, all of them, at the end of a lease
+   * that its holder did not settle: in no window a bucket admits more than its algorithm says. What is told as used of a lease that has ended is ignored.
    *
-   * A bucket that has another algorithm than it is asked with begins anew, as full as the old one was in proportion, rounded down. Buckets that are
-   * idle and have no leases may be forgotten.
+   * A bucket that is asked with other parameters than before begins anew, as full as it was in proportion. Buckets that are idle and have no
+   * leases may be forgotten at any time.
    *
-   * Rejects with ENGINE_UNAVAILABLE when the store did not answer: then it may have been taken or not. Rejects with INVALID_OPTION before it asks the
-   * store when an ask is none.
+   * Rejects with ENGINE_UNAVAILABLE when the store did not answer: then it may have been taken or not. Rejects with INVALID_OPTION, before anything
+   * is asked, when a request is none; with CLOSED after `close` of the engine.
    */
-  exchange(
-    requests: readonly LimitExchange[],
-    options?: { readonly signal?: AbortSignal },
-  ): Promise<LimitVerdict[]>
-  /** Removes buckets that are idle and have no leases, a bounded number at a call; resolves with how many. Stores that do it by themselves give 0. */
+  exchange(requests: readonly LimitExchange[]): Promise<LimitVerdict[]>
+  /** Removes what may be forgotten, a bounded number at a call; resolves with how many. Stores that do it by themselves give 0. */
   sweep(): Promise<number>
+}
+
+/** INVALID_OPTION when a request is none: every store asks this before it does anything. */
+export function checkExchange(engine: string, requests: readonly LimitExchange[]): void {
+  for (const { holder, leaseMs, asks } of requests) {
+    if (!isName(holder, 64)) throw invalid(engine, 'A holder is a text of 1 to 64 characters without NUL.')
+    if (!Number.isSafeInteger(leaseMs) || leaseMs < 1 || leaseMs > 3_600_000)
+      throw invalid(
+        engine,
+        `A lease lasts from 1 ms to an hour, in whole milliseconds; leaseMs is ${leaseMs}.`,
+      )
+    if (asks.length === 0 || asks.length > 64)
+      throw invalid(engine, `A request asks 1 to 64 buckets; this one asks ${asks.length}.`)
+    if (new Set(asks.map(({ bucket }) => bucket)).size < asks.length)
+      throw invalid(engine, 'A request asks the same bucket twice: ask it once, for both costs together.')
+    for (const ask of asks) checkAsk(engine, ask)
+  }
+}
+
+function checkAsk(
+  engine: string,
+  { bucket, algorithm, used, cost, hold, penalty = 0, refund }: BucketAsk,
+): void {
+  if (!isName(bucket, 200))
+    throw invalid(engine, 'The name of a bucket is a text of 1 to 200 characters without NUL.')
+  for (const [what, units] of Object.entries({ used, cost, hold, penalty, refund: refund?.units ?? 0 }))
+    if (!Number.isSafeInteger(units) || units < 0)
+      throw invalid(engine, `Units are whole numbers from 0; ${what} is ${units} for the bucket ${bucket}.`)
+  if (algorithm.kind === 'concurrency' && (penalty > 0 || refund))
+    throw invalid(
+      engine,
+      `What is in use at the same time knows neither penalty nor refund (bucket ${bucket}): tell what is in use.`,
+    )
+  if (!(boundOf(algorithm) >= 1)) throw invalid(engine, `The bucket ${bucket} would hold nothing.`)
+}
+
+function isName(text: string, longest: number): boolean {
+  return text.length > 0 && text.length <= longest && !text.includes('\0')
+}
+
+function invalid(engine: string, message: string): SpillwayError {
+  return new SpillwayError('INVALID_OPTION', message, { engine })
 }

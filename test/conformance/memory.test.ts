@@ -7,6 +7,8 @@ import {
   engineSubject,
   engineSuite,
   groupSuite,
+  limitSubject,
+  limitSuite,
   queueSuite,
   streamSuite,
 } from '../../src/testing/conformance/index.ts'
@@ -20,6 +22,16 @@ certify('memory', { engine: engineSuite, queue: queueSuite, stream: streamSuite,
   const store = memoryStore()
   const openEngine = async (options: EngineOptions = {}) => memory({ ...options, store })
   return engineSubject({ openEngine, retainsWithinMs: 5_000, compactsWithinMs: 5_000 })
+})
+
+certify('memory limits', { limit: limitSuite }, () => {
+  const store = memoryStore()
+  return limitSubject({
+    async open() {
+      const engine = memory({ store })
+      return { limit: engine.limit!, close: () => engine.close() }
+    },
+  })
 })
 
 certify('memory database', { database: databaseSuite }, () =>

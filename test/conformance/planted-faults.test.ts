@@ -8,6 +8,7 @@ import {
   databaseSuite,
   engineSuite,
   groupSuite,
+  limitSuite,
   queueSuite,
   runCases,
   type Subject,
@@ -24,6 +25,7 @@ import * as flow from './faults/flow.ts'
 import { groupFaults } from './faults/groups.ts'
 import { joinFaults, onFiles } from './faults/join.ts'
 import * as leases from './faults/leases.ts'
+import { faultyLimits, limitFaults } from './faults/limit.ts'
 import { nameFaults } from './faults/names.ts'
 import * as outbox from './faults/outbox.ts'
 import * as parking from './faults/parking.ts'
@@ -240,6 +242,12 @@ describe.concurrent('faults that need a process to stop, or retention', () => {
   afterAll(sqlite.end)
 })
 
+describe.concurrent('faults of limits', () => {
+  for (const fault of limitFaults)
+    noticed(fault.what, fault.fails, limitSuite, () => faultyLimits(fault.plant()))
+  sound('none', idsOf(limitFaults), limitSuite, () => faultyLimits((port) => override(port, {})))
+})
+
 describe.concurrent('faults of joining', () => {
   const files = onFiles()
   for (const fault of joinFaults) noticed(fault.what, fault.fails, databaseSuite, () => files.open(fault))
@@ -261,6 +269,6 @@ describe.skipIf(postgres.missing !== undefined)(
 )
 
 describe('every case', () => {
-  for (const { id } of [...engineCases, ...databaseSuite])
+  for (const { id } of [...engineCases, ...databaseSuite, ...limitSuite])
     test(`${id} is there for some fault`, () => assert.ok(proved.has(id)))
 })

@@ -27,7 +27,7 @@ export const engineSuite: readonly EngineCase[] = [
     title: 'the ports and flags of an engine are those of the capability table',
     requires: [],
     async run({ one }) {
-      assert.ok(one.queue || one.stream, 'an engine carries at least one port')
+      assert.ok(one.queue || one.stream || one.limit, 'an engine carries at least one port')
       for (const name of ['queue', 'stream'] as const) {
         const port = one[name]
         const listed: readonly string[] = portTable[name]

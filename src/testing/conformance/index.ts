@@ -11,6 +11,8 @@ export {
 } from './database-subject.ts'
 export { engineSuite } from './engine.ts'
 export { groupSuite } from './groups.ts'
+export { limitSuite } from './limit.ts'
+export { type LimitAccess, type LimitSubject, limitSubject, type OpenLimit } from './limit-subject.ts'
 export { queueSuite } from './queue.ts'
 export { type CaseResult, type RunOptions, runCases } from './run.ts'
 export { streamSuite } from './stream.ts'

@@ -1,6 +1,7 @@
 // The in-memory engine, for tests of code that uses Spillway: every feature, nothing kept, time as the test gives it.
 import { SpillwayError } from '../../core/errors.ts'
 import type { Durability, Engine, EngineOptions } from '../../ports/engine.ts'
+import { MemoryLimit } from './limit.ts'
 import { engineName } from './limits.ts'
 import { MemoryQueue } from './queue.ts'
 import { type MemoryStore, type MemoryStoreOptions, memoryStore } from './store.ts'
@@ -36,15 +37,18 @@ export function memory(options: MemoryOptions = {}): Engine {
   const store = options.store ?? memoryStore(options)
   const queue = new MemoryQueue(store)
   const stream = new MemoryStream(store)
+  const limit = new MemoryLimit(store)
   return {
     name: engineName,
     url: 'memory:',
     durability,
     queue,
     stream,
+    limit,
     async close() {
       queue.close()
       stream.close()
+      limit.close()
     },
   }
 }

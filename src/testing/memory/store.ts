@@ -1,4 +1,5 @@
 // What an in-memory engine keeps: it outlives the engine, as files and servers outlive theirs.
+import type { SharedBucket } from '../../core/bucket/exchange.ts'
 import { type Clock, systemClock } from '../../core/clock.ts'
 import type { Backlog } from './backlog.ts'
 import { Flows } from './flows.ts'
@@ -19,6 +20,7 @@ export class MemoryStore {
   readonly backlogs: Map<string, Backlog> = new Map()
   readonly flows: Flows
   readonly logs: Map<string, Log> = new Map()
+  readonly buckets: Map<string, SharedBucket> = new Map()
 
   constructor({ clock = systemClock, maxMessages = 1_000_000 }: MemoryStoreOptions) {
     checkOption('maxMessages', maxMessages, 1, 'count')

@@ -1,0 +1,201 @@
+// Cases of the limit port: what is allowed, by one bucket and by several.
+import assert from 'node:assert/strict'
+import { refused } from '../refusal.ts'
+import { numbers, unusualKeys } from '../sample.ts'
+import { pass } from '../wait.ts'
+import {
+  ask,
+  decide,
+  exchange,
+  freshBucketName,
+  type LimitCase,
+  left,
+  request,
+  slow,
+  slowTokens,
+} from './bench.ts'
+
+export const decideCases: readonly LimitCase[] = [
+  {
+    id: 'limit.bound',
+    title: 'a bucket allows what it holds and refuses the next, whoever asks; a refusal takes nothing',
+    requires: [],
+    async run({ one, two }) {
+      for (const algorithm of [slow(3), slowTokens(3)]) {
+        const bucket = freshBucketName()
+        for (const index of numbers(3)) {
+          const verdict = await exchange(index % 2 ? one : two, ask(bucket, algorithm, { cost: 1 }))
+          assert.deepEqual([verdict.allowed, verdict.available], [true, 2 - index])
+        }
+        assert.equal((await exchange(one, ask(bucket, algorithm, { cost: 1 }))).allowed, false)
+        const other = freshBucketName()
+        assert.equal((await exchange(two, ask(other, algorithm, { cost: 4 }))).allowed, false)
+        assert.equal((await exchange(two, ask(other, algorithm, { cost: 3 }))).allowed, true)
+      }
+    },
+  },
+  {
+    id: 'limit.all-or-none',
+    title: 'a request is allowed by all of its buckets or by none: what one refuses is taken from no other',
+    requires: [],
+    async run({ one, two }) {
+      const [wide, narrow, last] = numbers(3).map(freshBucketName)
+      const asks = [
+        ask(wide!, slow(10), { cost: 2 }),
+        ask(narrow!, slowTokens(1), { cost: 1 }),
+        ask(last!, slow(10), { cost: 3 }),
+      ]
+      assert.equal((await decide(one, asks)).allowed, true)
+      const verdict = await decide(two, asks)
+      assert.equal(verdict.allowed, false)
+      assert.deepEqual(
+        verdict.buckets.map(({ available }) => available),
+        [8, 0, 7],
+      )
+      assert.deepEqual([await left(one, wide!, slow(10)), await left(one, last!, slow(10))], [8, 7])
+      assert.ok(verdict.buckets[1]!.earliestUs > verdict.nowUs, 'the bucket that refused says so')
+      assert.equal(verdict.buckets[0]!.earliestUs, verdict.nowUs)
+    },
+  },
+  {
+    id: 'limit.several',
+    title: 'of several requests in one call the later ones see what the earlier took',
+    requires: [],
+    async run({ one }) {
+      const bucket = freshBucketName()
+      const asked = request([ask(bucket, slow(2), { cost: 1 })])
+      const other = request([ask(freshBucketName(), slow(2), { cost: 1 })])
+      const verdicts = await one.exchange([asked, other, asked, asked, other])
+      assert.deepEqual(
+        verdicts.map(({ allowed }) => allowed),
+        [true, true, true, false, true],
+      )
+      assert.deepEqual(await one.exchange([]), [])
+    },
+  },
+  {
+    id: 'limit.race',
+    title: 'of many that ask at once through two handles as many are allowed as the bucket holds',
+    requires: [],
+    async run({ one, two }) {
+      const [shared, wide] = [freshBucketName(), freshBucketName()]
+      const verdicts = await Promise.all(
+        numbers(200).map((index) =>
+          decide(
+            index % 2 ? one : two,
+            // In both orders: nobody waits for somebody who waits for him.
+            index % 3
+              ? [ask(shared, slow(50), { cost: 1 }), ask(wide, slowTokens(1_000), { cost: 1 })]
+              : [ask(wide, slowTokens(1_000), { cost: 1 }), ask(shared, slow(50), { cost: 1 })],
+          ),
+        ),
+      )
+      assert.equal(verdicts.filter(({ allowed }) => allowed).length, 50)
+      assert.equal(await left(one, wide, slowTokens(1_000)), 950)
+    },
+  },
+  {
+    id: 'limit.earliest',
+    title: 'a refusal says from when on the same is allowed: not earlier, and not later',
+    requires: [],
+    async run({ one, two }) {
+      const bucket = freshBucketName()
+      const algorithm = { kind: 'log', limit: 2, perUs: 1_000_000 } as const
+      const first = await exchange(one, ask(bucket, algorithm, { cost: 2 }))
+      const refusedOne = await exchange(two, ask(bucket, algorithm, { cost: 2 }))
+      if (refusedOne.nowUs < first.nowUs + 1_000_000) {
+        assert.equal(refusedOne.allowed, false)
+        assert.equal(refusedOne.earliestUs, first.nowUs + 1_000_000)
+      }
+      for (;;) {
+        const verdict = await exchange(one, ask(bucket, algorithm, { cost: 2 }))
+        assert.equal(verdict.allowed, verdict.nowUs >= first.nowUs + 1_000_000)
+        if (verdict.allowed) break
+        await pass(20)
+      }
+      const never = await exchange(one, ask(bucket, algorithm, { cost: 3 }))
+      assert.deepEqual([never.allowed, never.earliestUs], [false, Number.POSITIVE_INFINITY])
+    },
+  },
+  {
+    id: 'limit.penalty',
+    title: 'a penalty is taken whether it is there or not, also when the request is refused',
+    requires: [],
+    async run({ one }) {
+      const [bucket, empty] = [freshBucketName(), freshBucketName()]
+      await exchange(one, ask(empty, slow(1), { cost: 1 }))
+      const verdict = await decide(one, [
+        ask(bucket, slowTokens(5), { cost: 1, penalty: 3 }),
+        ask(empty, slow(1), { cost: 1 }),
+      ])
+      assert.deepEqual([verdict.allowed, verdict.buckets[0]!.available], [false, 2])
+      await exchange(one, ask(bucket, slowTokens(5), { penalty: 4 }))
+      assert.equal(await left(one, bucket, slowTokens(5)), -2)
+    },
+  },
+  {
+    id: 'limit.refund',
+    title: 'a refund gives back what was taken at its time, once',
+    requires: [],
+    async run({ one, two }) {
+      const bucket = freshBucketName()
+      const { takenUs } = await exchange(one, ask(bucket, slow(3), { cost: 2 }))
+      assert.ok(takenUs > 0)
+      assert.equal(await left(two, bucket, slow(3)), 1)
+      await exchange(two, ask(bucket, slow(3), { refund: { units: 1, takenUs } }))
+      assert.equal(await left(one, bucket, slow(3)), 2)
+      await exchange(two, ask(bucket, slow(3), { refund: { units: 3, takenUs } }))
+      assert.equal(await left(one, bucket, slow(3)), 3)
+    },
+  },
+  {
+    id: 'limit.parameters',
+    title: 'a bucket that is asked with other parameters is as full as it was in proportion',
+    requires: [],
+    async run({ one, two }) {
+      const bucket = freshBucketName()
+      await exchange(one, ask(bucket, slow(10), { cost: 5 }))
+      assert.equal(await left(two, bucket, slow(7)), 3)
+      assert.equal(await left(one, bucket, slowTokens(100)), 42)
+      assert.equal((await exchange(one, ask(bucket, slowTokens(100), { cost: 43 }))).allowed, false)
+    },
+  },
+  {
+    id: 'limit.names',
+    title: 'buckets are told apart by every character of their names, of any alphabet',
+    requires: [],
+    async run({ one, two }) {
+      const prefix = freshBucketName()
+      const names = unusualKeys.map((key) => `${prefix} ${key}`.slice(0, 200))
+      const different = [...new Set(names)]
+      for (const [index, bucket] of different.entries())
+        await exchange(one, ask(bucket, slow(100), { cost: index + 1 }))
+      for (const [index, bucket] of different.entries())
+        assert.equal(await left(two, bucket, slow(100)), 99 - index, bucket)
+    },
+  },
+  {
+    id: 'limit.refusals',
+    title: 'what is no request is refused with INVALID_OPTION, and nothing is taken',
+    requires: [],
+    async run({ one }) {
+      const bucket = freshBucketName()
+      const good = request([ask(bucket, slow(5), { cost: 1 })])
+      for (const bad of [
+        request([]),
+        request([ask(bucket, slow(5)), ask(bucket, slow(5))]),
+        request([ask('', slow(5))]),
+        request([ask('x'.repeat(201), slow(5))]),
+        request([ask('a\0b', slow(5))]),
+        request([ask(bucket, slow(5), { cost: -1 })]),
+        request([ask(bucket, slow(5), { cost: 0.5 })]),
+        request([ask(bucket, slow(5), { used: Number.NaN })]),
+        request([ask(bucket, slow(0), { cost: 1 })]),
+        request([ask(bucket, slow(5))], { holder: '' }),
+        request([ask(bucket, slow(5))], { leaseMs: 0 }),
+      ])
+        await refused('INVALID_OPTION', () => one.exchange([good, bad]))
+      assert.equal(await left(one, bucket, slow(5)), 5)
+    },
+  },
+]
