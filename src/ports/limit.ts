@@ -17,8 +17,8 @@ export interface LimitPort {
    * Leased units count as taken now for as long as they are out. They are stored as used when they are settled or, all of them, at the end of a lease
    * that its holder did not settle: in no window a bucket admits more than its algorithm says. What is told as used of a lease that has ended is ignored.
    *
-   * A bucket that is asked with other parameters than before begins anew, as full as it was in proportion. Buckets that are idle and have no
-   * leases may be forgotten at any time.
+   * A bucket that is asked with another bound or refill than before goes on with what was taken; with another algorithm (`layoutOf`) it begins
+   * anew, as full as it was in proportion. Buckets that are idle and have no leases may be forgotten at any time.
    *
    * Rejects with ENGINE_UNAVAILABLE when the store did not answer: then it may have been taken or not. Rejects with INVALID_OPTION, before anything
    * is asked, when a request is none; with CLOSED after `close` of the engine.

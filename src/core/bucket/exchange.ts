@@ -148,28 +148,35 @@ function endLeases(bucket: SharedBucket, nowUs: number): void {
     bucketOf(algorithm).take(numbers, 0, algorithm, endsUs, units)
 }
 
-/** A bucket of another algorithm begins anew, as full as the old one was in proportion. Leases stay. */
+/**
+ * What was taken stays taken when a bound or a refill becomes another. What cannot be counted on, since its numbers mean something else, begins anew,
+ * as full as it was in proportion. Leases stay.
+ */
 function follow(bucket: SharedBucket, algorithm: Algorithm, nowUs: number): void {
   const was = bucket.algorithm
-  if (identityOf(was) === identityOf(algorithm)) {
-    // A calendar's windows follow each other.
-    bucket.algorithm = algorithm
-    return
+  if (layoutOf(was) !== layoutOf(algorithm)) {
+    const share = bucketOf(was).available(bucket.numbers, 0, was, nowUs) / boundOf(was)
+    const missing = boundOf(algorithm) - Math.floor(share * boundOf(algorithm))
+    bucket.numbers = freshBucket(algorithm).numbers
+    if (missing > 0 && algorithm.kind !== 'concurrency')
+      bucketOf(algorithm).take(bucket.numbers, 0, algorithm, nowUs, missing)
   }
-  const share = bucketOf(was).available(bucket.numbers, 0, was, nowUs) / boundOf(was)
-  const { numbers } = freshBucket(algorithm)
-  const missing = boundOf(algorithm) - Math.floor(share * boundOf(algorithm))
-  if (missing > 0 && algorithm.kind !== 'concurrency')
-    bucketOf(algorithm).take(numbers, 0, algorithm, nowUs, missing)
   bucket.algorithm = algorithm
-  bucket.numbers = numbers
 }
 
-/** What makes two algorithms the same: all of their parameters, but for the time at which a calendar's window ends. */
-export function identityOf(algorithm: Algorithm): string {
-  return JSON.stringify(
-    Object.entries(algorithm)
-      .filter(([name]) => name !== 'endUs')
-      .sort(([a], [b]) => (a < b ? -1 : 1)),
-  )
+/** What the numbers of a bucket mean: two algorithms of one layout count on the same bucket. */
+export function layoutOf(algorithm: Algorithm): string {
+  switch (algorithm.kind) {
+    case 'token-bucket':
+      return `token-bucket ${algorithm.unit} ${algorithm.tickUs}`
+    case 'log':
+      return `log ${algorithm.ring} ${algorithm.perUs}`
+    case 'sliding-window':
+      return `sliding-window ${algorithm.sliceUs}`
+    case 'fixed-window':
+      return `fixed-window ${algorithm.perUs}`
+    case 'calendar-window':
+    case 'concurrency':
+      return algorithm.kind
+  }
 }

@@ -1,4 +1,5 @@
 // Faults of the limit port, planted in front of the in-memory store.
+import { logOf } from '../../../src/core/bucket/log.ts'
 import type { BucketAsk, LimitExchange, LimitPort, LimitVerdict } from '../../../src/ports/limit.ts'
 import { limitSubject } from '../../../src/testing/conformance/index.ts'
 import { memory } from '../../../src/testing/memory/engine.ts'
@@ -47,15 +48,7 @@ const verdictsChanged =
       (await port.exchange(requests)).map((verdict, index) => change(verdict, requests[index]!)),
   })
 
-const kinds = [
-  'token-bucket',
-  'log',
-  'sliding-window',
-  'fixed-window',
-  'calendar-window',
-  'pace',
-  'concurrency',
-]
+const kinds = ['token-bucket', 'log', 'sliding-window', 'fixed-window', 'calendar-window', 'concurrency']
 const arithmetic = kinds.map((kind) => `limit.arithmetic.${kind}`)
 
 export const limitFaults: readonly Fault<LimitPort>[] = [
@@ -73,25 +66,21 @@ export const limitFaults: readonly Fault<LimitPort>[] = [
       return verdicts
     },
   })),
-  fault(
-    'each bucket is decided alone',
-    ['limit.all-or-none', 'limit.penalty', ...arithmetic.filter((id) => !id.includes('pace'))],
-    (port) => ({
-      async exchange(requests) {
-        const verdicts: LimitVerdict[] = []
-        for (const { asks, ...request } of requests) {
-          const each: LimitVerdict[] = []
-          for (const ask of asks) each.push(...(await port.exchange([{ ...request, asks: [ask] }])))
-          verdicts.push({
-            allowed: each.every(({ allowed }) => allowed),
-            nowUs: each.at(-1)!.nowUs,
-            buckets: each.flatMap(({ buckets }) => buckets),
-          })
-        }
-        return verdicts
-      },
-    }),
-  ),
+  fault('each bucket is decided alone', ['limit.all-or-none', 'limit.penalty', ...arithmetic], (port) => ({
+    async exchange(requests) {
+      const verdicts: LimitVerdict[] = []
+      for (const { asks, ...request } of requests) {
+        const each: LimitVerdict[] = []
+        for (const ask of asks) each.push(...(await port.exchange([{ ...request, asks: [ask] }])))
+        verdicts.push({
+          allowed: each.every(({ allowed }) => allowed),
+          nowUs: each.at(-1)!.nowUs,
+          buckets: each.flatMap(({ buckets }) => buckets),
+        })
+      }
+      return verdicts
+    },
+  })),
   fault('all requests of a call see what there was before it', ['limit.several'], (port) => ({
     async exchange(requests) {
       const before = await port.exchange(
@@ -268,7 +257,7 @@ export const limitFaults: readonly Fault<LimitPort>[] = [
             {
               holder: 'sweeper',
               leaseMs: 1,
-              asks: [{ bucket, algorithm: { kind: 'log', limit: 1, perUs: 1 }, used: 0, cost: 0, hold: 0 }],
+              asks: [{ bucket, algorithm: logOf(1, 1), used: 0, cost: 0, hold: 0 }],
             },
           ])
         names.clear()

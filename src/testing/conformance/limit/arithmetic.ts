@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import type { Algorithm } from '../../../core/bucket/algorithm.ts'
 import { exchange, freshBucket, type SharedBucket } from '../../../core/bucket/exchange.ts'
-import { paceOf } from '../../../core/bucket/pace.ts'
+import { logOf } from '../../../core/bucket/log.ts'
 import { slidingWindow } from '../../../core/bucket/sliding-window.ts'
 import { tokenBucket } from '../../../core/bucket/token-bucket.ts'
 import type { BucketAsk, LimitExchange } from '../../../ports/limit.ts'
@@ -21,14 +21,13 @@ const algorithms: Readonly<Record<string, readonly (() => Algorithm)[]>> = {
     () => tokenBucket(5, 1, 86_400_000_000)!,
     () => tokenBucket(100_000, 7, 3_600_000_000)!,
   ],
-  log: [() => ({ kind: 'log', limit: 5, perUs }), () => ({ kind: 'log', limit: 64, perUs: 120_000 })],
+  log: [() => logOf(5, perUs), () => logOf(64, 120_000)],
   'sliding-window': [() => slidingWindow(100, 160_000), () => slidingWindow(1_000, 77_777)],
   'fixed-window': [() => ({ kind: 'fixed-window', limit: 10, perUs })],
   'calendar-window': [
     // The window of somebody's calendar, 40 ms long.
     () => ({ kind: 'calendar-window', limit: 10, endUs: (Math.floor(performance.now() / 40) + 1) * 40_000 }),
   ],
-  pace: [() => paceOf(3, perUs, 4)!, () => paceOf(1_000, 1_000_000, 50)!],
   concurrency: [() => ({ kind: 'concurrency', limit: 6 })],
 }
 
@@ -76,7 +75,6 @@ function randomRequest(
   const units = (): number =>
     random(3) === 0 ? random(Math.ceil(most / 2) + 1) : random(Math.min(4, most + 1))
   const isHeld = algorithm.kind === 'concurrency'
-  const leases = algorithm.kind !== 'pace'
   return {
     holder,
     leaseMs: 1 + random(60),
@@ -87,7 +85,7 @@ function randomRequest(
         algorithm,
         used: lease ? random(lease.units + 1) : 0,
         cost: units(),
-        hold: leases ? units() : 0,
+        hold: units(),
         ...(!isHeld && random(8) === 0 ? { penalty: units() } : {}),
         ...(!isHeld && random(6) === 0
           ? { refund: { units: 1 + random(2), takenUs: refundable(model.get(bucket)) } }

@@ -1,6 +1,7 @@
 // What every case of limits starts from: fresh buckets, and short ways to ask them.
 import assert from 'node:assert/strict'
 import type { Algorithm } from '../../../core/bucket/algorithm.ts'
+import { logOf } from '../../../core/bucket/log.ts'
 import { tokenBucket } from '../../../core/bucket/token-bucket.ts'
 import type { BucketAsk, LimitExchange, LimitPort, LimitVerdict } from '../../../ports/limit.ts'
 import type { ConformanceCase } from '../case.ts'
@@ -13,7 +14,7 @@ const hourUs = 3_600_000_000
 
 /** Of which nothing comes back while a case runs. */
 export function slow(limit: number): Algorithm {
-  return { kind: 'log', limit, perUs: 24 * hourUs }
+  return logOf(limit, 24 * hourUs)
 }
 
 /** The same as a token bucket. */

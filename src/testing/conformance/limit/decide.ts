@@ -1,5 +1,6 @@
 // Cases of the limit port: what is allowed, by one bucket and by several.
 import assert from 'node:assert/strict'
+import { logOf } from '../../../core/bucket/log.ts'
 import { refused } from '../refusal.ts'
 import { numbers, unusualKeys } from '../sample.ts'
 import { pass } from '../wait.ts'
@@ -100,7 +101,7 @@ export const decideCases: readonly LimitCase[] = [
     requires: [],
     async run({ one, two }) {
       const bucket = freshBucketName()
-      const algorithm = { kind: 'log', limit: 2, perUs: 1_000_000 } as const
+      const algorithm = logOf(2, 1_000_000)
       const first = await exchange(one, ask(bucket, algorithm, { cost: 2 }))
       const refusedOne = await exchange(two, ask(bucket, algorithm, { cost: 2 }))
       if (refusedOne.nowUs < first.nowUs + 1_000_000) {
@@ -150,7 +151,8 @@ export const decideCases: readonly LimitCase[] = [
   },
   {
     id: 'limit.parameters',
-    title: 'a bucket that is asked with other parameters is as full as it was in proportion',
+    title:
+      'a bucket that is asked with another bound goes on with what was taken; with another algorithm it is as full as it was in proportion',
     requires: [],
     async run({ one, two }) {
       const bucket = freshBucketName()
@@ -158,6 +160,8 @@ export const decideCases: readonly LimitCase[] = [
       assert.equal(await left(two, bucket, slow(7)), 3)
       assert.equal(await left(one, bucket, slowTokens(100)), 42)
       assert.equal((await exchange(one, ask(bucket, slowTokens(100), { cost: 43 }))).allowed, false)
+      assert.equal(await left(two, bucket, slowTokens(50)), -8)
+      assert.equal(await left(two, bucket, slowTokens(100)), 42)
     },
   },
   {

@@ -1,5 +1,6 @@
 // Cases of the limit port: leases, and what of them is stored when.
 import assert from 'node:assert/strict'
+import { logOf } from '../../../core/bucket/log.ts'
 import { numbers } from '../sample.ts'
 import { pass } from '../wait.ts'
 import {
@@ -117,7 +118,7 @@ export const leaseCases: readonly LimitCase[] = [
     requires: [],
     async run({ one, two }) {
       const bucket = freshBucketName()
-      const algorithm = { kind: 'log', limit: 4, perUs: 700_000 } as const
+      const algorithm = logOf(4, 700_000)
       const { nowUs } = await exchange(one, ask(bucket, algorithm, { hold: 4 }), {
         holder: 'a',
         leaseMs: 300,
