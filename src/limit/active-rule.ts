@@ -56,6 +56,8 @@ export class ActiveRule {
   readonly #on: ((on: string | undefined) => boolean) | undefined
   readonly #excepts: ((subject: Subject) => boolean) | undefined
   readonly #keyOf: ReadPart
+  /** The keys that say whose bucket it is: what a client claims in a header does not. */
+  readonly #own: readonly ReadPart[]
   readonly #bucket: Bucket<Algorithm>
   readonly #ends: ((nowMs: number) => number) | undefined
   /** Calendars: when the window of now ends. Never goes back: no window that has passed is opened again. */
@@ -71,6 +73,7 @@ export class ActiveRule {
     this.#on = checked.on && matcherOf(checked.on)
     this.#excepts = exceptOf(checked, readers)
     this.#keyOf = keyReaderOf(checked, readers)
+    this.#own = readers.filter((_, index) => checked.by[index]!.kind !== 'header')
     this.#ends = calendar && windowEnds(calendar.unit, calendar.timeZone)
     this.#smallest = bounds[0].algorithm
     this.#algorithm = this.#smallest
@@ -130,7 +133,7 @@ export class ActiveRule {
     return (this.#bucket.earliest(numbers, at, this.#algorithm, this.#nowUs, cost) - this.#nowUs) / 1_000
   }
 
-  state(refuses: boolean): RuleState {
+  state(subject: Subject, refuses: boolean): RuleState {
     const { checked } = this
     const limit = boundOf(this.#algorithm)
     return {
@@ -140,6 +143,9 @@ export class ActiveRule {
       limit,
       remaining: Math.max(this.#available(), 0),
       windowMs: checked.perUs === undefined ? undefined : checked.perUs / 1_000,
+      unit: typeof checked.cost === 'string' ? checked.cost : undefined,
+      fillMs: checked.perUs === undefined ? undefined : fillUs(this.#algorithm, checked.perUs) / 1_000,
+      own: !this.table.shared && this.#own.some((read) => read(subject) !== undefined),
       nextMs: this.delayMs(1),
       resetMs: this.delayMs(limit),
     }
@@ -212,4 +218,11 @@ export class ActiveRule {
     const rate = (algorithm: Algorithm) => ('rate' in algorithm ? algorithm.rate : 0)
     return [...(this.#byPlan?.values() ?? [this.#smallest])].reduce((a, b) => (rate(b) < rate(a) ? b : a))
   }
+}
+
+/** How long it takes from nothing to all of it. */
+function fillUs(algorithm: Algorithm, perUs: number): number {
+  if (algorithm.kind !== 'token-bucket') return perUs
+  const { capacity, unit, rate, tickUs } = algorithm
+  return Math.ceil((capacity * unit) / rate) * tickUs
 }

@@ -22,6 +22,12 @@ export interface RuleState {
   readonly remaining: number
   /** The rule's period; undefined for how many at the same time. */
   readonly windowMs: number | undefined
+  /** What a request costs, where the rule has a name for it. */
+  readonly unit: string | undefined
+  /** How long a bucket that is used up takes until all of the limit is back; undefined for how many at the same time. */
+  readonly fillMs: number | undefined
+  /** Nobody else's requests count in this bucket: the rule has a key that is no mere header, and the subject a value for it. */
+  readonly own: boolean
   /** When one more can be taken if nobody asks meanwhile: 0 for now, Infinity where no time brings it. */
   readonly nextMs: number
   /** When all of the limit can be taken if nobody asks meanwhile. */

@@ -1,10 +1,23 @@
 // Whether a rule is about what is asked.
 
-/** The names may have `*` for any characters. */
+/**
+ * The names may have `*` for any characters. Without regard to case, nor to a slash at the end: there are routers that take no notice of them, and who
+ * writes an endpoint in another way is not to get past its rules.
+ */
 export function matcherOf(names: readonly string[]): (on: string | undefined) => boolean {
-  const exact = new Set(names.filter((name) => !name.includes('*')))
-  const patterns = names.filter((name) => name.includes('*')).map((name) => name.split('*'))
-  return (on) => on !== undefined && (exact.has(on) || patterns.some((parts) => matches(on, parts)))
+  const plain = names.map(alike)
+  const exact = new Set(plain.filter((name) => !name.includes('*')))
+  const patterns = plain.filter((name) => name.includes('*')).map((name) => name.split('*'))
+  return (on) => {
+    if (on === undefined) return false
+    const asked = alike(on)
+    return exact.has(asked) || patterns.some((parts) => matches(asked, parts))
+  }
+}
+
+function alike(name: string): string {
+  const lower = name.toLowerCase()
+  return lower.endsWith('/') && !lower.endsWith(' /') ? lower.slice(0, -1) : lower
 }
 
 /** Each part is found as early as it can be: no text takes longer than its length for each part. */

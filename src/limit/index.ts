@@ -13,6 +13,19 @@ export type { Decision, Outcome, Reason, RuleState } from './decision.ts'
 export { type Guarantee, guaranteeOf } from './guarantee.ts'
 export { type BackOffOptions, backOff } from './http/client/back-off.ts'
 export type { Send, SendInit } from './http/client/send.ts'
+export { type DoorOptions, decisionOf } from './http/door/door.ts'
+export { type ExpressRequest, limitExpress } from './http/door/express.ts'
+export {
+  type FastifyDoorOptions,
+  type FastifyHook,
+  type FastifyLikeReply,
+  type FastifyLikeRequest,
+  limitFastify,
+} from './http/door/fastify.ts'
+export { type HonoContext, limitHono } from './http/door/hono.ts'
+export { limitNode, type NodeResponse } from './http/door/node.ts'
+export type { RawRequest, SubjectOptions } from './http/door/request-subject.ts'
+export type { Show } from './http/door/state-fields.ts'
 export { keyText } from './key-text.ts'
 export { type Limits, type LimitsOptions, limits, type RuleCounts } from './limits.ts'
 export type { Problem } from './rule/fields.ts'

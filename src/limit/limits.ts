@@ -147,7 +147,7 @@ class MemoryLimits implements Limits, Afterwards {
     const nowUs = this.#nowUs()
     return this.#rules.flatMap((rule) => {
       const look = rule.look(subject, nowUs, true)
-      return look === 'passes' || look === 'missing' ? [] : [rule.state(look !== 'allows')]
+      return look === 'passes' || look === 'missing' ? [] : [rule.state(subject, look !== 'allows')]
     })
   }
 

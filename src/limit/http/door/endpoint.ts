@@ -1,0 +1,38 @@
+// What a request asks for, as rules name it: 'POST /uploads'. One thing has one name here, however a client writes it, or rules would be gone round.
+
+/** Nothing in it is written in a way of its own. */
+const plain = /^(?:\/[A-Za-z0-9_~.-]+)+$/
+const dots = /(?:^|\/)\.{1,2}(?:\/|$)/
+
+/**
+ * The name of an endpoint: the method (HEAD is GET: routers take it for that), and the path: decoded once, without query, doubled slashes and the
+ * slash at its end. Undefined for a path with `.` or `..` in it: whether that names what is above depends on who reads it, and no client that is
+ * one writes it.
+ */
+export function endpointOf(method: string, target: string): string | undefined {
+  const asked = method === 'HEAD' ? 'GET' : method
+  const end = target.search(/[?#]/)
+  const path = pathOf(end < 0 ? target : target.slice(0, end))
+  if (plain.test(path) && !path.includes('/.')) return `${asked} ${path}`
+  const decoded = decode(path).replaceAll('\\', '/')
+  if (dots.test(decoded)) return undefined
+  const single = decoded.replace(/\/{2,}/g, '/')
+  return `${asked} ${single.length > 1 && single.endsWith('/') ? single.slice(0, -1) : single}`
+}
+
+/** Of a target in absolute form, as proxies are asked, the path. */
+function pathOf(target: string): string {
+  if (target.startsWith('/') || target === '*') return target
+  const [, path] = /^[a-z][a-z0-9+.-]*:\/\/[^/]*(.*)$/i.exec(target) ?? []
+  return path === undefined ? `/${target}` : path === '' ? '/' : path
+}
+
+/** What is no UTF-8 stays as it is written. */
+function decode(path: string): string {
+  if (!path.includes('%')) return path
+  try {
+    return decodeURIComponent(path)
+  } catch {
+    return path.replace(/%[0-7][0-9a-f]/gi, (each) => decodeURIComponent(each))
+  }
+}

@@ -1,0 +1,49 @@
+// Limits in front of node:http.
+import type { ServerResponse } from 'node:http'
+import type { Limits } from '../../limits.ts'
+import { fields } from '../fields.ts'
+import { Door, type DoorOptions, type Entry, type Outgoing } from './door.ts'
+import type { Reply } from './reply.ts'
+import type { RawRequest } from './request-subject.ts'
+
+/** What is needed of a response of node:http. */
+export interface NodeResponse extends Outgoing {
+  setHeader(name: string, value: string): unknown
+  writeHead(status: number, headers: Readonly<Record<string, string | number>>): unknown
+  end(body: string): unknown
+}
+
+/**
+ * A function to ask first: `if (!(await door(request, response))) return`. True lets the request in, and its response has the fields of the limits. False:
+ * it was answered (429 and the like), or its client is gone. At once, but for what waits in a line. Throws, or rejects with, what a function of the options threw.
+ */
+export function limitNode<Request extends RawRequest>(
+  limits: Limits,
+  options: DoorOptions<Request> = {},
+): (request: Request, response: NodeResponse) => boolean | Promise<boolean> {
+  const door = new Door<Request>(limits, options)
+  return (request, response) => {
+    const entry = door.enter(request, request, response)
+    return entry instanceof Promise ? entry.then((waited) => pass(waited, response)) : pass(entry, response)
+  }
+}
+
+/** Writes what the door says; whether the request goes on. */
+export function pass(entry: Entry, response: NodeResponse): boolean {
+  if (entry.kind === 'gone') return false
+  if (entry.kind === 'answered') {
+    write(response, entry.reply)
+    return false
+  }
+  const { policy, limit } = entry.fields
+  if (policy === '') return true
+  response.setHeader(fields.policy, policy)
+  response.setHeader(fields.limit, limit)
+  return true
+}
+
+function write(response: NodeResponse, { status, headers, body }: Reply): void {
+  if ((response as Partial<ServerResponse>).headersSent || response.closed) return
+  response.writeHead(status, { ...headers, 'Content-Length': Buffer.byteLength(body) })
+  response.end(body)
+}
