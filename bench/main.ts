@@ -8,6 +8,7 @@ import { measure, type Plan, type Progress } from './run.ts'
 import { startPlaces } from './servers.ts'
 import { systems } from './systems/index.ts'
 import type { Entry, Kind } from './systems/system.ts'
+import { tuneBench } from './tune.ts'
 import { efforts } from './workloads/job.ts'
 import { unitOf } from './workloads/names.ts'
 
@@ -38,6 +39,7 @@ new Command('bench')
   .addHelpText('after', `\nSystems:\n${systems.map(describe).join('\n')}`)
   .showHelpAfterError()
   .action(bench)
+  .addCommand(tuneBench())
   .parseAsync()
   .catch((error: Error) => {
     console.error(error.message)

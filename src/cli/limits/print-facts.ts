@@ -5,9 +5,14 @@ import { visible } from '../output/text.ts'
 import { count } from '../output/words.ts'
 import { moment, seconds } from './numbers.ts'
 
-export async function printFacts(facts: LogFacts): Promise<void> {
+export function printFacts(facts: LogFacts): Promise<void> {
+  return print(...factLines(facts).map(visible))
+}
+
+/** What was computed with, then what was odd. */
+export function factLines(facts: LogFacts): string[] {
   const span = facts.spanSeconds > 0 ? ` (${seconds(facts.spanSeconds)})` : ''
-  const key = visible(facts.key)
+  const { key } = facts
   const odd = [
     [facts.withoutKey, 'request', `without a value for ${key}, not computed with`],
     [facts.leftOut, 'request', 'left out by --without'],
@@ -15,10 +20,10 @@ export async function printFacts(facts: LogFacts): Promise<void> {
     [facts.outOfOrder, 'line', 'out of order, sorted'],
     [facts.brokenLines, 'broken line', 'not computed with'],
   ] as const
-  await print(
+  return [
     `${count(facts.requests, 'request')} of ${count(facts.keys, 'key')} (by ${key}), ${moment(facts.from)} to ${moment(facts.to)} UTC${span}`,
     ...odd.filter(([number]) => number > 0).map(([number, what, why]) => `${count(number, what)} ${why}`),
-    ...facts.broken.map(({ log, line, reason }) => `  ${visible(log)}:${line}: ${reason}`),
+    ...facts.broken.map(({ log, line, reason }) => `  ${log}:${line}: ${reason}`),
     ...(facts.brokenLines > facts.broken.length ? ['  …'] : []),
-  )
+  ]
 }

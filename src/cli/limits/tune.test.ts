@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -68,8 +68,8 @@ test('all traffic together, from several logs or the standard input, is the same
   expect(JSON.parse(piped.out).curve).toEqual(curve)
 })
 
-test('people get tables', async () => {
-  const { out, code } = await run('', 'log.jsonl', '--key', 'user')
+test('people get tables, and a page with them', async () => {
+  const { out, code } = await run('', 'log.jsonl', '--key', 'user', '--html', 'page.html')
   expect(code).toBe(0)
   expect(out).toContain(
     '49 requests of 2 keys (by user), 1970-01-01 00:16:40 to 1970-01-01 00:26:10 UTC (9m 30s)',
@@ -79,6 +79,8 @@ test('people get tables', async () => {
   expect(out).toMatch(/^Recommended: capacity \d+, refill \d+ per \w+$/m)
   expect(out).toMatch(/^ {2}tuned: \{ capacity: \d+, refill: \d+, per: \w+, by: user, shadow: true \}$/m)
   expect(out).toMatch(/^! Too thin: 2 keys/m)
+  expect(out).toMatch(/\nDrawn in page\.html\n$/)
+  expect(readFileSync(join(folder, 'page.html'), 'utf8')).toContain('</html>')
   expect(out).toMatch(/^! Too thin: less than two days/m)
 })
 
@@ -88,6 +90,7 @@ test.concurrent.each([
   [['words.txt'], 1, /None of 1 lines could be read: words\.txt:1: no address/],
   [['log.jsonl', '--at', 'fast'], 2, /rates a second/],
   [['log.jsonl', '--honest', '101%'], 2, /share of the keys/],
+  [['log.jsonl', '--html', 'nowhere/page.html'], 2, /there is no folder for it/],
   [['-', '-'], 2, /once only/],
 ])('%j is refused', async ([...args], code, said) => {
   const ended = await run('', ...args)

@@ -1,13 +1,18 @@
 // spillway limits tune: what a token bucket must hold for the traffic of a log, exactly, and which one to begin with.
+import { statSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
 import { type Duration, milliseconds } from '../../core/duration.ts'
+import { asError } from '../../core/errors.ts'
 import { fileSource, type Source } from '../../limit/tune/reading/lines.ts'
+import type { Report } from '../../limit/tune/report.ts'
 import { tune } from '../../limit/tune/tune.ts'
 import { Bar } from '../output/bar.ts'
-import { forgiveReaders, printJson } from '../output/print.ts'
+import { forgiveReaders, print, printJson } from '../output/print.ts'
 import { count } from '../output/words.ts'
 import { reporting } from '../reporting.ts'
 import { UsageError } from '../usage.ts'
+import { pageOf } from './page/page.ts'
 import { printReport } from './print-report.ts'
 
 interface Choice {
@@ -19,6 +24,7 @@ interface Choice {
   readonly honest?: number
   readonly worst?: number
   readonly json?: boolean
+  readonly html?: string
 }
 
 const examples = `
@@ -35,6 +41,8 @@ time is ISO 8601 or seconds, milliseconds, … since 1970; cost is 1 where there
 Examples:
   $ spillway limits tune access.log                  by client address
   $ spillway limits tune requests.jsonl --key user --at 5,10,20
+  $ spillway limits tune requests.jsonl --key user --honest 99% --worst 10s
+  $ spillway limits tune access.log --without 10.0.0.7 --html report.html
   $ spillway limits tune access.log.*.gz --key global   all traffic together
   $ zcat old/*.gz | spillway limits tune - --json | jq .curve`
 
@@ -57,21 +65,42 @@ export function tuneCommand(): Command {
       time,
     )
     .option('--without <key>', 'leave a key out; may be given several times', several)
+    .option('--html <file>', 'also write a page with the curves drawn, which needs nothing else')
     .option('--json', 'print JSON for programs')
     .action((logs: string[], options: Choice) => {
       forgiveReaders()
       return reporting(async () => {
         const sources = await sourcesOf(logs)
         const bar = new Reading(sources)
+        checkPage(options.html)
         const { worst: worstSeconds, ...rest } = options
         const asked = { ...rest, ...(worstSeconds === undefined ? {} : { worstSeconds }) }
         const report = await tune(sources, asked, (source, bytes, requests) =>
           bar.at(source, bytes, requests),
         ).finally(() => bar.end())
+        if (options.html !== undefined) writePage(options.html, report)
         if (options.json) return printJson(report)
         await printReport(report)
+        if (options.html !== undefined) await print('', `Drawn in ${options.html}`)
       })
     })
+}
+
+/** Before the work of minutes. */
+function checkPage(file: string | undefined): void {
+  if (file === undefined) return
+  if (!statSync(dirname(file), { throwIfNoEntry: false })?.isDirectory() || file === '')
+    throw new UsageError(`--html ${file}: there is no folder for it.`)
+  if (statSync(file, { throwIfNoEntry: false })?.isDirectory())
+    throw new UsageError(`--html ${file}: it is a folder; name a file.`)
+}
+
+function writePage(file: string, report: Report): void {
+  try {
+    writeFileSync(file, pageOf(report))
+  } catch (thrown) {
+    throw new UsageError(`--html ${file} cannot be written: ${asError(thrown).message}.`)
+  }
 }
 
 async function sourcesOf(logs: readonly string[]): Promise<Source[]> {

@@ -3,6 +3,8 @@ import type { Requests, Visitor } from './requests.ts'
 import { sortByTime } from './sort.ts'
 
 const first = 1 << 16
+/** What a key takes besides its letters. */
+const besides = 40
 
 export class Columns {
   #keys = new Uint32Array(first)
@@ -11,8 +13,8 @@ export class Columns {
   readonly #numbers = new Map<string, number>()
   readonly #names: string[] = []
   length = 0
-  /** Of all keys. */
-  letters = 0
+  /** About as much as the keys take in memory, in bytes of plain text. */
+  keyBytes = 0
 
   add(key: string, time: number, cost: number): void {
     if (this.length === this.#keys.length) this.#grow()
@@ -64,7 +66,7 @@ export class Columns {
     const number = this.#names.length
     this.#names.push(copy)
     this.#numbers.set(copy, number)
-    this.letters += copy.length
+    this.keyBytes += copy.length + besides
     return number
   }
 
@@ -88,7 +90,7 @@ export class Columns {
     this.#numbers.clear()
     this.#names.length = 0
     this.length = 0
-    this.letters = 0
+    this.keyBytes = 0
   }
 }
 

@@ -57,9 +57,9 @@ const log = fc
 
 test.each([
   ['in memory', undefined],
-  ['in files of seven', { requests: 7, letters: 1_000, runs: 1_000 }],
-  ['in files that are merged three at a time', { requests: 4, letters: 1_000, runs: 3 }],
-  ['in files bounded by the letters of keys', { requests: 1_000, letters: 3, runs: 5 }],
+  ['in files of seven', { requests: 7, keyBytes: 10_000, runs: 1_000 }],
+  ['in files that are merged three at a time', { requests: 4, keyBytes: 10_000, runs: 3 }],
+  ['in files bounded by what keys take', { requests: 1_000, keyBytes: 90, runs: 5 }],
 ])('%s every request is found again, by key and in order of time', (_, bounds) => {
   fc.assert(
     fc.property(log, (requests) => {
@@ -75,7 +75,7 @@ test('a key with more requests than are read at once, from runs that overlap', (
     { length: 40_000 },
     (_, index): Request => [index % 5 ? 'busy' : `k${index}`, (index * 7_919) % 40_000, index],
   )
-  const bounds = { requests: 11_000, letters: 10_000_000, runs: 64 }
+  const bounds = { requests: 11_000, keyBytes: 10_000_000, runs: 64 }
   expect(gathered(requests, bounds)).toEqual(
     new Map([...wanted(requests)].sort(([a], [b]) => (a < b ? -1 : 1))),
   )

@@ -7,13 +7,13 @@ import { RunFile } from './run-file.ts'
 export interface GatheringBounds {
   /** Requests in memory. */
   readonly requests: number
-  /** Letters of their keys. */
-  readonly letters: number
+  /** What their keys take. */
+  readonly keyBytes: number
   /** Temporary files. */
   readonly runs: number
 }
 
-const bounds: GatheringBounds = { requests: 2_000_000, letters: 32_000_000, runs: 64 }
+const bounds: GatheringBounds = { requests: 2_000_000, keyBytes: 32_000_000, runs: 64 }
 
 export class Gathering implements Disposable {
   readonly #columns = new Columns()
@@ -27,7 +27,8 @@ export class Gathering implements Disposable {
   add(key: string, time: number, cost: number): void {
     const columns = this.#columns
     columns.add(key, time, cost)
-    if (columns.length >= this.#bounds.requests || columns.letters >= this.#bounds.letters) this.#spill()
+    const { requests, keyBytes } = this.#bounds
+    if (columns.length >= requests || columns.keyBytes >= keyBytes) this.#spill()
   }
 
   /** Once, at the end; whoever gets the requests disposes of them. */
