@@ -81,7 +81,8 @@ function engineTable(engine: string): string {
       ),
     ]
   })
-  return [`| ${engine} | |`, '| --- | --- |', ...rows].join('\n')
+  const keepsBuckets = `| **limits that processes share** | ${has(portTable.limit)} |`
+  return [`| ${engine} | |`, '| --- | --- |', ...rows, keepsBuckets].join('\n')
 }
 
 function errorPage(): string {
@@ -135,6 +136,10 @@ function capabilityPage(): string {
     'What is not in these tables every engine has that carries the port. What an engine does not have is refused when the program starts, with the engine, the feature and those that have it; nothing is imitated. The conformance suite holds each line both ways.',
     '',
     ...sections,
+    '## Limits',
+    '',
+    `Buckets of rate limits that several processes share are kept by: ${portTable.limit.join(', ')}.`,
+    '',
   ].join('\n')
 }
 

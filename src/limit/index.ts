@@ -9,7 +9,6 @@ export {
   type TrustedProxyOptions,
   trustedProxies,
 } from './address/trusted-proxies.ts'
-export { type CallLimits, type LimitedCall, limitCalls } from './calls.ts'
 export type { Decision, Outcome, Reason, RuleState } from './decision.ts'
 export { type Guarantee, guaranteeOf } from './guarantee.ts'
 export { type BackOffOptions, backOff } from './http/client/back-off.ts'

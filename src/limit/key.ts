@@ -19,16 +19,7 @@ export function readerOf(part: KeyPart, declared: Declared): ReadPart {
     }
     case 'address': {
       const canonical = addressKey(part.options)
-      // Several rules, and what is told of each, ask for the same one.
-      let last: string | undefined
-      let key: string | undefined
-      return ({ address }) => {
-        if (address !== last) {
-          key = canonical(address)
-          last = address
-        }
-        return key
-      }
+      return ({ address }) => canonical(address)
     }
     case 'header': {
       const { name } = part

@@ -89,6 +89,7 @@ export const capabilityTable = {
 export const portTable = {
   queue: ['sqlite', 'postgres', 'nats', 'memory'],
   stream: ['sqlite', 'postgres', 'nats', 'kafka', 'memory'],
+  limit: ['sqlite', 'memory'],
 } as const
 
 /** The engines that leave fencing to the service's own transaction; all others fence themselves. */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import BetterSqlite3 from 'better-sqlite3'
-import { afterAll } from 'vitest'
+import { afterAll, describe } from 'vitest'
 import { sqliteDatabase } from '../../src/engines/sqlite/database.ts'
 import type { SqliteHandle } from '../../src/engines/sqlite/handle.ts'
 import type { DatabaseSource } from '../../src/ports/database.ts'
@@ -15,12 +15,15 @@ import {
   engineSubject,
   engineSuite,
   groupSuite,
+  limitSubject,
+  limitSuite,
   queueSuite,
   streamSuite,
 } from '../../src/testing/conformance/index.ts'
 import { certify } from './certify.ts'
 import { distantMembers } from './distant-member.ts'
 import { openAt } from './engines.ts'
+import { certifyProcesses } from './limit-processes.ts'
 import { userConnection } from './sqlite-user.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'spillway-conformance-'))
@@ -34,6 +37,19 @@ certify('sqlite', { engine: engineSuite, queue: queueSuite, stream: streamSuite,
     retainsWithinMs: 10_000,
     compactsWithinMs: 20_000,
   })
+})
+
+certify('sqlite limits', { limit: limitSuite }, () =>
+  limitSubject({
+    async open() {
+      const engine = await openAt({ engine: 'sqlite', path: join(folder, 'limits') })
+      return { limit: engine.limit!, close: () => engine.close() }
+    },
+  }),
+)
+
+describe('sqlite limits, several processes', () => {
+  certifyProcesses(() => ({ engine: 'sqlite', path: join(folder, 'processes') }))
 })
 
 const ownTable = 'CREATE TABLE IF NOT EXISTS effect (id TEXT PRIMARY KEY)'

@@ -111,6 +111,18 @@ export function isForgettable(bucket: SharedBucket, nowUs: number): boolean {
   return leases.length === 0 && bucketOf(algorithm).isIdle(numbers, 0, algorithm, nowUs)
 }
 
+/**
+ * The same at a clock that shows the time of day, by which the windows of calendars pass too: those that ended long before, whatever their
+ * askers' clocks say, are not asked for again.
+ */
+export function isForgotten(bucket: SharedBucket, nowUs: number): boolean {
+  if (isForgettable(bucket, nowUs)) return true
+  const { algorithm, leases } = bucket
+  return leases.length === 0 && algorithm.kind === 'calendar-window' && algorithm.endUs + dayUs <= nowUs
+}
+
+const dayUs = 86_400_000_000
+
 /** What is left when all leases are taken off. */
 function leftOf({ algorithm, numbers, leases }: SharedBucket, nowUs: number): number {
   let left = bucketOf(algorithm).available(numbers, 0, algorithm, nowUs)

@@ -1,8 +1,9 @@
-// The embedded engine: one SQLite file in a folder, several processes of one machine may share it.
+// The embedded engine: SQLite files in a folder, several processes of one machine may share it.
 import { join, resolve } from 'node:path'
 import { SpillwayError } from '../../core/errors.ts'
 import type { Durability, Engine, EngineOptions } from '../../ports/engine.ts'
 import { durabilityOf } from './durability.ts'
+import { SqliteLimit } from './limit/limit.ts'
 import { makeFolder } from './make-folder.ts'
 import { SqliteQueue } from './queue.ts'
 import { checkMs, longestTimerMs, outOfRange } from './range.ts'
@@ -19,6 +20,9 @@ export interface SqliteOptions extends EngineOptions {
   /** How often streams are looked at for what they need not keep any longer. Default 10,000. */
   readonly retentionEveryMs?: number
 }
+
+/** How often buckets that say no more than fresh ones are looked for. */
+const sweepEveryMs = 10_000
 
 /** Opens the engine. Errors: STORE_CORRUPT, STORE_FROM_FUTURE, DURABILITY, ENGINE_UNAVAILABLE, ENGINE_FAILED. */
 export async function sqlite(options: SqliteOptions): Promise<Engine> {
@@ -59,7 +63,13 @@ export async function sqlite(options: SqliteOptions): Promise<Engine> {
   }
   queue = new SqliteQueue(storage)
   stream = new SqliteStream(storage)
-  return new SqliteEngine(options.path, durability, storage, queue, stream)
+  const limit = new SqliteLimit({
+    path: join(folder, 'limits.db'),
+    synchronous: options.synchronous === 'off' ? 'off' : 'normal',
+    busyTimeoutMs: options.busyTimeoutMs ?? 5000,
+    sweepEveryMs,
+  })
+  return new SqliteEngine(options.path, durability, storage, { queue, stream, limit })
 }
 
 class SqliteEngine implements Engine {
@@ -68,6 +78,7 @@ class SqliteEngine implements Engine {
   readonly durability: Durability
   readonly queue: SqliteQueue
   readonly stream: SqliteStream
+  readonly limit: SqliteLimit
   readonly #storage: Storage
   #closed: Promise<void> | undefined
 
@@ -75,20 +86,20 @@ class SqliteEngine implements Engine {
     path: string,
     durability: Durability,
     storage: Storage,
-    queue: SqliteQueue,
-    stream: SqliteStream,
+    ports: { readonly queue: SqliteQueue; readonly stream: SqliteStream; readonly limit: SqliteLimit },
   ) {
     this.url = `sqlite:${path}`
     this.durability = durability
-    this.queue = queue
-    this.stream = stream
+    this.queue = ports.queue
+    this.stream = ports.stream
+    this.limit = ports.limit
     this.#storage = storage
   }
 
   close(): Promise<void> {
     this.#closed ??= (async () => {
       this.queue.close()
-      await this.stream.close()
+      await Promise.all([this.stream.close(), this.limit.close()])
       await this.#storage.close()
     })()
     return this.#closed

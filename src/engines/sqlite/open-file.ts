@@ -16,8 +16,8 @@ export interface FileSchema {
 }
 
 export interface OpenFileOptions {
-  /** 'full': fsync at every commit. 'off': leave it to the operating system. */
-  readonly synchronous: 'full' | 'off'
+  /** 'full': fsync at every commit. 'normal': a power failure forgets the last commits. 'off': leave it to the operating system. */
+  readonly synchronous: 'full' | 'normal' | 'off'
   /** How long to wait for locks of other processes: while opening, and then in each statement of the handle. */
   readonly openTimeoutMs: number
   readonly busyTimeoutMs: number
