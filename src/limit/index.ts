@@ -41,4 +41,6 @@ export type {
   RuleOptions,
   Rules,
 } from './rule/rule.ts'
+export { sharedLimits } from './shared/shared-limits.ts'
+export type { SharedLimits, SharedLimitsOptions, SharedRuleCounts } from './shared/shared-limits-api.ts'
 export type { Subject } from './subject.ts'

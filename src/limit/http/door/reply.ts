@@ -18,6 +18,7 @@ const details: Readonly<Record<Reason, string>> = {
   line: 'Too many are waiting already.',
   wait: 'The turn of this request would come too late.',
   cancelled: 'The request was given up.',
+  away: 'Whether the limit allows it cannot be found out at the moment.',
 }
 
 /** The answer to a request that is not allowed: 429, or 400 where it lacks what a limit goes by. */
@@ -27,7 +28,7 @@ export function refusal(decision: Decision, writer: FieldWriter, random: () => n
   if (violated.length === 0 && rule !== undefined) violated.push(rule)
   const detail = `${details[reason]} (${violated.join(', ')})`
   if (reason === 'missing') return plain(400, 'Bad Request', detail)
-  return limited('quota-exceeded', violated, detail, {
+  return limited(reason === 'away' ? 'temporary-reduced-capacity' : 'quota-exceeded', violated, detail, {
     ...told(writer, states, retryAfterMs),
     ...again(retryAfterMs, random),
   })

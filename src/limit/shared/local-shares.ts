@@ -1,0 +1,58 @@
+// What this process allows by itself while the store is away, by rules that are declared so: a share of their bound, counted in its own memory.
+import { boundOf } from '../../core/bucket/algorithm.ts'
+import { exchange, freshBucket, type SharedBucket } from '../../core/bucket/exchange.ts'
+import type { Asked } from './asked-rule.ts'
+
+/** Keys beyond these are bounded together. */
+const mostBuckets = 10_000
+
+export class LocalShares {
+  readonly #buckets = new Map<string, SharedBucket>()
+
+  /** All or none. A share of a bound is the whole bound where each unit takes as many more; one request is always allowed that the whole would allow. */
+  decide(
+    all: readonly { readonly asked: Asked; readonly share: number; readonly inUse: number }[],
+    nowUs: number,
+  ): boolean {
+    const counted: { bucket: SharedBucket; asked: Asked; cost: number }[] = []
+    for (const { asked, share, inUse } of all) {
+      const bound = boundOf(asked.algorithm)
+      if (asked.rule.isHeld) {
+        if (inUse + asked.cost > Math.max(1, Math.floor(bound * share))) return false
+        continue
+      }
+      const cost = asked.cost === 0 ? 0 : Math.min(bound, Math.ceil(asked.cost / share))
+      const bucket = this.#bucketOf(asked)
+      const same = counted.find((one) => one.bucket === bucket)
+      if (same) same.cost = Math.min(bound, same.cost + cost)
+      else counted.push({ bucket, asked, cost })
+    }
+    if (counted.length === 0) return true
+    const asks = counted.map(({ asked: { algorithm, bucket }, cost }) => ({
+      bucket,
+      algorithm,
+      used: 0,
+      cost,
+      hold: 0,
+    }))
+    const request = { holder: 'here', leaseMs: 1, asks }
+    return exchange(
+      counted.map(({ bucket }) => bucket),
+      request,
+      nowUs,
+    ).allowed
+  }
+
+  /** The store is back. What was allowed here is not told to it. */
+  forget(): void {
+    this.#buckets.clear()
+  }
+
+  #bucketOf({ bucket, algorithm, rule }: Asked): SharedBucket {
+    const name =
+      this.#buckets.has(bucket) || this.#buckets.size < mostBuckets ? bucket : ` ${rule.checked.name}`
+    const kept = this.#buckets.get(name) ?? freshBucket(algorithm)
+    this.#buckets.set(name, kept)
+    return kept
+  }
+}

@@ -1,0 +1,272 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { SpillwayError } from '../../core/errors.ts'
+import type { LimitPort } from '../../ports/limit.ts'
+import { type FakeClock, fakeClock } from '../../testing/fake-clock.ts'
+import { memory } from '../../testing/memory/engine.ts'
+import { memoryStore } from '../../testing/memory/store.ts'
+import type { Rules } from '../rule/rule.ts'
+import { sharedLimits } from './shared-limits.ts'
+import type { SharedLimits } from './shared-limits-api.ts'
+
+/** A store on a clock that the test moves, with what was asked of it; `away` makes it not answer. */
+function store(clock: FakeClock = fakeClock()) {
+  const { limit } = memory({ store: memoryStore({ clock }) })
+  const state = { away: false, hangs: false, calls: 0 }
+  const port: LimitPort = {
+    statement: limit!.statement,
+    async exchange(requests) {
+      state.calls += 1
+      if (state.hangs) return new Promise(() => {})
+      if (state.away) throw new SpillwayError('ENGINE_UNAVAILABLE', 'The store is away.')
+      return limit!.exchange(requests)
+    },
+    sweep: () => limit!.sweep(),
+  }
+  const open = (rules: Rules): SharedLimits => sharedLimits({ rules, store: port, clock })
+  /** One that can be killed: from then on nothing of it reaches the store. */
+  const killable = (rules: Rules) => {
+    let dead = false
+    const own: LimitPort = {
+      ...port,
+      exchange: (requests) => (dead ? new Promise(() => {}) : port.exchange(requests)),
+    }
+    const kill = () => {
+      dead = true
+    }
+    return { limits: sharedLimits({ rules, store: own, clock }), kill }
+  }
+  return { clock, state, open, killable }
+}
+
+async function count(all: readonly Promise<{ readonly allowed: boolean }>[]): Promise<number> {
+  return (await Promise.all(all)).filter(({ allowed }) => allowed).length
+}
+
+test('several processes together allow what the rule says, and no more', async () => {
+  const { open } = store()
+  const rules: Rules = { posts: { atMost: 5, per: 'week', by: 'device' } }
+  const [one, two] = [open(rules), open(rules)]
+  expect(await count(Array.from({ length: 20 }, (_, i) => (i % 2 ? one : two).decide({ device: 'd' })))).toBe(
+    5,
+  )
+  expect((await two.decide({ device: 'e' })).allowed).toBe(true)
+  const refusal = await one.decide({ device: 'd' })
+  expect(refusal).toMatchObject({ outcome: 'reject', rule: 'posts', reason: 'over' })
+  expect(refusal.retryAfterMs).toBe(7 * 24 * 3_600_000)
+})
+
+test('a request is counted in all of its rules or in none', async () => {
+  const { open } = store()
+  const limits = open({
+    all: { atMost: 10, per: 'day' },
+    user: { atMost: 1, per: 'day', by: 'user' },
+  })
+  expect(await count(Array.from({ length: 5 }, () => limits.decide({ user: 'u' })))).toBe(1)
+  expect(await count(Array.from({ length: 20 }, (_, i) => limits.decide({ user: `v${i}` })))).toBe(9)
+})
+
+test('a busy bucket is decided from a lease, without asking the store each time', async () => {
+  const { open, state, clock } = store()
+  const limits = open({ all: { capacity: 100_000, refill: 1, per: 'minute' } })
+  for (let i = 0; i < 2_000; i++) expect((await limits.decide({})).allowed).toBe(true)
+  expect(state.calls).toBeLessThan(30)
+  await clock.advance('3s')
+  const other = open({ all: { capacity: 100_000, refill: 1, per: 'minute' } })
+  const [before] = (await other.decide({})).states
+  expect(before!.remaining).toBe(100_000 - 2_001)
+})
+
+test('what a process that is killed had leased is used up, and nothing more', async () => {
+  const { open, clock, killable } = store()
+  const rules: Rules = { all: { capacity: 1_000, refill: 1, per: 'day' } }
+  const { limits, kill } = killable(rules)
+  for (let i = 0; i < 20; i++) await limits.decide({})
+  kill()
+  const other = open(rules)
+  const ask = () => count(Array.from({ length: 1_000 }, () => other.decide({})))
+  const first = await ask()
+  await clock.advance('2s')
+  const total = 20 + first + (await ask())
+  expect(total).toBeLessThanOrEqual(1_000)
+  expect(total).toBeGreaterThanOrEqual(1_000 - 20)
+})
+
+test('leases of several processes never sum to more than the rule, in any window', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(
+        fc.record({
+          process: fc.nat(2),
+          times: fc.constantFrom(1, 3, 20, 100),
+          thenMs: fc.constantFrom(0, 0, 20, 400, 1_200),
+          dies: fc.nat(12).map((n) => n === 0),
+        }),
+        { minLength: 10, maxLength: 30 },
+      ),
+      async (steps) => {
+        const { killable, clock } = store()
+        const [capacity, refill] = [80, 40]
+        const rules: Rules = { all: { capacity, refill, per: 'second' } }
+        const processes = [killable(rules), killable(rules), killable(rules)]
+        const allowed: number[] = []
+        for (const { process, times, thenMs, dies } of steps) {
+          const made = await Promise.all(
+            Array.from({ length: times }, () => processes[process]!.limits.decide({})),
+          )
+          for (const each of made) if (each.allowed) allowed.push(clock.elapsed())
+          if (dies) {
+            processes[process]!.kill()
+            processes[process] = killable(rules)
+          }
+          if (thenMs > 0) await clock.advance(thenMs)
+        }
+        const tooMany = allowed.some((from, first) =>
+          allowed.some(
+            (to, last) =>
+              last >= first && last - first + 1 > capacity + Math.floor((refill * (to - from)) / 1_000),
+          ),
+        )
+        expect(tooMany).toBe(false)
+      },
+    ),
+    { numRuns: 12 },
+  )
+}, 60_000)
+
+test('concurrency is held by all processes together, given back soon, and by the dead when their lease ends', async () => {
+  const { open, clock } = store()
+  const rules: Rules = { reports: { atOnce: 3, by: 'user' } }
+  const [one, two] = [open(rules), open(rules)]
+  const held = await Promise.all([one.decide({ user: 'u' }), one.decide({ user: 'u' })])
+  expect(held.every(({ allowed }) => allowed)).toBe(true)
+  expect((await two.decide({ user: 'u' })).allowed).toBe(true)
+  expect(await two.decide({ user: 'u' })).toMatchObject({
+    allowed: false,
+    retryAfterMs: Number.POSITIVE_INFINITY,
+  })
+  // What is in use stays, however long it takes.
+  await clock.advance('5s')
+  expect((await two.decide({ user: 'u' })).allowed).toBe(false)
+  held[0]!.release()
+  await clock.advance('50ms')
+  const next = await two.decide({ user: 'u' })
+  expect(next.allowed).toBe(true)
+  expect((await one.decide({ user: 'u' })).allowed).toBe(false)
+})
+
+test('a rule in shadow counts for itself and refuses nothing', async () => {
+  const { open } = store()
+  const limits = open({
+    tried: { atMost: 2, per: 'day', shadow: true },
+    real: { atMost: 3, per: 'day' },
+  })
+  const made = []
+  for (let i = 0; i < 4; i++) made.push(await limits.decide({}))
+  expect(made.map(({ allowed }) => allowed)).toEqual([true, true, true, false])
+  expect(made.map(({ shadowed }) => shadowed)).toEqual([[], [], ['tried'], ['tried']])
+})
+
+test('a refund gives back what was taken, a penalty takes more; soon for all', async () => {
+  const { open, clock } = store()
+  const rules: Rules = { all: { atMost: 4, per: 'day', by: 'user' } }
+  const [one, two] = [open(rules), open(rules)]
+  const subject = { user: 'u' }
+  const decision = await one.decide({ ...subject, cost: 3 })
+  decision.refund()
+  decision.refund()
+  await clock.advance('20ms')
+  expect((await two.decide({ ...subject, cost: 4 })).allowed).toBe(true)
+  const other = await one.decide({ user: 'v' })
+  other.penalize(3)
+  await clock.advance('20ms')
+  expect((await two.decide({ user: 'v' })).allowed).toBe(false)
+})
+
+test('while the store is away each rule holds as it says; then all go by the store again', async () => {
+  const { open, state, clock } = store()
+  const limits = open({
+    open: { atMost: 1, per: 'day', by: 'user', on: 'open' },
+    closed: { atMost: 5, per: 'day', by: 'user', on: 'closed', away: 'closed' },
+    share: { atMost: 8, per: 'day', by: 'user', on: 'share', away: { share: 0.25 } },
+  })
+  state.away = true
+  const ask = (on: string) => limits.decide({ user: 'u', on })
+  expect(await count([ask('open'), ask('open')])).toBe(2)
+  expect(await ask('closed')).toMatchObject({ outcome: 'reject', reason: 'away', rule: 'closed' })
+  expect(await count(Array.from({ length: 8 }, () => ask('share')))).toBe(2)
+  const asked = state.calls
+  for (let i = 0; i < 100; i++) await ask('open')
+  expect(state.calls).toBe(asked)
+  state.away = false
+  await clock.advance('10s')
+  expect((await ask('open')).allowed).toBe(true)
+  expect((await ask('open')).allowed).toBe(false)
+  expect(await count(Array.from({ length: 8 }, () => ask('closed')))).toBe(5)
+})
+
+test('a store that hangs is waited for no longer than timeoutMs', async () => {
+  const { open, state, clock } = store()
+  const limits = open({ all: { atMost: 1, per: 'day', away: 'closed' } })
+  state.hangs = true
+  const made = limits.decide({})
+  await clock.advance('150ms')
+  expect(await made).toMatchObject({ outcome: 'reject', reason: 'away' })
+})
+
+test('who waits gets its turn in order, no later than it wanted, and no more wait than may', async () => {
+  const { open, clock } = store()
+  const limits = open({ all: { atMost: 1, per: 'second', over: 'wait', line: 2, longestWait: '1500ms' } })
+  expect((await limits.admit({})).allowed).toBe(true)
+  const order: string[] = []
+  const waits = ['a', 'b', 'c'].map((name) =>
+    limits.admit({}).then((decision) => {
+      order.push(`${name} ${decision.outcome} ${decision.reason ?? ''}`.trim())
+    }),
+  )
+  for (let i = 0; i < 40; i++) await clock.advance('100ms')
+  await Promise.all(waits)
+  expect(order).toEqual(['c reject line', 'a allow', 'b reject wait'])
+})
+
+test('other rules are put in force whole or not at all, and buckets go on with what was taken', async () => {
+  const { open } = store()
+  const limits = open({ all: { atMost: 3, per: 'day' } })
+  await limits.decide({})
+  expect(() => limits.reload({ all: { atMost: 0, per: 'day' } })).toThrow(/INVALID_RULE|all/)
+  limits.reload({ all: { capacity: 10, refill: 1, per: 'day' } })
+  const [state] = (await limits.decide({})).states
+  // Two of three were left, so six of ten; one was taken just now.
+  expect(state!.remaining).toBe(5)
+})
+
+test('closing gives back what is leased, and later decisions reject', async () => {
+  const { open } = store()
+  const rules: Rules = { all: { capacity: 1_000, refill: 1, per: 'day' } }
+  const [one, two] = [open(rules), open(rules)]
+  for (let i = 0; i < 50; i++) await one.decide({})
+  await one.close()
+  await expect(one.decide({})).rejects.toMatchObject({ code: 'CLOSED' })
+  const [state] = (await two.decide({})).states
+  expect(state!.remaining).toBe(949)
+})
+
+test('on the clock of the machine leases are renewed and end', async () => {
+  const engine = memory()
+  const limits = sharedLimits({
+    rules: { all: { capacity: 10_000, refill: 1, per: 'day' } },
+    store: engine.limit!,
+    leaseMs: 100,
+  })
+  for (let i = 0; i < 100; i++) await limits.decide({})
+  await pause(400)
+  expect((await limits.decide({})).allowed).toBe(true)
+  await limits.close()
+  const other = sharedLimits({
+    rules: { all: { capacity: 10_000, refill: 1, per: 'day' } },
+    store: engine.limit!,
+  })
+  expect((await other.decide({})).states[0]!.remaining).toBe(10_000 - 102)
+  await other.close()
+})

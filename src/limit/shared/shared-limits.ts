@@ -1,0 +1,473 @@
+// sharedLimits(): rules whose buckets several processes share in a store. Most decisions are made from leases, without a round trip.
+import { randomBytes } from 'node:crypto'
+import type { Algorithm } from '../../core/bucket/algorithm.ts'
+import { type Clock, sleep, systemClock } from '../../core/clock.ts'
+import { SpillwayError } from '../../core/errors.ts'
+import { checkOptions, type OptionNames } from '../../core/known-options.ts'
+import type { BucketAnswer, BucketAsk, LimitExchange, LimitVerdict } from '../../ports/limit.ts'
+import type { Decision, Outcome, Reason, RuleState } from '../decision.ts'
+import { type Guarantee, guaranteesOf } from '../guarantee.ts'
+import type { Declared, ReadPart } from '../key.ts'
+import { checkRules } from '../rule/read-rules.ts'
+import type { Rules } from '../rule/rule.ts'
+import { ownValue, type Subject } from '../subject.ts'
+import { type Asked, AskedRule } from './asked-rule.ts'
+import { LeaseBook } from './lease-book.ts'
+import { LocalShares } from './local-shares.ts'
+import { type SharedAfterwards, SharedDecision, type Taken } from './shared-decision.ts'
+import type { SharedLimits, SharedLimitsOptions, SharedRuleCounts } from './shared-limits-api.ts'
+import { type Answers, statesOf } from './states.ts'
+import { StoreAccess } from './store-access.ts'
+
+const names: OptionNames<SharedLimitsOptions> = {
+  rules: true,
+  store: true,
+  keys: true,
+  leaseMs: true,
+  timeoutMs: true,
+  clock: true,
+}
+
+/** Puts rules in force whose buckets all processes share that use the same store. Throws INVALID_RULE with every problem of a rule that cannot hold. */
+export function sharedLimits(options: SharedLimitsOptions): SharedLimits {
+  return new StoredLimits(options)
+}
+
+/** What was taken or given back without asking, until it is told. */
+interface Untold {
+  readonly algorithm: Algorithm
+  penalty: number
+  refunds: { readonly units: number; readonly takenUs: number }[]
+}
+
+/** Buckets of which something is untold. What is beyond is not told: the bucket is then the poorer, or the penalty is not taken. */
+const mostUntold = 10_000
+/** How soon it is told. */
+const tellMs = 10
+/** What one call of the store carries. */
+const requestsAtOnce = 500
+
+class StoredLimits implements SharedLimits, SharedAfterwards {
+  readonly #clock: Clock
+  readonly #declared: Declared
+  readonly #store: StoreAccess
+  readonly #book: LeaseBook
+  readonly #shares = new LocalShares()
+  readonly #holder = randomBytes(12).toString('base64url')
+  readonly #untold = new Map<string, Untold>()
+  /** Those who wait, by bucket: the last of the line. */
+  readonly #lines = new Map<string, Promise<unknown>>()
+  #rules: readonly AskedRule[]
+  #cancelTick: () => void
+  #telling: (() => void) | undefined
+  #closing: Promise<void> | undefined
+
+  constructor(options: SharedLimitsOptions) {
+    checkOptions('sharedLimits', options, names)
+    const { rules, store, keys = {}, leaseMs = 1_000, timeoutMs = 100, clock = systemClock } = options
+    for (const [name, value, most] of [
+      ['leaseMs', leaseMs, 60_000],
+      ['timeoutMs', timeoutMs, 60_000],
+    ] as const)
+      if (!Number.isInteger(value) || value < 10 || value > most)
+        throw new SpillwayError(
+          'INVALID_OPTION',
+          `sharedLimits: ${name} is ${value}; it takes whole milliseconds from 10 to ${most}.`,
+        )
+    if (typeof store?.exchange !== 'function')
+      throw new SpillwayError(
+        'INVALID_OPTION',
+        'sharedLimits: store is no store of limits. Open an engine that keeps them (sqlite, postgres, redis), and give its `limit`.',
+      )
+    this.#clock = clock
+    this.#declared = new Map(
+      Object.entries(keys).map(([name, of]): [string, ReadPart] => [
+        name,
+        of === true ? (subject) => ownValue(subject, name) : of,
+      ]),
+    )
+    this.#store = new StoreAccess(store, clock, timeoutMs)
+    this.#book = new LeaseBook(leaseMs)
+    this.#rules = this.#active(rules)
+    this.#cancelTick = clock.after(leaseMs / 4, () => this.#tick())
+  }
+
+  async decide(subject: Subject): Promise<Decision> {
+    return this.#decide(subject)
+  }
+
+  async admit(
+    subject: Subject,
+    { signal }: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<Decision> {
+    const dueMs = this.#clock.elapsed()
+    const decision = await this.#decide(subject)
+    if (decision.outcome !== 'wait') return decision
+    const rule = this.#rules.find(({ checked }) => checked.name === decision.rule)
+    const asked = rule?.ask(subject)
+    if (rule === undefined || typeof asked !== 'object') return decision.refusedFor('over')
+    const { line, longestWaitMs } = rule.checked
+    if (signal?.aborted) return decision.refusedFor('cancelled')
+    if (rule.waiting >= line) return decision.refusedFor('line')
+    rule.waiting += 1
+    const before = this.#lines.get(asked.bucket)
+    const turn = this.#wait(subject, decision, dueMs + longestWaitMs, before, signal).finally(() => {
+      rule.waiting -= 1
+      if (this.#lines.get(asked.bucket) === turn) this.#lines.delete(asked.bucket)
+    })
+    this.#lines.set(asked.bucket, turn)
+    return turn
+  }
+
+  penalize(subject: Subject, cost: number): void {
+    if (!Number.isSafeInteger(cost) || cost < 0)
+      throw new SpillwayError('INVALID_OPTION', `A penalty costs ${cost}; it takes a whole number from 0.`)
+    this.penalizeAsked(
+      this.#rules.map((rule) => rule.ask(subject)).filter((each) => typeof each === 'object'),
+      cost,
+    )
+  }
+
+  penalizeAsked(asked: readonly Asked[], cost: number): void {
+    for (const each of asked)
+      if (!each.rule.isHeld)
+        this.#tell(each, (untold) => {
+          untold.penalty += cost
+        })
+  }
+
+  reload(rules: Rules): void {
+    const before = new Map(this.#rules.map((rule) => [rule.checked.name, rule]))
+    this.#rules = this.#active(rules)
+    for (const rule of this.#rules) {
+      const was = before.get(rule.checked.name)
+      if (was) [rule.allowed, rule.refused] = [was.allowed, was.refused]
+    }
+  }
+
+  counts(): readonly SharedRuleCounts[] {
+    return this.#rules.map(({ checked, allowed, refused, waiting }) => ({
+      rule: checked.name,
+      allowed,
+      refused,
+      waiting,
+    }))
+  }
+
+  guarantees(): ReadonlyMap<string, readonly Guarantee[]> {
+    return new Map(this.#rules.map(({ checked }) => [checked.name, guaranteesOf(checked)]))
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#end()
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  giveBack(taken: readonly Taken[], held: boolean): void {
+    for (const { asked, lease, takenUs } of taken) {
+      if (asked.rule.isHeld !== held || asked.cost === 0) continue
+      if (held) {
+        this.#book.end(asked.bucket, asked.cost)
+        this.#tell(asked, () => {})
+      } else if (lease !== undefined) {
+        // What was settled meanwhile stays used.
+        if (this.#book.isOut(asked.bucket, lease)) lease.used -= asked.cost
+      } else if (takenUs !== undefined)
+        this.#tell(asked, ({ refunds }) => refunds.push({ units: asked.cost, takenUs }))
+    }
+  }
+
+  async #decide(subject: Subject): Promise<SharedDecision> {
+    if (this.#closing) throw new SpillwayError('CLOSED', 'The limits were closed.')
+    const all: Asked[] = []
+    const shadowed: string[] = []
+    for (const rule of this.#rules) {
+      const asked = rule.ask(subject)
+      if (asked === 'passes') continue
+      if (typeof asked === 'object') all.push(asked)
+      else {
+        rule.refused += 1
+        if (!rule.checked.shadow)
+          return this.#refusal(rule, asked, Number.POSITIVE_INFINITY, { shadowed, asked: all, states: none })
+        shadowed.push(rule.checked.name)
+      }
+    }
+    for (const { bucket, algorithm, cost } of all)
+      if (this.#book.enters(bucket, algorithm, this.#clock.elapsed()))
+        this.#book.count(bucket, cost, this.#clock.elapsed())
+    for (;;) {
+      const nowMs = this.#clock.elapsed()
+      if (all.every(({ bucket, cost }) => cost <= this.#book.left(bucket, nowMs)))
+        return this.#allowed(subject, all, shadowed, this.#fromLeases(all), undefined)
+      const asking = all.map(({ bucket }) => this.#book.asking(bucket)).find((each) => each !== undefined)
+      if (asking === undefined) return this.#askStore(subject, all, shadowed)
+      await asking
+    }
+  }
+
+  #fromLeases(all: readonly Asked[]): Taken[] {
+    return all.map((asked) => {
+      const lease = this.#book.take(asked.bucket, asked.cost)
+      if (asked.rule.isHeld) this.#book.begin(asked.bucket, asked.cost)
+      return { asked, lease }
+    })
+  }
+
+  async #askStore(
+    subject: Subject,
+    all: readonly Asked[],
+    shadowed: readonly string[],
+  ): Promise<SharedDecision> {
+    const bounding = all.filter(({ rule }) => !rule.checked.shadow)
+    const inShadow = all.filter(({ rule }) => rule.checked.shadow)
+    // What a rule in shadow says is nobody's business but its own.
+    const groups = [...(bounding.length > 0 ? [bounding] : []), ...inShadow.map((asked) => [asked])]
+    const verdicts = await this.#exchange(groups)
+    if (verdicts === undefined) return this.#away(subject, bounding, shadowed)
+    const answers = new Map<Asked, { readonly answer: BucketAnswer; readonly verdict: LimitVerdict }>()
+    for (const [index, group] of groups.entries())
+      for (const [at, asked] of group.entries())
+        answers.set(asked, { answer: verdicts[index]!.buckets[at]!, verdict: verdicts[index]! })
+    const refused = groups.flatMap((group, index) =>
+      verdicts[index]!.allowed ? [] : group.filter((asked) => refuses(asked, answers.get(asked)!.answer)),
+    )
+    for (const { rule } of refused) rule.refused += 1
+    const told = [
+      ...shadowed,
+      ...refused.filter(({ rule }) => rule.checked.shadow).map(({ rule }) => rule.checked.name),
+    ]
+    const taken = all
+      .filter((asked) => answers.get(asked)!.verdict.allowed)
+      .map((asked) => ({ asked, takenUs: answers.get(asked)!.answer.takenUs }))
+    if (bounding.length === 0 || verdicts[0]!.allowed)
+      return this.#allowed(subject, all, told, taken, answers)
+    // What rules in shadow counted of a request that was refused they had not counted either.
+    this.giveBack(taken, false)
+    this.giveBack(taken, true)
+    const states = () => statesOf(subject, all, this.#book, answers, new Set(refused))
+    let [worst, longest]: [Asked | undefined, number] = [undefined, -1]
+    let outcome: Outcome = 'wait'
+    for (const asked of refused) {
+      const { checked, isHeld } = asked.rule
+      if (checked.shadow) continue
+      if (checked.over === 'reject') outcome = 'reject'
+      else if (checked.over === 'defer' && outcome === 'wait') outcome = 'defer'
+      const { answer, verdict } = answers.get(asked)!
+      // What is leased comes back when the leases end, at the latest.
+      const delayMs = isHeld
+        ? Number.POSITIVE_INFINITY
+        : Math.max(
+            (answer.earliestUs - verdict.nowUs) / 1_000,
+            answer.earliestUs > verdict.nowUs ? 0 : this.#book.leaseMs,
+          )
+      if (delayMs > longest) [worst, longest] = [asked, delayMs]
+    }
+    return this.#refusal(worst!.rule, 'over', longest, { shadowed: told, asked: all, states }, outcome)
+  }
+
+  /** One question, one request for each group. Undefined when the store is away. */
+  async #exchange(groups: readonly (readonly Asked[])[]): Promise<readonly LimitVerdict[] | undefined> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const sentMs = this.#clock.elapsed()
+    const requests = groups.map((group) => this.#request(group.map((asked) => this.#ask(asked, promise))))
+    try {
+      const verdicts = await this.#store.ask(requests)
+      for (const [index, group] of groups.entries())
+        for (const [at, { bucket, rule, cost }] of group.entries()) {
+          if (!this.#book.has(bucket)) continue
+          if (verdicts === undefined) this.#book.lose(bucket)
+          else {
+            const { allowed, buckets } = verdicts[index]!
+            if (rule.isHeld && allowed) this.#book.begin(bucket, cost)
+            this.#book.enter(bucket, buckets[at]!.held, buckets[at]!.available, sentMs)
+          }
+        }
+      if (verdicts !== undefined) this.#shares.forget()
+      return verdicts
+    } catch (thrown) {
+      for (const { bucket } of groups.flat()) this.#book.lose(bucket)
+      throw thrown
+    } finally {
+      resolve()
+    }
+  }
+
+  #request(asks: readonly BucketAsk[]): LimitExchange {
+    return { holder: this.#holder, leaseMs: this.#book.leaseMs, asks }
+  }
+
+  #ask({ bucket, algorithm, cost }: Omit<Asked, 'rule'>, asking: Promise<void>): BucketAsk {
+    const { used, hold } = this.#book.has(bucket)
+      ? this.#book.settle(bucket, asking, this.#clock.elapsed())
+      : { used: 0, hold: 0 }
+    return { bucket, algorithm, used, cost, hold: this.#closing ? 0 : hold }
+  }
+
+  /** The store cannot be asked: each rule has said what holds then. */
+  #away(subject: Subject, bounding: readonly Asked[], shadowed: readonly string[]): SharedDecision {
+    const asked = bounding
+    const states = () => statesOf(subject, bounding, this.#book, new Map(), new Set())
+    const rest = { shadowed, asked, states }
+    const closed = bounding.find(({ rule }) => rule.checked.away === 'closed')
+    const shares = bounding.flatMap((each) => {
+      const { away } = each.rule.checked
+      return typeof away === 'object'
+        ? [{ asked: each, share: away.share, inUse: this.#book.inUse(each.bucket) }]
+        : []
+    })
+    const nowUs = Math.floor(this.#clock.elapsed() * 1_000)
+    const refuses = closed ?? (this.#shares.decide(shares, nowUs) ? undefined : shares[0]!.asked)
+    if (refuses) {
+      refuses.rule.refused += 1
+      return this.#refusal(refuses.rule, 'away', this.#store.awayMs, rest)
+    }
+    for (const { rule, bucket, cost } of bounding) if (rule.isHeld) this.#book.begin(bucket, cost)
+    return this.#allowed(
+      subject,
+      bounding,
+      shadowed,
+      bounding.map((each) => ({ asked: each })),
+      undefined,
+    )
+  }
+
+  #allowed(
+    subject: Subject,
+    all: readonly Asked[],
+    shadowed: readonly string[],
+    taken: readonly Taken[],
+    answers: Answers | undefined,
+  ): SharedDecision {
+    for (const { rule } of all) if (!shadowed.includes(rule.checked.name)) rule.allowed += 1
+    const states = () => statesOf(subject, all, this.#book, answers ?? new Map(), new Set())
+    return new SharedDecision(this, { outcome: 'allow', shadowed, asked: all, taken, states })
+  }
+
+  #refusal(
+    { checked }: AskedRule,
+    reason: Reason,
+    retryAfterMs: number,
+    rest: Pick<ConstructorParameters<typeof SharedDecision>[1], 'shadowed' | 'asked' | 'states'>,
+    outcome: Outcome = 'reject',
+  ): SharedDecision {
+    return new SharedDecision(this, { ...rest, taken: [], outcome, rule: checked.name, reason, retryAfterMs })
+  }
+
+  /** Waits for those before it, then asks until it gets an answer other than to wait. */
+  async #wait(
+    subject: Subject,
+    told: SharedDecision,
+    dueMs: number,
+    before: Promise<unknown> | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<SharedDecision> {
+    let decision = told
+    await before?.catch(() => {})
+    while (decision.outcome === 'wait') {
+      const leftMs = dueMs - this.#clock.elapsed()
+      // What is held comes back when somebody is through with it, which nobody says beforehand.
+      const delayMs = Number.isFinite(decision.retryAfterMs) ? decision.retryAfterMs : 20
+      if (delayMs > leftMs) return decision.refusedFor('wait')
+      const woken = await sleep(this.#clock, Math.max(1, Math.ceil(delayMs)), signal).then(
+        () => true,
+        () => false,
+      )
+      if (!woken) return decision.refusedFor('cancelled')
+      decision = await this.#decide(subject)
+    }
+    return decision
+  }
+
+  #tell({ bucket, algorithm }: Pick<Asked, 'bucket' | 'algorithm'>, change: (untold: Untold) => void): void {
+    const untold = this.#untold.get(bucket) ?? { algorithm, penalty: 0, refunds: [] }
+    if (!this.#untold.has(bucket) && this.#untold.size >= mostUntold) return
+    this.#untold.set(bucket, untold)
+    change(untold)
+    this.#telling ??= this.#clock.after(tellMs, () => {
+      this.#telling = undefined
+      void this.#settleAll([]).catch(() => {})
+    })
+  }
+
+  /** Renews leases before they end, and gives back those that nobody uses. */
+  #tick(): void {
+    if (this.#closing) return
+    const { leaseMs } = this.#book
+    const ending = this.#book.ending(this.#clock.elapsed(), leaseMs / 3)
+    void this.#settleAll(ending)
+      .catch(() => {})
+      .finally(() => {
+        if (!this.#closing) this.#cancelTick = this.#clock.after(leaseMs / 4, () => this.#tick())
+      })
+  }
+
+  /** Tells the store what it does not know of these buckets, and of those of which something is untold. */
+  async #settleAll(buckets: readonly Pick<Asked, 'bucket' | 'algorithm'>[]): Promise<void> {
+    const untold = new Map(this.#untold)
+    this.#untold.clear()
+    const all = new Map(buckets.map(({ bucket, algorithm }) => [bucket, algorithm]))
+    for (const [bucket, { algorithm }] of untold) all.set(bucket, algorithm)
+    const list = [...all]
+    for (let from = 0; from < list.length; from += requestsAtOnce) {
+      const some = list.slice(from, from + requestsAtOnce)
+      await Promise.all(some.map(([bucket]) => this.#book.asking(bucket)))
+      const { promise, resolve } = Promise.withResolvers<void>()
+      const sentMs = this.#clock.elapsed()
+      const requests = some.flatMap(([bucket, algorithm]) => {
+        const { penalty = 0, refunds = [] } = untold.get(bucket) ?? {}
+        const ask = { ...this.#ask({ bucket, algorithm, cost: 0 }, promise), penalty }
+        if (refunds.length === 0) return [this.#request([ask])]
+        // What was used is told by the first, since each ends the lease; the last leases anew.
+        const last = refunds.length - 1
+        return refunds.map((refund, index) =>
+          this.#request([
+            {
+              ...ask,
+              refund,
+              used: index === 0 ? ask.used : 0,
+              hold: index === last ? ask.hold : 0,
+              penalty: index === 0 ? penalty : 0,
+            },
+          ]),
+        )
+      })
+      try {
+        const verdicts = await this.#store.ask(requests)
+        let at = -1
+        for (const [bucket] of some) {
+          at += untold.get(bucket)?.refunds.length || 1
+          if (!this.#book.has(bucket)) continue
+          const answer = verdicts?.[at]?.buckets[0]
+          if (answer) this.#book.enter(bucket, answer.held, answer.available, sentMs)
+          else this.#book.lose(bucket)
+        }
+      } finally {
+        for (const [bucket] of some) if (this.#book.asking(bucket) === promise) this.#book.lose(bucket)
+        resolve()
+      }
+    }
+  }
+
+  async #end(): Promise<void> {
+    this.#cancelTick()
+    this.#telling?.()
+    await this.#settleAll(this.#book.ending(0, Number.POSITIVE_INFINITY)).catch(() => {})
+  }
+
+  #active(rules: Rules): readonly AskedRule[] {
+    return checkRules(rules, this.#declared.keys()).map(
+      (checked) => new AskedRule(checked, this.#declared, this.#clock),
+    )
+  }
+}
+
+const none = (): readonly RuleState[] => []
+
+/** Whether it was this bucket of a request that was not allowed: what it leased to us in the same act is ours to take off. */
+function refuses({ cost, rule }: Asked, { available, held }: BucketAnswer): boolean {
+  return cost > 0 && (rule.isHeld ? available < cost : available + held < cost)
+}

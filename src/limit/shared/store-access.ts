@@ -1,0 +1,63 @@
+// Asking a store that may be away: every question has an end, and a store that did not answer is left alone for a while, then asked by one.
+import { type Clock, sleep } from '../../core/clock.ts'
+import { isSpillwayError } from '../../core/errors.ts'
+import type { LimitExchange, LimitPort, LimitVerdict } from '../../ports/limit.ts'
+
+const pauseMs = 250
+const longestPauseMs = 5_000
+
+export class StoreAccess {
+  readonly #store: LimitPort
+  readonly #clock: Clock
+  readonly #timeoutMs: number
+  #failures = 0
+  #againAtMs = 0
+  #trying = false
+
+  constructor(store: LimitPort, clock: Clock, timeoutMs: number) {
+    this.#store = store
+    this.#clock = clock
+    this.#timeoutMs = timeoutMs
+  }
+
+  /** How long it will not be asked; 0 when it may be. */
+  get awayMs(): number {
+    if (this.#failures === 0) return 0
+    return Math.max(this.#againAtMs - this.#clock.elapsed(), this.#trying ? 1 : 0)
+  }
+
+  /** Undefined when it is away: what was asked may have been stored or not. Rejects with what is wrong with the question, and with CLOSED. */
+  async ask(requests: readonly LimitExchange[]): Promise<readonly LimitVerdict[] | undefined> {
+    if (this.awayMs > 0) return undefined
+    this.#trying = this.#failures > 0
+    const over = new AbortController()
+    try {
+      const answer = this.#store.exchange(requests)
+      const verdicts = await Promise.race([
+        answer,
+        sleep(this.#clock, this.#timeoutMs, over.signal).catch(() => undefined),
+      ])
+      // What comes too late is nobody's.
+      if (verdicts === undefined) answer.catch(() => {})
+      this.#told(verdicts !== undefined)
+      return verdicts ?? undefined
+    } catch (thrown) {
+      if (!isSpillwayError(thrown) || !thrown.retryable) throw thrown
+      this.#told(false)
+      return undefined
+    } finally {
+      this.#trying = false
+      over.abort()
+    }
+  }
+
+  #told(answered: boolean): void {
+    if (answered) {
+      this.#failures = 0
+      return
+    }
+    const pause = Math.min(pauseMs * 2 ** this.#failures, longestPauseMs)
+    this.#failures += 1
+    this.#againAtMs = this.#clock.elapsed() + pause
+  }
+}
