@@ -26,6 +26,7 @@ const clients: Readonly<Record<string, string>> = {
   '@nats-io/transport-node': 'engines/nats',
   'node:sqlite': 'engines/sqlite',
   undici: 'call/client',
+  yaml: 'limit/file',
   '@opentelemetry/sdk-metrics': 'cli',
   '@opentelemetry/exporter-prometheus': 'cli',
 }

@@ -33,7 +33,7 @@ export interface Line {
   /** Asks again for the first, and for the next as long as they get an answer. */
   serve(): void
   /** Nobody waits here any more: `again` is what they get instead. */
-  dissolve(again: (subject: Subject) => Promise<Decision>): void
+  dissolve(again: (subject: Subject, signal: AbortSignal | undefined) => Promise<Decision>): void
 }
 
 /** What `look` found. */
@@ -105,8 +105,14 @@ export class ActiveRule {
     return this.lines.size > 0 && !first && this.lines.has(key) ? 'over' : 'allows'
   }
 
-  /** Takes what it costs. Returns what `refund` takes. */
-  take(cost: number = this.cost): number {
+  /** Takes what it costs. Returns what `refund` takes; not a number where it took nothing. */
+  take(): number {
+    this.allowed += 1
+    return this.takeMore(this.cost)
+  }
+
+  /** Takes, whether it is there or not. */
+  takeMore(cost: number): number {
     if (cost === 0) return Number.NaN
     const { table } = this
     if (!this.#found) {
@@ -119,12 +125,12 @@ export class ActiveRule {
     return table.shared ? -1 - takenUs : takenUs
   }
 
-  refund(cost: number, taken: number): void {
+  refund(taken: number): void {
     const { table } = this
     if (taken < 0) table.findShared()
     else if (!this.#found) return
     const takenUs = taken < 0 ? -1 - taken : taken
-    this.#bucket.refund(table.numbers, table.at, this.#algorithm, this.#nowUs, cost, takenUs)
+    this.#bucket.refund(table.numbers, table.at, this.#algorithm, this.#nowUs, this.cost, takenUs)
   }
 
   /** In milliseconds, when so much can be taken. */

@@ -65,12 +65,12 @@ function textOf({ over, perUs, calendar, by }: CheckedRule, { algorithm }: Bound
   const any = /^\d/.test(period) ? `any ${period}` : `any ${period}, wherever it begins`
   switch (algorithm.kind) {
     case 'token-bucket':
-      if (over === 'wait' && algorithm.capacity === 1) return `${most} in ${any}${each}, one after the other`
-      return `${algorithm.capacity} at once and what is refilled, so at most ${most} in ${any}${each}`
+      if (over === 'wait' && algorithm.capacity === 1) return `${most}${each} in ${any}, one after the other`
+      return `${algorithm.capacity} at once and what is refilled, so at most ${most}${each} in ${any}`
     case 'log':
-      return `at most ${most} in ${any}${each}; refused only when as many stand in the last ${period}`
+      return `at most ${most}${each} in ${any}; refused only when as many stand in the last ${period}`
     case 'sliding-window':
-      return `at most ${most} in ${any}${each}; what was used comes back after the ${period}, up to a sixteenth of it later`
+      return `at most ${most}${each} in ${any}; what was used comes back after the ${period}, up to a sixteenth of it later`
     case 'fixed-window':
       return `at most ${algorithm.limit} in each ${period} that begins with a first request${each}, so up to ${most} in ${any}`
     case 'calendar-window':

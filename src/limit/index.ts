@@ -10,6 +10,8 @@ export {
   trustedProxies,
 } from './address/trusted-proxies.ts'
 export type { Decision, Outcome, Reason, RuleState } from './decision.ts'
+export { loadRules } from './file/load-rules.ts'
+export { type WatchedRules, type WatchRulesOptions, watchRules } from './file/watch-rules.ts'
 export { type Guarantee, guaranteeOf } from './guarantee.ts'
 export { type BackOffOptions, backOff } from './http/client/back-off.ts'
 export type { Send, SendInit } from './http/client/send.ts'

@@ -2,14 +2,14 @@
 import { type Clock, systemClock } from '../core/clock.ts'
 import { SpillwayError } from '../core/errors.ts'
 import { checkOptions, type OptionNames } from '../core/known-options.ts'
-import { ActiveRule, type Look, type Setting } from './active-rule.ts'
-import type { Decision, Outcome, Reason, RuleState } from './decision.ts'
+import { ActiveRule, type Setting } from './active-rule.ts'
+import type { Decision } from './decision.ts'
 import { type Guarantee, guaranteesOf } from './guarantee.ts'
-import { type Afterwards, MadeDecision } from './made-decision.ts'
 import { KeyHash } from './memory/key-hash.ts'
 import type { CheckedRule } from './rule/checked-rule.ts'
 import { checkRules } from './rule/read-rules.ts'
 import type { Rules } from './rule/rule.ts'
+import { RulesInForce } from './rules-in-force.ts'
 import { ownValue, type Subject } from './subject.ts'
 import { WaitLine } from './wait-line.ts'
 
@@ -62,12 +62,10 @@ export function limits(options: LimitsOptions): Limits {
   return new MemoryLimits(options)
 }
 
-class MemoryLimits implements Limits, Afterwards {
+class MemoryLimits implements Limits {
   readonly #clock: Clock
   readonly #setting: Setting
-  #rules: readonly ActiveRule[]
-  /** What each rule said to the subject that is being decided about. */
-  #looks: Look[] = []
+  #inForce: RulesInForce
 
   constructor(options: LimitsOptions) {
     checkOptions('limits', options, names)
@@ -82,147 +80,69 @@ class MemoryLimits implements Limits, Afterwards {
       ([name, of]) => [name, of === true ? (subject: Subject) => ownValue(subject, name) : of] as const,
     )
     this.#setting = { clock, maxKeys, hash: new KeyHash(), declared: new Map(declared) }
-    this.#rules = this.#check(rules).map((rule) => new ActiveRule(rule, this.#setting))
+    this.#inForce = this.#putInForce(this.#check(rules).map((rule) => new ActiveRule(rule, this.#setting)))
   }
 
   decide(subject: Subject): Decision {
-    return this.#decide(subject, undefined)
+    return this.#inForce.decide(subject)
   }
 
   async admit(
     subject: Subject,
     { signal }: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<Decision> {
-    const decision = this.#decide(subject, undefined)
+    const decision = this.#inForce.decide(subject)
     if (decision.outcome !== 'wait') return decision
-    const rule = this.#rules.find(({ checked }) => checked.name === decision.rule)!
-    const { key } = rule
-    const line = rule.lines.get(key) ?? this.#newLine(rule, key)
+    const rule = this.#inForce.rules.find(({ checked }) => checked.name === decision.rule)!
+    const line = rule.lines.get(rule.key) ?? this.#newLine(rule, rule.key)
     return line.join(subject, decision, signal)
   }
 
   penalize(subject: Subject, cost: number): void {
     if (!Number.isSafeInteger(cost) || cost < 0)
       throw new SpillwayError('INVALID_OPTION', `A penalty costs ${cost}; it takes a whole number from 0.`)
-    const nowUs = this.#nowUs()
-    for (const rule of this.#rules) {
-      const look = rule.look(subject, nowUs, true)
-      if (look !== 'passes' && look !== 'missing' && rule.checked.perUs !== undefined) rule.take(cost)
-    }
+    this.#inForce.penalize(subject, cost)
   }
 
   reload(rules: Rules): void {
     const checked = this.#check(rules)
-    const nowUs = this.#nowUs()
-    const old = new Map(this.#rules.map((rule) => [rule.checked.name, rule]))
-    this.#rules = checked.map((rule) => {
-      const before = old.get(rule.name)
-      const same = before !== undefined && sameBuckets(before.checked, rule)
-      const now = new ActiveRule(rule, this.#setting, same ? before.table : undefined)
-      if (before !== undefined && !same && sameKeys(before.checked, rule)) now.inherit(before, nowUs)
-      if (before !== undefined) [now.allowed, now.refused] = [before.allowed, before.refused]
-      return now
-    })
-    this.#looks = []
-    for (const before of old.values())
-      for (const line of [...before.lines.values()]) line.dissolve((subject) => this.admit(subject))
+    const before = this.#inForce
+    this.#inForce = this.#putInForce(checked.map((rule) => this.#inPlaceOf(before, rule)))
+    before.replaceBy(this.#inForce)
+    for (const { lines } of before.rules)
+      for (const line of [...lines.values()])
+        line.dissolve((subject, signal) => this.admit(subject, { signal }))
   }
 
   counts(): readonly RuleCounts[] {
-    return this.#rules.map((rule) => ({
-      rule: rule.checked.name,
-      allowed: rule.allowed,
-      refused: rule.refused,
-      waiting: rule.waiting,
-      keys: rule.table.used,
-      overflowed: rule.table.overflowed,
+    return this.#inForce.rules.map(({ checked, allowed, refused, waiting, table }) => ({
+      rule: checked.name,
+      allowed,
+      refused,
+      waiting,
+      keys: table.used,
+      overflowed: table.overflowed,
     }))
   }
 
   guarantees(): ReadonlyMap<string, readonly Guarantee[]> {
-    return new Map(this.#rules.map(({ checked }) => [checked.name, guaranteesOf(checked)]))
+    return new Map(this.#inForce.rules.map(({ checked }) => [checked.name, guaranteesOf(checked)]))
   }
 
-  states(subject: Subject): readonly RuleState[] {
-    const nowUs = this.#nowUs()
-    return this.#rules.flatMap((rule) => {
-      const look = rule.look(subject, nowUs, true)
-      return look === 'passes' || look === 'missing' ? [] : [rule.state(subject, look !== 'allows')]
-    })
+  #inPlaceOf(before: RulesInForce, checked: CheckedRule): ActiveRule {
+    const old = before.rules.find((rule) => rule.checked.name === checked.name)
+    const same = old !== undefined && sameBuckets(old.checked, checked)
+    const rule = new ActiveRule(checked, this.#setting, same ? old.table : undefined)
+    if (old !== undefined) {
+      if (!same && sameKeys(old.checked, checked)) rule.inherit(old, this.#nowUs())
+      rule.allowed = old.allowed
+      rule.refused = old.refused
+    }
+    return rule
   }
 
-  giveBack(
-    subject: Subject,
-    rules: readonly ActiveRule[],
-    taken: readonly (number | undefined)[],
-    held: boolean,
-  ): void {
-    const nowUs = this.#nowUs()
-    for (const [i, rule] of rules.entries()) {
-      const took = taken[i]
-      const isHeld = rule.checked.perUs === undefined
-      if (took === undefined || isHeld !== held || Number.isNaN(took)) continue
-      // The rules may have changed since: those that keep their buckets are given back to.
-      const now = this.#rules.find(({ checked }) => checked.name === rule.checked.name) ?? rule
-      const look = now.look(subject, nowUs, true)
-      if (look === 'passes' || look === 'missing') continue
-      now.refund(now.cost, took)
-      now.lines.get(now.key)?.serve()
-    }
-  }
-
-  #decide(subject: Subject, line: ActiveRule | undefined): MadeDecision {
-    const rules = this.#rules
-    const looks = this.#looks
-    const nowUs = this.#nowUs()
-    let refused = false
-    let shadowed: readonly string[] | undefined
-    for (let i = 0; i < rules.length; i++) {
-      const rule = rules[i]!
-      const look = rule.look(subject, nowUs, rule === line)
-      looks[i] = look
-      if (look === 'allows' || look === 'passes') continue
-      // Whoever stands first in a line is asked for again and again.
-      if (line === undefined) rule.refused += 1
-      if (rule.checked.shadow) shadowed = [...(shadowed ?? []), rule.checked.name]
-      else refused = true
-    }
-    if (refused) return this.#refusal(subject, shadowed)
-    const taken: (number | undefined)[] = []
-    for (let i = 0; i < rules.length; i++) {
-      if (looks[i] === 'allows') {
-        const rule = rules[i]!
-        rule.allowed += 1
-        taken.push(rule.take())
-      } else taken.push(undefined)
-    }
-    return new MadeDecision(this, subject, rules, taken, shadowed)
-  }
-
-  #refusal(subject: Subject, shadowed: readonly string[] | undefined): MadeDecision {
-    let outcome: Outcome = 'wait'
-    let [worst, reason, retryAfterMs]: [ActiveRule | undefined, Reason, number] = [undefined, 'over', -1]
-    for (const [i, rule] of this.#rules.entries()) {
-      const look = this.#looks[i]!
-      if (look === 'allows' || look === 'passes' || rule.checked.shadow) continue
-      const { over } = rule.checked
-      if (look !== 'over' || over === 'reject') outcome = 'reject'
-      else if (over === 'defer' && outcome === 'wait') outcome = 'defer'
-      const delayMs = look === 'over' ? rule.delayMs() : Number.POSITIVE_INFINITY
-      if (delayMs <= retryAfterMs) continue
-      ;[worst, reason, retryAfterMs] = [rule, look, delayMs]
-    }
-    return new MadeDecision(
-      this,
-      subject,
-      this.#rules,
-      undefined,
-      shadowed,
-      outcome,
-      worst!.checked.name,
-      reason,
-      retryAfterMs,
-    )
+  #putInForce(rules: readonly ActiveRule[]): RulesInForce {
+    return new RulesInForce(rules, () => this.#nowUs())
   }
 
   #newLine(rule: ActiveRule, key: string): WaitLine {
@@ -230,7 +150,7 @@ class MemoryLimits implements Limits, Afterwards {
       clock: this.#clock,
       most: rule.checked.line,
       longestWaitMs: rule.checked.longestWaitMs,
-      decide: (first) => this.#decide(first, rule),
+      decide: (first) => this.#inForce.decide(first, rule),
       emptied: () => rule.lines.delete(key),
     })
     rule.lines.set(key, line)

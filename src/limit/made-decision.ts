@@ -1,59 +1,75 @@
-// A decision as it is made: what costs is worked out when it is read.
-import type { ActiveRule } from './active-rule.ts'
+// A decision as it is made: small, for one is made for every request. What costs is worked out when it is read.
 import type { Decision, Outcome, Reason, RuleState } from './decision.ts'
 import type { Subject } from './subject.ts'
 
-/** What can be done to a decision afterwards. `taken` has for each rule what it said when it took; undefined where it did not. */
+/** The rules in force when a decision was made, and what can be done afterwards. */
 export interface Afterwards {
   states(subject: Subject): readonly RuleState[]
-  giveBack(
-    subject: Subject,
-    rules: readonly ActiveRule[],
-    taken: readonly (number | undefined)[],
-    held: boolean,
-  ): void
+  /** `taken` has for each rule what it said when it took; not a number where it took nothing. `held`: of `atOnce` rules, else of all others. */
+  giveBack(subject: Subject, taken: readonly number[], held: boolean): void
   penalize(subject: Subject, cost: number): void
 }
 
-const none: readonly string[] = Object.freeze([])
-
-export class MadeDecision implements Decision {
+/** What is said where it is not simply allowed. */
+export interface Verdict {
   readonly outcome: Outcome
   readonly rule: string | undefined
   readonly reason: Reason | undefined
   readonly retryAfterMs: number
   readonly shadowed: readonly string[]
+}
+
+const allowed: Verdict = Object.freeze({
+  outcome: 'allow',
+  rule: undefined,
+  reason: undefined,
+  retryAfterMs: 0,
+  shadowed: Object.freeze([]),
+})
+
+export class MadeDecision implements Decision {
   readonly #afterwards: Afterwards
   readonly #subject: Subject
-  readonly #rules: readonly ActiveRule[]
-  readonly #taken: readonly (number | undefined)[] | undefined
-  #refunded = false
-  #released = false
+  readonly #verdict: Verdict
+  /** What was not given back yet; not what is held. */
+  #taken: readonly number[] | undefined
+  #held: readonly number[] | undefined
 
   constructor(
     afterwards: Afterwards,
     subject: Subject,
-    rules: readonly ActiveRule[],
-    taken: readonly (number | undefined)[] | undefined,
-    shadowed: readonly string[] | undefined,
-    outcome: Outcome = 'allow',
-    rule?: string,
-    reason?: Reason,
-    retryAfterMs = 0,
+    taken: readonly number[] | undefined,
+    verdict: Verdict = allowed,
   ) {
-    this.outcome = outcome
-    this.rule = rule
-    this.reason = reason
-    this.retryAfterMs = retryAfterMs
-    this.shadowed = shadowed ?? none
     this.#afterwards = afterwards
     this.#subject = subject
-    this.#rules = rules
+    this.#verdict = verdict
     this.#taken = taken
+    this.#held = taken
+  }
+
+  get outcome(): Outcome {
+    return this.#verdict.outcome
   }
 
   get allowed(): boolean {
-    return this.outcome === 'allow'
+    return this.#verdict.outcome === 'allow'
+  }
+
+  get rule(): string | undefined {
+    return this.#verdict.rule
+  }
+
+  get reason(): Reason | undefined {
+    return this.#verdict.reason
+  }
+
+  get retryAfterMs(): number {
+    return this.#verdict.retryAfterMs
+  }
+
+  get shadowed(): readonly string[] {
+    return this.#verdict.shadowed
   }
 
   get states(): readonly RuleState[] {
@@ -61,16 +77,16 @@ export class MadeDecision implements Decision {
   }
 
   refund(): void {
-    if (this.#refunded || this.#taken === undefined) return
-    this.#refunded = true
-    this.#afterwards.giveBack(this.#subject, this.#rules, this.#taken, false)
+    const taken = this.#taken
+    this.#taken = undefined
+    if (taken !== undefined) this.#afterwards.giveBack(this.#subject, taken, false)
     this.release()
   }
 
   release(): void {
-    if (this.#released || this.#taken === undefined) return
-    this.#released = true
-    this.#afterwards.giveBack(this.#subject, this.#rules, this.#taken, true)
+    const held = this.#held
+    this.#held = undefined
+    if (held !== undefined) this.#afterwards.giveBack(this.#subject, held, true)
   }
 
   penalize(cost: number): void {
@@ -83,16 +99,12 @@ export class MadeDecision implements Decision {
 
   /** The same, refused for another reason: it would have waited. */
   insteadOfWaiting(reason: Reason): MadeDecision {
-    return new MadeDecision(
-      this.#afterwards,
-      this.#subject,
-      this.#rules,
-      undefined,
-      this.shadowed,
-      'reject',
-      this.rule,
-      reason,
-      this.retryAfterMs,
-    )
+    const verdict: Verdict = { ...this.#verdict, outcome: 'reject', reason }
+    return new MadeDecision(this.#afterwards, this.#subject, undefined, verdict)
+  }
+
+  /** As printed and as JSON: what was decided. */
+  toJSON(): Verdict {
+    return this.#verdict
   }
 }

@@ -9,6 +9,7 @@ interface Waiter {
   readonly dueMs: number
   /** What it was told last. */
   refusal: Refusal
+  readonly signal: AbortSignal | undefined
   readonly end: (decision: Decision) => void
 }
 
@@ -47,6 +48,7 @@ export class WaitLine implements Line {
         subject,
         dueMs: clock.elapsed() + longestWaitMs,
         refusal,
+        signal,
         end: (decision) => {
           this.#line.delete(waiter)
           signal?.removeEventListener('abort', onAbort)
@@ -82,9 +84,9 @@ export class WaitLine implements Line {
     this.#options.emptied()
   }
 
-  dissolve(again: (subject: Subject) => Promise<Decision>): void {
+  dissolve(again: (subject: Subject, signal: AbortSignal | undefined) => Promise<Decision>): void {
     this.#cancelTimer?.()
-    for (const waiter of [...this.#line]) again(waiter.subject).then(waiter.end)
+    for (const waiter of [...this.#line]) again(waiter.subject, waiter.signal).then(waiter.end)
   }
 
   #whyNot(

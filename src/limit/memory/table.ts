@@ -5,9 +5,9 @@ import { KeyHash } from './key-hash.ts'
 import { Segment } from './segment.ts'
 
 /** A segment that has more is split: what is moved at once stays short. */
-const largestSegment = 1_024
-/** When the table is full, one segment is looked through for idle buckets at every so many new keys. */
-const keysPerSweep = 32
+const largestSegment = 4_096
+/** When the table is full, each new key looks through one segment for idle buckets; after all of them, not again before this. */
+const restUs = 100_000
 
 /**
  * Grows by extendible hashing (Fagin, Nievergelt, Pippenger and Strong, 1979): a directory leads by the first bits of a hash to a segment; one that
@@ -35,7 +35,7 @@ export class Table {
   #depth = 0
   #used = 0
   #hand = 0
-  #sinceSweep = 0
+  #restsUntilUs = 0
 
   /** `algorithm` is asked when a bucket is looked at for being idle. */
   constructor(bucket: Bucket<Algorithm>, algorithm: () => Algorithm, maxKeys: number) {
@@ -70,9 +70,9 @@ export class Table {
     }
     this.numbers = this.#overflow
     this.at = 0
-    if (this.#used >= this.#maxKeys) this.#shareOrSweep(nowUs)
+    if (this.#used >= this.#maxKeys) this.#sweep(nowUs)
     // What is held is given back where it was taken: nobody begins with it, so nobody leaves before all of it is back.
-    else if (this.#held) this.shared = this.overflowed > 0 && this.#overflow[0] !== 0
+    this.shared = this.#used >= this.#maxKeys || (this.#held && this.#overflow[0] !== 0)
     return false
   }
 
@@ -113,12 +113,13 @@ export class Table {
     return this.#directory[this.#depth === 0 ? 0 : w1 >>> (32 - this.#depth)]!
   }
 
-  #shareOrSweep(nowUs: number): void {
-    if (this.#sinceSweep++ % keysPerSweep === 0) {
-      const segment = this.#directory[this.#hand++ % this.#directory.length]!
-      this.#replace(segment, nowUs, segment.places)
-    }
-    this.shared = this.#used >= this.#maxKeys
+  /** One step in the search for buckets that are idle. */
+  #sweep(nowUs: number): void {
+    if (nowUs < this.#restsUntilUs) return
+    const segment = this.#directory[this.#hand % this.#directory.length]!
+    this.#replace(segment, nowUs, segment.places)
+    this.#hand += 1
+    if (this.#hand % this.#directory.length === 0) this.#restsUntilUs = nowUs + restUs
   }
 
   /** Returns the segment that the key now belongs to. */

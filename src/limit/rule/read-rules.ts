@@ -7,6 +7,7 @@ import { Fields, type Problem } from './fields.ts'
 import { readBound } from './read-bound.ts'
 import { checkExcept, readKeys } from './read-keys.ts'
 import type { Rules } from './rule.ts'
+import { sourceOf } from './source.ts'
 
 const known = [
   'capacity',
@@ -32,8 +33,14 @@ const known = [
 /** Throws INVALID_RULE with every problem that there is. `keys` are names of values beside the usual ones. */
 export function checkRules(rules: Rules, keys: Iterable<string> = []): readonly CheckedRule[] {
   const { checked, problems } = readRules(rules, keys)
-  if (problems.length > 0) throw invalidRules(problems)
-  return checked
+  if (problems.length === 0) return checked
+  const source = sourceOf(rules)
+  if (source === undefined) throw invalidRules(problems)
+  const placed = problems.map((problem): Problem => {
+    const line = source.lineOf(problem.rule, problem.field)
+    return line === undefined ? problem : { ...problem, line }
+  })
+  throw invalidRules(placed, source.file)
 }
 
 export function invalidRules(problems: readonly Problem[], file?: string): SpillwayError {

@@ -1,0 +1,110 @@
+// Rules that are in force together, and what they decide: all of them at once, counted in each or in none.
+import type { ActiveRule, Look } from './active-rule.ts'
+import type { Outcome, Reason, RuleState } from './decision.ts'
+import { type Afterwards, MadeDecision } from './made-decision.ts'
+import type { Subject } from './subject.ts'
+
+export class RulesInForce implements Afterwards {
+  readonly rules: readonly ActiveRule[]
+  readonly #nowUs: () => number
+  /** Who was put in their place. */
+  #successor: RulesInForce | undefined
+  /** What each rule said to the subject that is being decided about. */
+  readonly #looks: Look[]
+
+  constructor(rules: readonly ActiveRule[], nowUs: () => number) {
+    this.rules = rules
+    this.#nowUs = nowUs
+    this.#looks = rules.map(() => 'passes')
+  }
+
+  /** `line`: of whose line the subject stands first. */
+  decide(subject: Subject, line?: ActiveRule): MadeDecision {
+    const { rules } = this
+    const looks = this.#looks
+    const nowUs = this.#nowUs()
+    let refused = false
+    let shadowed: readonly string[] | undefined
+    for (let i = 0; i < rules.length; i++) {
+      const rule = rules[i]!
+      const look = rule.look(subject, nowUs, rule === line)
+      looks[i] = look
+      if (look === 'allows' || look === 'passes') continue
+      // Whoever stands first in a line is asked for again and again.
+      if (line === undefined) rule.refused += 1
+      if (rule.checked.shadow) shadowed = [...(shadowed ?? []), rule.checked.name]
+      else refused = true
+    }
+    if (refused) return this.#refusal(subject, shadowed ?? [])
+    const taken = new Array<number>(rules.length)
+    for (let i = 0; i < rules.length; i++) taken[i] = looks[i] === 'allows' ? rules[i]!.take() : Number.NaN
+    if (shadowed === undefined) return new MadeDecision(this, subject, taken)
+    const verdict = {
+      outcome: 'allow',
+      rule: undefined,
+      reason: undefined,
+      retryAfterMs: 0,
+      shadowed,
+    } as const
+    return new MadeDecision(this, subject, taken, verdict)
+  }
+
+  states(subject: Subject): readonly RuleState[] {
+    const nowUs = this.#nowUs()
+    return this.now.rules.flatMap((rule) => {
+      const look = rule.look(subject, nowUs, true)
+      return look === 'passes' || look === 'missing' ? [] : [rule.state(subject, look !== 'allows')]
+    })
+  }
+
+  penalize(subject: Subject, cost: number): void {
+    const nowUs = this.#nowUs()
+    for (const rule of this.now.rules) {
+      const look = rule.look(subject, nowUs, true)
+      if (look !== 'passes' && look !== 'missing' && rule.checked.perUs !== undefined) rule.takeMore(cost)
+    }
+  }
+
+  giveBack(subject: Subject, taken: readonly number[], held: boolean): void {
+    const nowUs = this.#nowUs()
+    for (const [i, { checked }] of this.rules.entries()) {
+      const took = taken[i]!
+      if ((checked.perUs === undefined) !== held || Number.isNaN(took)) continue
+      const rule = this.now.rules.find((each) => each.checked.name === checked.name)
+      const look = rule?.look(subject, nowUs, true) ?? 'passes'
+      if (rule === undefined || look === 'passes' || look === 'missing') continue
+      rule.refund(took)
+      rule.lines.get(rule.key)?.serve()
+    }
+  }
+
+  replaceBy(successor: RulesInForce): void {
+    this.#successor = successor
+  }
+
+  /** Those in force now: what was taken by others is given back to rules of the same name. */
+  get now(): RulesInForce {
+    return this.#successor === undefined ? this : this.#successor.now
+  }
+
+  #refusal(subject: Subject, shadowed: readonly string[]): MadeDecision {
+    let outcome: Outcome = 'wait'
+    let [worst, reason, retryAfterMs]: [string | undefined, Reason, number] = [undefined, 'over', -1]
+    for (const [i, rule] of this.rules.entries()) {
+      const look = this.#looks[i]!
+      const { over, shadow, name } = rule.checked
+      if (look === 'allows' || look === 'passes' || shadow) continue
+      if (look !== 'over' || over === 'reject') outcome = 'reject'
+      else if (over === 'defer' && outcome === 'wait') outcome = 'defer'
+      const delayMs = look === 'over' ? rule.delayMs() : Number.POSITIVE_INFINITY
+      if (delayMs > retryAfterMs) [worst, reason, retryAfterMs] = [name, look, delayMs]
+    }
+    return new MadeDecision(this, subject, undefined, {
+      outcome,
+      rule: worst,
+      reason,
+      retryAfterMs,
+      shadowed,
+    })
+  }
+}
