@@ -19,7 +19,16 @@ export function readerOf(part: KeyPart, declared: Declared): ReadPart {
     }
     case 'address': {
       const canonical = addressKey(part.options)
-      return ({ address }) => canonical(address)
+      // Several rules, and what is told of each, ask for the same one.
+      let last: string | undefined
+      let key: string | undefined
+      return ({ address }) => {
+        if (address !== last) {
+          key = canonical(address)
+          last = address
+        }
+        return key
+      }
     }
     case 'header': {
       const { name } = part

@@ -80,7 +80,7 @@ export class Door<Request extends object> {
       throw new SpillwayError('INVALID_OPTION', 'A door wants the limits first: limits({ rules }).')
     const { trustedProxies: trusted = [], show = 'own', refund, random = Math.random } = options
     this.#limits = limits
-    this.#subject = subjectsOf(options, typeof trusted === 'function' ? trusted : trustedProxies(trusted))
+    this.#subject = subjectsOf(options, addressBy(trusted))
     this.#writer = new FieldWriter(show)
     this.#refund = refund
     this.#random = random
@@ -130,6 +130,13 @@ export class Door<Request extends object> {
       outgoing.once('close', () => this.end(request, outgoing.writableFinished ? outgoing.statusCode : 0))
     return { kind: 'in', decision, fields: this.#writer.write(states) }
   }
+}
+
+/** Where nobody is trusted the peer is the client, and there is nothing to find. */
+function addressBy(trusted: NonNullable<DoorOptions<unknown>['trustedProxies']>) {
+  if (typeof trusted === 'function') return trusted
+  const walk = trustedProxies(trusted)
+  return trusted.length > 0 ? walk : ({ socket }: AddressedRequest) => socket.remoteAddress
 }
 
 /** Places are held as long as the work lasts. */
