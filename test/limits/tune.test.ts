@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { expect, test } from 'vitest'
+import { checkRules } from '../../src/limit/rule/read-rules.ts'
 import { fileSource } from '../../src/limit/tune/reading/lines.ts'
 import { type TuneOptions, tune } from '../../src/limit/tune/tune.ts'
 
@@ -68,12 +69,14 @@ test('the recommendation does what it says, and larger rates and capacities refu
   expect(recommendation.worst.asked).toBe(
     Math.floor(recommendation.capacity + recommendation.ratePerSecond * 60),
   )
-  expect(rule).toMatchObject({
+  expect(rule.rule).toEqual({
     capacity: recommendation.capacity,
     refill: recommendation.refill,
+    per: recommendation.per,
     by: 'user',
     shadow: true,
   })
+  expect(checkRules({ [rule.name]: rule.rule })).toHaveLength(1)
   curve.rates.forEach(({ ratePerSecond, capacities }, index) => {
     expect(capacities).toEqual(capacities.toSorted((a, b) => a - b))
     const before = curve.rates[index - 1]
@@ -176,7 +179,7 @@ test('decimals are computed without rounding, and the rule counts in parts', asy
   ])
   expect(totalCost).toBeCloseTo(1, 12)
   expect(rule).toMatchObject({ costParts: 10 })
-  expect(rule.by).toBe(undefined)
+  expect(rule.rule.by).toBe(undefined)
   await expect(tuned([{ time: 1, user: 'a', cost: 0 }])).rejects.toThrow(/All 1 requests cost 0/)
 })
 
@@ -184,6 +187,8 @@ test('one request alone, or all at one instant, is an answer too', async () => {
   const one = await tuned([{ time: 5, user: 'a', cost: 3 }])
   expect(one).toMatchObject({ curve: [{ ratePerSecond: 0, capacity: 3 }], holdOut: null, spanSeconds: 0 })
   expect(one.recommendation.capacity).toBe(3)
+  const huge = await tuned([{ time: 5, user: 'a', cost: 1e13 }])
+  expect(huge.doubts.map(({ about }) => about)).toContain('rule')
   const many = await tuned(Array.from({ length: 7 }, () => ({ time: 5, user: 'a' })))
   expect(many.recommendation.capacity).toBe(7)
 })

@@ -44,10 +44,10 @@ export function adviceLines({ recommendation, holdOut }: Report): string[] {
 
 function holdOutLines(holdOut: HoldOut | null): string[] {
   if (!holdOut) return []
-  const { splitAt, capacity, ratePerSecond, predicted, found, held } = holdOut
+  const { splitAt, rule, predicted, found, held } = holdOut
   const [low, high] = predicted.interval
   const verdict = held ? 'it holds' : 'more than predicted: traffic changes, watch it in shadow mode'
   return [
-    `Hold-out: what is before ${moment(splitAt)} gives capacity ${costs(capacity)} at ${costs(ratePerSecond)} a second, which refuses ${percent(predicted.requests)} of requests there (${percent(low)} to ${percent(high)}); after it ${percent(found.requests)} of requests and ${percent(found.keys)} of keys were: ${verdict}.`,
+    `Hold-out: what is before ${moment(splitAt)} gives capacity ${costs(rule.capacity)}, refill ${costs(rule.refill)} per ${rule.per}, which refuses ${percent(predicted.requests)} of requests there (${percent(low)} to ${percent(high)}); after it ${percent(found.requests)} of requests and ${percent(found.keys)} of keys were: ${verdict}.`,
   ]
 }

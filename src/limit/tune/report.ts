@@ -1,7 +1,7 @@
 // What `spillway limits tune` finds out; with --json it prints exactly this. Costs and capacities are in the log's units of cost.
 import type { Candidate } from './advice/choose.ts'
 import type { Doubt } from './advice/doubts.ts'
-import type { Rule } from './advice/rules.ts'
+import type { ProposedRule } from './advice/rules.ts'
 import type { CurvePoint } from './envelope/envelope.ts'
 import type { LogFacts } from './log-facts.ts'
 import type { Refill } from './population/refill.ts'
@@ -26,7 +26,7 @@ export interface Report extends LogFacts {
   /** Null where one of the two parts has no requests. */
   readonly holdOut: HoldOut | null
   readonly doubts: readonly Doubt[]
-  readonly rule: Rule
+  readonly rule: ProposedRule
 }
 
 export interface CoarsePoint {
@@ -112,8 +112,7 @@ export interface DeferralPoint {
 export interface HoldOut {
   /** What comes before was learnt from, the rest was tried. */
   readonly splitAt: string
-  readonly capacity: number
-  readonly ratePerSecond: number
+  readonly rule: Candidate
   readonly predicted: Shares & {
     /** 95 of 100, over other keys of the same kind. */
     readonly interval: readonly [number, number]

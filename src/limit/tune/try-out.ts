@@ -108,7 +108,7 @@ export function tryOut({ requests, parts = 1, facts }: ReadLogs, trial: Trial): 
 }
 
 function holdOut(
-  { capacity, ratePerSecond }: Candidate,
+  rule: Candidate,
   splitAt: number,
   before: Buckets,
   after: Buckets,
@@ -119,8 +119,7 @@ function holdOut(
   const interval = bootstrap.interval()
   return {
     splitAt: iso(splitAt),
-    capacity,
-    ratePerSecond,
+    rule,
     predicted: { requests: predicted.refused, keys: predicted.keys, interval },
     found: { requests: found.refused, keys: found.keys },
     held: found.refused <= interval[1],

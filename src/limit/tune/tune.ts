@@ -3,7 +3,7 @@ import { SpillwayError } from '../../core/errors.ts'
 import { kneeOf, leastInWorst } from './advice/choose.ts'
 import { doubtsOf, isCoarse } from './advice/doubts.ts'
 import { recommend } from './advice/recommend.ts'
-import { ruleFor } from './advice/rules.ts'
+import { canHold, proposeRule } from './advice/rules.ts'
 import { capacityAt, curveOf } from './envelope/envelope.ts'
 import { candidatesOf, measure, populationOf } from './measure.ts'
 import { type ReadingProgress, readLogs } from './read-logs.ts'
@@ -39,7 +39,9 @@ export async function tune(
   if (survey.dearest === 0) throw nothingCosts(facts.requests)
   const measured = measure(logs, survey, at)
   const { rates, needs, learntNeeds, splitAt, envelope } = measured
-  const candidates = candidatesOf(rates, needs, honest, parts)
+  const all = candidatesOf(rates, needs, honest, parts)
+  const held = all.filter((each) => canHold(each, parts))
+  const candidates = held.length > 0 ? held : all
   const chosen = leastInWorst(candidates, worstSeconds)!
   const place = rates.findIndex(({ ratePerSecond }) => ratePerSecond === chosen.ratePerSecond)
   const population = populationOf(measured, parts)
@@ -89,8 +91,14 @@ export async function tune(
     forcedBy: tried.forcedBy,
     deferral: tried.deferral,
     holdOut: tried.holdOut,
-    doubts: doubtsOf(facts, busiest, chosen.ratePerSecond),
-    rule: ruleFor(logs.fields, chosen, chosen.capacity, parts),
+    doubts: doubtsOf({ facts, busiest, ratePerSecond: chosen.ratePerSecond, canHold: held.length > 0 }),
+    rule: proposeRule({
+      fields: logs.fields,
+      refill: chosen,
+      capacity: chosen.capacity,
+      parts,
+      cost: options.cost,
+    }),
   }
 
   function learntFrom() {

@@ -1,11 +1,12 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { checkRules } from '../../rule/read-rules.ts'
 import { refillOf, refillsBetween } from '../population/refill.ts'
 import { Tally } from '../population/tally.ts'
 import { bucketsAround, lineCapacities } from '../surroundings.ts'
 import { Bootstrap } from './bootstrap.ts'
 import { type Candidate, kneeOf, leastInWorst, worstCase } from './choose.ts'
-import { rulesFile } from './rules.ts'
+import { canHold, type Proposal, proposeRule, rulesFile } from './rules.ts'
 
 const candidate = (ratePerSecond: number, capacity: number): Candidate => ({
   ratePerSecond,
@@ -96,22 +97,42 @@ test('the interval of the bootstrap holds the share as often as it says', () => 
   expect(new Bootstrap().interval()).toEqual([0, 0])
 })
 
-test('rules in shadow mode, as the rules file has them', () => {
-  const rule = {
-    name: 'tuned',
-    capacity: 12,
-    refill: 5,
-    per: 'second',
-    shadow: true,
-    by: 'address',
-    costParts: 1,
-  } as const
-  expect(rulesFile(rule)).toBe(
+test('what is proposed is a rules file, in shadow mode, that can hold', () => {
+  const propose = (given: Partial<Proposal>) =>
+    proposeRule({
+      fields: ['address'],
+      refill: { refill: 5, per: 'second' },
+      capacity: 12,
+      parts: 1,
+      cost: undefined,
+      ...given,
+    })
+  expect(rulesFile(propose({}))).toBe(
     'rules:\n  tuned: { capacity: 12, refill: 5, per: second, by: address, shadow: true }\n',
   )
-  expect(rulesFile({ ...rule, by: ['user.id', 'x: y'], costParts: 100 })).toBe(
-    '# costs are counted in parts: 100 for 1 of the log\nrules:\n  tuned: { capacity: 12, refill: 5, per: second, by: [user.id, "x: y"], shadow: true }\n',
+  expect(
+    rulesFile(propose({ fields: ['user', 'x: y', 'on'], parts: 100, capacity: 0.25, cost: 'bytes' })),
+  ).toBe(
+    [
+      '# costs are counted in parts: 100 for 1 of the log',
+      '# declare in keys: "x: y", "on"',
+      'rules:',
+      '  tuned: { capacity: 25, refill: 500, per: second, by: [user, "x: y", "on"], cost: bytes, shadow: true }',
+      '',
+    ].join('\n'),
   )
+  expect(rulesFile(propose({ fields: [] }))).not.toContain('by:')
+  expect(canHold({ ...candidate(1 / 86_400, 1_000_000), refill: 1, per: 'day' }, 1)).toBe(false)
+  for (const refill of refillsBetween(1 / 86_400, 100_000))
+    for (const capacity of [1, 999, 1_000_000]) {
+      if (!canHold({ ...refill, capacity }, 1)) {
+        // It would take years to fill.
+        expect(capacity / refill.ratePerSecond).toBeGreaterThan(86_400 * 365)
+        continue
+      }
+      const { name, rule, undeclaredKeys } = propose({ fields: ['user', 'path'], refill, capacity })
+      expect(checkRules({ [name]: rule }, undeclaredKeys)).toHaveLength(1)
+    }
 })
 
 test('what is tried stands around the recommendation', () => {

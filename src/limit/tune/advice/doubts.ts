@@ -3,14 +3,23 @@ import type { LogFacts } from '../log-facts.ts'
 import type { KeyTotals } from '../survey.ts'
 
 export interface Doubt {
-  readonly about: 'keys' | 'time' | 'stamps' | 'refused' | 'lines' | 'one-key'
+  readonly about: 'keys' | 'time' | 'stamps' | 'refused' | 'lines' | 'one-key' | 'rule'
   readonly text: string
 }
 
 const enoughKeys = 200
 const day = 86_400
 
-export function doubtsOf(facts: LogFacts, busiest: KeyTotals, ratePerSecond: number): Doubt[] {
+export interface Doubtful {
+  readonly facts: LogFacts
+  readonly busiest: KeyTotals
+  /** That is recommended. */
+  readonly ratePerSecond: number
+  /** Whether limits can count the recommended bucket. */
+  readonly canHold: boolean
+}
+
+export function doubtsOf({ facts, busiest, ratePerSecond, canHold }: Doubtful): Doubt[] {
   const { keys, spanSeconds, resolutionSeconds, refusedThen, brokenLines, withoutKey, requests, totalCost } =
     facts
   const global = facts.key === 'global'
@@ -44,6 +53,11 @@ export function doubtsOf(facts: LogFacts, busiest: KeyTotals, ratePerSecond: num
     found.push({
       about: 'one-key',
       text: `One key makes ${Math.round((100 * busiest.cost) / totalCost)}% of all cost: ${busiest.key.slice(0, 100)}. If it is many clients behind one address, or a job of your own, try --without it.`,
+    })
+  if (!canHold)
+    found.push({
+      about: 'rule',
+      text: 'No bucket for this traffic can be counted exactly by the limits: its capacity is too large. Count costs in larger units.',
     })
   return found
 }

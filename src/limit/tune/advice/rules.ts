@@ -1,52 +1,88 @@
 // The recommendation as a rules file, in shadow mode: it counts what it would refuse, and refuses nothing.
+import { usualKeys } from '../../rule/read-keys.ts'
+import { readRules } from '../../rule/read-rules.ts'
 import type { Per } from '../population/refill.ts'
+import type { Candidate } from './choose.ts'
 
-export interface Rule {
+export interface ProposedRule {
   readonly name: string
-  readonly capacity: number
-  readonly refill: number
-  readonly per: Per
-  readonly shadow: true
-  /** Absent for a rule that bounds all together. */
-  readonly by?: string | readonly string[]
-  /** Whole numbers of such parts of a unit of the log's costs. */
+  readonly rule: {
+    readonly capacity: number
+    readonly refill: number
+    readonly per: Per
+    /** Absent where all are bounded together. */
+    readonly by?: string | readonly string[]
+    /** The name of what a request costs, where it was asked for. */
+    readonly cost?: string
+    readonly shadow: true
+  }
+  /** Keys that limits know only when they are told how to get them. */
+  readonly undeclaredKeys: readonly string[]
+  /** The rule counts in whole numbers of such parts of a unit of the log's costs. */
   readonly costParts: number
 }
 
-export function ruleFor(
-  fields: readonly string[],
-  { refill, per }: { readonly refill: number; readonly per: Per },
-  capacity: number,
-  parts: number,
-): Rule {
+export interface Proposal {
+  /** What is bounded. */
+  readonly fields: readonly string[]
+  readonly refill: { readonly refill: number; readonly per: Per }
+  readonly capacity: number
+  readonly parts: number
+  readonly cost: string | undefined
+}
+
+export function proposeRule({
+  fields,
+  refill: { refill, per },
+  capacity,
+  parts,
+  cost,
+}: Proposal): ProposedRule {
   const [only, second] = fields
   const by = second === undefined ? only : fields
   return {
     name: 'tuned',
-    capacity: Math.ceil(capacity * parts - 1e-9),
-    refill: refill * parts,
-    per,
-    shadow: true,
-    ...(by === undefined ? {} : { by }),
+    rule: {
+      capacity: Math.ceil(capacity * parts - 1e-9),
+      refill: refill * parts,
+      per,
+      ...(by === undefined ? {} : { by }),
+      ...(cost === undefined ? {} : { cost }),
+      shadow: true,
+    },
+    undeclaredKeys: fields.filter((name) => !usualKeys.includes(name)),
     costParts: parts,
   }
 }
 
-export function rulesFile({ name, capacity, refill, per, by, costParts }: Rule): string {
-  const bounded =
-    by === undefined ? '' : `, by: ${typeof by === 'string' ? scalar(by) : `[${by.map(scalar).join(', ')}]`}`
-  const unit = costParts === 1 ? [] : [`# costs are counted in parts: ${costParts} for 1 of the log`]
+/** Whether limits can count such a bucket exactly: not one that takes years to fill. */
+export function canHold(candidate: Candidate, parts: number): boolean {
+  const { rule } = proposeRule({
+    fields: [],
+    refill: candidate,
+    capacity: candidate.capacity,
+    parts,
+    cost: undefined,
+  })
+  return readRules({ rule }).problems.length === 0
+}
+
+export function rulesFile({ name, rule, undeclaredKeys, costParts }: ProposedRule): string {
+  const fields = Object.entries(rule).map(([field, value]) => `${field}: ${flow(value)}`)
   return [
-    ...unit,
+    ...(costParts === 1 ? [] : [`# costs are counted in parts: ${costParts} for 1 of the log`]),
+    ...(undeclaredKeys.length === 0 ? [] : [`# declare in keys: ${undeclaredKeys.map(flow).join(', ')}`]),
     'rules:',
-    `  ${name}: { capacity: ${capacity}, refill: ${refill}, per: ${per}${bounded}, shadow: true }`,
+    `  ${name}: { ${fields.join(', ')} }`,
     '',
   ].join('\n')
 }
 
 /** As it is where YAML takes it for a text, else in quotes. */
-function scalar(text: string): string {
-  return /^[A-Za-z][A-Za-z0-9_.-]*$/.test(text) && !/^(true|false|null|yes|no|on|off|y|n)$/i.test(text)
-    ? text
-    : JSON.stringify(text)
+function flow(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(flow).join(', ')}]`
+  if (typeof value !== 'string') return String(value)
+  return /^[A-Za-z][A-Za-z0-9_.-]*$/.test(value) && !/^(true|false|null|yes|no|on|off|y|n)$/i.test(value)
+    ? value
+    : JSON.stringify(value)
 }

@@ -134,6 +134,12 @@ test('JSON by its fields, with costs, and times of every kind', async () => {
   expect(Object.keys((await read(content, { key: 'a+b' })).found)).toEqual(['x\\+y+z'])
 })
 
+test('--time names another field, also inside', async () => {
+  const { facts } = await read('{"at":{"begin":7},"user":"a"}\n{"time":7,"user":"a"}', { time: 'at.begin' })
+  expect(facts).toMatchObject({ requests: 1, brokenLines: 1, from: '1970-01-01T00:00:07.000Z' })
+  expect(facts.broken[0]!.reason).toBe('no field at.begin')
+})
+
 test('what is broken is counted, and the first ones are told', async () => {
   const good = '{"time":1,"user":"a"}'
   const bad = [
