@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { parseRules } from '../../file/parse-rules.ts'
 import { checkRules } from '../../rule/read-rules.ts'
 import { refillOf, refillsBetween } from '../population/refill.ts'
 import { Tally } from '../population/tally.ts'
@@ -133,6 +134,28 @@ test('what is proposed is a rules file, in shadow mode, that can hold', () => {
       const { name, rule, undeclaredKeys } = propose({ fields: ['user', 'path'], refill, capacity })
       expect(checkRules({ [name]: rule }, undeclaredKeys)).toHaveLength(1)
     }
+})
+
+test('what is printed is read back by the reader of rules files as it was meant, whatever keys are called', async () => {
+  const names = fc.array(
+    fc.oneof(fc.constantFrom('user', 'no', '1', 'a: b', '#c', '[d]', "it's"), fc.string({ minLength: 1 })),
+    {
+      maxLength: 3,
+    },
+  )
+  await fc.assert(
+    fc.asyncProperty(names, fc.option(fc.string({ minLength: 1 })), async (fields, cost) => {
+      const proposed = proposeRule({
+        fields,
+        refill: { refill: 5, per: 'minute' },
+        capacity: 2.5,
+        parts: 10,
+        cost: cost ?? undefined,
+      })
+      expect(await parseRules(rulesFile(proposed), 'tuned.yaml')).toEqual({ tuned: proposed.rule })
+    }),
+    { numRuns: 200 },
+  )
 })
 
 test('what is tried stands around the recommendation', () => {
