@@ -127,18 +127,18 @@ async function withSyncs(
   }
 }
 
-test('a unit alone is synced in place before it resolves, several are synced on another thread', async () => {
+test('where units come one by one they are synced in place before they resolve; several, and the first ones after, on another thread', async () => {
   const database = await open(newPath())
   const synced: string[] = []
   const there = async () => void synced.push('there')
   await withSyncs({ here: () => void synced.push('here'), there }, async () => {
     const commit = (id: string) => database.commit(unit({ effects: inserting(id) }))
-    await commit('a')
-    await commit('b')
-    await commit('c')
-    await Promise.all([commit('d'), commit('e')])
-    await commit('f')
-    assert.deepEqual(synced, ['there', 'here', 'here', 'there', 'here'])
+    for (const id of 'abcdefghij') await commit(id)
+    assert.deepEqual(synced, [...Array<string>(8).fill('there'), 'here', 'here'])
+    synced.length = 0
+    await Promise.all([commit('k'), commit('l')])
+    for (const id of 'mnopqrstu') await commit(id)
+    assert.deepEqual(synced, [...Array<string>(9).fill('there'), 'here'])
   })
   await database.close()
 })

@@ -42,6 +42,8 @@ export interface SqliteDatabaseOptions<Db> {
 const lockTimeoutMs = 10_000
 const busyTimeoutMs = 5_000
 const maxUnits = 200
+/** So many units in a row have to come alone before one is synced in place: while it is, nothing else of the process goes on. */
+const aloneFirst = 8
 /** How many units wait for their transaction at most. */
 const maxWaiting = 10_000
 
@@ -169,6 +171,8 @@ class SqliteDatabase implements Database<SqliteHandle> {
   readonly #inbox: InboxPruning
   /** Without one, for a handle that is in no file or not in WAL mode, every commit syncs by itself. */
   readonly #wal: WalSync | undefined
+  /** How many units in a row came while no other was on its way. */
+  #alone = 0
   #waiting: Waiting[] = []
   #flushing: Promise<void> | undefined
   #closing: Promise<void> | undefined
@@ -305,8 +309,9 @@ class SqliteDatabase implements Database<SqliteHandle> {
     const end = () => {
       for (const ending of endings) ending()
     }
+    this.#alone = group.length === 1 && !this.#wal?.isSyncing ? this.#alone + 1 : 0
     try {
-      if (group.length === 1 && this.#wal?.trySyncHere()) return end()
+      if (this.#alone > aloneFirst && this.#wal?.trySyncHere()) return end()
     } catch (thrown) {
       return fail(thrown)
     }

@@ -64,6 +64,11 @@ export class WalSync {
     return this.#next
   }
 
+  /** Whether another thread is at it. */
+  get isSyncing(): boolean {
+    return this.#running !== undefined
+  }
+
   /**
    * Syncs on this thread where the last syncs were quick and none is under way: true once everything committed before is on disk.
    * False when nothing was done. Throws as `sync` rejects.
