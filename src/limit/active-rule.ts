@@ -2,10 +2,11 @@
 import { type Algorithm, boundOf, bucketOf } from '../core/bucket/algorithm.ts'
 import type { Bucket } from '../core/bucket/bucket.ts'
 import type { Clock } from '../core/clock.ts'
-import { describe, SpillwayError } from '../core/errors.ts'
 import { windowEnds } from './calendar.ts'
+import { costOf } from './cost.ts'
 import type { Decision, Reason, RuleState } from './decision.ts'
 import { matcherOf } from './endpoint.ts'
+import { fillUs } from './fill.ts'
 import { type Declared, exceptOf, keyReaderOf, type ReadPart, readerOf } from './key.ts'
 import type { KeyHash } from './memory/key-hash.ts'
 import { Table } from './memory/table.ts'
@@ -94,7 +95,7 @@ export class ActiveRule {
     const key = this.#keyOf(subject)
     if (key === undefined) return this.checked.missing === 'skip' ? 'passes' : 'missing'
     this.key = key
-    this.cost = this.#costOf(subject)
+    this.cost = costOf(this.checked, subject)
     this.#nowUs = this.#ends === undefined ? elapsedUs : this.#calendarNow()
     if (this.#byPlan !== undefined) this.#algorithm = this.#byPlan.get(subject.plan) ?? this.#smallest
     const { table } = this
@@ -183,24 +184,6 @@ export class ActiveRule {
     return this.#bucket.available(numbers, at, this.#algorithm, this.#nowUs)
   }
 
-  #costOf(subject: Subject): number {
-    const { cost } = this.checked
-    if (cost === undefined && subject.cost === undefined) return 1
-    const given: unknown =
-      cost === undefined
-        ? subject.cost
-        : typeof cost === 'string'
-          ? (subject[cost] ?? 1)
-          : typeof cost === 'function'
-            ? cost(subject)
-            : cost
-    if (typeof given === 'number' && given >= 0 && given <= Number.MAX_SAFE_INTEGER) return Math.ceil(given)
-    throw new SpillwayError(
-      'INVALID_OPTION',
-      `Rule ${this.checked.name}: a request costs ${describe(given)}; it takes a number from 0.`,
-    )
-  }
-
   #calendarNow(): number {
     const nowMs = this.#setting.clock.now()
     if (nowMs >= this.#endMs) {
@@ -224,11 +207,4 @@ export class ActiveRule {
     const rate = (algorithm: Algorithm) => ('rate' in algorithm ? algorithm.rate : 0)
     return [...(this.#byPlan?.values() ?? [this.#smallest])].reduce((a, b) => (rate(b) < rate(a) ? b : a))
   }
-}
-
-/** How long it takes from nothing to all of it. */
-function fillUs(algorithm: Algorithm, perUs: number): number {
-  if (algorithm.kind !== 'token-bucket') return perUs
-  const { capacity, unit, rate, tickUs } = algorithm
-  return Math.ceil((capacity * unit) / rate) * tickUs
 }
