@@ -49,6 +49,8 @@ export interface Problem {
   /** Of an error that the contract declares: its name, and what is said of it. */
   readonly failure?: string
   readonly data?: unknown
+  /** Of RATE_LIMITED: when the same call would be let in, if nobody else asks. */
+  readonly retryAfterMs?: number
   /** Of INVALID_DATA. */
   readonly issues?: readonly { readonly path: string; readonly message: string }[]
 }
@@ -57,7 +59,7 @@ export function problemOf(
   status: number,
   code: ErrorCode,
   detail: string,
-  more: Pick<Problem, 'issues'> = {},
+  more: Pick<Problem, 'issues' | 'retryAfterMs'> = {},
 ): Problem {
   return {
     type: `urn:spillway:problem:${code}`,

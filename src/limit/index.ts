@@ -9,6 +9,7 @@ export {
   type TrustedProxyOptions,
   trustedProxies,
 } from './address/trusted-proxies.ts'
+export { type CallLimits, type LimitedCall, limitCalls } from './calls.ts'
 export type { Decision, Outcome, Reason, RuleState } from './decision.ts'
 export { loadRules } from './file/load-rules.ts'
 export { type WatchedRules, type WatchRulesOptions, watchRules } from './file/watch-rules.ts'

@@ -13,6 +13,7 @@ import type {
 import type { Duration } from '../core/duration.ts'
 import { describe, SpillwayError } from '../core/errors.ts'
 import { checkHandler, checkOptions, type OptionNames } from '../core/known-options.ts'
+import type { CallLimits } from '../limit/calls.ts'
 import {
   isPointer,
   type PointerHandler,
@@ -37,6 +38,8 @@ export interface ServiceOptions<Db> {
   readonly database?: DatabaseSource<Db>
   /** How the service remembers which messages of its queues it handled. Needs a `database`. */
   readonly inbox?: InboxOptions
+  /** Which calls of its context are let in, made by `limitCalls` of spillway/limit: the others are told when to come again. An `answer` may have limits of its own. */
+  readonly limits?: CallLimits
   /** How many events of each stream are handled at the same time by this process, each of another key. Default 10. Queues: see `work`. */
   readonly concurrency?: number
   /** How long a silent process of this service keeps its messages before another process gets them. Default 30 s. */
@@ -85,8 +88,9 @@ const serviceOptions: OptionNames<ServiceOptions<unknown>> = {
   lease: true,
   session: true,
   keepDeadLetters: true,
+  limits: true,
 }
-const answerOptions: OptionNames<AnswerOptions> = { concurrency: true, waiting: true }
+const answerOptions: OptionNames<AnswerOptions> = { concurrency: true, waiting: true, limits: true }
 const inboxOptions: OptionNames<InboxOptions> = { keep: true, mode: true, engine: true }
 const workOptionNames: OptionNames<WorkOptions> = { concurrency: true }
 const workBatchOptions: OptionNames<WorkBatchOptions> = { size: true, wait: true, concurrency: true }
@@ -280,7 +284,8 @@ function build<Db>(
     answer(call, handler, given = {}) {
       checkHandler(`answer() of ${call.type}`, handler)
       checkOptions('answer()', given, answerOptions)
-      const answering = { call, options: given, [call.kind]: handler } as unknown as Answering<Db>
+      const bounded = options.limits === undefined ? given : { limits: options.limits, ...given }
+      const answering = { call, options: bounded, [call.kind]: handler } as unknown as Answering<Db>
       return build(context, options, { ...parts, answers: [...answers, answering] })
     },
     saga(saga) {

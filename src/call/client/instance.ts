@@ -4,6 +4,7 @@ import type { Clock } from '../../core/clock.ts'
 import { SpillwayError } from '../../core/errors.ts'
 import type { SecureOptions } from '../../core/tls.ts'
 import { exchange, type Request, type Seen } from './exchange.ts'
+import { isLimited } from './judge.ts'
 
 /** An instance that was away is left out for this long, and twice as long each time that it still is. */
 const firstOutMs = 500
@@ -124,7 +125,7 @@ export class Instance {
 
   #learn(seen: Seen): void {
     if (seen.kind === 'answer') {
-      if (seen.status === 503 || seen.status === 429)
+      if (seen.status === 503 || (seen.status === 429 && !isLimited(seen)))
         this.#outUntilMs = this.#clock.elapsed() + Math.min(seen.retryAfterMs ?? firstOutMs, longestRestMs)
       else if (this.#ill || this.#timesOut > 0) this.#recover()
     } else if (seen.by === 'network') this.#leaveOut()

@@ -166,12 +166,22 @@ function refusedAs(
 ): Judgement<never> {
   const own = problem?.code !== undefined && Object.hasOwn(errorCodes, problem.code) ? problem.code : code
   const again = code === 'UNKNOWN_CALL' ? 'elsewhere' : code === 'OVERLOADED' || code === 'ANSWER_FAILED'
-  const issues = problem?.issues
   return {
     kind: 'refused',
-    error: new SpillwayError(own, `${type} was refused. ${said}`, issues ? { details: { issues } } : {}),
+    error: new SpillwayError(own, `${type} was refused. ${said}`, detailsOf(problem)),
     again,
   }
+}
+
+function detailsOf(problem: Problem | undefined): { readonly details?: Readonly<Record<string, unknown>> } {
+  if (problem?.issues) return { details: { issues: problem.issues } }
+  const { retryAfterMs } = problem ?? {}
+  return typeof retryAfterMs === 'number' ? { details: { retryAfterMs } } : {}
+}
+
+/** An answer by which a limit refused this call: that says nothing of how its instance, or its context, is. */
+export function isLimited(seen: Seen): boolean {
+  return seen.kind === 'answer' && seen.status === 429 && seen.body.includes('"code":"RATE_LIMITED"')
 }
 
 /** What no asking again changes. */

@@ -15,7 +15,7 @@ import type { CallsOptions, CallsRules } from './calls-options.ts'
 import type { Seen } from './exchange.ts'
 import type { Instance } from './instance.ts'
 import type { Instances } from './instances.ts'
-import type { Again, Judgement } from './judge.ts'
+import { type Again, isLimited, type Judgement } from './judge.ts'
 
 /** One call, ready to leave: the same for all its attempts. */
 export interface Outgoing {
@@ -157,6 +157,7 @@ export class Target {
       ending: endingBy(seen),
       instance,
       retryAfterMs: seen.kind === 'answer' ? seen.retryAfterMs : undefined,
+      limited: isLimited(seen),
     }
   }
 
@@ -165,13 +166,13 @@ export class Target {
     { nested, endsMs, signal }: Outgoing,
     again: Again,
     attempt: number,
-    { instance, retryAfterMs }: Step<unknown>,
+    { instance, retryAfterMs, limited }: Step<unknown>,
   ): number | undefined {
     if (!again || nested || attempt >= this.rules.attempts || signal?.aborted) return undefined
     const others = instance !== undefined && this.instances.some((each) => each !== instance && each.isWell)
     if (again === 'elsewhere' && !others) return undefined
     // What one instance says of itself does not hold for another.
-    const asked = others ? 0 : (retryAfterMs ?? 0)
+    const asked = others && !limited ? 0 : (retryAfterMs ?? 0)
     const pauseMs = Math.max(asked, backoff(this.#retry, attempt, this.#random))
     if (this.#clock.elapsed() + pauseMs + smallestUsefulMs >= endsMs) return undefined
     return this.destination.retryBudget.tryRetry() ? pauseMs : undefined
@@ -262,6 +263,8 @@ interface Step<Settled> {
   readonly ending: Ending
   readonly instance?: Instance
   readonly retryAfterMs?: number | undefined
+  /** A limit refused it: another instance would too. */
+  readonly limited?: boolean
 }
 
 /** What HTTP and the wire of calls need themselves. */
@@ -289,7 +292,8 @@ function noAddress(context: string): SpillwayError {
 
 /** What the breaker is told: that the caller was wrong is no failure of who was asked; to be asked too much is (429). */
 function endingBy(seen: Seen): Ending {
-  if (seen.kind === 'answer') return seen.status >= 500 || seen.status === 429 ? 'failed' : 'succeeded'
+  if (seen.kind === 'answer')
+    return seen.status >= 500 || (seen.status === 429 && !isLimited(seen)) ? 'failed' : 'succeeded'
   if (seen.by === 'aborted' || seen.by === 'headers') return 'cancelled'
   return seen.by === 'too large' ? 'succeeded' : 'failed'
 }

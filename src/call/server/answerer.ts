@@ -4,19 +4,23 @@ import { asError, isSpillwayError, SpillwayError } from '../../core/errors.ts'
 import { type Checked, check } from '../../core/schema.ts'
 import { runInside } from '../../core/scope.ts'
 import { wholeOption } from '../../core/whole-option.ts'
+import type { CallLimits } from '../../limit/calls.ts'
+import type { Decision } from '../../limit/decision.ts'
 import type { UnitHome } from '../../transaction/unit.ts'
 import { Bulkhead } from '../bulkhead.ts'
 import { longestDeadlineMs } from '../wire.ts'
 import { type CommandHandler, failOf, type QueryContext, type QueryHandler } from './answer.ts'
 import type { IncomingCall } from './incoming-call.ts'
 import { queryCalling } from './nested-calling.ts'
-import { encode, overloaded, problemReply, type Reply, refusedInput } from './reply.ts'
+import { encode, limited, overloaded, problemReply, type Reply, refusedInput } from './reply.ts'
 
 export interface AnswerOptions {
   /** How many of this call this process answers at the same time. Default 100. */
   readonly concurrency?: number
   /** How many more wait for their turn; what comes beyond is told to ask again later. Default 100. */
   readonly waiting?: number
+  /** Which calls are let in, by `limitCalls`. Default: those of the service. */
+  readonly limits?: CallLimits
 }
 
 /** A call and what answers it. */
@@ -35,6 +39,7 @@ export class Answerer {
   readonly contract: CallContract
   readonly #give: Give
   readonly #bulkhead: Bulkhead
+  readonly #limits: CallLimits | undefined
   readonly #home: Pick<UnitHome<unknown>, 'onReport' | 'clock'>
 
   constructor(
@@ -46,6 +51,7 @@ export class Answerer {
     this.contract = contract
     this.#give = give
     this.#home = home
+    this.#limits = options.limits
     this.#bulkhead = new Bulkhead(
       {
         concurrency: wholeOption(options.concurrency ?? 100, 'concurrency of answer()', 1, 10_000),
@@ -75,6 +81,36 @@ export class Answerer {
     const checked: Checked<unknown> = result instanceof Promise ? await result : result
     if (!checked.ok) return refusedInput(type, checked)
     if (call.isAborted) return this.#notBegun(call)
+    if (this.#limits === undefined) return this.#run(checked.value, call, input, begin)
+    let decision: Decision
+    try {
+      const entered = this.#enter(this.#limits, checked.value, call)
+      decision = entered instanceof Promise ? await entered : entered
+    } catch (thrown) {
+      return this.#failed(thrown, call)
+    }
+    if (!decision.allowed)
+      return decision.reason === 'cancelled' ? this.#notBegun(call) : limited(type, decision)
+    let begun = false
+    try {
+      return await this.#run(checked.value, call, input, () => {
+        begun = true
+        begin()
+      })
+    } finally {
+      // What was let in and had no place after all was not done.
+      if (begun) decision.release()
+      else decision.refund()
+    }
+  }
+
+  #enter(limits: CallLimits, input: unknown, call: IncomingCall): Decision | Promise<Decision> {
+    const { caller, from } = call.facts
+    return limits.enter({ on: this.contract.type, input, caller, address: from }, () => call.signal)
+  }
+
+  async #run(input: unknown, call: IncomingCall, raw: unknown, begin: () => void): Promise<Reply> {
+    const { type } = this.contract
     if (!this.#bulkhead.tryEnter()) {
       const refusal = await this.#bulkhead.enter({ signal: call.signal })
       if (refusal?.reason === 'bulkhead_full')
@@ -83,7 +119,7 @@ export class Answerer {
     }
     begin()
     try {
-      return await this.#give(checked.value, call, input)
+      return await this.#give(input, call, raw)
     } catch (thrown) {
       return this.#failed(thrown, call)
     } finally {

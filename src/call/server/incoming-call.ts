@@ -5,6 +5,8 @@ import type { Caller } from './answer.ts'
 
 /** What the request of a call says besides its input. */
 export interface CallFacts {
+  /** The peer of its connection. */
+  readonly from?: string | undefined
   readonly deadlineMs: number
   readonly caller: Caller
   readonly key?: string | undefined

@@ -3,6 +3,8 @@ import { bytesAbove } from '../../core/byte-length.ts'
 import type { CallContract } from '../../core/call-contract.ts'
 import { asError, type ErrorCode, SpillwayError } from '../../core/errors.ts'
 import { type Checked, check, invalidData, type Schema } from '../../core/schema.ts'
+import type { Decision } from '../../limit/decision.ts'
+import { retryAfter } from '../../limit/http/fields.ts'
 import { failureProblem, maxAnswerBytes, problemOf } from '../wire.ts'
 import { Refusal } from './answer.ts'
 
@@ -24,6 +26,16 @@ export function problemReply(status: number, code: ErrorCode, detail: string): R
 
 export function overloaded(detail: string, retryAfter = 1): Reply {
   return { ...problemReply(503, 'OVERLOADED', detail), retryAfter }
+}
+
+/** For a call that limits do not let in. */
+export function limited(type: string, { rule, outcome, retryAfterMs }: Decision): Reply {
+  const deferred = outcome === 'defer' ? ' Calls are not deferred: whoever asks waits for the answer.' : ''
+  const detail = `${type} was not begun: it is more than the limit ${rule} allows.${deferred}`
+  const known = Number.isFinite(retryAfterMs)
+  const more = known ? { retryAfterMs: Math.ceil(retryAfterMs) } : {}
+  const body = JSON.stringify(problemOf(429, 'RATE_LIMITED', detail, more))
+  return { status: 429, body, ...(known ? { retryAfter: retryAfter(retryAfterMs) } : {}) }
 }
 
 /** For an input that its schema refused. */

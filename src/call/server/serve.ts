@@ -39,8 +39,9 @@ export async function serve({ request, response, answerer, batch }: Asked, servi
       'INVALID_REQUEST',
       `${contract.type} is a command; only queries have a batch form.`,
     )
-  const facts = factsOf(request.headers, contract, who.identity)
-  if (typeof facts === 'string') return problemReply(400, 'INVALID_REQUEST', facts)
+  const said = factsOf(request.headers, contract, who.identity)
+  if (typeof said === 'string') return problemReply(400, 'INVALID_REQUEST', said)
+  const facts = { ...said, from: request.socket.remoteAddress }
   const call = new IncomingCall(contract.type, facts, serving.clock, beganMs)
   serving.calls.add(call)
   response.on('close', () => {
