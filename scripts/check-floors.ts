@@ -24,6 +24,7 @@ const clients: Readonly<Record<string, string>> = {
   pg: 'engines/postgres',
   '@platformatic/kafka': 'engines/kafka',
   '@nats-io/transport-node': 'engines/nats',
+  '@redis/client': 'engines/redis',
   'node:sqlite': 'engines/sqlite',
   undici: 'call/client',
   yaml: 'limit/file',

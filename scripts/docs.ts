@@ -103,7 +103,7 @@ function errorPage(): string {
 }
 
 /** Every engine has a page of its own in docs/engines. */
-export const engines = ['sqlite', 'postgres', 'nats', 'kafka', 'memory']
+export const engines = ['sqlite', 'postgres', 'nats', 'kafka', 'redis', 'memory']
 
 function capabilityPage(): string {
   const row = (name: string, cells: readonly string[]) => `| ${name} | ${cells.join(' | ')} |`

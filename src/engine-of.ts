@@ -31,11 +31,15 @@ const openers: Readonly<Record<string, Opener>> = {
     const { nats } = await import('./engines/nats/engine.ts')
     return nats({ ...options, url })
   },
+  redis: async (url, options) => {
+    const { redis } = await import('./engines/redis/engine.ts')
+    return redis({ ...options, url })
+  },
 }
-const aliases: Readonly<Record<string, string>> = { postgresql: 'postgres' }
+const aliases: Readonly<Record<string, string>> = { postgresql: 'postgres', rediss: 'redis' }
 
 /**
- * Opens the engine that a URL names: `sqlite:./folder`, `postgres://…`, `kafka://…`, `nats://…`. Throws INVALID_OPTION for a URL
+ * Opens the engine that a URL names: `sqlite:./folder`, `postgres://…`, `kafka://…`, `nats://…`, `redis://…`. Throws INVALID_OPTION for a URL
  * that names none, CLIENT_MISSING, ENGINE_UNAVAILABLE, ENGINE_TOO_OLD, STORE_CORRUPT, STORE_FROM_FUTURE, DURABILITY.
  */
 export async function openEngine(url: string, options: EngineOptions = {}): Promise<Engine> {
@@ -50,6 +54,7 @@ export async function openEngine(url: string, options: EngineOptions = {}): Prom
     'postgres://user@host/database',
     'kafka://host:9092',
     'nats://host:4222',
+    'redis://host:6379',
   ].join(', ')
   throw new SpillwayError('INVALID_OPTION', `${shown(url)} names no engine: write ${known}.`)
 }

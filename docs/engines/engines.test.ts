@@ -1,6 +1,6 @@
 // The programs that set an engine up run as they stand, against the real servers, and say what their comments say.
 import { describe, expect, test } from 'vitest'
-import { embeddedPostgres, kafka, type Launcher, nats } from '../../test/servers/index.ts'
+import { embeddedPostgres, kafka, type Launcher, nats, redis } from '../../test/servers/index.ts'
 import { runSnippet } from '../run-snippet.ts'
 
 interface Page {
@@ -26,6 +26,7 @@ const pages: Readonly<Record<string, Page>> = {
       return { NATS_URL: address, NATS_MONITOR: monitor }
     },
   },
+  redis: { says: 'power-loss\ntrue 1\n', launcher: redis, variables: (url) => ({ REDIS_URL: url }) },
 }
 
 for (const [engine, { says, launcher, variables }] of Object.entries(pages)) {

@@ -6,6 +6,7 @@ export type EngineAddress =
   | { readonly engine: 'postgres'; readonly url: string; readonly listen?: boolean }
   | { readonly engine: 'kafka'; readonly url: string }
   | { readonly engine: 'nats'; readonly url: string }
+  | { readonly engine: 'redis'; readonly url: string }
 
 /** Soon: the cases wait for it. */
 const retentionEveryMs = 200
@@ -29,6 +30,10 @@ export async function openAt(address: EngineAddress, options: EngineOptions = {}
     case 'nats': {
       const { nats } = await import('../../src/engines/nats/engine.ts')
       return nats({ url: address.url, ...options })
+    }
+    case 'redis': {
+      const { redis } = await import('../../src/engines/redis/engine.ts')
+      return redis({ url: address.url, timeoutMs: 10_000, ...options })
     }
   }
 }

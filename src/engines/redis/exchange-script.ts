@@ -1,0 +1,206 @@
+// The act of `core/bucket/exchange.ts` as one script: reads each bucket once, decides the requests one after the other, writes each bucket once, with the
+// time after which it may be forgotten. KEYS are the buckets in the order of the asks; ARGV[1] is what pack.ts writes, then come the holders.
+// The answer is numbers: the server's time, then of each request whether it is allowed, its time, and four of each bucket.
+import { bucketScript } from './bucket-script.ts'
+
+/** A bucket is kept for so long after it may be forgotten: for a clock of the server that steps forth, since keys end by it. */
+export const keptMs = 5_000
+
+const actScript = `
+local function begin(s, q)
+  s.n, s.text = {}, nil
+  for index = 1, sizeOf(q) do s.n[index] = 0 end
+end
+
+local function load(key)
+  local text = redis.call('GET', key)
+  local s = { key = key, leases = {}, time = 0 }
+  if not text then return s end
+  s.stored = true
+  local count, at
+  s.kind, count, s.time, s.a, s.b, s.c, s.d, at = struct.unpack('<BHddddd', text)
+  local size, from = sizeOf(s), at
+  at = from + 8 * size
+  if size == 2 then
+    s.n = { struct.unpack('<dd', text, from) }
+    s.n[3] = nil
+  else
+    -- Of many numbers few are looked at.
+    s.text, s.from = text, from
+    s.n = setmetatable({}, { __index = function(_, index)
+      return (struct.unpack('<d', text, from + 8 * index - 8))
+    end })
+  end
+  for index = 1, count do
+    local units, ends, holder
+    units, ends, holder, at = struct.unpack('<dds', text, at)
+    s.leases[index] = { units = units, ends = ends, holder = holder }
+  end
+  return s
+end
+
+-- What was changed, between what was not.
+local function numbersOf(s, size)
+  local n, parts = s.n, {}
+  if not s.text then
+    for index = 1, size do parts[index] = struct.pack('<d', n[index]) end
+    return table.concat(parts)
+  end
+  local changed = {}
+  for index in pairs(n) do changed[#changed + 1] = index end
+  table.sort(changed)
+  local at = s.from
+  for _, index in ipairs(changed) do
+    local place = s.from + 8 * index - 8
+    parts[#parts + 1] = string.sub(s.text, at, place - 1)
+    parts[#parts + 1] = struct.pack('<d', n[index])
+    at = place + 8
+  end
+  parts[#parts + 1] = string.sub(s.text, at, s.from + 8 * size - 1)
+  return table.concat(parts)
+end
+
+local function save(s, raw)
+  local from = idleFrom(s, s.time)
+  -- What nobody has used needs not be kept.
+  if not s.stored and from <= s.time and #s.leases == 0 then return end
+  local n, size = s.n, sizeOf(s)
+  local text = struct.pack('<BHddddd', s.kind, #s.leases, s.time, s.a, s.b, s.c, s.d)
+  if size == 2 then text = text .. struct.pack('<dd', n[1], n[2]) else text = text .. numbersOf(s, size) end
+  for _, lease in ipairs(s.leases) do
+    text = text .. struct.pack('<dds', lease.units, lease.ends, lease.holder)
+  end
+  local ms = max(ceil((from - min(s.time, raw)) / 1000), 0) + ${keptMs}
+  redis.call('SET', s.key, text, 'PX', string.format('%d', ms))
+end
+
+local function leftOf(s, now)
+  local left = available(s, now)
+  for _, lease in ipairs(s.leases) do left = left - lease.units end
+  return left
+end
+
+local function endLeases(s, now)
+  local ended, kept
+  for _, lease in ipairs(s.leases) do
+    if lease.ends <= now then ended = true end
+  end
+  if not ended then return end
+  ended, kept = {}, {}
+  for _, lease in ipairs(s.leases) do
+    if lease.ends <= now then ended[#ended + 1] = lease else kept[#kept + 1] = lease end
+  end
+  s.leases = kept
+  if s.kind == HELD then return end
+  table.sort(ended, function(one, other) return one.ends < other.ends end)
+  for _, lease in ipairs(ended) do take(s, lease.ends, lease.units) end
+end
+
+local function sameLayout(s, q)
+  if s.kind ~= q.kind then return false end
+  if s.kind == TOKENS then return s.b == q.b and s.d == q.d end
+  if s.kind == LOG then return s.b == q.b and s.c == q.c end
+  if s.kind == SLIDING or s.kind == FIXED then return s.b == q.b end
+  return true
+end
+
+local function follow(s, q, now)
+  local lacking = 0
+  if not s.kind then
+    begin(s, q)
+  elseif not sameLayout(s, q) then
+    local share = available(s, now) / s.a
+    lacking = q.a - floor(share * q.a)
+    begin(s, q)
+  end
+  s.kind, s.a, s.b, s.c, s.d = q.kind, q.a, q.b, q.c, q.d
+  if lacking > 0 and s.kind ~= HELD then take(s, now, lacking) end
+end
+
+local function settle(s, q, holder, now)
+  if s.kind then endLeases(s, now) end
+  follow(s, q, now)
+  local lease
+  for index, one in ipairs(s.leases) do
+    if one.holder == holder then
+      lease = table.remove(s.leases, index)
+      break
+    end
+  end
+  if s.kind == HELD then
+    if lease then return min(q.used, lease.units) end
+    return max(0, min(q.used, leftOf(s, now)))
+  end
+  local used = q.penalty
+  if lease then used = used + min(q.used, lease.units) end
+  if q.refund > 0 then refund(s, now, q.refund, q.refunded) end
+  if used > 0 then take(s, now, used) end
+  return 0
+end
+
+local clock = redis.call('TIME')
+local raw = clock[1] * 1000000 + clock[2]
+local blob, at = ARGV[1], 1
+local ceiling, count
+ceiling, count, at = struct.unpack('<dd', blob, at)
+local buckets, touched, answer = {}, {}, { raw }
+local place = 0
+
+for _ = 1, count do
+  local holder, leaseMs, size
+  holder, leaseMs, size, at = struct.unpack('<ddd', blob, at)
+  holder = ARGV[1 + holder]
+  local now = min(raw, ceiling)
+  local asks, states = {}, {}
+  for index = 1, size do
+    local q = {}
+    q.kind, q.a, q.b, q.c, q.d, q.used, q.cost, q.hold, q.penalty, q.refund, q.refunded, at =
+      struct.unpack('<ddddddddddd', blob, at)
+    place = place + 1
+    local key = KEYS[place]
+    local s = buckets[key]
+    if not s then
+      s = load(key)
+      buckets[key] = s
+      touched[#touched + 1] = s
+    end
+    now = max(now, s.time)
+    asks[index], states[index] = q, s
+  end
+  local own, allowed = {}, true
+  for index = 1, size do
+    local s = states[index]
+    s.time = now
+    own[index] = settle(s, asks[index], holder, now)
+  end
+  for index = 1, size do
+    local cost = asks[index].cost
+    if cost > 0 and cost > leftOf(states[index], now) - own[index] then allowed = false end
+  end
+  local out = #answer
+  answer[out + 1] = allowed and 1 or 0
+  answer[out + 2] = now
+  for index = 1, size do
+    local q, s = asks[index], states[index]
+    local isHeld = s.kind == HELD
+    local taken = allowed and q.cost or 0
+    local time, keeps = now, own[index]
+    if isHeld then keeps = keeps + taken else time = take(s, now, taken) end
+    local left = leftOf(s, now)
+    local held = keeps + max(0, min(q.hold, left - keeps))
+    if held > 0 then
+      s.leases[#s.leases + 1] = { units = held, ends = now + leaseMs * 1000, holder = holder }
+    end
+    local from = out + 4 * index - 1
+    answer[from] = left - held
+    answer[from + 1] = held
+    answer[from + 2] = time
+    answer[from + 3] = earliest(s, now, q.cost)
+  end
+end
+
+for _, s in ipairs(touched) do save(s, raw) end
+return answer
+`
+
+export const script: string = bucketScript + actScript
