@@ -36,21 +36,22 @@ export function translate(thrown: unknown, doing: string): SpillwayError {
   if (isSpillwayError(thrown)) return thrown
   const cause = asError(thrown)
   const word = wordOf(cause)
+  const said = cause.message.replace(/\.$/, '')
   const options = { engine: 'redis', cause, details: { redis: word || cause.name } }
   if (login.has(word) || /without any password configured/.test(cause.message))
-    return new SpillwayError('ENGINE_UNAVAILABLE', `Redis refused the login (${doing}): ${cause.message}.`, {
+    return new SpillwayError('ENGINE_UNAVAILABLE', `Redis refused the login (${doing}): ${said}.`, {
       ...options,
       remedy:
         'Check the login: `user:password@` or `:password@` in the url, with what is special in them percent-encoded (%40 for @), or the options `user` and `password`.',
       retryable: false,
     })
   if (word === 'NOPERM')
-    return new SpillwayError('CONFIGURATION', `Redis refused ${doing}: ${cause.message}.`, {
+    return new SpillwayError('CONFIGURATION', `Redis refused ${doing}: ${said}.`, {
       ...options,
-      remedy: `Give the user what the engine needs: ACL SETUSER … ~spillway:* +evalsha +eval +get +set +time +info +ping.`,
+      remedy: `Give the user what the engine needs: ACL SETUSER … ~spillway:* +evalsha +eval +get +set +time +info +ping +client|setname.`,
     })
   if (word === 'OOM' || word === 'MISCONF')
-    return new SpillwayError('STORE_FULL', `Redis takes no writes (${doing}): ${cause.message}.`, {
+    return new SpillwayError('STORE_FULL', `Redis takes no writes (${doing}): ${said}.`, {
       ...options,
       remedy: 'Nothing of this call was stored. Raise maxmemory, or free the disk, and try again.',
     })
@@ -62,8 +63,8 @@ export function translate(thrown: unknown, doing: string): SpillwayError {
       retryable: found.passing || !doing.startsWith('connecting'),
     })
   if (passing.has(word) || !answers.has(cause.constructor.name))
-    return new SpillwayError('ENGINE_UNAVAILABLE', `Redis failed while ${doing}: ${cause.message}.`, options)
-  return new SpillwayError('ENGINE_FAILED', `Redis refused ${doing}: ${cause.message}.`, options)
+    return new SpillwayError('ENGINE_UNAVAILABLE', `Redis failed while ${doing}: ${said}.`, options)
+  return new SpillwayError('ENGINE_FAILED', `Redis refused ${doing}: ${said}.`, options)
 }
 
 export function closedError(): SpillwayError {

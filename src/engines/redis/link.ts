@@ -37,8 +37,8 @@ export async function openLink(
   const read = readTls('redis', options.tls ?? url.tls)
   const tls = read === undefined ? {} : { tls: true as const, ...read }
   let opened = false
-  const again = (tries: number, cause: Error) =>
-    opened ? Math.min(20 * 2 ** Math.min(tries, 5), 500) * (0.5 + Math.random() / 2) : cause
+  const again = (tries: number) =>
+    opened && Math.min(20 * 2 ** Math.min(tries, 5), 500) * (0.5 + Math.random() / 2)
   const socket = { connectTimeout, socketTimeout: silentMs, reconnectStrategy: again, ...tls }
   const user = options.user ?? url.user
   const password = options.password ?? url.password
@@ -46,6 +46,7 @@ export async function openLink(
     ...(user === undefined ? {} : { username: user }),
     ...(password === undefined ? {} : { password }),
     name: options.name ?? 'spillway',
+    disableClientInfo: true,
     disableOfflineQueue: true,
     pingInterval: pingMs,
     maintNotifications: 'disabled',
