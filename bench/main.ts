@@ -39,6 +39,7 @@ new Command('bench')
   .addHelpText('after', `\nSystems:\n${systems.map(describe).join('\n')}`)
   .showHelpAfterError()
   .action(bench)
+  .enablePositionalOptions()
   .addCommand(tuneBench())
   .parseAsync()
   .catch((error: Error) => {
