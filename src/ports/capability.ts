@@ -89,7 +89,7 @@ export const capabilityTable = {
 export const portTable = {
   queue: ['sqlite', 'postgres', 'nats', 'memory'],
   stream: ['sqlite', 'postgres', 'nats', 'kafka', 'memory'],
-  limit: ['sqlite', 'redis', 'memory'],
+  limit: ['sqlite', 'postgres', 'redis', 'memory'],
 } as const
 
 /** The engines that leave fencing to the service's own transaction; all others fence themselves. */

@@ -5,6 +5,8 @@ import {
   databaseSuite,
   engineSubject,
   groupSuite,
+  limitSubject,
+  limitSuite,
   queueSuite,
   streamSuite,
 } from '../../src/testing/conformance/index.ts'
@@ -39,6 +41,18 @@ describe('postgres behind pgbouncer', () => {
         startMember: distantMembers(address),
       })
     },
+    { missing },
+  )
+  certify(
+    'limits',
+    { limit: limitSuite },
+    () =>
+      limitSubject({
+        async open() {
+          const engine = await openAt({ engine: 'postgres', url: pooler!.url, listen: false })
+          return { limit: engine.limit!, close: () => engine.close() }
+        },
+      }),
     { missing },
   )
   certify('database', { database: databaseSuite }, () => postgresSubject(pooler!.url), { missing })

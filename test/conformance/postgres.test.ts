@@ -6,6 +6,9 @@ import {
   engineSubject,
   engineSuite,
   groupSuite,
+  type LimitSubject,
+  limitSubject,
+  limitSuite,
   queueSuite,
   streamSuite,
 } from '../../src/testing/conformance/index.ts'
@@ -13,6 +16,7 @@ import { embeddedPostgres, pgbouncer, type RunningServer, systemPostgres } from 
 import { certify } from './certify.ts'
 import { distantMembers } from './distant-member.ts'
 import { openAt } from './engines.ts'
+import { certifyProcesses } from './limit-processes.ts'
 import { postgresSubject } from './postgres-subject.ts'
 
 const withoutPooler = (await pgbouncer.missing()) !== undefined
@@ -30,7 +34,20 @@ for (const launcher of [systemPostgres, embeddedPostgres]) {
     // Where there is a pooler it is certified behind that (pgbouncer.test.ts).
     if (launcher === embeddedPostgres && withoutPooler)
       certify('engine without listening', engines, () => engine(server!.url, false), { missing })
+    certify('limits', { limit: limitSuite }, () => limits(server!.url), { missing })
+    describe.skipIf(missing !== undefined)('limits, several processes', () =>
+      certifyProcesses(() => ({ engine: 'postgres', url: server!.url })),
+    )
     certify('database', { database: databaseSuite }, () => postgresSubject(server!.url), { missing })
+  })
+}
+
+function limits(url: string): Promise<LimitSubject> {
+  return limitSubject({
+    async open() {
+      const opened = await openAt({ engine: 'postgres', url })
+      return { limit: opened.limit!, close: () => opened.close() }
+    },
   })
 }
 

@@ -1,9 +1,11 @@
 // The engine's tables: queues, streams, consumer groups.
+import { bucketFunctions } from './bucket-functions.ts'
 import { compactionTables } from './compaction-tables.ts'
 import { controlFunctions } from './control-functions.ts'
 import { finishedTables } from './finished-functions.ts'
 import { flowFunctions, flowTables } from './flow-functions.ts'
 import { leaseFunctions, leaseTable } from './lease-functions.ts'
+import { bucketTable, limitFunctions } from './limit-functions.ts'
 import type { Migration, Part } from './migrations.ts'
 import { producerTables } from './producer-tables.ts'
 import { storePlain } from './queue-home.ts'
@@ -287,5 +289,8 @@ export const engineTables: Part = {
     producerTables,
     compactionTables,
     storePlain,
+    bucketTable(hot),
+    bucketFunctions,
+    limitFunctions,
   ],
 }

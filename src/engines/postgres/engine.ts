@@ -6,6 +6,7 @@ import { Connection, type Statement } from './connection.ts'
 import { type DurabilitySettings, durabilityOf, durabilityQuery, refuseWeak } from './durability.ts'
 import { engineTables } from './engine-tables.ts'
 import { translate } from './errors.ts'
+import { PostgresLimit } from './limit.ts'
 import { migrate } from './migrations.ts'
 import { checkOption } from './options.ts'
 import { PostgresQueue } from './queue.ts'
@@ -160,6 +161,7 @@ class PostgresEngine implements Engine {
   readonly durability: Durability
   readonly queue: PostgresQueue
   readonly stream: PostgresStream
+  readonly limit: PostgresLimit
   readonly #parts: Parts
   readonly #retention: Retention
   #closing: Promise<void> | undefined
@@ -170,6 +172,7 @@ class PostgresEngine implements Engine {
     this.#parts = parts
     this.queue = new PostgresQueue(parts.connection, parts.wake, parts.schema, parts.place)
     this.stream = new PostgresStream(parts.connection, parts.wake, parts.schema)
+    this.limit = new PostgresLimit(parts.connection, parts.schema)
     this.#retention = new Retention(parts.connection, parts.schema, parts.retentionEveryMs)
   }
 
@@ -180,7 +183,12 @@ class PostgresEngine implements Engine {
 
   async #close(): Promise<void> {
     const { connection, wake, end } = this.#parts
-    const ports = Promise.all([this.queue.close(), this.stream.close(), this.#retention.close()])
+    const ports = Promise.all([
+      this.queue.close(),
+      this.stream.close(),
+      this.limit.close(),
+      this.#retention.close(),
+    ])
     wake.interrupt()
     await ports
     await wake.close()
