@@ -2,8 +2,8 @@
 import { SpillwayError } from '../core/errors.ts'
 import { checkOptions, type OptionNames } from '../core/known-options.ts'
 import type { Decision } from './decision.ts'
+import type { DoorLimits } from './http/door/door.ts'
 import { type SubjectOptions, subjectsOf } from './http/door/request-subject.ts'
-import type { Limits } from './limits.ts'
 
 /** A call that came in, with its input checked by its contract. */
 export interface LimitedCall {
@@ -17,7 +17,7 @@ export interface LimitedCall {
 }
 
 export interface CallLimits {
-  /** Decides at once; a promise only for what waits in a line. Rejects with, or throws, what a function of the options threw. */
+  /** Decides at once; a promise only for what waits in a line, and where a store is asked. Rejects with, or throws, what a function of the options threw. */
   enter(call: LimitedCall, signal: () => AbortSignal): Decision | Promise<Decision>
 }
 
@@ -27,7 +27,7 @@ const names: OptionNames<SubjectOptions<LimitedCall>> = { keys: true, costs: tru
  * For `service(context, { limits: limitCalls(limits({ rules }), { keys: { user: ({ input }) => … } }) })`. Rules bound by the keys that are named here, and by
  * `address`. By `on` they name the type of a call, `*` for any part of it. A call that is not let in has done nothing; its caller is told when to come again.
  */
-export function limitCalls(limits: Limits, options: SubjectOptions<LimitedCall> = {}): CallLimits {
+export function limitCalls(limits: DoorLimits, options: SubjectOptions<LimitedCall> = {}): CallLimits {
   checkOptions('limitCalls()', options, names)
   if (typeof limits?.decide !== 'function')
     throw new SpillwayError('INVALID_OPTION', 'limitCalls() wants the limits first: limits({ rules }).')
@@ -39,7 +39,9 @@ export function limitCalls(limits: Limits, options: SubjectOptions<LimitedCall> 
     enter(call, signal) {
       const asked = subject(call, { headers: {}, socket: { remoteAddress: call.address } })
       const decision = limits.decide(asked)
-      return decision.outcome === 'wait' ? limits.admit(asked, { signal: signal() }) : decision
+      const settle = (decided: Decision) =>
+        decided.outcome === 'wait' ? limits.admit(asked, { signal: signal() }) : decided
+      return decision instanceof Promise ? decision.then(settle) : settle(decision)
     },
   }
 }

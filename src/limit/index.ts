@@ -16,7 +16,7 @@ export { type WatchedRules, type WatchRulesOptions, watchRules } from './file/wa
 export { type Guarantee, guaranteeOf } from './guarantee.ts'
 export { type BackOffOptions, backOff } from './http/client/back-off.ts'
 export type { Send, SendInit } from './http/client/send.ts'
-export { type DoorOptions, decisionOf } from './http/door/door.ts'
+export { type DoorLimits, type DoorOptions, decisionOf } from './http/door/door.ts'
 export { type ExpressRequest, limitExpress } from './http/door/express.ts'
 export {
   type FastifyDoorOptions,

@@ -6,12 +6,11 @@ import express, { type Request as ExpressRequest } from 'express'
 import fastify, { type FastifyRequest } from 'fastify'
 import { type Context, Hono } from 'hono'
 import { onTestFinished } from 'vitest'
-import { type DoorOptions, decisionOf } from '../../src/limit/http/door/door.ts'
+import { type DoorLimits, type DoorOptions, decisionOf } from '../../src/limit/http/door/door.ts'
 import { limitExpress } from '../../src/limit/http/door/express.ts'
 import { limitFastify } from '../../src/limit/http/door/fastify.ts'
 import { limitHono } from '../../src/limit/http/door/hono.ts'
 import { limitNode } from '../../src/limit/http/door/node.ts'
-import type { Limits } from '../../src/limit/limits.ts'
 
 /** What a handler is given: the same in all of them. */
 export interface Asked {
@@ -30,7 +29,7 @@ export type AppOptions = Omit<DoorOptions<never>, 'keys' | 'costs' | 'plan' | 'o
 
 export interface App {
   readonly name: string
-  start(limits: Limits, work: Work, options?: AppOptions): Promise<string>
+  start(limits: DoorLimits, work: Work, options?: AppOptions): Promise<string>
 }
 
 function userOf(header: string | readonly string[] | undefined | null): string | undefined {

@@ -2,8 +2,12 @@
 import { request as httpRequest } from 'node:http'
 import { parseList } from 'structured-headers'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { SpillwayError } from '../../src/core/errors.ts'
 import { limits } from '../../src/limit/limits.ts'
 import type { Rules } from '../../src/limit/rule/rule.ts'
+import { sharedLimits } from '../../src/limit/shared/shared-limits.ts'
+import type { LimitPort } from '../../src/ports/limit.ts'
+import { memory } from '../../src/testing/memory/engine.ts'
 import { type AppOptions, apps, type Work } from './door-apps.ts'
 
 const done: Work = async () => ({ status: 200, text: 'done' })
@@ -24,6 +28,48 @@ function held() {
   })
   return { work, ends }
 }
+
+describe.each(apps)('$name, limits of several processes in a store', (app) => {
+  const rules: Rules = {
+    posts: { atMost: 2, per: 'day', by: 'user', away: 'closed' },
+    mails: { pace: 1, per: 'minute', on: 'GET /mails', longestWait: '1s' },
+  }
+
+  test('count together, and a store that is away is said to be', async () => {
+    const { limit } = memory()
+    const state = { away: false }
+    const store: LimitPort = {
+      statement: limit!.statement,
+      sweep: () => limit!.sweep(),
+      exchange: (requests) =>
+        state.away
+          ? Promise.reject(new SpillwayError('ENGINE_UNAVAILABLE', 'The store is away.'))
+          : limit!.exchange(requests),
+    }
+    const [one, other] = await Promise.all(
+      [1, 2].map(() => {
+        const bounds = sharedLimits({ rules, store, timeoutMs: 10_000 })
+        onTestFinished(() => bounds.close())
+        return app.start(bounds, done)
+      }),
+    )
+    const ask = (origin: string | undefined, user: string, path = '/x') =>
+      fetch(origin + path, { headers: { 'x-user': user } })
+    expect((await ask(one, 'ann')).headers.get('ratelimit')).toMatch(/^"posts";r=1;t=\d+$/)
+    expect((await ask(other, 'ann')).status).toBe(200)
+    const refused = await ask(one, 'ann')
+    expect([refused.status, Number(refused.headers.get('retry-after')) > 80_000]).toEqual([429, true])
+    expect((await ask(one, 'bob', '/mails')).status).toBe(200)
+    expect((await ask(one, 'bob', '/mails')).status).toBe(429)
+    state.away = true
+    const closed = await ask(other, 'cat')
+    expect(closed.status).toBe(503)
+    expect(await closed.json()).toMatchObject({
+      type: 'https://iana.org/assignments/http-problem-types#temporary-reduced-capacity',
+      'violated-policies': ['posts'],
+    })
+  })
+})
 
 describe.each(apps)('$name', (app) => {
   const start = async (rules: Rules, work: Work = done, options: AppOptions = {}) => {

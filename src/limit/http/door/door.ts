@@ -4,9 +4,13 @@ import { checkOptions, type OptionNames } from '../../../core/known-options.ts'
 import { type AddressedRequest, trustedProxies } from '../../address/trusted-proxies.ts'
 import type { Decision, RuleState } from '../../decision.ts'
 import type { Limits } from '../../limits.ts'
+import type { SharedLimits } from '../../shared/shared-limits-api.ts'
 import { plain, type Reply, refusal } from './reply.ts'
 import { type MakeSubject, type RawRequest, type SubjectOptions, subjectsOf } from './request-subject.ts'
 import { FieldWriter, type Show, type StateFields } from './state-fields.ts'
+
+/** What decides: limits of this process, or those that several share in a store. */
+export type DoorLimits = Pick<Limits, 'decide' | 'admit'> | Pick<SharedLimits, 'decide' | 'admit'>
 
 export interface DoorOptions<Request> extends SubjectOptions<Request> {
   /**
@@ -68,16 +72,19 @@ export function decisionOf(request: object): Decision | undefined {
 }
 
 export class Door<Request extends object> {
-  readonly #limits: Limits
+  readonly #limits: DoorLimits
   readonly #subject: MakeSubject<Request>
   readonly #writer: FieldWriter
   readonly #refund: DoorOptions<Request>['refund']
   readonly #random: () => number
 
-  constructor(limits: Limits, options: DoorOptions<Request>) {
+  constructor(limits: DoorLimits, options: DoorOptions<Request>) {
     checkOptions('limits at a door', options, doorNames as OptionNames<DoorOptions<Request>>)
     if (typeof limits?.decide !== 'function')
-      throw new SpillwayError('INVALID_OPTION', 'A door wants the limits first: limits({ rules }).')
+      throw new SpillwayError(
+        'INVALID_OPTION',
+        'A door wants the limits first: limits({ rules }), or sharedLimits({ rules, store }).',
+      )
     const { trustedProxies: trusted = [], show = 'own', refund, random = Math.random } = options
     this.#limits = limits
     this.#subject = subjectsOf(options, addressBy(trusted))
@@ -86,13 +93,28 @@ export class Door<Request extends object> {
     this.#random = random
   }
 
-  /** Decides at once; a promise only for what waits. Throws what a function of the options threw. */
+  /** Decides at once; a promise only for what waits, and where a store is asked. Throws, or rejects with, what a function of the options threw. */
   enter(request: Request, raw: RawRequest, outgoing: Outgoing | undefined): Entry | Promise<Entry> {
     const subject = this.#subject(request, raw)
     const decision = this.#limits.decide(subject)
+    return decision instanceof Promise
+      ? decision.then((decided) => this.#decided(decided, request, subject, outgoing))
+      : this.#decided(decision, request, subject, outgoing)
+  }
+
+  #decided(
+    decision: Decision,
+    request: Request,
+    subject: ReturnType<MakeSubject<Request>>,
+    outgoing: Outgoing | undefined,
+  ): Entry | Promise<Entry> {
     if (subject.isNameless === true) {
       decision.refund()
       return nameless
+    }
+    if (outgoing?.closed) {
+      decision.refund()
+      return gone
     }
     if (decision.outcome === 'wait') return this.#wait(request, subject, outgoing)
     return this.#entry(decision, request, outgoing)
@@ -112,7 +134,6 @@ export class Door<Request extends object> {
   ): Promise<Entry> {
     const left = new AbortController()
     const onClose = () => left.abort()
-    if (outgoing?.closed) return gone
     outgoing?.once('close', onClose)
     const decision = await this.#limits.admit(subject, { signal: left.signal })
     outgoing?.off('close', onClose)

@@ -1,6 +1,5 @@
 // Limits in front of Express 4 and 5, or whatever takes functions of (request, response, next).
-import type { Limits } from '../../limits.ts'
-import { Door, type DoorOptions } from './door.ts'
+import { Door, type DoorLimits, type DoorOptions } from './door.ts'
 import { type NodeResponse, pass } from './node.ts'
 import type { RawRequest } from './request-subject.ts'
 
@@ -15,7 +14,7 @@ export interface ExpressRequest extends RawRequest {
  * works. What is not let in is answered here; what a function of the options threw goes to `next`.
  */
 export function limitExpress<Request extends ExpressRequest>(
-  limits: Limits,
+  limits: DoorLimits,
   options: DoorOptions<Request> = {},
 ): (request: Request, response: NodeResponse, next: (error?: unknown) => void) => void {
   const door = new Door<Request>(limits, options)

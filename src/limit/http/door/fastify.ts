@@ -1,7 +1,6 @@
 // Limits in front of Fastify 5.
-import type { Limits } from '../../limits.ts'
 import { fields } from '../fields.ts'
-import { Door, type DoorOptions, type Entry, type Outgoing } from './door.ts'
+import { Door, type DoorLimits, type DoorOptions, type Entry, type Outgoing } from './door.ts'
 import type { RawRequest } from './request-subject.ts'
 
 /** What is needed of a request of Fastify. */
@@ -38,7 +37,7 @@ export interface FastifyDoorOptions<Request> extends DoorOptions<Request> {
  * that it is registered in, and of those within it. What is not let in is answered here; what a function of the options threw, by the instance's error handler.
  */
 export function limitFastify<Request extends FastifyLikeRequest>(
-  limits: Limits,
+  limits: DoorLimits,
   options: FastifyDoorOptions<Request> = {},
 ): (instance: FastifyLike, options: unknown) => Promise<void> {
   const { hook = 'onRequest', ...rest } = options

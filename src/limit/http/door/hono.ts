@@ -1,7 +1,6 @@
 // Limits in front of Hono 4, on Node and elsewhere.
-import type { Limits } from '../../limits.ts'
 import { fields } from '../fields.ts'
-import { Door, type DoorOptions, type Outgoing } from './door.ts'
+import { Door, type DoorLimits, type DoorOptions, type Outgoing } from './door.ts'
 import type { RawRequest } from './request-subject.ts'
 
 /** What is needed of a context of Hono. `env` is that of @hono/node-server; elsewhere nobody knows the address of a client. */
@@ -23,7 +22,7 @@ interface NodeEnvironment {
  * function of the options threw, by the `onError` of the app.
  */
 export function limitHono<Context extends HonoContext>(
-  limits: Limits,
+  limits: DoorLimits,
   options: DoorOptions<Context> = {},
 ): (context: Context, next: () => Promise<void>) => Promise<Response | undefined> {
   const door = new Door<Context>(limits, options)

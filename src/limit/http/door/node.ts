@@ -1,8 +1,7 @@
 // Limits in front of node:http.
 import type { ServerResponse } from 'node:http'
-import type { Limits } from '../../limits.ts'
 import { fields } from '../fields.ts'
-import { Door, type DoorOptions, type Entry, type Outgoing } from './door.ts'
+import { Door, type DoorLimits, type DoorOptions, type Entry, type Outgoing } from './door.ts'
 import type { Reply } from './reply.ts'
 import type { RawRequest } from './request-subject.ts'
 
@@ -18,7 +17,7 @@ export interface NodeResponse extends Outgoing {
  * it was answered (429 and the like), or its client is gone. At once, but for what waits in a line. Throws, or rejects with, what a function of the options threw.
  */
 export function limitNode<Request extends RawRequest>(
-  limits: Limits,
+  limits: DoorLimits,
   options: DoorOptions<Request> = {},
 ): (request: Request, response: NodeResponse) => boolean | Promise<boolean> {
   const door = new Door<Request>(limits, options)
