@@ -92,6 +92,35 @@ export const goals: readonly Goal[] = [
   { kind: 'transaction', work: work.messageP99, system: 'spillway-postgres-outbox', below: 25 },
   { kind: 'transaction', work: work.eventP50, system: 'spillway-postgres-outbox', below: 5 },
   { kind: 'transaction', work: work.eventP99, system: 'spillway-postgres-outbox', below: 25 },
+  // A third, a fifth and a quarter: three times, five times and four times as good.
+  {
+    kind: 'limit',
+    work: work.decideOne,
+    system: 'spillway-limits',
+    against: ['rate-limiter-flexible'],
+    atMost: 1 / 3,
+  },
+  {
+    kind: 'limit',
+    work: work.decideMany,
+    system: 'spillway-limits',
+    against: ['rate-limiter-flexible'],
+    atMost: 1 / 3,
+  },
+  {
+    kind: 'limit',
+    work: work.decideThree,
+    system: 'spillway-limits',
+    against: ['rate-limiter-flexible'],
+    atMost: 0.2,
+  },
+  {
+    kind: 'limit',
+    work: work.keyBytes,
+    system: 'spillway-limits',
+    against: ['rate-limiter-flexible'],
+    atMost: 0.25,
+  },
   { kind: 'transaction', work: work.relay, system: 'spillway-postgres-outbox', above: 10_000 },
 ]
 
@@ -152,7 +181,7 @@ export function ratiosOf(kind: Kind, rows: readonly Row[]): Ratio[] {
 }
 
 function judged({ atLeast, atMost, aim }: Goal, ratio: number): Pick<Ratio, 'goal' | 'met'> {
-  if (atMost !== undefined) return { goal: `<= ${atMost}`, met: ratio <= atMost }
+  if (atMost !== undefined) return { goal: `<= ${Number(atMost.toPrecision(3))}`, met: ratio <= atMost }
   if (atLeast === undefined) return { goal: null, met: null }
   return { goal: `>= ${atLeast}${aim === undefined ? '' : `, aim ${aim}`}`, met: ratio >= atLeast }
 }

@@ -28,7 +28,9 @@ new Command('bench')
   .description(
     'Measures Spillway, its peers and the limits at the same work, in one run, round by round. See bench/README.md.',
   )
-  .addArgument(new Argument('<kind>', 'what is measured').choices(['queue', 'stream', 'call', 'transaction']))
+  .addArgument(
+    new Argument('<kind>', 'what is measured').choices(['queue', 'stream', 'call', 'transaction', 'limit']),
+  )
   .option('--quick', 'three short rounds, in about two minutes: noisier, but sound')
   .option('--json', 'print one JSON object instead of tables; progress goes to the error output')
   .option('--only <names...>', 'only systems with one of these in their name')
@@ -48,7 +50,7 @@ new Command('bench')
   })
 
 function describe(entry: Entry): string {
-  const kinds = (['queue', 'stream', 'call', 'transaction'] as const).filter(
+  const kinds = (['queue', 'stream', 'call', 'transaction', 'limit'] as const).filter(
     (kind) => entry[kind] !== undefined,
   )
   return `  ${entry.name.padEnd(22)}${entry.title} (${kinds.join(', ')})`

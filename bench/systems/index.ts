@@ -254,4 +254,19 @@ export const systems: readonly Entry[] = [
     client: '@platformatic/kafka',
     stream: async () => (await import('./bare-kafka.ts')).bareKafka,
   },
+  {
+    name: 'spillway-limits',
+    title: 'Spillway, limits in memory',
+    role: 'spillway',
+    place: 'folder',
+    limit: async () => (await import('./limits.ts')).spillwayLimits,
+  },
+  {
+    name: 'rate-limiter-flexible',
+    title: 'rate-limiter-flexible in memory',
+    role: 'peer',
+    place: 'folder',
+    client: 'rate-limiter-flexible',
+    limit: async () => (await import('./rate-limiter-flexible.ts')).rateLimiterFlexibleSystem,
+  },
 ]

@@ -80,7 +80,20 @@ export interface BenchTransactions {
   close(): Promise<void>
 }
 
-export type Kind = 'queue' | 'stream' | 'call' | 'transaction'
+export interface LimitSystem {
+  open(): Promise<BenchLimits>
+}
+
+export interface BenchLimits {
+  /** Where the counts are, in words. */
+  readonly durability: string
+  /** Decides about each of these, by one rule or by three at once; all are allowed. */
+  decide(rules: 1 | 3, keys: readonly string[]): void | Promise<void>
+  /** Decides about a key of which ten are allowed in a day. */
+  remember(key: string): unknown
+}
+
+export type Kind = 'queue' | 'stream' | 'call' | 'transaction' | 'limit'
 export type Role = 'spillway' | 'peer' | 'limit'
 
 /** The servers that `servers.ts` can start; 'folder' is an empty folder. */
@@ -106,4 +119,5 @@ export interface Entry {
   readonly stream?: () => Promise<StreamSystem>
   readonly call?: () => Promise<CallSystem>
   readonly transaction?: () => Promise<TransactionSystem>
+  readonly limit?: () => Promise<LimitSystem>
 }

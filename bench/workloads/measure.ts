@@ -8,6 +8,7 @@ import type {
   BenchStream,
   BenchTransactions,
   CallSystem,
+  LimitSystem,
   Purpose,
   QueueSystem,
   StreamSystem,
@@ -18,6 +19,7 @@ import { consumeRate } from './consuming.ts'
 import { eventLoopDelay } from './event-loop.ts'
 import type { Job, Said } from './job.ts'
 import { latencies, latenciesFromOtherProcess } from './latency.ts'
+import { bytesOfAKey, timeOfADecision } from './limiting.ts'
 import { type Work, work } from './names.ts'
 import { readRate } from './reading.ts'
 import { inBulk, manyInFlight, oneByOne } from './writing.ts'
@@ -127,6 +129,15 @@ async function measureCalls(system: CallSystem): Promise<void> {
   await calls.close()
 }
 
+async function measureLimits(system: LimitSystem): Promise<void> {
+  const limits = await system.open()
+  say({ says: 'durability', durability: limits.durability })
+  await sample(work.decideOne, () => timeOfADecision(limits, 1, 'one', effort))
+  await sample(work.decideMany, () => timeOfADecision(limits, 1, 'many', effort))
+  await sample(work.decideThree, () => timeOfADecision(limits, 3, 'many', effort))
+  await sample(work.keyBytes, () => bytesOfAKey(limits))
+}
+
 async function measureTransactions(system: TransactionSystem): Promise<void> {
   const each = async (use: (transactions: BenchTransactions) => Promise<void>) => {
     await system.clear(job.url)
@@ -155,6 +166,7 @@ try {
   const entry = systems.find(({ name }) => name === job.system)!
   if (job.kind === 'queue') await measureQueue(await entry.queue!())
   else if (job.kind === 'stream') await measureStream(await entry.stream!())
+  else if (job.kind === 'limit') await measureLimits(await entry.limit!())
   else if (job.kind === 'transaction') await measureTransactions(await entry.transaction!())
   else await measureCalls(await entry.call!())
 } catch (thrown) {

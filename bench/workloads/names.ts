@@ -25,10 +25,14 @@ export const work = {
   eventP50: 'latency p50, commit to handler of an event',
   eventP99: 'latency p99, commit to handler of an event',
   relay: 'relay to another engine',
+  decideOne: 'decide, one key',
+  decideMany: 'decide, 100,000 keys',
+  decideThree: 'decide by three rules, 100,000 keys',
+  keyBytes: 'memory of a key, 1,000,000 keys',
 } as const
 
 export type Work = (typeof work)[keyof typeof work]
-export type Unit = 'messages/s' | 'events/s' | 'calls/s' | 'ms' | 'µs'
+export type Unit = 'messages/s' | 'events/s' | 'calls/s' | 'ms' | 'µs' | 'bytes'
 
 /** In the order of the report. */
 export const works: Readonly<Record<Kind, readonly Work[]>> = {
@@ -46,16 +50,19 @@ export const works: Readonly<Record<Kind, readonly Work[]>> = {
   stream: [work.appendOne, work.appendInFlight, work.appendBulk, work.read],
   call: [work.immediate, work.query, work.queries, work.command],
   transaction: [work.handle, work.messageP50, work.messageP99, work.eventP50, work.eventP99, work.relay],
+  limit: [work.decideOne, work.decideMany, work.decideThree, work.keyBytes],
 }
 
 export function unitOf(name: Work): Unit {
   if (name === work.immediate || name === work.query || name === work.command) return 'µs'
+  if (name === work.keyBytes) return 'bytes'
+  if (works.limit.includes(name)) return 'µs'
   if (name === work.queries) return 'calls/s'
   if (name.startsWith('latency') || name === work.eventLoop) return 'ms'
   return works.queue.includes(name) || name === work.handle ? 'messages/s' : 'events/s'
 }
 
-/** Of a time less is better, of a rate more. */
+/** Of a time less is better, and of memory; of a rate more. */
 export function isTime(unit: Unit): boolean {
-  return unit === 'ms' || unit === 'µs'
+  return unit === 'ms' || unit === 'µs' || unit === 'bytes'
 }
