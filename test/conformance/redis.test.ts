@@ -23,6 +23,17 @@ describe('redis', () => {
   certify('limits', { limit: limitSuite }, () => limitSubject({ open: () => opened(address()) }), { missing })
 })
 
+describe('redis, a cluster', () => {
+  let server: RunningServer | undefined
+  beforeAll(async () => {
+    if (missing === undefined) server = await redis.start({ cluster: true })
+  })
+  afterAll(() => server?.stop())
+  // What stands in braces decides the slot, so that the requests over several buckets are in one.
+  const address = () => ({ engine: 'redis', url: `${server!.url}?prefix={conformance}` }) as const
+  certify('limits', { limit: limitSuite }, () => limitSubject({ open: () => opened(address()) }), { missing })
+})
+
 async function opened(address: { readonly engine: 'redis'; readonly url: string }) {
   const engine = await openAt(address)
   return { limit: engine.limit!, close: () => engine.close() }

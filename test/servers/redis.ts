@@ -7,6 +7,8 @@ import { cacheFolder, findProgram, howToGet } from './programs.ts'
 export interface RedisOptions extends StartOptions {
   /** `always`: append-only file, synced before each answer. `none`: memory only, empty after a restart. Default `always`. */
   readonly persistence?: 'always' | 'none'
+  /** A cluster by itself: one node that has all slots. Default false. */
+  readonly cluster?: boolean
 }
 
 const find = () => findProgram('redis-server', [cacheFolder])
@@ -23,6 +25,8 @@ export const redis: Launcher<RedisOptions> = {
       options.persistence === 'none'
         ? ['--appendonly', 'no']
         : ['--appendonly', 'yes', '--appendfsync', 'always']
+    const { cluster = false } = options
+    const node = ['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1']
     return await launch(
       {
         name: 'redis',
@@ -32,12 +36,22 @@ export const redis: Launcher<RedisOptions> = {
         command: ({ data, port }) => [
           program,
           ...['--bind', '127.0.0.1', '--port', `${port}`, '--dir', data, '--save', '', ...appendOnly],
+          ...(cluster ? node : []),
         ],
         async probe({ port }) {
           // PING is refused while the file is still being read; INFO alone would be answered.
           const answer = await ask(port, 'PING\r\nINFO server\r\n', /^-|redis_version:\S+\r\n/m)
           const version = /redis_version:(\S+)/.exec(answer)?.[1]
           if (!answer.startsWith('+PONG') || version === undefined) throw new Error(answer)
+          if (cluster) {
+            // It refuses what it has already.
+            const state = await ask(
+              port,
+              'CLUSTER ADDSLOTSRANGE 0 16383\r\nCLUSTER INFO\r\n',
+              /cluster_state:\w+/,
+            )
+            if (!state.includes('cluster_state:ok')) throw new Error(state)
+          }
           return version
         },
       },
