@@ -10,7 +10,9 @@ interface Waiter {
   /** What it was told last. */
   refusal: Refusal
   readonly signal: AbortSignal | undefined
-  readonly end: (decision: Decision) => void
+  /** Stands in the line no more. */
+  readonly leave: () => void
+  readonly resolve: (decision: Decision) => void
 }
 
 export interface LineOptions {
@@ -49,14 +51,14 @@ export class WaitLine implements Line {
         dueMs: clock.elapsed() + longestWaitMs,
         refusal,
         signal,
-        end: (decision) => {
+        leave: () => {
           this.#line.delete(waiter)
           signal?.removeEventListener('abort', onAbort)
-          resolve(decision)
         },
+        resolve,
       }
       const onAbort = () => {
-        waiter.end(waiter.refusal.insteadOfWaiting('cancelled'))
+        end(waiter, waiter.refusal.insteadOfWaiting('cancelled'))
         this.serve()
       }
       signal?.addEventListener('abort', onAbort, { once: true })
@@ -71,7 +73,7 @@ export class WaitLine implements Line {
     for (const waiter of [...this.#line]) {
       const decision = this.#options.decide(waiter.subject)
       if (decision.outcome !== 'wait') {
-        waiter.end(decision)
+        end(waiter, decision)
         continue
       }
       waiter.refusal = decision
@@ -79,14 +81,18 @@ export class WaitLine implements Line {
         this.#arm(waiter)
         return
       }
-      waiter.end(decision.insteadOfWaiting('wait'))
+      end(waiter, decision.insteadOfWaiting('wait'))
     }
     this.#options.emptied()
   }
 
   dissolve(again: (subject: Subject, signal: AbortSignal | undefined) => Promise<Decision>): void {
     this.#cancelTimer?.()
-    for (const waiter of [...this.#line]) again(waiter.subject, waiter.signal).then(waiter.end)
+    for (const waiter of [...this.#line]) {
+      // At once: whoever stood in two lines would be counted twice.
+      waiter.leave()
+      again(waiter.subject, waiter.signal).then(waiter.resolve)
+    }
   }
 
   #whyNot(
@@ -106,4 +112,9 @@ export class WaitLine implements Line {
     const inMs = Math.min(refusal.retryAfterMs, dueMs - clock.elapsed())
     this.#cancelTimer = clock.after(Math.max(1, Math.ceil(inMs)), () => this.serve())
   }
+}
+
+function end(waiter: Waiter, decision: Decision): void {
+  waiter.leave()
+  waiter.resolve(decision)
 }

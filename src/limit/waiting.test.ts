@@ -116,3 +116,23 @@ test('new rules are those of the ones who wait, too', async () => {
   await clock.advance('1m')
   expect(log).toEqual(['a allow 0', 'b allow 11000', 'c allow 12000'])
 })
+
+test('who waited when the rules changed is counted once, also when another gives up', async () => {
+  const { clock, gate, log, ask } = start({ rule: { atMost: 2, per: 'second', over: 'wait' } })
+  const giving = new AbortController()
+  ask('a')
+  ask('b')
+  ask('c', {}, giving.signal)
+  ask('d')
+  gate.reload({ rule: { atMost: 2, per: 'second', over: 'wait', shadow: false } })
+  await clock.advance(999)
+  giving.abort()
+  // The line of the old rules has ended.
+  expect(clock.timers).toBe(1)
+  await clock.advance(1)
+  expect(log).toEqual(['a allow 0', 'b allow 0', 'c cancelled 999', 'd allow 1000'])
+  expect(gate.counts()[0]).toMatchObject({ allowed: 3, waiting: 0 })
+  ask('e', {}, giving.signal)
+  await clock.advance('1s')
+  expect(gate.decide({ cost: 0 }).states[0]).toMatchObject({ remaining: 2 })
+})
