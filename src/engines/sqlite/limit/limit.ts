@@ -18,7 +18,7 @@ interface Slot {
 
 export class SqliteLimit implements LimitPort {
   readonly statement: string =
-    'In a file that the processes of this machine share: what was taken survives restarts and kill -9; a power failure may forget the last seconds. Time in which the machine sleeps does not count.'
+    'In a file that the processes of this machine share: what was taken survives restarts and kill -9; a power failure may forget what the system had not written yet, usually the last half minute. Time in which the machine sleeps does not count.'
   readonly #setup: LimitSetup
   #worker: Worker | undefined
   /** Asked and not answered, in their order; the last `#begun` are not sent yet. */

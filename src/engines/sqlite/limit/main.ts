@@ -10,6 +10,10 @@ const setup = workerData as LimitSetup
 const port = parentPort!
 
 const openTimeoutMs = 10_000
+// A transaction writes the pages of many buckets that have nothing to do with each other: small pages, and a log in which each is written often before
+// it is copied back, and synced.
+const pageSize = 2_048
+const checkpointPages = (32 * 1024 * 1024) / pageSize
 /** A sweep that finds so many is followed by another at once. */
 const worthMore = sweptAtOnce / 10
 
@@ -19,7 +23,13 @@ function report(message: LimitReport): void {
 
 function start(): void {
   const { path, synchronous, busyTimeoutMs, sweepEveryMs } = setup
-  const db = openFile(path, limitSchema, { synchronous, openTimeoutMs, busyTimeoutMs: 0 })
+  const db = openFile(path, limitSchema, {
+    synchronous,
+    openTimeoutMs,
+    busyTimeoutMs: 0,
+    pageSize,
+    checkpointPages,
+  })
   const store = new LimitStore(db, { path, busyTimeoutMs })
   let closing = false
 
