@@ -203,10 +203,10 @@ end
 local function idleFrom(s, now)
   local n, kind = s.n, s.kind
   local units, ends = 0, 0
-  for _, lease in ipairs(s.leases) do
+  if #s.leases > 0 then for _, lease in ipairs(s.leases) do
     units = units + lease.units
     ends = max(ends, lease.ends)
-  end
+  end end
   if kind == TOKENS then
     local tick = max(tickAt(s, now), n[2])
     if ends == 0 and missing(s, tick) == 0 then return now end
