@@ -2,7 +2,7 @@
 import { SpillwayError } from '../core/errors.ts'
 import { checkOptions, type OptionNames } from '../core/known-options.ts'
 import type { Decision } from './decision.ts'
-import type { DoorLimits } from './http/door/door.ts'
+import type { DoorLimits } from './http/door/door-limits.ts'
 import { type SubjectOptions, subjectsOf } from './http/door/request-subject.ts'
 
 /** A call that came in, with its input checked by its contract. */

@@ -11,12 +11,31 @@ export {
 } from './address/trusted-proxies.ts'
 export { type CallLimits, type LimitedCall, limitCalls } from './calls.ts'
 export type { Decision, Outcome, Reason, RuleState } from './decision.ts'
+export type {
+  DeferBounds,
+  DeferQueue,
+  DeferredRequest,
+  DeferredResult,
+  DeferredState,
+  DeferStore,
+} from './defer.ts'
 export { loadRules } from './file/load-rules.ts'
 export { type WatchedRules, type WatchRulesOptions, watchRules } from './file/watch-rules.ts'
 export { type Guarantee, guaranteeOf } from './guarantee.ts'
 export { type BackOffOptions, backOff } from './http/client/back-off.ts'
 export type { Send, SendInit } from './http/client/send.ts'
-export { type DoorLimits, type DoorOptions, decisionOf } from './http/door/door.ts'
+export {
+  type Deferral,
+  type DeferralOptions,
+  type DeferredWork,
+  deferral,
+  type WorkOffOptions,
+} from './http/defer/deferral.ts'
+export { type DeferredQueueOptions, deferredQueue } from './http/defer/deferred-queue.ts'
+export { memoryDeferStore } from './http/defer/memory-store.ts'
+export { type DeferStoreHandle, sqliteDeferStore } from './http/defer/sqlite-store.ts'
+export { type DoorOptions, decisionOf } from './http/door/door.ts'
+export type { DoorLimits } from './http/door/door-limits.ts'
 export { type ExpressRequest, limitExpress } from './http/door/express.ts'
 export {
   type FastifyDoorOptions,

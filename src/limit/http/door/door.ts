@@ -1,16 +1,17 @@
 // What all doors have in common, whatever the framework: a request becomes a subject, is decided about, and is let in, waits, or is answered here.
 import { SpillwayError } from '../../../core/errors.ts'
 import { checkOptions, type OptionNames } from '../../../core/known-options.ts'
+import { canonicalAddress } from '../../address/canonical.ts'
 import { type AddressedRequest, trustedProxies } from '../../address/trusted-proxies.ts'
 import type { Decision, RuleState } from '../../decision.ts'
-import type { Limits } from '../../limits.ts'
-import type { SharedLimits } from '../../shared/shared-limits-api.ts'
+import type { Subject } from '../../subject.ts'
+import { deferred, keyIn, stateReply } from '../defer/defer-reply.ts'
+import type { Deferral } from '../defer/deferral.ts'
+import { type BodySource, textOf } from '../defer/request-body.ts'
+import type { DoorLimits } from './door-limits.ts'
 import { plain, type Reply, refusal } from './reply.ts'
 import { type MakeSubject, type RawRequest, type SubjectOptions, subjectsOf } from './request-subject.ts'
 import { FieldWriter, type Show, type StateFields } from './state-fields.ts'
-
-/** What decides: limits of this process, or those that several share in a store. */
-export type DoorLimits = Pick<Limits, 'decide' | 'admit'> | Pick<SharedLimits, 'decide' | 'admit'>
 
 export interface DoorOptions<Request> extends SubjectOptions<Request> {
   /**
@@ -25,6 +26,8 @@ export interface DoorOptions<Request> extends SubjectOptions<Request> {
   readonly show?: Show
   /** What was counted is given back when the response ends with such a status, or the client is gone before (0). Default: never. */
   readonly refund?: (status: number, request: Request) => boolean
+  /** Takes what rules with `over: defer` do not allow yet, made by `deferral()`. Without one it is refused, and so is what is safe (GET): that is simply asked again. */
+  readonly defer?: Deferral
   /** For tests. */
   readonly random?: () => number
 }
@@ -37,6 +40,7 @@ const doorNames: OptionNames<DoorOptions<unknown>> = {
   trustedProxies: true,
   show: true,
   refund: true,
+  defer: true,
   random: true,
 }
 
@@ -77,6 +81,9 @@ export class Door<Request extends object> {
   readonly #writer: FieldWriter
   readonly #refund: DoorOptions<Request>['refund']
   readonly #random: () => number
+  readonly #defer: Deferral | undefined
+  readonly #names: readonly string[]
+  readonly #owners: readonly string[]
 
   constructor(limits: DoorLimits, options: DoorOptions<Request>) {
     checkOptions('limits at a door', options, doorNames as OptionNames<DoorOptions<Request>>)
@@ -91,15 +98,23 @@ export class Door<Request extends object> {
     this.#writer = new FieldWriter(show)
     this.#refund = refund
     this.#random = random
+    this.#defer = options.defer
+    this.#owners = Object.keys(options.keys ?? {})
+    this.#names = ['on', 'plan', 'address', ...this.#owners, ...Object.keys(options.costs ?? {})]
   }
 
   /** Decides at once; a promise only for what waits, and where a store is asked. Throws, or rejects with, what a function of the options threw. */
-  enter(request: Request, raw: RawRequest, outgoing: Outgoing | undefined): Entry | Promise<Entry> {
+  enter(
+    request: Request,
+    raw: RawRequest,
+    outgoing: Outgoing | undefined,
+    body?: () => BodySource,
+  ): Entry | Promise<Entry> {
     const subject = this.#subject(request, raw)
     const decision = this.#limits.decide(subject)
     return decision instanceof Promise
-      ? decision.then((decided) => this.#decided(decided, request, subject, outgoing))
-      : this.#decided(decision, request, subject, outgoing)
+      ? decision.then((decided) => this.#decided(decided, request, subject, outgoing, raw, body))
+      : this.#decided(decision, request, subject, outgoing, raw, body)
   }
 
   #decided(
@@ -107,6 +122,8 @@ export class Door<Request extends object> {
     request: Request,
     subject: ReturnType<MakeSubject<Request>>,
     outgoing: Outgoing | undefined,
+    raw: RawRequest,
+    body: (() => BodySource) | undefined,
   ): Entry | Promise<Entry> {
     if (subject.isNameless === true) {
       decision.refund()
@@ -116,8 +133,75 @@ export class Door<Request extends object> {
       decision.refund()
       return gone
     }
+    if (this.#defer !== undefined) {
+      if (decision.outcome === 'defer' && !safe.has(raw.method ?? 'GET'))
+        return this.#putOff(this.#defer, decision, subject, raw, body)
+      const path = raw.url?.startsWith(this.#defer.at) ? raw.url : undefined
+      if (path !== undefined && decision.allowed && raw.method === 'GET')
+        return this.#tell(this.#defer, decision, subject, path)
+    }
     if (decision.outcome === 'wait') return this.#wait(request, subject, outgoing)
     return this.#entry(decision, request, outgoing)
+  }
+
+  async #putOff(
+    defer: Deferral,
+    decision: Decision,
+    subject: Subject,
+    raw: RawRequest,
+    body: (() => BodySource) | undefined,
+  ): Promise<Entry> {
+    const owner = this.#ownerOf(subject)
+    const key = keyIn(raw.headers['idempotency-key'])
+    if (key === undefined)
+      return answered(plain(400, 'Bad Request', 'Idempotency-Key takes 1 to 200 visible ASCII characters.'))
+    const text = owner === undefined ? undefined : await textOf(body?.() ?? sourceOf(raw), defer.maxBodyBytes)
+    if (owner === undefined || text === undefined)
+      return answered(refusal(decision, this.#writer, this.#random))
+    if (typeof text !== 'string') {
+      if (text.wrong === 'cut') return gone
+      return answered(
+        text.wrong === 'no text'
+          ? refusal(decision, this.#writer, this.#random)
+          : plain(
+              413,
+              'Content Too Large',
+              `A request that is deferred has at most ${defer.maxBodyBytes} bytes.`,
+            ),
+      )
+    }
+    const values = this.#names.map((name) => [name, subject[name]] as const)
+    const reply = await deferred(
+      defer,
+      {
+        key: key === 'none' ? undefined : key,
+        owner,
+        method: raw.method ?? '',
+        target: raw.url ?? '',
+        headers: kept(raw.headers, defer.headers),
+        body: text,
+        subject: Object.fromEntries(values.filter(([, value]) => value !== undefined)) as Record<
+          string,
+          string
+        >,
+      },
+      decision.retryAfterMs,
+      this.#random,
+    )
+    return answered(reply ?? refusal(decision, this.#writer, this.#random))
+  }
+
+  async #tell(defer: Deferral, decision: Decision, subject: Subject, path: string): Promise<Entry> {
+    const reply = await stateReply(defer, path.split('?', 1)[0]!, this.#ownerOf(subject), this.#random)
+    decision.release()
+    return answered(reply)
+  }
+
+  /** Whose a request is: by the keys of the door, else by its address. Undefined for nobody's. */
+  #ownerOf(subject: Subject): string | undefined {
+    const values = this.#owners.map((name) => subject[name] ?? null)
+    if (values.some((value) => value !== null)) return JSON.stringify(values)
+    return canonicalAddress(subject.address)
   }
 
   /** The response to a request that was let in has ended with this status; 0: its client was gone before. Of itself where `enter` was given it. */
@@ -151,6 +235,24 @@ export class Door<Request extends object> {
       outgoing.once('close', () => this.end(request, outgoing.writableFinished ? outgoing.statusCode : 0))
     return { kind: 'in', decision, fields: this.#writer.write(states) }
   }
+}
+
+/** What changes nothing is simply asked again. */
+const safe = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])
+
+function answered(reply: Reply): Entry {
+  return { kind: 'answered', reply }
+}
+
+function sourceOf(raw: RawRequest): BodySource {
+  return Symbol.asyncIterator in raw ? { stream: raw as unknown as AsyncIterable<Uint8Array> } : {}
+}
+
+function kept(headers: RawRequest['headers'], names: readonly string[]): Record<string, string> {
+  const found = names.map((name) => [name, headers[name]] as const)
+  return Object.fromEntries(
+    found.filter((each): each is readonly [string, string] => typeof each[1] === 'string'),
+  )
 }
 
 /** Where nobody is trusted the peer is the client, and there is nothing to find. */

@@ -1,6 +1,7 @@
 // Limits in front of Express 4 and 5, or whatever takes functions of (request, response, next).
-import { Door, type DoorLimits, type DoorOptions } from './door.ts'
-import { type NodeResponse, pass } from './node.ts'
+import { Door, type DoorOptions } from './door.ts'
+import type { DoorLimits } from './door-limits.ts'
+import { bodyFrom, type NodeResponse, pass } from './node.ts'
 import type { RawRequest } from './request-subject.ts'
 
 /** What is needed of a request of Express. */
@@ -20,7 +21,7 @@ export function limitExpress<Request extends ExpressRequest>(
   const door = new Door<Request>(limits, options)
   return (request, response, next) => {
     try {
-      const entry = door.enter(request, new Original(request), response)
+      const entry = door.enter(request, new Original(request), response, () => bodyFrom(request))
       if (entry instanceof Promise)
         entry.then((waited) => {
           if (pass(waited, response)) next()

@@ -1,12 +1,15 @@
 // Limits in front of Fastify 5.
 import { fields } from '../fields.ts'
-import { Door, type DoorLimits, type DoorOptions, type Entry, type Outgoing } from './door.ts'
+import { Door, type DoorOptions, type Entry, type Outgoing } from './door.ts'
+import type { DoorLimits } from './door-limits.ts'
+import { bodyFrom } from './node.ts'
 import type { RawRequest } from './request-subject.ts'
 
 /** What is needed of a request of Fastify. */
 export interface FastifyLikeRequest {
   readonly raw: RawRequest
   readonly originalUrl?: string
+  readonly body?: unknown
 }
 
 /** What is needed of a reply of Fastify. */
@@ -43,7 +46,9 @@ export function limitFastify<Request extends FastifyLikeRequest>(
   const { hook = 'onRequest', ...rest } = options
   const door = new Door<Request>(limits, rest)
   const run = async (request: Request, reply: FastifyLikeReply): Promise<unknown> => {
-    const entered = door.enter(request, request.raw, reply.raw)
+    const entered = door.enter(request, request.raw, reply.raw, () =>
+      request.body === undefined || request.body === null ? bodyFrom(request.raw) : { parsed: request.body },
+    )
     return pass(entered instanceof Promise ? await entered : entered, reply)
   }
   const plugin = async (instance: FastifyLike): Promise<void> => {

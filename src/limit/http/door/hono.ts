@@ -1,11 +1,18 @@
 // Limits in front of Hono 4, on Node and elsewhere.
 import { fields } from '../fields.ts'
-import { Door, type DoorLimits, type DoorOptions, type Outgoing } from './door.ts'
+import { Door, type DoorOptions, type Outgoing } from './door.ts'
+import type { DoorLimits } from './door-limits.ts'
+import { bodyFrom } from './node.ts'
 import type { RawRequest } from './request-subject.ts'
 
 /** What is needed of a context of Hono. `env` is that of @hono/node-server; elsewhere nobody knows the address of a client. */
 export interface HonoContext {
-  readonly req: { readonly method: string; readonly url: string; header(): Record<string, string> }
+  readonly req: {
+    readonly method: string
+    readonly url: string
+    readonly raw?: { readonly body: AsyncIterable<Uint8Array> | null }
+    header(): Record<string, string>
+  }
   readonly res: { readonly status: number }
   readonly env: unknown
   header(name: string, value: string): unknown
@@ -28,7 +35,9 @@ export function limitHono<Context extends HonoContext>(
   const door = new Door<Context>(limits, options)
   return async (context, next) => {
     const { incoming, outgoing } = (context.env ?? {}) as NodeEnvironment
-    const entered = door.enter(context, incoming ?? new Elsewhere(context), outgoing)
+    const entered = door.enter(context, incoming ?? new Elsewhere(context), outgoing, () =>
+      incoming ? bodyFrom(incoming) : { stream: context.req.raw?.body ?? undefined },
+    )
     const entry = entered instanceof Promise ? await entered : entered
     // Nobody reads it.
     if (entry.kind === 'gone') return new Response(null, { status: 499 })

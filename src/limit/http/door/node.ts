@@ -1,7 +1,9 @@
 // Limits in front of node:http.
 import type { ServerResponse } from 'node:http'
+import type { BodySource } from '../defer/request-body.ts'
 import { fields } from '../fields.ts'
-import { Door, type DoorLimits, type DoorOptions, type Entry, type Outgoing } from './door.ts'
+import { Door, type DoorOptions, type Entry, type Outgoing } from './door.ts'
+import type { DoorLimits } from './door-limits.ts'
 import type { Reply } from './reply.ts'
 import type { RawRequest } from './request-subject.ts'
 
@@ -22,9 +24,17 @@ export function limitNode<Request extends RawRequest>(
 ): (request: Request, response: NodeResponse) => boolean | Promise<boolean> {
   const door = new Door<Request>(limits, options)
   return (request, response) => {
-    const entry = door.enter(request, request, response)
+    const entry = door.enter(request, request, response, () => bodyFrom(request))
     return entry instanceof Promise ? entry.then((waited) => pass(waited, response)) : pass(entry, response)
   }
+}
+
+/** What a parser left on a request, or its stream. */
+export function bodyFrom(request: object): BodySource {
+  const { body, readableEnded } = request as { readonly body?: unknown; readonly readableEnded?: boolean }
+  // A stream that somebody has read, and a parser that found nothing: it had no body.
+  if (body !== undefined || readableEnded) return { parsed: body ?? '' }
+  return { stream: request as AsyncIterable<Uint8Array> }
 }
 
 /** Writes what the door says; whether the request goes on. */

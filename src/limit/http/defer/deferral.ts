@@ -1,0 +1,238 @@
+// Requests over a limit that are done later: taken at the door, put on a queue, worked off when the limit allows it, and told of at a status address.
+import { createHash, randomUUID } from 'node:crypto'
+import { type Clock, systemClock } from '../../../core/clock.ts'
+import { type Duration, milliseconds } from '../../../core/duration.ts'
+import { SpillwayError } from '../../../core/errors.ts'
+import { checkOptions, type OptionNames } from '../../../core/known-options.ts'
+import { type Retry, retry } from '../../../core/outcome.ts'
+import { wholeOption } from '../../../core/whole-option.ts'
+import type {
+  DeferBounds,
+  DeferQueue,
+  DeferredRequest,
+  DeferredResult,
+  DeferredState,
+  DeferStore,
+} from '../../defer.ts'
+import type { DoorLimits } from '../door/door-limits.ts'
+
+export interface DeferralOptions {
+  /** `await spillway.queue('late', deferredQueue())`. */
+  readonly queue: DeferQueue
+  /** `sqliteDeferStore(handle)`, or `memoryDeferStore()` where a restart may forget. All processes behind one address share it. */
+  readonly store: DeferStore
+  /** Those of the door: what is worked off is decided about again. */
+  readonly limits: DoorLimits
+  /** How many requests are queued at most; beyond that they are refused. Default 10,000. */
+  readonly depth?: number
+  /** And of one owner. Default 100. */
+  readonly perOwner?: number
+  /** What has not begun after this is not done any more. Default 10 min. */
+  readonly expires?: Duration
+  /** For how long after that it is told what became of it, and its idempotency key is known. Default 1 d. */
+  readonly keep?: Duration
+  /** Where states are told: its path, before the id. Default '/deferred/'. */
+  readonly at?: string
+  /** The largest body that is deferred, at most 16 MiB. Default 256 KiB. */
+  readonly maxBodyBytes?: number
+  /** The headers that are kept, beside `content-type`. Never those of who authenticates: what is worked off is authorized anew. */
+  readonly headers?: readonly string[]
+  readonly clock?: Clock
+}
+
+const names: OptionNames<DeferralOptions> = {
+  queue: true,
+  store: true,
+  limits: true,
+  depth: true,
+  perOwner: true,
+  expires: true,
+  keep: true,
+  at: true,
+  maxBodyBytes: true,
+  headers: true,
+  clock: true,
+}
+
+/** What a door wants deferred. */
+export interface Deferring extends Omit<DeferredRequest, 'id' | 'expiresAt'> {
+  /** The client's idempotency key. */
+  readonly key: string | undefined
+}
+
+/** `queued` or known already, with its state; `reused`: its key was used for another request; `full`; `away`: nothing could be queued. */
+export type Put =
+  | { readonly kind: 'known'; readonly state: DeferredState }
+  | { readonly kind: 'reused' | 'full' | 'away' }
+
+/** Does what was deferred. `request.id` is the idempotency key of all that is done for it: it may be done again when a process dies meanwhile. */
+export type DeferredWork = (
+  request: DeferredRequest,
+  context: { readonly signal: AbortSignal },
+) => DeferredResult | Retry | Promise<DeferredResult | Retry>
+
+export interface WorkOffOptions {
+  /** Asked when it is worked off: whether its owner may still do so. It has been a while. */
+  readonly authorize: (request: DeferredRequest) => boolean | Promise<boolean>
+}
+
+export class Deferral {
+  readonly at: string
+  readonly maxBodyBytes: number
+  readonly headers: readonly string[]
+  readonly #queue: DeferQueue
+  readonly #store: DeferStore
+  readonly #limits: DoorLimits
+  readonly #clock: Clock
+  readonly #bounds: Pick<DeferBounds, 'depth' | 'perOwner'>
+  readonly #expiresMs: number
+  readonly #keepMs: number
+
+  constructor(options: DeferralOptions) {
+    checkOptions('deferral()', options, names)
+    const { queue, store, limits, at = '/deferred/', headers = [], clock = systemClock } = options
+    if (!/^\/(?:[\w.~-]+\/)+$/.test(at))
+      throw new SpillwayError(
+        'INVALID_OPTION',
+        `at of deferral() is ${JSON.stringify(at)}; it takes a path like '/deferred/'.`,
+      )
+    this.#queue = queue
+    this.#store = store
+    this.#limits = limits
+    this.#clock = clock
+    this.at = at
+    this.headers = ['content-type', ...headers.map((name) => name.toLowerCase())]
+    this.maxBodyBytes = wholeOption(options.maxBodyBytes ?? 262_144, 'maxBodyBytes of deferral()', 0, 2 ** 24)
+    this.#bounds = {
+      depth: wholeOption(options.depth ?? 10_000, 'depth of deferral()', 1, 10_000_000),
+      perOwner: wholeOption(options.perOwner ?? 100, 'perOwner of deferral()', 1, 10_000_000),
+    }
+    this.#expiresMs = Math.max(1, milliseconds(options.expires ?? '10m', 'expires of deferral()'))
+    this.#keepMs = milliseconds(options.keep ?? '1d', 'keep of deferral()')
+  }
+
+  /** Puts it on the queue, once for each key of its owner. Never rejects. */
+  async put({ key, ...asked }: Deferring): Promise<Put> {
+    const nowMs = this.#clock.now()
+    const { owner, method, target, body } = asked
+    const id = key === undefined ? randomUUID() : digest([owner, key])
+    const expiresAt = nowMs + this.#expiresMs
+    const fingerprint = digest([method, target, body])
+    const state: DeferredState = { id, owner, fingerprint, expiresAt, status: 'queued' }
+    try {
+      const begun = await this.#store.begin(
+        state,
+        { ...this.#bounds, keepUntil: expiresAt + this.#keepMs },
+        nowMs,
+      )
+      if (begun === 'full') return { kind: 'full' }
+      if (begun !== 'new' && begun.fingerprint !== fingerprint) return { kind: 'reused' }
+      const known = begun === 'new' ? state : seenAt(begun, nowMs)
+      // One that is queued already is sent again: its process may have ended before it had sent it. Who works it off looks whether it was done.
+      if (known.status === 'queued')
+        await this.#send({ ...asked, id, expiresAt: known.expiresAt }, nowMs, begun === 'new')
+      return { kind: 'known', state: known }
+    } catch {
+      return { kind: 'away' }
+    }
+  }
+
+  /** What became of it, for its owner; undefined for one that is not his, or not known. */
+  async state(id: string, owner: string): Promise<DeferredState | undefined> {
+    const nowMs = this.#clock.now()
+    const state = await this.#store.get(id, nowMs)
+    return state?.owner === owner ? seenAt(state, nowMs) : undefined
+  }
+
+  /**
+   * The handler for the queue: `queue.consume(late.workOff(work, { authorize }))`. Each request is authorized and decided about by the limits again: what is
+   * not allowed yet waits on the queue, in the order of its owner; what is past its end is told of as expired. What `work` throws is told of as failed, without
+   * its reason; it returns `retry()` for another try.
+   */
+  workOff(
+    work: DeferredWork,
+    { authorize }: WorkOffOptions,
+  ): (
+    message: { readonly data: DeferredRequest },
+    delivery: { readonly signal: AbortSignal },
+  ) => Promise<Retry | undefined> {
+    if (typeof work !== 'function' || typeof authorize !== 'function')
+      throw new SpillwayError(
+        'INVALID_OPTION',
+        'workOff() takes a function and `authorize`: what was allowed when it was asked may not be any more.',
+      )
+    return ({ data }, { signal }) => this.#workOff(data, signal, work, authorize)
+  }
+
+  async #workOff(
+    request: DeferredRequest,
+    signal: AbortSignal,
+    work: DeferredWork,
+    authorize: WorkOffOptions['authorize'],
+  ): Promise<Retry | undefined> {
+    const { id, expiresAt, subject } = request
+    const store = this.#store
+    const known = await store.get(id, this.#clock.now())
+    // Done by an earlier copy of the message, or never queued for anybody who knows of it.
+    if (known?.status !== 'queued') return undefined
+    if (this.#clock.now() >= expiresAt) return void (await store.end(id, 'expired'))
+    if (!(await authorize(request))) return void (await store.end(id, 'failed', { status: 403 }))
+    const decision = await this.#limits.decide({ ...subject, headers: request.headers })
+    if (!decision.allowed) {
+      if (decision.reason === 'cost' || decision.reason === 'missing')
+        return void (await store.end(id, 'failed', { status: 429 }))
+      const waitMs = Math.min(Math.max(decision.retryAfterMs, shortestWaitMs), longestWaitMs)
+      if (this.#clock.now() + waitMs >= expiresAt) return void (await store.end(id, 'expired'))
+      return retry({ after: Math.ceil(waitMs), reason: `the limit ${decision.rule} does not allow it yet` })
+    }
+    try {
+      const result = await work(request, { signal })
+      if ('outcome' in result) {
+        decision.refund()
+        return result
+      }
+      await store.end(id, 'done', { status: result.status, body: result.body })
+    } catch {
+      // Whoever stops gives it back to the queue; for anything else there is no second try that nobody asked for.
+      if (signal.aborted) {
+        decision.refund()
+        return retry({ after: 0, reason: 'it was stopped' })
+      }
+      await store.end(id, 'failed', { status: 500 })
+    } finally {
+      decision.release()
+    }
+    return undefined
+  }
+
+  async #send(request: DeferredRequest, nowMs: number, isNew: boolean): Promise<void> {
+    try {
+      const { id, expiresAt } = request
+      // Past its end it is told of as expired by who works it off, and is no dead letter.
+      await this.#queue.send(request, { id, ttl: Math.max(1, expiresAt - nowMs) + graceMs })
+    } catch (thrown) {
+      // If it was stored all the same, who works it off finds that nobody knows of it.
+      if (isNew) await this.#store.drop(request.id)
+      throw thrown
+    }
+  }
+}
+
+/** So often a limit of which nobody knows when it allows more is asked; and so rarely any. */
+const shortestWaitMs = 50
+const longestWaitMs = 60_000
+const graceMs = 3_600_000
+
+function seenAt(state: DeferredState, nowMs: number): DeferredState {
+  return state.status === 'queued' && nowMs >= state.expiresAt ? { ...state, status: 'expired' } : state
+}
+
+/** None that others could make without knowing the parts; and none that runs into another. */
+function digest(parts: readonly string[]): string {
+  return createHash('sha256').update(JSON.stringify(parts)).digest('base64url')
+}
+
+/** Defers requests over a limit: the `defer` of a door, and what works them off. Throws INVALID_OPTION. */
+export function deferral(options: DeferralOptions): Deferral {
+  return new Deferral(options)
+}

@@ -1,0 +1,271 @@
+// Requests over a limit that are done later: at each door, through a real queue, with a store that survives.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { retry } from '../../src/core/outcome.ts'
+import type { DeferredRequest, DeferStore } from '../../src/limit/defer.ts'
+import { type DeferralOptions, type DeferredWork, deferral } from '../../src/limit/http/defer/deferral.ts'
+import { deferredQueue } from '../../src/limit/http/defer/deferred-queue.ts'
+import { memoryDeferStore } from '../../src/limit/http/defer/memory-store.ts'
+import { sqliteDeferStore } from '../../src/limit/http/defer/sqlite-store.ts'
+import { limits } from '../../src/limit/limits.ts'
+import type { Rules } from '../../src/limit/rule/rule.ts'
+import { open, Spillway } from '../../src/spillway.ts'
+import { memory } from '../../src/testing/memory/engine.ts'
+import { type App, apps } from './door-apps.ts'
+
+const eventually = (expectations: () => void | Promise<void>) =>
+  vi.waitFor(expectations, { timeout: 20_000, interval: 20 })
+
+function folder(): string {
+  const made = mkdtempSync(join(tmpdir(), 'spillway-deferred-'))
+  onTestFinished(() => rmSync(made, { recursive: true, force: true }))
+  return made
+}
+
+interface Seen {
+  readonly status: string
+  readonly location: string
+  readonly result?: { readonly status: number; readonly body?: string }
+}
+
+/** Nobody gets a second one, until `allow` says otherwise. */
+function once(most = 1): Rules {
+  return { orders: { atMost: most, per: 'hour', by: 'user', on: '* /orders', over: 'defer' } }
+}
+
+async function start(app: App, rules: Rules = once(), options: Partial<DeferralOptions> = {}) {
+  const place = folder()
+  // Doors are tried on an engine in memory, working off on one with a file.
+  const spillway = app === apps[0] ? await open(`sqlite:${place}`) : new Spillway(memory())
+  onTestFinished(() => spillway.close())
+  const handle = new DatabaseSync(join(place, 'deferred.db'))
+  onTestFinished(() => handle.close())
+  const queue = await spillway.queue('late', deferredQueue())
+  const bounds = limits({ rules })
+  const late = deferral({ queue, store: sqliteDeferStore(handle), limits: bounds, ...options })
+  const taken: string[] = []
+  const origin = await app.start(
+    bounds,
+    async ({ path }) => {
+      taken.push(path)
+      return { status: 200, text: 'at once' }
+    },
+    { defer: late },
+  )
+  const ask = async (path: string, body: string | undefined, headers: Readonly<Record<string, string>>) => {
+    const response = await fetch(origin + path, {
+      method: body === undefined ? 'GET' : 'POST',
+      headers,
+      ...(body === undefined ? {} : { body }),
+    })
+    const text = await response.text()
+    return { response, status: response.status, text, seen: () => JSON.parse(text) as Seen }
+  }
+  const consume = (work: DeferredWork, authorize: (request: DeferredRequest) => boolean = () => true) => {
+    const consumer = queue.consume(late.workOff(work, { authorize }), { concurrency: 4 })
+    onTestFinished(() => consumer.stop({ deadlineMs: 0 }))
+  }
+  const allow = () => bounds.reload(once(1_000))
+  return { ask, consume, taken, allow }
+}
+
+describe.each(apps)('$name', (app) => {
+  test('202 with an address, worked off in order when the limit allows it, told of there and to nobody else', async () => {
+    const { ask, consume, taken, allow } = await start(app)
+    const ann = { 'x-user': 'ann', 'content-type': 'text/plain' }
+    expect((await ask('/orders', 'a', ann)).text).toBe('at once')
+    const second = await ask('/orders?x=1', 'größe', ann)
+    expect(second.status).toBe(202)
+    const { location } = second.seen()
+    expect(second.response.headers.get('location')).toBe(location)
+    expect(Number(second.response.headers.get('retry-after'))).toBeGreaterThanOrEqual(1)
+    const third = await ask('/orders', 'c', ann)
+    expect(third.status).toBe(202)
+    const state = await ask(location, undefined, ann)
+    expect([state.status, state.seen().status]).toEqual([200, 'queued'])
+    expect(state.response.headers.get('cache-control')).toBe('no-store')
+    expect((await ask(location, undefined, { 'x-user': 'bob' })).status).toBe(404)
+    // What is safe is asked again, not put off.
+    const done: DeferredRequest[] = []
+    allow()
+    consume((request) => {
+      done.push(request)
+      return { status: 201, body: `made of ${request.body}` }
+    })
+    await eventually(async () => {
+      const ends = await Promise.all([second, third].map((each) => ask(each.seen().location, undefined, ann)))
+      expect(ends.map((each) => each.seen())).toMatchObject([
+        { status: 'done', result: { status: 201, body: 'made of größe' } },
+        { status: 'done', result: { status: 201, body: 'made of c' } },
+      ])
+    })
+    expect(done.map(({ target, method, headers }) => [method, target, headers['content-type']])).toEqual([
+      ['POST', '/orders?x=1', 'text/plain'],
+      ['POST', '/orders', 'text/plain'],
+    ])
+    expect(taken).toHaveLength(1)
+  })
+
+  test('the same key is done once, and another request under it is refused', async () => {
+    const { ask } = await start(app, once())
+    const ann = { 'x-user': 'ann', 'idempotency-key': 'k1' }
+    expect((await ask('/orders', 'a', ann)).status).toBe(200)
+    const put = await Promise.all([1, 2, 3].map(() => ask('/orders', 'b', ann)))
+    expect(put.map(({ status }) => status)).toEqual([202, 202, 202])
+    expect(new Set(put.map(({ seen }) => seen().location)).size).toBe(1)
+    expect((await ask('/orders', 'other', ann)).status).toBe(422)
+    expect((await ask('/orders', 'b', { ...ann, 'idempotency-key': 'x'.repeat(201) })).status).toBe(400)
+    // Another one's key of the same name is another key.
+    const bob = { ...ann, 'x-user': 'bob' }
+    expect((await ask('/orders', 'b', bob)).status).toBe(200)
+    expect((await ask('/orders', 'b', bob)).seen().location).not.toBe(put[0]!.seen().location)
+    // What changes nothing is not put off.
+    const read = await ask('/orders', undefined, ann)
+    expect([read.status, read.response.headers.get('retry-after') !== null]).toEqual([429, true])
+  })
+
+  test('what is too much for the queue, or too large, is refused', async () => {
+    const { ask } = await start(app, once(), { depth: 3, perOwner: 2, maxBodyBytes: 1_000 })
+    const statuses = async (user: string, times: number) => {
+      const found: number[] = []
+      for (let each = 0; each < times; each++)
+        found.push((await ask('/orders', 'a', { 'x-user': user })).status)
+      return found
+    }
+    expect(await statuses('ann', 4)).toEqual([200, 202, 202, 429])
+    expect(await statuses('bob', 1)).toEqual([200])
+    expect((await ask('/orders', 'x'.repeat(1_001), { 'x-user': 'bob' })).status).toBe(413)
+    expect(await statuses('bob', 2)).toEqual([202, 429])
+  })
+})
+
+describe('working off', () => {
+  const node = apps[0]!
+  const ann = { 'x-user': 'ann' }
+
+  test('is authorized again, may try again, and what throws has failed without its reason', async () => {
+    const { ask, consume, allow } = await start(node)
+    expect((await ask('/orders', 'now', ann)).status).toBe(200)
+    const put: string[] = []
+    for (const body of ['forbidden', 'twice', 'throws'])
+      put.push((await ask('/orders', body, ann)).seen().location)
+    let tries = 0
+    allow()
+    consume(
+      ({ body }) => {
+        if (body === 'throws') throw new Error('password=hunter2')
+        tries += 1
+        return tries === 1 ? retry({ after: 1 }) : { status: 200 }
+      },
+      ({ body }) => body !== 'forbidden',
+    )
+    await eventually(async () => {
+      const ends = await Promise.all(put.map((location) => ask(location, undefined, ann)))
+      expect(ends.map((each) => each.seen())).toMatchObject([
+        { status: 'failed', result: { status: 403 } },
+        { status: 'done', result: { status: 200 } },
+        { status: 'failed', result: { status: 500 } },
+      ])
+      expect(ends.map(({ text }) => text).join()).not.toContain('hunter2')
+    })
+    expect(tries).toBe(2)
+  })
+
+  test('waits until the limit allows it', async () => {
+    const rules: Rules = { orders: { atMost: 1, per: '2s', by: 'user', on: 'POST /orders', over: 'defer' } }
+    const { ask, consume } = await start(node, rules)
+    const times: number[] = []
+    let location = ''
+    consume(() => {
+      times.push(performance.now())
+      return { status: 200 }
+    })
+    await eventually(async () => {
+      const before = performance.now()
+      const put = await ask('/orders', 'x', ann)
+      if (put.status === 200) times.splice(0, times.length, before)
+      expect(put.status).toBe(202)
+      location = put.seen().location
+    })
+    await eventually(async () => expect((await ask(location, undefined, ann)).seen().status).toBe('done'))
+    expect(times[1]! - times[0]!).toBeGreaterThanOrEqual(2_000)
+  })
+
+  test('what is past its end is not done', async () => {
+    const { ask, consume } = await start(node, once(), { expires: '200ms' })
+    expect((await ask('/orders', 'now', ann)).status).toBe(200)
+    const { location } = (await ask('/orders', 'late', ann)).seen()
+    let done = 0
+    consume(() => {
+      done += 1
+      return { status: 200 }
+    })
+    await eventually(async () => expect((await ask(location, undefined, ann)).seen().status).toBe('expired'))
+    expect(done).toBe(0)
+  })
+
+  test('a queue that is away is said to be, and nothing is left behind', async () => {
+    let away = true
+    const sent: string[] = []
+    const { ask } = await start(node, once(), {
+      queue: {
+        send: async ({ id }) => {
+          if (away) throw new Error('away')
+          sent.push(id)
+        },
+      },
+    })
+    const headers = { ...ann, 'idempotency-key': 'k' }
+    expect((await ask('/orders', 'now', headers)).status).toBe(200)
+    expect((await ask('/orders', 'late', headers)).status).toBe(503)
+    away = false
+    const put = await ask('/orders', 'late', headers)
+    expect(put.status).toBe(202)
+    expect(sent).toHaveLength(1)
+  })
+})
+
+describe.each([
+  ['memory', () => memoryDeferStore()],
+  ['SQLite', () => sqliteDeferStore(new DatabaseSync(':memory:'))],
+] as const)('the store in %s', (_name, make) => {
+  const put = (store: DeferStore, id: string, owner: string, nowMs: number) =>
+    store.begin(
+      { id, owner, fingerprint: 'f', expiresAt: nowMs + 100, status: 'queued' },
+      { depth: 3, perOwner: 2, keepUntil: nowMs + 1_000 },
+      nowMs,
+    )
+
+  test('bounds what is queued, of each and of all; what ended or expired counts no more', async () => {
+    const store = make()
+    expect(await put(store, 'a1', 'a', 0)).toBe('new')
+    expect(await put(store, 'a2', 'a', 0)).toBe('new')
+    expect(await put(store, 'a3', 'a', 0)).toBe('full')
+    expect(await put(store, 'b1', 'b', 0)).toBe('new')
+    expect(await put(store, 'c1', 'c', 0)).toBe('full')
+    await store.end('a1', 'done', { status: 200 })
+    expect(await put(store, 'c1', 'c', 0)).toBe('new')
+    expect(await put(store, 'd1', 'd', 0)).toBe('full')
+    expect(await put(store, 'd1', 'd', 100)).toBe('new')
+    await store.drop('d1')
+    expect(await store.get('d1', 100)).toBeUndefined()
+  })
+
+  test('an end is the end, and is known until it is forgotten', async () => {
+    const store = make()
+    await put(store, 'a', 'o', 0)
+    expect(await put(store, 'a', 'o', 50)).toMatchObject({ status: 'queued', expiresAt: 100 })
+    await store.end('a', 'done', { status: 201, body: 'b' })
+    await store.end('a', 'expired')
+    expect(await put(store, 'a', 'o', 500)).toMatchObject({
+      status: 'done',
+      result: { status: 201, body: 'b' },
+    })
+    expect(await store.get('a', 999)).toMatchObject({ status: 'done' })
+    expect(await store.get('a', 1_000)).toBeUndefined()
+    expect(await put(store, 'a', 'o', 1_000)).toBe('new')
+  })
+})
