@@ -186,10 +186,27 @@ function envelope(
   if (causationId !== undefined) text += `,"causationid":${JSON.stringify(causationId)}`
   text += keeping(attributes)
   if (tombstone) text += tombstoneText
-  return `${text},"data":${data}}`
+  return `${text}${beforeData}${data}}`
 }
 
-const tombstoneText = ',"tombstone":true'
+/** What stands before the data of an envelope. */
+export const beforeData = ',"data":'
+
+/** As it stands before the data of an envelope, and nowhere else before it: texts have their quotes escaped. */
+export const tombstoneText = ',"tombstone":true'
+
+/** What stands before the id of a producer, between it and a sequence, and at the end: see `numbered`. */
+export const numbering = [',"producerid":"', '","sequence":"', '"}'] as const
+
+/**
+ * An envelope that was written here, with the attributes by which a receiver recognises a message that is sent twice; and since when it may be
+ * handled again, for one that a person put back (epoch ms).
+ */
+export function numbered(body: string, producerId: string, sequence: number, retriedAt?: number): string {
+  const [producer, number, end] = numbering
+  const redriven = retriedAt === undefined ? '' : `","redriventime":"${new Date(retriedAt).toISOString()}`
+  return `${body.slice(0, -1)}${producer}${producerId}${number}${sequence}${redriven}${end}`
+}
 
 /** Whether an envelope that was written here says of its key that there is nothing more. */
 export function isTombstone(body: string): boolean {
@@ -217,7 +234,7 @@ function keeping(attributes: Attributes): string {
  * `,"data":` ends them, because inside a text every quote is escaped.
  */
 export function attributesOf(body: string): Partial<Message> {
-  const end = body.indexOf(',"data":')
+  const end = body.indexOf(beforeData)
   return end < 0 ? {} : (JSON.parse(`${body.slice(0, end)}}`) as Partial<Message>)
 }
 

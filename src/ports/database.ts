@@ -80,10 +80,11 @@ export interface Database<Db> {
   join(tx: unknown): JoinedOutbox
 
   /**
-   * Told where the engine of the queues keeps them (`QueuePort.home`). Resolves with true when that is this same database: from then on messages to
-   * queues that hold no rules are stored there by the transaction itself, and who waits for them is woken after its commit.
+   * Told where an engine keeps its queues (`QueuePort.home`) or its streams (`StreamPort.home`). Resolves with true when that is this same database, and
+   * who is connected here may write there. From then on messages to queues that hold no rules are stored there by the transaction itself, and who
+   * waits for them is woken after its commit; and what is for streams can be moved there (`OutboxPort.move`).
    */
-  adopt?(queues: object): Promise<boolean>
+  adopt?(home: object): Promise<boolean>
 
   /** Whether a message is one of those that are stored in their queue, and not in the outbox. */
   passesOutbox?(message: OutboxMessage): boolean
@@ -217,6 +218,14 @@ export interface OutboxPort {
    */
   take(holder: string, destination: Destination, limit: number, after?: number): Promise<OutboxRow[]>
   /**
+   * Where the stream is in this same database: in one transaction takes the first rows of a destination, gives sequences to those that have none,
+   * appends them and forgets them. What a reader of the stream sees is what `take` and an append of `numbered` (envelope.ts) to the partition
+   * `partitionOf(key ?? id)` would have stored, and a row is there once, whoever dies meanwhile. Durable as the stream's own appends. It needs no lock: the transaction is
+   * one. Undefined while another holder has the lock, and where it cannot be done so (another database, a stream that keeps
+   * versions, a row that the stream does not take): then nothing was changed, and `take` is the way.
+   */
+  move?(holder: string, destination: Destination, limit: number, to: StreamWithin): Promise<Moved | undefined>
+  /**
    * Forgets rows that were sent. Losing this to a power failure only sends them again, with the same sequence.
    * Rows are known by their sequence; unknown ones are passed over, and so are those that were set aside.
    */
@@ -234,6 +243,19 @@ export interface OutboxPort {
   drop(sequences: readonly number[]): Promise<number>
   /** How many rows wait, and how many were set aside. */
   count(): Promise<{ readonly waiting: number; readonly setAside: number }>
+}
+
+/** The stream that rows are moved to. */
+export interface StreamWithin {
+  /** `StreamPort.home` of the port that has it. */
+  readonly home: object
+  readonly partitions: number
+}
+
+export interface Moved {
+  readonly rows: number
+  /** Whether more may wait. */
+  readonly more: boolean
 }
 
 /** A row that could not be sent. */

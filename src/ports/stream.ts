@@ -14,6 +14,8 @@ import type { Retention } from './retention.ts'
 export interface StreamPort {
   readonly capabilities: StreamCapabilities
   readonly limits: { readonly maxBodyBytes: number; readonly minSessionMs: number }
+  /** Where the streams are, for a service's database of the same engine: see `Database.adopt`. */
+  readonly home?: object | undefined
 
   /**
    * Makes the stream exist and resolves with the partitions that it has: an existing stream keeps its own number.

@@ -46,9 +46,9 @@ export class Channels implements Destinations {
     return { name: this.#queues.name, capabilities: this.#queues.queue?.capabilities }
   }
 
-  /** Where the queues are, where a service's database could be the same. */
-  get queueHome(): object | undefined {
-    return this.#queues.queue?.home
+  /** Where queues and streams are, where a service's database could be the same. */
+  get homes(): readonly object[] {
+    return [this.#queues.queue?.home, this.#streams.stream?.home].filter((home) => home !== undefined)
   }
 
   get streamPort(): StreamPort {

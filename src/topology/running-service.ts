@@ -131,8 +131,7 @@ export class RunningService<Db> {
     listeners: Listeners,
   ): Promise<RunningService<Db>> {
     const database = await service.database?.open(service.context.name)
-    const queues = channels.queueHome
-    if (queues) await database?.adopt?.(queues)
+    for (const home of channels.homes) await database?.adopt?.(home)
     return new RunningService(service, database, channels, activity, listeners)
   }
 

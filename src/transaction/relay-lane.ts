@@ -3,7 +3,7 @@ import { backoff, type RetryPolicy } from '../core/backoff.ts'
 import type { Clock } from '../core/clock.ts'
 import { asSpillwayError, type ErrorCode, type SpillwayError } from '../core/errors.ts'
 import type { QueueFeature } from '../ports/capability.ts'
-import type { Destination, OutboxPort, OutboxRow } from '../ports/database.ts'
+import type { Destination, Moved, OutboxPort, OutboxRow } from '../ports/database.ts'
 
 /** How many rows are sent at once; while they are, as many are taken. */
 const batch = 1_000
@@ -27,6 +27,8 @@ export interface LaneOptions {
   readonly outbox: OutboxPort
   readonly holder: string
   readonly clock: Clock
+  /** `OutboxPort.move`, where the outbox has it and the destination may be in its database. */
+  readonly move: ((limit: number) => Promise<Moved | undefined>) | undefined
   readonly send: (destination: Destination, rows: readonly OutboxRow[]) => Promise<unknown>
   /** Told once when a destination cannot be sent to, and again for another reason; and of every row that is set aside. */
   readonly report: (error: SpillwayError, messageId?: string) => void
@@ -39,6 +41,8 @@ export interface LaneOptions {
 export class Lane {
   readonly #destination: Destination
   readonly #options: LaneOptions
+  /** Rows could not be moved when that was tried last. */
+  #takes = false
   #restsUntil = 0
   #failures = 0
   #reported: ErrorCode | undefined
@@ -54,8 +58,36 @@ export class Lane {
     return this.#options.clock.elapsed() < this.#restsUntil
   }
 
-  /** Sends until less waits than goes at once; what the destination fails with makes it rest. Rejects with what the outbox fails with. */
+  /** Whether it cannot go on before the relay has the lock. */
+  get needsLock(): boolean {
+    return this.#options.move === undefined || this.#takes
+  }
+
+  /** Moves what can be moved, with the lock or without; `needsLock` says whether anything is left. Rejects with what the outbox fails with. */
+  async moveAll(): Promise<void> {
+    this.#takes = !(await this.#moved())
+  }
+
+  /** Under the lock: sends until less waits than goes at once; what the destination fails with makes it rest. Rejects as `moveAll`. */
   async drain(): Promise<void> {
+    if (this.#options.move !== undefined) await this.moveAll()
+    if (this.needsLock) await this.#takeAndSend()
+  }
+
+  /** False when rows must be taken and sent, which may be others than those that were there. */
+  async #moved(): Promise<boolean> {
+    const { move, isEnough } = this.#options
+    for (let sent = 0; !isEnough(sent); ) {
+      const moved = await move!(batch)
+      if (moved === undefined) return false
+      sent += moved.rows
+      if (moved.rows > 0) this.#isWell()
+      if (!moved.more) break
+    }
+    return true
+  }
+
+  async #takeAndSend(): Promise<void> {
     const { outbox, holder, isEnough } = this.#options
     const take = (after?: number) => outbox.take(holder, this.#destination, batch, after)
     let removing: Promise<void> = Promise.resolve()
@@ -102,11 +134,15 @@ export class Lane {
           return false
         }
     }
+    this.#isWell()
+    return true
+  }
+
+  #isWell(): void {
     this.#restsUntil = 0
     this.#failures = 0
     this.#reported = undefined
     this.#unknownSince = undefined
-    return true
   }
 
   async #sendOrSetAside(row: OutboxRow): Promise<boolean> {

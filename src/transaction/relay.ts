@@ -1,11 +1,12 @@
 // The relay: moves committed messages from a service's outbox to their destinations, in order, again after a crash.
 import { backoff, type RetryPolicy } from '../core/backoff.ts'
 import { type Clock, sleep, systemClock } from '../core/clock.ts'
+import { numbered } from '../core/envelope.ts'
 import { asSpillwayError, type SpillwayError } from '../core/errors.ts'
 import { newId } from '../core/id.ts'
 import { type Background, background } from '../core/lifecycle.ts'
 import type { OnReport } from '../core/report.ts'
-import type { Destination, OutboxPort, OutboxRow } from '../ports/database.ts'
+import type { Destination, Moved, OutboxPort, OutboxRow } from '../ports/database.ts'
 import type { QueuePort } from '../ports/queue.ts'
 import type { StreamPort } from '../ports/stream.ts'
 import { carriedBy } from '../queue/outgoing.ts'
@@ -58,6 +59,8 @@ class Worker {
   readonly #lanes = new Map<string, Lane>()
   /** Destinations that are being sent to. */
   readonly #moving = new Map<string, Promise<void>>()
+  /** How many of them need the lock. */
+  #draining = 0
   /** What was named since it was last moved; undefined: anything may have come. */
   #named: Map<string, Destination> | undefined
   #lookedAt = Number.NEGATIVE_INFINITY
@@ -156,7 +159,9 @@ class Worker {
     const waiting = (await this.#whatWaits()).filter(
       (to) => !this.#moving.has(nameOf(to)) && !this.#lane(to).rests,
     )
-    if (waiting.length === 0 && this.#moving.size === 0) {
+    const locking = waiting.filter((to) => this.#lane(to).needsLock)
+    for (const to of waiting) if (!locking.includes(to)) this.#move(to, (lane) => lane.moveAll())
+    if (locking.length === 0 && this.#draining === 0) {
       await this.#unlock()
       return true
     }
@@ -165,7 +170,7 @@ class Worker {
       this.#named = undefined
       return false
     }
-    for (const to of waiting) this.#move(to)
+    for (const to of locking) this.#drain(to)
     return true
   }
 
@@ -180,16 +185,28 @@ class Worker {
     return await this.#outbox.pending()
   }
 
-  #move(to: Destination): void {
+  /** Under the lock. */
+  #drain(to: Destination): void {
+    this.#draining += 1
+    this.#move(to, (lane) =>
+      lane.drain().finally(() => {
+        this.#draining -= 1
+      }),
+    )
+  }
+
+  #move(to: Destination, how: (lane: Lane) => Promise<void>): void {
     const name = nameOf(to)
+    const lane = this.#lane(to)
+    const needed = lane.needsLock
     this.#named?.delete(name)
-    const moved = this.#lane(to)
-      .drain()
+    const moved = how(lane)
       .catch((thrown: unknown) => {
         this.#failure ??= asSpillwayError(thrown)
       })
       .finally(() => {
         this.#moving.delete(name)
+        if (lane.needsLock && !needed) this.#named?.set(name, to)
         this.#stir()
       })
     this.#moving.set(name, moved)
@@ -203,6 +220,7 @@ class Worker {
         outbox: this.#outbox,
         holder: this.#holder,
         clock: this.#clock,
+        move: to.kind === 'stream' && this.#outbox.move ? (limit) => this.#moveWithin(to, limit) : undefined,
         send: (destination, rows) => this.#send(destination, rows),
         report: (error, messageId) => this.#report(error, messageId),
         isEnough: (sent) => this.#abandoned || (this.#stopping && sent >= this.#last),
@@ -242,7 +260,7 @@ class Worker {
       this.#last = (await this.#outbox.count()).waiting
       const waiting = this.#last === 0 ? [] : await this.#outbox.pending()
       if (waiting.length > 0 && (await this.#locked()))
-        for (const to of waiting) if (!this.#lane(to).rests) this.#move(to)
+        for (const to of waiting) if (!this.#lane(to).rests) this.#drain(to)
       while (this.#moving.size > 0 && !this.#abandoned) {
         await this.#locked()
         await Promise.race([...this.#moving.values(), sleep(this.#clock, renewMs)])
@@ -254,27 +272,38 @@ class Worker {
     }
   }
 
+  /** Undefined where the outbox and the stream are not in one database, and where that is not known now. */
+  async #moveWithin(to: Destination, limit: number): Promise<Moved | undefined> {
+    // Whoever sends to it hears of what is wrong with it.
+    const found = await this.#destinations.stream(to.name).catch(() => undefined)
+    const home = found?.port.home
+    if (home === undefined) return undefined
+    const { partitions } = found!
+    return await this.#outbox.move!(this.#holder, to, limit, { home, partitions })
+  }
+
   async #send(destination: Destination, rows: readonly OutboxRow[]): Promise<void> {
+    const { producerId } = this.#outbox
     if (destination.kind === 'queue') {
       const now = this.#clock.now()
       const messages = rows.map((row) => {
         const { id, key, body } = row
-        return { id, key, body: this.#numbered(row), ...carriedBy(body, now) }
+        return {
+          id,
+          key,
+          body: numbered(body, producerId, row.sequence, row.retriedAt),
+          ...carriedBy(body, now),
+        }
       })
       // A duplicate of a message that is there already is sent: that one will do the work.
       await this.#destinations.queue(destination.name).send(destination.name, messages)
       return
     }
     const { port, partitions } = await this.#destinations.stream(destination.name)
-    const records = rows.map((row) => recordOf({ ...row, body: this.#numbered(row) }, partitions))
+    const records = rows.map((row) =>
+      recordOf({ ...row, body: numbered(row.body, producerId, row.sequence, row.retriedAt) }, partitions),
+    )
     await port.append(destination.name, records)
-  }
-
-  /** The envelope with the attributes that let a receiver recognise a message sent twice. It is a JSON object that we wrote. */
-  #numbered(row: OutboxRow): string {
-    const { body, sequence, retriedAt } = row
-    const redriven = retriedAt === undefined ? '' : `,"redriventime":"${new Date(retriedAt).toISOString()}"`
-    return `${body.slice(0, -1)},"producerid":"${this.#outbox.producerId}","sequence":"${sequence}"${redriven}}`
   }
 
   #report(error: SpillwayError, messageId?: string): void {

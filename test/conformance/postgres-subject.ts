@@ -2,6 +2,7 @@
 import pg from 'pg'
 import type { PgQueryable } from '../../src/engines/postgres/client.ts'
 import { postgresDatabase } from '../../src/engines/postgres/database.ts'
+import { postgres } from '../../src/engines/postgres/engine.ts'
 import type { Database } from '../../src/ports/database.ts'
 import { type DatabaseSubject, databaseSubject } from '../../src/testing/conformance/index.ts'
 
@@ -40,8 +41,9 @@ export async function postgresSubject(
             [Symbol.asyncDispose]: () => client.end(),
           }
         },
+        openEngine: () => postgres({ url, schema: `${schema}engine`, poolSize: 3 }),
         async remove() {
-          await admin.query(`drop schema ${schema} cascade`)
+          await admin.query(`drop schema ${schema} cascade; drop schema if exists ${schema}engine cascade`)
         },
       }
     },

@@ -40,6 +40,24 @@ export function postgresReader(url: string, run: string): ReadEffects {
   }
 }
 
+/** The ids of the events in the stream of the shop, as it is on PostgreSQL, each partition in its order. */
+export function postgresRecords(url: string, run: string): () => Promise<readonly string[]> {
+  return async () => {
+    const client = new pg.Client({ connectionString: url })
+    await client.connect()
+    try {
+      const found = await client.query<{ id: string }>(
+        `SELECT r.body::json->>'id' AS id FROM spillway.record r JOIN spillway.stream s ON s.id = r.stream
+        WHERE s.name = $1 ORDER BY r.partition, r.position`,
+        [`shop${run}`],
+      )
+      return found.rows.map(({ id }) => id)
+    } finally {
+      await client.end()
+    }
+  }
+}
+
 export interface Collected {
   readonly channels: readonly Channel[]
   readonly probes: readonly Probe[]
@@ -91,12 +109,16 @@ export async function collectOutbox(
   folder: string,
   queues: boolean,
   read: ReadEffects,
+  records?: () => Promise<readonly string[]>,
 ): Promise<Collected & { readonly undone: number }> {
   const [shop, delivery] = [await read('shop'), await read('delivery')]
   const sent = committed(shop)
   const only = (of: string) => delivery.filter(({ channel }) => channel === of).map(({ id }) => id)
   const channels: Channel[] = [{ name: 'shop.placed', ordered: true, sent, effects: only('placed') }]
   if (queues) channels.push({ name: 'delivery.parcels', ordered: true, sent, effects: only('parcels') })
+  // One database for outbox and stream: an event is in the stream once, without anybody who passes over the second.
+  if (records)
+    channels.push({ name: 'shop.placed, in its stream', ordered: true, sent, effects: await records() })
   const undone = journalsIn(folder).flatMap((name) => readUndone(folder, name)).length
   return { channels, probes: [], effects: shop.length + delivery.length, undone }
 }

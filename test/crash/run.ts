@@ -5,7 +5,14 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { openEngine } from '../../src/index.ts'
 import type { RunningServer } from '../servers/index.ts'
-import { type Collected, collect, collectOutbox, postgresReader, sqliteReader } from './collect.ts'
+import {
+  type Collected,
+  collect,
+  collectOutbox,
+  postgresReader,
+  postgresRecords,
+  sqliteReader,
+} from './collect.ts'
 import { Fleet } from './fleet.ts'
 import { checkHistory, type Finding, type Verdict } from './history.ts'
 import { type Random, seeded } from './random.ts'
@@ -92,6 +99,10 @@ export async function crash(options: CrashOptions): Promise<CrashResult> {
   const { engine, queues, base } = await prepare(options, say)
   const { folder, run, leaseMs, sessionMs } = base
   const read = options.database ? postgresReader(options.database, run) : sqliteReader(folder)
+  const records =
+    options.database !== undefined && options.database === options.engine
+      ? postgresRecords(options.database, run)
+      : undefined
   const plans = crews[scene]
     .filter(({ queue }) => queues || !queue)
     .map(({ role, count }) => ({
@@ -111,7 +122,7 @@ export async function crash(options: CrashOptions): Promise<CrashResult> {
     const judge = async (): Promise<Judged> => {
       const collected =
         scene === 'outbox'
-          ? await collectOutbox(folder, queues, read)
+          ? await collectOutbox(folder, queues, read, records)
           : { ...(await collect(folder, queues, read)), undone: 0 }
       return { ...collected, ...checkHistory({ ...struck, ...collected }) }
     }

@@ -256,6 +256,48 @@ await onServers('cost', { settings: { autovacuum: 'off' } }, (server) => {
     await pool.end()
   }, 60_000)
 
+  test('a move touches few pages, with a long outbox and behind what was moved while a transaction is open', async () => {
+    const { pool, pages } = await session()
+    const engine = await postgres({ url: server().url, schema: 'moving' })
+    await engine.stream!.declare({ name: 'desk', partitions: 1 })
+    const database = await postgresDatabase({ pool, schema: 'moving' }).open('desk')
+    const home = engine.stream!.home!
+    expect(await database.adopt!(home)).toBe(true)
+    const destination = { kind: 'stream' as const, name: 'desk' }
+    const message = { destination, key: undefined, body: '{"n":0}' }
+    const commit = (count: number) =>
+      database.commit({
+        outbox: Array.from({ length: count }, (_, index) => ({ ...message, id: `${index}` })),
+        timeoutMs: 20_000,
+      })
+    const move = (limit: number) => database.outbox.move!('h', destination, limit, { home, partitions: 1 })
+    const costOfOne = () => pages('moving_desk', 'outbox', async () => void (await move(1)))
+    const open = await looking(server().url).connect()
+    open.on('error', () => {})
+    await open.query('begin isolation level repeatable read; select from pg_class limit 1')
+    await commit(20_000)
+    expect(await costOfOne()).toBeLessThan(200)
+    // Where rows have been gone for a while is known after a second or two of moving.
+    for (let until = performance.now() + 3_000; performance.now() < until; ) {
+      await commit(50)
+      await move(1_000)
+    }
+    while ((await move(1_000))!.more);
+    await commit(2)
+    await move(1)
+    // Most moves begin behind the rest; now and then one looks from the start.
+    const costs: number[] = []
+    for (let index = 0; index < 9; index++) {
+      await commit(1)
+      costs.push(await costOfOne())
+    }
+    expect(Math.min(...costs)).toBeLessThan(200)
+    await open.query('rollback')
+    open.release(true)
+    await Promise.all([database.close(), engine.close()])
+    await pool.end()
+  }, 60_000)
+
   // Looked for one by one, or joined by a plan that expects few, they would take longer than a call may.
   test('so many messages that wait for one, or for each other in a chain, are sent in one call', async () => {
     const engine = await postgres({ url: server().url, schema: 'waiting' })

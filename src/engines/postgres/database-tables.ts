@@ -1,6 +1,7 @@
 // The tables that Spillway keeps beside those of a service, and the functions that make its transactions few round trips.
 import type { Migration, Part } from './migrations.ts'
 import { functionSettings } from './session.ts'
+import { leaving } from './stream-home.ts'
 import { maxBodyBytes } from './text.ts'
 
 const hot =
@@ -416,5 +417,5 @@ ${takeRows(schema, true)}`
 
 export const serviceTables: Part = {
   name: 'service',
-  migrations: [tables, functions, parking, joining, answers, sagas, pruning, retrying],
+  migrations: [tables, functions, parking, joining, answers, sagas, pruning, retrying, leaving],
 }

@@ -36,10 +36,12 @@ import { migrate } from './migrations.ts'
 import { checkOption } from './options.ts'
 import { PostgresOutbox } from './outbox.ts'
 import { PostgresParking } from './parking.ts'
-import { parted, placeOf, QueueHome, written } from './queue-home.ts'
+import { isWithin } from './place.ts'
+import { parted, QueueHome, written } from './queue-home.ts'
 import { PostgresSagas } from './sagas.ts'
 import { checkSchema, quote, shorten } from './schema.ts'
 import { checkServer } from './server.ts'
+import { StreamHome } from './stream-home.ts'
 import { checkRow, checkText } from './text.ts'
 import { closeGuard, raiseGuard } from './transaction-guard.ts'
 import { commitWithEffects } from './unit.ts'
@@ -349,13 +351,12 @@ class PostgresDatabase implements Database<PgQueryable> {
     return joinOutbox({ schema: this.#schema, producerId, home: this.#home, noted }, tx)
   }
 
-  async adopt(queues: object): Promise<boolean> {
-    if (!(queues instanceof QueueHome)) return false
-    const place = await placeOf(this.#pool).catch((thrown: unknown) => {
-      throw translate(thrown)
-    })
-    this.#home = place === queues.place ? queues : undefined
-    return this.#home !== undefined
+  async adopt(home: object): Promise<boolean> {
+    if (!(home instanceof QueueHome || home instanceof StreamHome)) return false
+    const within = (await isWithin(this.#pool, home)) ? home : undefined
+    if (home instanceof QueueHome) this.#home = within as QueueHome | undefined
+    else this.outbox.streams = within as StreamHome | undefined
+    return within !== undefined
   }
 
   passesOutbox(message: OutboxMessage): boolean {

@@ -9,8 +9,8 @@ import { translate } from './errors.ts'
 import { PostgresLimit } from './limit.ts'
 import { migrate } from './migrations.ts'
 import { checkOption } from './options.ts'
+import { placeOf } from './place.ts'
 import { PostgresQueue } from './queue.ts'
-import { placeOf } from './queue-home.ts'
 import { Retention } from './retention.ts'
 import { checkSchema, quote, shorten } from './schema.ts'
 import { checkServer } from './server.ts'
@@ -171,7 +171,7 @@ class PostgresEngine implements Engine {
     this.durability = durability
     this.#parts = parts
     this.queue = new PostgresQueue(parts.connection, parts.wake, parts.schema, parts.place)
-    this.stream = new PostgresStream(parts.connection, parts.wake, parts.schema)
+    this.stream = new PostgresStream(parts.connection, parts.wake, parts.schema, parts.place)
     this.limit = new PostgresLimit(parts.connection, parts.schema)
     this.#retention = new Retention(parts.connection, parts.schema, parts.retentionEveryMs)
   }

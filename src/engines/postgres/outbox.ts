@@ -1,8 +1,17 @@
 // The outbox of a service: its rows, their numbers, and the lock of the relay that works on them.
-import type { AsideRow, Destination, OutboxPort, OutboxRow } from '../../ports/database.ts'
+import { isSpillwayError } from '../../core/errors.ts'
+import type {
+  AsideRow,
+  Destination,
+  Moved,
+  OutboxPort,
+  OutboxRow,
+  StreamWithin,
+} from '../../ports/database.ts'
 import { int8Array, textArray } from './arrays.ts'
 import type { Connection, Statement } from './connection.ts'
 import { ScanBound } from './scan-bound.ts'
+import type { StreamHome } from './stream-home.ts'
 import { legible } from './text.ts'
 
 type StatementName =
@@ -26,6 +35,13 @@ interface TakenRow {
   readonly key: string | null
   readonly body: string
   readonly retriedAt: number | null
+}
+
+interface MovedRow {
+  readonly outcome: 'moved' | 'refused'
+  readonly moved: number
+  readonly more: boolean
+  readonly upto: number
 }
 
 interface TakenAside extends Destination {
@@ -95,13 +111,17 @@ select kind, name, message_id, key, body, now() from gone order by sequence retu
 
 export class PostgresOutbox implements OutboxPort {
   readonly producerId: string
+  /** Where streams are that are in this same database. */
+  streams: StreamHome | undefined
   readonly #connection: Connection
+  readonly #schema: string
   readonly #sql: Record<StatementName, Statement>
   readonly #lanes = new Map<string, Lane>()
   readonly #scan = new ScanBound()
 
   constructor(connection: Connection, schema: string, producerId: string) {
     this.#connection = connection
+    this.#schema = schema
     this.#sql = statements(schema)
     this.producerId = producerId
   }
@@ -147,6 +167,34 @@ export class PostgresOutbox implements OutboxPort {
       body: row.body,
       ...(row.retriedAt === null ? {} : { retriedAt: Math.floor(row.retriedAt) }),
     }))
+  }
+
+  async move(
+    holder: string,
+    { kind, name }: Destination,
+    limit: number,
+    { home, partitions }: StreamWithin,
+  ): Promise<Moved | undefined> {
+    const streams = home === this.streams ? this.streams : undefined
+    const stream = kind === 'stream' ? streams?.plain(name) : undefined
+    if (streams === undefined || stream === undefined) return undefined
+    const startedAt = performance.now()
+    const lane = this.#lane({ kind, name })
+    const from = lane.scan.begin()
+    const lowest = from === 0 ? 0 : lane.sequence
+    const values = [holder, kind, name, limit, lowest, from, partitions, stream]
+    let row: MovedRow
+    try {
+      row = (await this.#connection.run<MovedRow>(streams.move(this.#schema), values))[0]!
+    } catch (thrown) {
+      // Refused, and so undone: the stream was declared anew, it does not take a row, rights were taken away.
+      if (isSpillwayError(thrown, 'ENGINE_FAILED')) return undefined
+      throw thrown
+    }
+    if (row.outcome === 'refused') return undefined
+    lane.scan.done(from, performance.now() - startedAt, row.upto)
+    if (row.moved > 0) streams.stored(stream)
+    return { rows: row.moved, more: row.more }
   }
 
   async remove(rows: readonly OutboxRow[]): Promise<void> {

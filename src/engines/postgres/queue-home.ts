@@ -1,17 +1,8 @@
 // Queues that are kept in the very database of a service: its transactions store messages there themselves. Only those of queues without
 // rules: the locks of the others (keys, deduplication, flows) would be held for as long as the transaction lasts.
 import type { OutboxMessage } from '../../ports/database.ts'
-import type { PgLink, PgResult } from './client.ts'
+import type { Home } from './place.ts'
 import { functionSettings } from './session.ts'
-
-/** The same for every connection to one database of one running server, whatever its url; another one after a restart. */
-const placeQuery = `select concat_ws(' ', oid, extract(epoch from pg_postmaster_start_time()),
-  (select system_identifier from pg_control_system())) as place
-from pg_database where datname = current_database()`
-
-export async function placeOf(link: PgLink): Promise<string> {
-  return ((await link.query(placeQuery)) as PgResult<{ place: string }>).rows[0]!.place
-}
 
 export interface QueueHomeOptions {
   readonly place: string
@@ -23,14 +14,16 @@ export interface QueueHomeOptions {
   readonly stored: (queue: number) => void
 }
 
-export class QueueHome {
+export class QueueHome implements Home {
   readonly place: string
+  readonly trial: string
   readonly #schema: string
   readonly #plain: QueueHomeOptions['plain']
   readonly #stored: QueueHomeOptions['stored']
 
   constructor({ place, schema, plain, stored }: QueueHomeOptions) {
     this.place = place
+    this.trial = `select ${schema}.store_plain('', '[]')`
     this.#schema = schema
     this.#plain = plain
     this.#stored = stored

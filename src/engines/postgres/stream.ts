@@ -22,6 +22,7 @@ import { closed, sqlState } from './errors.ts'
 import { Groups } from './groups.ts'
 import { checkOption } from './options.ts'
 import { Appends, declaredAnew } from './stream-append.ts'
+import { StreamHome } from './stream-home.ts'
 import {
   type BoundsRow,
   boundsStatement,
@@ -128,8 +129,15 @@ export class PostgresStream implements StreamPort {
   /** Counts the reads, so that partitions take turns to be the first. */
   #turn = 0
   #closed = false
+  readonly home: StreamHome
 
-  constructor(connection: Connection, wake: Wake, schema: string) {
+  constructor(connection: Connection, wake: Wake, schema: string, place: string) {
+    this.home = new StreamHome({
+      place,
+      schema,
+      plain: (stream) => this.#plain(stream),
+      stored: (stream) => wake.changed(topic(stream)),
+    })
     this.#connection = connection
     this.#wake = wake
     this.#sql = statements(schema)
@@ -314,6 +322,11 @@ export class PostgresStream implements StreamPort {
         `The stream ${name} has records and ${versions ? 'does not keep' : 'keeps'} versions, which cannot be changed any more.`,
         { engine: 'postgres' },
       )
+  }
+
+  #plain(stream: string): number | undefined {
+    const info = this.#closed ? undefined : this.#infos.get(stream)
+    return info?.versions === false ? info.id : undefined
   }
 
   async #info(stream: string): Promise<StreamInfo> {

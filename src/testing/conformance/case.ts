@@ -23,6 +23,8 @@ export type Need =
   | 'asynchronous driver'
   /** A user can have a transaction of his own open in the database. */
   | 'transactions of the user'
+  /** Streams can be kept in the very database of a service. */
+  | 'streams in the database'
 
 /** A mirror case requires that the subject is without something: it shows that asking for it is refused. */
 export type Requirement = Need | `without ${Need}`

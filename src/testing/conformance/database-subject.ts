@@ -1,5 +1,6 @@
 // What the cases of the database port are run against: databases with one table of the test's own.
 import type { Database } from '../../ports/database.ts'
+import type { Engine } from '../../ports/engine.ts'
 import type { Need, Subject } from './case.ts'
 
 /** How the one who certifies a database lets the cases at it. */
@@ -24,6 +25,8 @@ export interface TestDatabase<Db = unknown> {
    * are where a transaction is one function call.
    */
   connect?(): Promise<UserConnection>
+  /** Opens an engine whose streams are in this very database. Without it they are said to be elsewhere. */
+  openEngine?(): Promise<Engine>
   /** Removes it with everything in it. The handles of the subject were closed. */
   remove(): Promise<void>
 }
@@ -69,6 +72,10 @@ export async function databaseSubject(access: DatabaseAccess): Promise<DatabaseS
     lacks(need) {
       if (need === 'transactions of the user')
         return shared.test.connect ? undefined : 'a user of this database cannot have a transaction open'
+      if (need === 'streams in the database')
+        return shared.test.openEngine
+          ? undefined
+          : 'the streams of an engine are not kept in the database of a service'
       return lacks(access.driver, need)
     },
     async close() {

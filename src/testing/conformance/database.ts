@@ -7,6 +7,7 @@ import { driverCases } from './database/driver.ts'
 import { duplicateCases } from './database/duplicate.ts'
 import { joinCases } from './database/join.ts'
 import { lockCases } from './database/lock.ts'
+import { moveCases } from './database/move.ts'
 import { outboxCases } from './database/outbox.ts'
 import { parkingCases } from './database/parking.ts'
 import { progressCases } from './database/progress.ts'
@@ -27,5 +28,6 @@ export const databaseSuite: readonly DatabaseCase[] = [
   ...driverCases,
   ...outboxCases,
   ...lockCases,
+  ...moveCases,
   ...joinCases,
 ]

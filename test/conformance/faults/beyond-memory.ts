@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { PgQueryable } from '../../../src/engines/postgres/client.ts'
-import type { CommitUnit, Database } from '../../../src/ports/database.ts'
+import type { CommitUnit, Database, OutboxPort } from '../../../src/ports/database.ts'
 import type { Engine } from '../../../src/ports/engine.ts'
 import {
   type DatabaseSubject,
@@ -74,6 +74,7 @@ export function onSqlite() {
 
 type PgDatabase = Database<PgQueryable>
 type PgUnit = CommitUnit<PgQueryable>
+type Move = NonNullable<OutboxPort['move']>
 
 /** Rows of a unit that began before others, and ended after they were taken, are skipped. */
 function numberedEarly() {
@@ -106,6 +107,44 @@ function numberedEarly() {
       },
     }),
   })
+}
+
+/** A move that does something before, or something else afterwards. */
+function moving(
+  change: (database: PgDatabase, move: Move) => Move,
+): (database: PgDatabase) => Partial<PgDatabase> {
+  return (database) => ({
+    outbox: override(database.outbox, {
+      move: change(database, (...args) => database.outbox.move!(...args)),
+    }),
+  })
+}
+
+/** What was there before a move is there again after it, once. */
+function movedTwice(database: PgDatabase, move: Move): Move {
+  const again = new Set<string>()
+  return async (holder, destination, ...args) => {
+    await database.outbox.lock(holder, 5_000)
+    const rows = await database.outbox.take(holder, destination, 1)
+    await database.outbox.unlock(holder)
+    const moved = await move(holder, destination, ...args)
+    const outbox = moved === undefined ? [] : rows.filter(({ id }) => !again.has(id))
+    for (const { id } of outbox) again.add(id)
+    await database.commit({ outbox, timeoutMs: 5_000 })
+    return moved
+  }
+}
+
+/** What is still open when others are moved is thrown away when it comes. */
+function movedInTime(database: PgDatabase, move: Move): Move {
+  let moves = 0
+  return async (holder, destination, ...args) => {
+    if (moves++ > 0) {
+      await database.outbox.lock(holder, 5_000)
+      await database.outbox.remove(await database.outbox.take(holder, destination, 1))
+    }
+    return move(holder, destination, ...args)
+  }
 }
 
 export async function onPostgres() {
@@ -190,6 +229,49 @@ export async function onPostgres() {
         },
       }),
     ),
+    fault('what is moved stays', ['database.move.as-sent', 'database.move.relays'], moving(movedTwice)),
+    fault(
+      'the limit of a move is passed over',
+      ['database.move.limit'],
+      moving((_, move) => (holder, destination, _limit, to) => move(holder, destination, 1_000, to)),
+    ),
+    fault(
+      'a move does not ask for the lock',
+      ['database.move.lock'],
+      moving((database, move) => async (holder, ...args) => {
+        await database.outbox.unlock('relay-2')
+        return move(holder, ...args)
+      }),
+    ),
+    fault(
+      'a move takes the lock, and keeps it',
+      ['database.move.lock'],
+      moving((database, move) => async (holder, ...args) => {
+        await database.outbox.lock(holder, 60_000)
+        return move(holder, ...args)
+      }),
+    ),
+    fault(
+      'a move counts partitions otherwise',
+      ['database.move.partitions'],
+      moving(
+        (_, move) =>
+          (holder, destination, limit, { home, partitions }) =>
+            move(holder, destination, limit, { home, partitions: Math.max(1, partitions - 1) }),
+      ),
+    ),
+    fault(
+      'what stands before a row that cannot be moved is forgotten',
+      ['database.move.whole'],
+      moving((database, move) => async (holder, destination, limit, to) => {
+        const moved = await move(holder, destination, limit, to)
+        if (moved === undefined && (await database.outbox.lock(holder, 5_000)))
+          await database.outbox.remove(await database.outbox.take(holder, destination, 1))
+        return moved
+      }),
+    ),
+    fault('any streams are adopted', ['database.move.elsewhere'], () => ({ adopt: async () => true })),
+    fault('rows are skipped that come after later ones', ['database.move.late'], moving(movedInTime)),
     fault('any wait is taken for outside I/O', ['database.asynchronous.inside-is-fine'], (database) => ({
       async commit(unit) {
         const effects =

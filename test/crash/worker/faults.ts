@@ -1,6 +1,7 @@
 // Faults that are planted to prove the proof: ports and databases wrapped so that they break a promise. The product has no
 // switch for any of this. Some of them pause where they are wrong, so that a kill finds the place in a short run.
 import { setTimeout as delay } from 'node:timers/promises'
+import { numbered } from '../../../src/core/envelope.ts'
 import { partitionOf } from '../../../src/core/partition.ts'
 import type { CommitUnit, Database, DatabaseSource, OutboxMessage } from '../../../src/ports/database.ts'
 import type { Engine } from '../../../src/ports/engine.ts'
@@ -8,7 +9,14 @@ import type { ClaimedMessage, QueuePort, Settlement } from '../../../src/ports/q
 import type { StreamPort } from '../../../src/ports/stream.ts'
 import { partitions } from '../contexts.ts'
 
-export const faults = ['fence-removed', 'stale-ack', 'commit-early', 'outbox-outside', 'dual-write'] as const
+export const faults = [
+  'fence-removed',
+  'stale-ack',
+  'commit-early',
+  'outbox-outside',
+  'dual-write',
+  'moved-in-steps',
+] as const
 export type Fault = (typeof faults)[number]
 
 export function isFault(word: string): word is Fault {
@@ -47,6 +55,7 @@ export function plantInDatabase<Db>(
   if (fault === 'fence-removed') return changed(source, withoutFence)
   if (fault === 'commit-early') return changed(source, marksFirst)
   if (fault === 'outbox-outside') return changed(source, (database) => sendsAfterwards(database, engine))
+  if (fault === 'moved-in-steps') return changed(source, (database) => movesInSteps(database, engine))
   return source
 }
 
@@ -99,6 +108,27 @@ function sendsAfterwards<Db>(database: Database<Db>, engine: Engine): Partial<Da
       await sendDirectly(engine, unit.outbox)
       return outcome
     },
+  }
+}
+
+/** What is moved within one database is taken, appended and removed one after the other. */
+function movesInSteps<Db>(database: Database<Db>, engine: Engine): Partial<Database<Db>> {
+  const { outbox } = database
+  return {
+    outbox: replaced(outbox, {
+      async move(holder, destination, limit) {
+        if (!(await outbox.lock(holder, pauseMs * 10))) return undefined
+        const rows = await outbox.take(holder, destination, limit)
+        const numberedRows = rows.map((row) => ({
+          ...row,
+          body: numbered(row.body, outbox.producerId, row.sequence),
+        }))
+        await sendDirectly(engine, numberedRows)
+        await delay(pauseMs)
+        await outbox.remove(rows)
+        return { rows: rows.length, more: rows.length === limit }
+      },
+    }),
   }
 }
 

@@ -52,6 +52,7 @@ export function databaseOf(
       unlock: (holder) => outbox.unlock(holder),
       pending: () => outbox.pending(),
       take: (...args) => outbox.take(...args),
+      ...(outbox.move ? { move: (...args) => outbox.move!(...args) } : {}),
       remove: (rows) => outbox.remove(rows),
       setAside: (row, reason) => outbox.setAside(row, reason),
       aside: (...args) => outbox.aside(...args),
