@@ -46,7 +46,7 @@ function start(
   options: Partial<RelayOptions> = {},
 ): Relay {
   const queue = { send: (_: string, messages: readonly OutgoingMessage[]) => send(messages) }
-  const port = { append: async (_: string, records: readonly AppendRecord[]) => append(records) }
+  const port = { home: {}, append: async (_: string, records: readonly AppendRecord[]) => append(records) }
   const destinations: Destinations = {
     queue: () => queue as unknown as QueuePort,
     stream: async () => ({ port: port as unknown as StreamPort, partitions: 8 }),
@@ -389,4 +389,71 @@ test('a relay that waits for another asks ever less often, and goes on when that
   expect(asked).toBeLessThan(12)
   await database.outbox.unlock(other)
   await vi.waitFor(() => expect(sent).toBe(1), { timeout: 20_000 })
+})
+
+test('what can be moved is moved without the lock; what cannot is taken under it, and moved again when it can be', async () => {
+  const locks: string[] = []
+  let held = false
+  let possible = true
+  let moved = 0
+  let appended = 0
+  const { outbox } = database
+  const moving: OutboxPort = {
+    ...outbox,
+    async lock(holder, leaseMs) {
+      locks.push(holder)
+      held = await outbox.lock(holder, leaseMs)
+      return held
+    },
+    unlock(holder) {
+      held = false
+      return outbox.unlock(holder)
+    },
+    // In one transaction, the lock would be free again at its end.
+    async move(holder, destination, limit) {
+      if (!possible || !(held || (await outbox.lock(holder, 60_000)))) return undefined
+      const rows = await outbox.take(holder, destination, limit)
+      await outbox.remove(rows)
+      if (!held) await outbox.unlock(holder)
+      moved += rows.length
+      return { rows: rows.length, more: rows.length === limit }
+    },
+  }
+  const waking = start(
+    async () => {},
+    (records) => {
+      appended += records.length
+    },
+    moving,
+    { pollMs: 60_000 },
+  )
+  const publish = async (count: number) => {
+    await commit(count, news)
+    waking.wake([news])
+  }
+  await publish(2_500)
+  await vi.waitFor(() => expect({ moved, appended }).toEqual({ moved: 2_500, appended: 0 }), 10_000)
+  expect(locks).toEqual([])
+  possible = false
+  await publish(3)
+  await vi.waitFor(() => expect({ moved, appended }).toEqual({ moved: 2_500, appended: 3 }), 10_000)
+  expect(locks.length).toBeGreaterThan(0)
+  possible = true
+  // The first that is moved again may be so under the lock.
+  for (let count = 1; count <= 3; count++) {
+    await publish(1)
+    await vi.waitFor(() => expect({ moved, appended }).toEqual({ moved: 2_500 + count, appended: 3 }), 10_000)
+    await vi.waitFor(() => expect(held).toBe(false), 10_000)
+    if (count === 1) locks.length = 0
+  }
+  expect(locks).toEqual([])
+  // While another has the lock nothing leaves, and then all of it does.
+  expect(await outbox.lock('other', 60_000)).toBe(true)
+  await publish(2)
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  expect(moved).toBe(2_503)
+  await outbox.unlock('other')
+  await vi.waitFor(async () => expect(await outbox.count()).toEqual({ waiting: 0, setAside: 0 }), 10_000)
+  expect(moved + appended).toBe(2_508)
+  expect(reports).toEqual([])
 })

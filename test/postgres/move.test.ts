@@ -101,6 +101,48 @@ await onServers('move', {}, (server) => {
     await admin.end()
   })
 
+  test('a tombstone is one after a move, what reads like one is none, and what a person put back says so', async () => {
+    const schema = `move${++name}`
+    const ends = context('desk', {
+      events: {
+        noted: event({
+          data: unchecked<{ id: string; text?: string }>(),
+          key: ({ id }) => id,
+          tombstone: ({ text }) => text === undefined,
+        }),
+      },
+    })
+    const of = service(ends, { database: postgresDatabase({ url: server().url, schema: `${schema}own` }) })
+    running = await run(topology({ contexts: [of], engine: `${server().url}?schema=${schema}` }))
+    const { noted } = ends.events
+    await running.service(of).transaction((tx) => {
+      tx.publish(noted, { id: 'a', text: 'x' })
+      tx.publish(noted, { id: 'b', text: ',"tombstone":true' })
+      tx.publish(noted, { id: 'a' })
+    })
+    const admin = looking(server().url)
+    const records = `select key, coalesce(mark, 0) as mark, body::json->>'redriventime' as redriven from ${schema}.record order by key, position`
+    await vi.waitFor(
+      async () =>
+        expect((await admin.query(records)).rows).toEqual([
+          { key: 'a', mark: 0, redriven: null },
+          { key: 'a', mark: 1, redriven: null },
+          { key: 'b', mark: 0, redriven: null },
+        ]),
+      waits,
+    )
+    const { outbox } = running.service(of).database!
+    await admin.query(
+      `insert into ${schema}own_desk.outbox_aside (sequence, kind, name, message_id, key, body, reason) values (7, 'stream', 'desk', 'c', 'c', '{"id":"c","data":1}', 'once')`,
+    )
+    expect(await outbox.retry([7])).toBe(1)
+    await vi.waitFor(async () => {
+      const { rows } = await admin.query(records)
+      expect(rows.at(-1)).toMatchObject({ key: 'c', redriven: expect.stringMatching(/^20.*Z$/) })
+    }, waits)
+    await admin.end()
+  })
+
   test('a stream that keeps versions is relayed to, and keeps them', async () => {
     const schema = `move${++name}`
     const engine = await postgres({ url: server().url, schema })
@@ -131,12 +173,14 @@ await onServers('move', {}, (server) => {
     const admin = looking(server().url)
     const count = 300
     let cutting = true
+    let cut = 0
     const cuts = (async () => {
       while (cutting) {
         // Only those at work on a move: the transactions of the test shall go through.
-        await admin.query(
+        const { rowCount } = await admin.query(
           `select pg_terminate_backend(pid) from pg_stat_activity where query like '%.leave(%' and query like '%${schema}own%' and pid <> pg_backend_pid() and state = 'active'`,
         )
+        cut += rowCount ?? 0
         await delay(1)
       }
     })()
@@ -150,6 +194,7 @@ await onServers('move', {}, (server) => {
           )
     cutting = false
     await cuts
+    expect(cut).toBeGreaterThan(0)
     await vi.waitFor(async () => {
       const { rows } = await admin.query(`select count(*)::int as waiting from ${schema}own_desk.outbox`)
       expect(rows).toEqual([{ waiting: 0 }])
