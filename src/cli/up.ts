@@ -79,7 +79,7 @@ async function attend(
   { only, engine, streams, strict, listen, control, grace }: UpOptions,
   metricsAddress: string | undefined,
 ): Promise<void> {
-  const own = control === undefined ? ownControl() : { path: control }
+  const own = control === undefined ? ownControl() : { path: control, ifPossible: false }
   const running = await run(topology, {
     ...(only && { only }),
     // An empty one, from a variable that is not set, names no engine: it must not mean the default.
@@ -87,7 +87,7 @@ async function attend(
     ...(streams !== undefined && { streams }),
     ...(strict && { strict }),
     ...(listen !== undefined && { listen }),
-    ...('path' in own && { control: own.path }),
+    ...('path' in own && { control: own }),
     onReport: (report) => process.stderr.write(`${line(report)}\n`),
   })
   for (const { name, url, durability } of running.engines)

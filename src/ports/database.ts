@@ -18,9 +18,9 @@ export interface DatabaseSource<Db> {
   open(service: string): Promise<Database<Db>>
   /**
    * Whether the database holds tables of the service, and of which services it does; for those who look. Makes nothing, not even the file. Names that were
-   * too long for the database come as it has them.
+   * too long for the database come as it has them. Undefined where that cannot be told without opening it.
    */
-  find?(service: string): Promise<FoundServices>
+  find?(service: string): Promise<FoundServices | undefined>
   /** The url of an engine in this database, or beside it, for what the service receives. Undefined when that cannot be told. */
   inboxEngine?(service: string): string | undefined
 }

@@ -10,7 +10,7 @@ import { listenAt } from '../call/server/listen-at.ts'
 import { Listener } from '../call/server/listener.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
 import type { QueueContract } from '../core/contract.ts'
-import { SpillwayError } from '../core/errors.ts'
+import { asError, SpillwayError } from '../core/errors.ts'
 import { checkOptions, type OptionNames } from '../core/known-options.ts'
 import type { StopOptions } from '../core/lifecycle.ts'
 import { defaultPartitions } from '../core/partition.ts'
@@ -60,9 +60,9 @@ export interface RunOptions {
   readonly listen?: string
   /**
    * The path of a Unix socket at which `spillway calls --at` looks after this process: lists whom it calls, holds breakers. Only the user who runs it may
-   * open it; one that a process left behind is replaced. Default: none.
+   * open it; one that a process left behind is replaced. `ifPossible`: where it cannot be had, that is a warning and no reason not to start. Default: none.
    */
-  readonly control?: string
+  readonly control?: string | { readonly path: string; readonly ifPossible: boolean }
   /**
    * Who asks, by the headers of the request: what it returns is `caller.identity` for the answers; undefined, or a throw, is 401. Without
    * one everybody who reaches the port is answered, but no page in a browser.
@@ -211,7 +211,17 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
     if (listener || Object.keys(addresses).length > 0)
       telemetry = (await import('../call/client/telemetry.ts')).callTelemetry(calls)
     for (const answerer of answerers) listener?.add(answerer)
-    if (options.control !== undefined) closeControl = await openControl(options.control, calls)
+    const unattended: string[] = []
+    if (options.control !== undefined) {
+      const { path, ifPossible } =
+        typeof options.control === 'string' ? { path: options.control, ifPossible: false } : options.control
+      try {
+        closeControl = await openControl(path, calls)
+      } catch (thrown) {
+        if (!ifPossible) throw thrown
+        unattended.push(asError(thrown).message)
+      }
+    }
     for (const service of started) service.start()
     const engines = [...new Set([main, forStreams, ...channels.received.engines])]
     const weaknesses = engines.flatMap((engine) =>
@@ -222,7 +232,7 @@ export async function run(topology: Topology, options: RunOptions = {}): Promise
     let stopped: Promise<void> | undefined
     const stop = (stopOptions?: StopOptions) => (stopped ??= close(stopOptions))
     return {
-      warnings: [...check(topology), ...weaknesses, ...(open === undefined ? [] : [open])],
+      warnings: [...check(topology), ...weaknesses, ...(open === undefined ? [] : [open]), ...unattended],
       engines,
       channels,
       address: listener?.address,

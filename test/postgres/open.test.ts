@@ -68,7 +68,7 @@ await onServers('opening', { settings: { fsync: 'off' } }, (server) => {
     expect(await source.find!(long)).toMatchObject({ isThere: true })
     const pool = looking(url)
     const pooled = postgresDatabase({ pool, schema: 'found' })
-    const { isThere, services } = await pooled.find!('shopp')
+    const { isThere, services } = (await pooled.find!('shopp'))!
     expect([isThere, services.length, services.includes('shop')]).toEqual([false, 2, true])
     const { rows } = await pool.query(`select 1 from pg_namespace where nspname = 'found_shopp'`)
     expect(rows).toEqual([])

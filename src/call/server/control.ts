@@ -1,8 +1,9 @@
 // Where a process is looked after from the same machine: a Unix socket of its own, apart from the port of the calls. No page of a browser can open one,
 // and no proxy passes on to one that it was not told of. Who may use it is who may open the file: its owner.
-import { chmodSync, unlinkSync } from 'node:fs'
+import { chmodSync, existsSync, lstatSync, renameSync, unlinkSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import { connect } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
 import { asError, describe, SpillwayError } from '../../core/errors.ts'
 import { calledContext, isForce } from '../breakers.ts'
 import type { CallClient } from '../client/client.ts'
@@ -16,7 +17,10 @@ const maxBodyBytes = 1_024
 const requestMs = 5_000
 const maxConnections = 16
 
-/** The socket of a process that ended without closing it is taken over. Rejects with CONFIGURATION for a path that cannot be had. */
+/**
+ * The socket of a process that ended without closing it is taken over; anything else that stands there is left alone. Rejects with CONFIGURATION for a path
+ * that cannot be had.
+ */
 export async function openControl(path: string, client: CallClient): Promise<() => Promise<void>> {
   const server = createServer({
     headersTimeout: requestMs,
@@ -32,13 +36,9 @@ export async function openControl(path: string, client: CallClient): Promise<() 
       .catch(failed)
       .then((reply) => write(response, reply, true))
   })
+  let ours: number
   try {
-    await listen(server, path).catch(async (thrown: NodeJS.ErrnoException) => {
-      if (thrown.code !== 'EADDRINUSE' || (await isAnswered(path))) throw thrown
-      unlinkSync(path)
-      await listen(server, path)
-    })
-    if (process.platform !== 'win32') chmodSync(path, 0o600)
+    ours = await (process.platform === 'win32' ? listen(server, path).then(() => 0) : takePlace(server, path))
   } catch (thrown) {
     server.close()
     const why = asError(thrown).message
@@ -49,6 +49,7 @@ export async function openControl(path: string, client: CallClient): Promise<() 
   server.on('error', () => {})
   return () =>
     new Promise((resolve) => {
+      if (ours !== 0 && inodeOf(path) === ours) unlinkSync(path)
       server.close(() => resolve())
       server.closeAllConnections()
     })
@@ -62,6 +63,36 @@ function listen(server: Server, path: string): Promise<void> {
       resolve()
     })
   })
+}
+
+/**
+ * Listens under a name of its own first, which only the owner may open by the time that it is put in its place; so closing never takes away what another
+ * process has put there since. Returns the file's number.
+ */
+async function takePlace(server: Server, path: string): Promise<number> {
+  const first = `${path}.${process.pid}`
+  if (lstatSync(first, { throwIfNoEntry: false })?.isSocket()) unlinkSync(first)
+  await listen(server, first)
+  try {
+    chmodSync(first, 0o600)
+    const there = lstatSync(path, { throwIfNoEntry: false })
+    // A file that is no socket refuses connections too, and may be dear to somebody.
+    if (there && !there.isSocket()) throw new Error('what is there is no socket')
+    if (there && (await isAnswered(path))) throw new Error('another process answers there')
+    renameSync(first, path)
+  } catch (thrown) {
+    if (existsSync(first)) unlinkSync(first)
+    throw thrown
+  }
+  const ours = inodeOf(path)
+  // Of two that find the same socket left behind, the last has it, and the other one must not believe that it does.
+  await pause(20)
+  if (ours === undefined || inodeOf(path) !== ours) throw new Error('another process has taken it')
+  return ours
+}
+
+function inodeOf(path: string): number | undefined {
+  return lstatSync(path, { throwIfNoEntry: false })?.ino
 }
 
 function isAnswered(path: string): Promise<boolean> {

@@ -30,15 +30,19 @@ export interface Answered<Answer> {
 /** What all of them answer, or the one that is named. UNREACHABLE where there is none. */
 export async function askAll<Answer>(at: string | undefined, path: string): Promise<Answered<Answer>[]> {
   if (at !== undefined) return [await askOne(named(at), path)]
+  const silent: unknown[] = []
   const answers = await Promise.all(
     knownProcesses().map((found) =>
       askOne<Answer>(found, path).catch((thrown: unknown) => {
-        if (isGone(asError(thrown).cause)) return undefined
-        throw thrown
+        if (!isGone(asError(thrown).cause)) silent.push(thrown)
+        return undefined
       }),
     ),
   )
   const answered = answers.filter((answer) => answer !== undefined)
+  if (answered.length === 0 && silent.length > 0) throw silent[0]
+  // One that is stopped, or whose loop is blocked, hides no other.
+  for (const thrown of silent) process.stderr.write(`warning: ${asError(thrown).message}\n`)
   if (answered.length > 0) return answered
   throw new SpillwayError('UNREACHABLE', 'No process that this user started by spillway up runs here.', {
     remedy:

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { asError } from '../../core/errors.ts'
 
 /** What fits into the address of a socket on every system. */
-const longestPath = 103
+const longestPath = 95
 
 export interface FoundProcess {
   readonly name: string
@@ -23,7 +23,9 @@ export function controlPath(pid: string): string {
 }
 
 /** A place for the socket of this process, in a folder that is made; or why there is none. */
-export function ownControl(): { readonly path: string } | { readonly problem: string } {
+export function ownControl():
+  | { readonly path: string; readonly ifPossible: true }
+  | { readonly problem: string } {
   if (process.platform === 'win32') return { problem: 'there are no such sockets on Windows' }
   const path = controlPath(String(process.pid))
   if (Buffer.byteLength(path) > longestPath) return { problem: `${path} is too long for a socket` }
@@ -32,7 +34,7 @@ export function ownControl(): { readonly path: string } | { readonly problem: st
   } catch (thrown) {
     return { problem: asError(thrown).message }
   }
-  return isPrivate() ? { path } : { problem: `${folder()} is open to other users` }
+  return isPrivate() ? { path, ifPossible: true } : { problem: `${folder()} is open to other users` }
 }
 
 /** The sockets that are there, also of processes that ended without closing theirs. */

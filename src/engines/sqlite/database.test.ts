@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import BetterSqlite3 from 'better-sqlite3'
-import { afterAll, test } from 'vitest'
+import { afterAll, onTestFinished, test, vi } from 'vitest'
 import type { CommitUnit, Database, OutboxMessage } from '../../ports/database.ts'
 import { sqliteDatabase } from './database.ts'
 
@@ -128,6 +128,9 @@ async function withSyncs(
 }
 
 test('where units come one by one they are synced in place before they resolve; several, and the first ones after, on another thread', async () => {
+  // By a clock on which every sync is quick.
+  const clock = vi.spyOn(performance, 'now').mockReturnValue(0)
+  onTestFinished(() => clock.mockRestore())
   const database = await open(newPath())
   const synced: string[] = []
   const there = async () => void synced.push('there')
@@ -141,6 +144,29 @@ test('where units come one by one they are synced in place before they resolve; 
     assert.deepEqual(synced, [...Array<string>(9).fill('there'), 'here'])
   })
   await database.close()
+})
+
+test('who commits again as soon as it is answered keeps nobody else from their turn', async () => {
+  const database = await open(newPath())
+  let turns = 0
+  const count = () => {
+    turns += 1
+    timer = setImmediate(count)
+  }
+  let timer = setImmediate(count)
+  await withSyncs({ here: () => {}, there: async () => {} }, async () => {
+    for (let index = 0; index < 500; index++) await database.commit(unit({}))
+  })
+  clearImmediate(timer)
+  assert.ok(turns > 400, `${turns} turns`)
+  await database.close()
+})
+
+test('a database that is given as a URI is not said to be missing', async () => {
+  const path = newPath()
+  const source = sqliteDatabase(`file:${path}?cache=private`)
+  await (await source.open('shop')).close()
+  assert.equal(await source.find!('shop'), undefined)
 })
 
 test.each(['here', 'there'] as const)(

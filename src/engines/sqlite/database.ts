@@ -1,9 +1,11 @@
 // The transaction seam on SQLite: a service's own file, on the service's own thread, because its effects are synchronous
 // functions on its own handle. Units that end in the same turn of the event loop share one transaction; while their log
 // is synced on another thread the next ones are committed. A unit alone is synced in place where the disk is quick.
+
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { dirname, resolve } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { SpillwayError } from '../../core/errors.ts'
 import type {
   CommitOutcome,
@@ -70,6 +72,8 @@ export function sqliteDatabase(
         : undefined,
     async find(service) {
       tablePrefix(service)
+      // Which file a URI means is for SQLite to say.
+      if (typeof source === 'string' && (source.startsWith('file:') || source.includes('?'))) return undefined
       const services =
         typeof source === 'string'
           ? translated(source, () => lookInto(source, servicesIn) ?? [])
@@ -286,7 +290,11 @@ class SqliteDatabase implements Database<SqliteHandle> {
 
   async #flush(): Promise<void> {
     try {
-      while (this.#waiting.length > 0) await this.#flushSome(this.#waiting.splice(0, this.#maxUnits))
+      while (this.#waiting.length > 0) {
+        await this.#flushSome(this.#waiting.splice(0, this.#maxUnits))
+        // Whoever commits again as soon as it is answered must not keep everybody else of the process from their turn.
+        if (this.#alone > aloneFirst && this.#waiting.length > 0) await nextTurn()
+      }
     } finally {
       this.#flushing = undefined
     }
