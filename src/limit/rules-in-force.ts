@@ -4,6 +4,9 @@ import type { Outcome, Reason, RuleState } from './decision.ts'
 import { type Afterwards, MadeDecision } from './made-decision.ts'
 import type { Subject } from './subject.ts'
 
+/** So long after a decision what is told of its buckets is what was found then. */
+const freshUs = 1_000
+
 export class RulesInForce implements Afterwards {
   readonly rules: readonly ActiveRule[]
   readonly #nowUs: () => number
@@ -11,6 +14,9 @@ export class RulesInForce implements Afterwards {
   #successor: RulesInForce | undefined
   /** What each rule said to the subject that is being decided about. */
   readonly #looks: Look[]
+  /** Whom it was decided about last, and when: what was found then need not be looked for again. */
+  #last: Subject | undefined
+  #lastUs = 0
 
   constructor(rules: readonly ActiveRule[], nowUs: () => number) {
     this.rules = rules
@@ -23,6 +29,8 @@ export class RulesInForce implements Afterwards {
     const { rules } = this
     const looks = this.#looks
     const nowUs = this.#nowUs()
+    this.#last = subject
+    this.#lastUs = nowUs
     let refused = false
     let shadowed: readonly string[] | undefined
     for (let i = 0; i < rules.length; i++) {
@@ -51,14 +59,21 @@ export class RulesInForce implements Afterwards {
 
   states(subject: Subject): readonly RuleState[] {
     const nowUs = this.#nowUs()
-    return this.now.rules.flatMap((rule) => {
-      const look = rule.look(subject, nowUs, true)
-      return look === 'passes' || look === 'missing' ? [] : [rule.state(subject, look !== 'allows')]
-    })
+    const { rules } = this.now
+    const known = this.#last === subject && rules === this.rules && nowUs - this.#lastUs < freshUs
+    this.#last = undefined
+    const states: RuleState[] = []
+    for (let i = 0; i < rules.length; i++) {
+      const rule = rules[i]!
+      const look = known ? this.#looks[i]! : rule.look(subject, nowUs, true)
+      if (look !== 'passes' && look !== 'missing') states.push(rule.state(subject, look !== 'allows'))
+    }
+    return states
   }
 
   penalize(subject: Subject, cost: number): void {
     const nowUs = this.#nowUs()
+    this.now.#last = undefined
     for (const rule of this.now.rules) {
       const look = rule.look(subject, nowUs, true)
       if (look !== 'passes' && look !== 'missing' && rule.checked.perUs !== undefined) rule.takeMore(cost)
@@ -67,6 +82,7 @@ export class RulesInForce implements Afterwards {
 
   giveBack(subject: Subject, taken: readonly number[], held: boolean): void {
     const nowUs = this.#nowUs()
+    this.now.#last = undefined
     for (const [i, { checked }] of this.rules.entries()) {
       const took = taken[i]!
       if ((checked.perUs === undefined) !== held || Number.isNaN(took)) continue
