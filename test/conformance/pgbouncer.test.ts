@@ -55,7 +55,9 @@ describe('postgres behind pgbouncer', () => {
       }),
     { missing },
   )
-  certify('database', { database: databaseSuite }, () => postgresSubject(pooler!.url), { missing })
+  certify('database', { database: databaseSuite }, () => postgresSubject(pooler!.url, undefined, false), {
+    missing,
+  })
 
   test.skipIf(missing !== undefined)('the url says that there is a pooler', async () => {
     const url = `${pooler!.url}?listen=false`

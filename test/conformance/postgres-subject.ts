@@ -12,6 +12,8 @@ let schemas = 0
 export async function postgresSubject(
   url: string,
   planted: (database: Database<PgQueryable>) => Database<PgQueryable> = (database) => database,
+  /** Behind a pooler nobody listens. */
+  listen = true,
 ): Promise<DatabaseSubject> {
   const admin = new pg.Pool({ connectionString: url, max: 2 })
   // A server that stops ends idle connections, and an error that nobody listens for ends the process.
@@ -41,7 +43,7 @@ export async function postgresSubject(
             [Symbol.asyncDispose]: () => client.end(),
           }
         },
-        openEngine: () => postgres({ url, schema: `${schema}engine`, poolSize: 3 }),
+        openEngine: () => postgres({ url, schema: `${schema}engine`, poolSize: 3, listen }),
         async remove() {
           await admin.query(`drop schema ${schema} cascade; drop schema if exists ${schema}engine cascade`)
         },
