@@ -2,15 +2,14 @@
 import { type Algorithm, boundOf, bucketOf } from '../core/bucket/algorithm.ts'
 import type { Bucket } from '../core/bucket/bucket.ts'
 import type { Clock } from '../core/clock.ts'
-import { windowEnds } from './calendar.ts'
 import { costOf } from './cost.ts'
 import type { Decision, Reason, RuleState } from './decision.ts'
-import { matcherOf } from './endpoint.ts'
-import { fillUs } from './fill.ts'
-import { type Declared, exceptOf, keyReaderOf, type ReadPart, readerOf } from './key.ts'
+import type { Declared, ReadPart } from './key.ts'
 import type { KeyHash } from './memory/key-hash.ts'
 import { Table } from './memory/table.ts'
+import { readsOf } from './reads.ts'
 import type { Bound, CheckedRule } from './rule/checked-rule.ts'
+import { ruleState } from './rule-state.ts'
 import type { Subject } from './subject.ts'
 
 /** What all rules of one set of limits go by. */
@@ -57,8 +56,7 @@ export class ActiveRule {
   readonly #on: ((on: string | undefined) => boolean) | undefined
   readonly #excepts: ((subject: Subject) => boolean) | undefined
   readonly #keyOf: ReadPart
-  /** The keys that say whose bucket it is: what a client claims in a header does not. */
-  readonly #own: readonly ReadPart[]
+  readonly #isOwn: (subject: Subject) => boolean
   readonly #bucket: Bucket<Algorithm>
   readonly #ends: ((nowMs: number) => number) | undefined
   /** Calendars: when the window of now ends. Never goes back: no window that has passed is opened again. */
@@ -67,15 +65,15 @@ export class ActiveRule {
   #byPlan: ReadonlyMap<string | undefined, Algorithm> | undefined
 
   constructor(checked: CheckedRule, setting: Setting, table?: Table) {
-    const readers = checked.by.map((part) => readerOf(part, setting.declared))
-    const { bounds, calendar } = checked
+    const { bounds } = checked
+    const { on, excepts, keyOf, isOwn, ends } = readsOf(checked, setting.declared)
     this.checked = checked
     this.#setting = setting
-    this.#on = checked.on && matcherOf(checked.on)
-    this.#excepts = exceptOf(checked, readers)
-    this.#keyOf = keyReaderOf(checked, readers)
-    this.#own = readers.filter((_, index) => checked.by[index]!.kind !== 'header')
-    this.#ends = calendar && windowEnds(calendar.unit, calendar.timeZone)
+    this.#on = on
+    this.#excepts = excepts
+    this.#keyOf = keyOf
+    this.#isOwn = isOwn
+    this.#ends = ends
     this.#smallest = bounds[0].algorithm
     this.#algorithm = this.#smallest
     this.#bucket = bucketOf(this.#smallest)
@@ -141,21 +139,13 @@ export class ActiveRule {
   }
 
   state(subject: Subject, refuses: boolean): RuleState {
-    const { checked } = this
-    const limit = boundOf(this.#algorithm)
-    return {
-      rule: checked.name,
-      shadow: checked.shadow,
+    return ruleState(this.checked, this.#algorithm, {
       refuses,
-      limit,
-      remaining: Math.max(this.#available(), 0),
-      windowMs: checked.perUs === undefined ? undefined : checked.perUs / 1_000,
-      unit: typeof checked.cost === 'string' ? checked.cost : undefined,
-      fillMs: checked.perUs === undefined ? undefined : fillUs(this.#algorithm, checked.perUs) / 1_000,
-      own: !this.table.shared && this.#own.some((read) => read(subject) !== undefined),
+      remaining: this.#available(),
+      own: !this.table.shared && this.#isOwn(subject),
       nextMs: this.delayMs(1),
-      resetMs: this.delayMs(limit),
-    }
+      resetMs: this.delayMs(boundOf(this.#algorithm)),
+    })
   }
 
   /** Takes over the buckets of the same rule with other numbers: what was spent of each counts as spent now, and comes back by the new ones. */

@@ -3,6 +3,11 @@
 /** What became of a request: it is allowed; refused; to wait in the line (`admit`); or to be put on a queue. */
 export type Outcome = 'allow' | 'reject' | 'wait' | 'defer'
 
+/** What becomes of a request that a rule refuses for being over its bound, after what others said: any that rejects it rejects it. */
+export function outcomeAfter(said: Outcome, over: 'reject' | 'wait' | 'defer'): Outcome {
+  return over === 'reject' || (over === 'defer' && said === 'wait') ? over : said
+}
+
 /**
  * Why it is not allowed. `over`: the bound is reached. `cost`: it costs more than the rule ever allows. `missing`: it has no value for a key that
  * has to be there. `line`: too many are waiting. `wait`: its turn would come, or did not come, within the longest wait. `cancelled`: its signal fired

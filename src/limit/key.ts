@@ -8,9 +8,19 @@ import { headerOf, ownValue, type Subject } from './subject.ts'
 /** Undefined for a subject that has no value for it. */
 export type ReadPart = (subject: Subject) => string | undefined
 
+/** Readers under the names by which rules may bound. */
 export type Declared = ReadonlyMap<string, ReadPart>
 
-/** `declared` are functions under names. */
+/** Of names with their functions, or true for a value of the subject. */
+export function declaredBy(keys: Readonly<Record<string, true | ReadPart>>): Declared {
+  return new Map(
+    Object.entries(keys).map(([name, of]): [string, ReadPart] => [
+      name,
+      of === true ? (subject) => ownValue(subject, name) : of,
+    ]),
+  )
+}
+
 export function readerOf(part: KeyPart, declared: Declared): ReadPart {
   switch (part.kind) {
     case 'value': {

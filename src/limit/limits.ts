@@ -3,14 +3,16 @@ import { type Clock, systemClock } from '../core/clock.ts'
 import { SpillwayError } from '../core/errors.ts'
 import { checkOptions, type OptionNames } from '../core/known-options.ts'
 import { ActiveRule, type Setting } from './active-rule.ts'
+import { checkPenalty } from './cost.ts'
 import type { Decision } from './decision.ts'
 import { type Guarantee, guaranteesOf } from './guarantee.ts'
+import { declaredBy } from './key.ts'
 import { KeyHash } from './memory/key-hash.ts'
 import type { CheckedRule } from './rule/checked-rule.ts'
 import { checkRules } from './rule/read-rules.ts'
 import type { Rules } from './rule/rule.ts'
 import { RulesInForce } from './rules-in-force.ts'
-import { ownValue, type Subject } from './subject.ts'
+import type { Subject } from './subject.ts'
 import { WaitLine } from './wait-line.ts'
 
 export interface LimitsOptions {
@@ -76,10 +78,7 @@ class MemoryLimits implements Limits {
         `limits: maxKeys is ${maxKeys}; it takes a whole number from 1.`,
       )
     this.#clock = clock
-    const declared = Object.entries(keys).map(
-      ([name, of]) => [name, of === true ? (subject: Subject) => ownValue(subject, name) : of] as const,
-    )
-    this.#setting = { clock, maxKeys, hash: new KeyHash(), declared: new Map(declared) }
+    this.#setting = { clock, maxKeys, hash: new KeyHash(), declared: declaredBy(keys) }
     this.#inForce = this.#putInForce(this.#check(rules).map((rule) => new ActiveRule(rule, this.#setting)))
   }
 
@@ -99,8 +98,7 @@ class MemoryLimits implements Limits {
   }
 
   penalize(subject: Subject, cost: number): void {
-    if (!Number.isSafeInteger(cost) || cost < 0)
-      throw new SpillwayError('INVALID_OPTION', `A penalty costs ${cost}; it takes a whole number from 0.`)
+    checkPenalty(cost)
     this.#inForce.penalize(subject, cost)
   }
 

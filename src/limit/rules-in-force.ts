@@ -1,6 +1,6 @@
 // Rules that are in force together, and what they decide: all of them at once, counted in each or in none.
 import type { ActiveRule, Look } from './active-rule.ts'
-import type { Outcome, Reason, RuleState } from './decision.ts'
+import { type Outcome, outcomeAfter, type Reason, type RuleState } from './decision.ts'
 import { type Afterwards, MadeDecision } from './made-decision.ts'
 import type { Subject } from './subject.ts'
 
@@ -110,8 +110,7 @@ export class RulesInForce implements Afterwards {
       const look = this.#looks[i]!
       const { over, shadow, name } = rule.checked
       if (look === 'allows' || look === 'passes' || shadow) continue
-      if (look !== 'over' || over === 'reject') outcome = 'reject'
-      else if (over === 'defer' && outcome === 'wait') outcome = 'defer'
+      outcome = outcomeAfter(outcome, look === 'over' ? over : 'reject')
       const delayMs = look === 'over' ? rule.delayMs() : Number.POSITIVE_INFINITY
       if (delayMs > retryAfterMs) [worst, reason, retryAfterMs] = [name, look, delayMs]
     }

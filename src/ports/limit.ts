@@ -28,10 +28,14 @@ export interface LimitPort {
   sweep(): Promise<number>
 }
 
+/** How many times a log keeps at most: what a store reads and writes for each decision. */
+const mostTimes = 10_000
+
 /** INVALID_OPTION when a request is none: every store asks this before it does anything. */
 export function checkExchange(engine: string, requests: readonly LimitExchange[]): void {
   for (const { holder, leaseMs, asks } of requests) {
-    if (!isName(holder, 64)) throw invalid(engine, 'A holder is a text of 1 to 64 characters without NUL.')
+    if (!isName(holder, 64))
+      throw invalid(engine, 'A holder is a well-formed text of 1 to 64 characters without NUL.')
     if (!Number.isSafeInteger(leaseMs) || leaseMs < 1 || leaseMs > 3_600_000)
       throw invalid(
         engine,
@@ -39,9 +43,13 @@ export function checkExchange(engine: string, requests: readonly LimitExchange[]
       )
     if (asks.length === 0 || asks.length > 64)
       throw invalid(engine, `A request asks 1 to 64 buckets; this one asks ${asks.length}.`)
-    if (new Set(asks.map(({ bucket }) => bucket)).size < asks.length)
-      throw invalid(engine, 'A request asks the same bucket twice: ask it once, for both costs together.')
-    for (const ask of asks) checkAsk(engine, ask)
+    for (let i = 0; i < asks.length; i++) {
+      const ask = asks[i]!
+      checkAsk(engine, ask)
+      for (let before = 0; before < i; before++)
+        if (asks[before]!.bucket === ask.bucket)
+          throw invalid(engine, 'A request asks the same bucket twice: ask it once, for both costs together.')
+    }
   }
 }
 
@@ -50,20 +58,37 @@ function checkAsk(
   { bucket, algorithm, used, cost, hold, penalty = 0, refund }: BucketAsk,
 ): void {
   if (!isName(bucket, 200))
-    throw invalid(engine, 'The name of a bucket is a text of 1 to 200 characters without NUL.')
-  for (const [what, units] of Object.entries({ used, cost, hold, penalty, refund: refund?.units ?? 0 }))
-    if (!Number.isSafeInteger(units) || units < 0)
-      throw invalid(engine, `Units are whole numbers from 0; ${what} is ${units} for the bucket ${bucket}.`)
+    throw invalid(engine, 'The name of a bucket is a well-formed text of 1 to 200 characters without NUL.')
+  checkUnits(engine, bucket, 'used', used)
+  checkUnits(engine, bucket, 'cost', cost)
+  checkUnits(engine, bucket, 'hold', hold)
+  checkUnits(engine, bucket, 'penalty', penalty)
+  if (refund) checkUnits(engine, bucket, 'refund', refund.units)
   if (algorithm.kind === 'concurrency' && (penalty > 0 || refund))
     throw invalid(
       engine,
       `What is in use at the same time knows neither penalty nor refund (bucket ${bucket}): tell what is in use.`,
     )
+  if (refund && !Number.isFinite(refund.takenUs))
+    throw invalid(
+      engine,
+      `A refund tells when it was taken; takenUs is ${refund.takenUs} for the bucket ${bucket}.`,
+    )
+  if (algorithm.kind === 'log' && !(algorithm.ring >= algorithm.limit && algorithm.ring <= mostTimes))
+    throw invalid(
+      engine,
+      `A log keeps at least as many times as it allows, and at most ${mostTimes}; the ring is ${algorithm.ring} for the bucket ${bucket}.`,
+    )
   if (!(boundOf(algorithm) >= 1)) throw invalid(engine, `The bucket ${bucket} would hold nothing.`)
 }
 
+function checkUnits(engine: string, bucket: string, what: string, units: number): void {
+  if (!Number.isSafeInteger(units) || units < 0)
+    throw invalid(engine, `Units are whole numbers from 0; ${what} is ${units} for the bucket ${bucket}.`)
+}
+
 function isName(text: string, longest: number): boolean {
-  return text.length > 0 && text.length <= longest && !text.includes('\0')
+  return text.length > 0 && text.length <= longest && !text.includes('\0') && text.isWellFormed()
 }
 
 function invalid(engine: string, message: string): SpillwayError {

@@ -178,7 +178,7 @@ async function prepare(
 /** Kills, one process or all of a role, and pauses in between that outlast leases and sessions. */
 async function strike(
   fleet: Fleet,
-  { kills: wanted, victims, outages = 0, server }: CrashOptions,
+  { kills: wanted, victims, small, outages = 0, server }: CrashOptions,
   lastingMs: number,
   random: Random,
   say: (line: string) => void,
@@ -202,6 +202,8 @@ async function strike(
       await server.restart()
       continue
     }
+    // In a short run every kill has to strike somebody at work.
+    if (small) await fleet.ready()
     const worker = random.pick(targets)
     if (random.chance(0.25) && pauses.size < 2) {
       const ms = random.between(Math.round(lastingMs * 1.1), lastingMs * 2)

@@ -7,6 +7,8 @@ export class NetworkProxy {
   target = 0
   /** How long every piece of data is under way, in each direction. */
   delayMs = 0
+  /** How long every 64 KiB of data keep the line busy, in each direction: those behind them come later by that. */
+  busyMs = 0
   readonly #server: Server
   readonly #pairs = new Set<readonly [near: Socket, far: Socket]>()
   #frozen = false
@@ -84,13 +86,14 @@ export class NetworkProxy {
 
   #carry(from: Socket, to: Socket): void {
     let arrivesAt = 0
-    const later = (act: () => void) => {
-      arrivesAt = Math.max(arrivesAt, performance.now() + this.delayMs)
+    const later = (act: () => void, bytes = 0) => {
+      const busyMs = (this.busyMs * bytes) / 65_536
+      arrivesAt = Math.max(arrivesAt + busyMs, performance.now() + busyMs + this.delayMs)
       const ms = arrivesAt - performance.now()
       if (ms <= 0) act()
       else setTimeout(act, ms)
     }
-    from.on('data', (bytes) => later(() => to.writable && to.write(bytes)))
+    from.on('data', (bytes) => later(() => to.writable && to.write(bytes), bytes.length))
     from.on('end', () => later(() => to.end()))
   }
 }

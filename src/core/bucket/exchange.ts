@@ -37,7 +37,7 @@ export interface BucketAnswer {
   readonly available: number
   /** The lease of the holder from now on. Of concurrency with what is in use and what was asked for, where that was allowed. */
   readonly held: number
-  /** When the cost was taken, as `refund` wants it; of `pace`, the turn. In microseconds of the store's clock. */
+  /** When the cost was taken, as `refund` wants it. In microseconds of the store's clock. */
   readonly takenUs: number
   /** From when on this bucket would allow the same cost if nobody else asks and all leases are given back: `nowUs` if it does now, Infinity if never. */
   readonly earliestUs: number

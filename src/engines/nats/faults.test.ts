@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { nats as current, packagedNats, type RunningServer } from '../../../test/servers/index.ts'
 import { NetworkProxy } from '../../../test/servers/proxy.ts'
 import type { Engine } from '../../ports/engine.ts'
+import type { ClaimedMessage } from '../../ports/queue.ts'
 import { nats } from './engine.ts'
 
 /** Stands before the server. */
@@ -288,6 +289,33 @@ for (const launcher of [current, packagedNats]) {
         found.push(...(await other.queue!.claim(name, claim)).map(({ id }) => id))
       expect(found).toEqual(expected)
       expect(await other.queue!.claim(name, { ...claim, waitMs: 0 })).toEqual([])
+    })
+
+    test('what comes slowly is claimed once, and in order: in one claim, and in claims that end before it has come', {
+      timeout: 60_000,
+    }, async () => {
+      const proxy = await NetworkProxy.start()
+      proxy.target = Number(new URL(server.url).port)
+      const slow = await nats({ url: `nats://127.0.0.1:${proxy.port}`, timeoutMs: 20_000 })
+      try {
+        for (const busyMs of [70, 300]) {
+          const name = fresh()
+          await slow.queue!.declare([name])
+          const sent = numbers(1_000).map((index) => ({ id: `${index}`, body: '1'.repeat(400) }))
+          await other.queue!.send(name, sent)
+          proxy.busyMs = busyMs
+          const claims: ClaimedMessage[][] = []
+          for (let left = sent.length; left > 0; left -= claims.at(-1)!.length)
+            claims.push(await slow.queue!.claim(name, { ...claim, limit: left }))
+          proxy.busyMs = 0
+          expect(claims.flat().map(({ id, starts }) => [id, starts])).toEqual(sent.map(({ id }) => [id, 1]))
+          if (busyMs === 70) expect(claims).toHaveLength(1)
+          else expect(claims.length).toBeGreaterThan(1)
+        }
+      } finally {
+        await slow.close()
+        await proxy.close()
+      }
     })
 
     test('what was settled stays settled when the server is killed, or it is told that it does not', {

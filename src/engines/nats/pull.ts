@@ -19,7 +19,6 @@ const lookMs = 100
 
 export class Pull {
   readonly queue: KnownQueue
-  readonly limit: number
   /** What came and was not taken. */
   arrivals: Arrival[] = []
   end: PullEnd | undefined
@@ -36,7 +35,6 @@ export class Pull {
    */
   constructor(api: Api, mailbox: Mailbox, queue: KnownQueue, limit: number, waitMs: number) {
     this.queue = queue
-    this.limit = limit
     this.#left = limit
     this.mailbox = mailbox
     mailbox.handle = (message) => this.#take(message)
@@ -54,6 +52,11 @@ export class Pull {
       JSON.stringify({ batch: limit, no_wait: true, ...expires, ...heartbeat }),
       mailbox.subject,
     )
+  }
+
+  /** How many it may still bring. */
+  get left(): number {
+    return this.#left
   }
 
   take(): Arrival[] {

@@ -62,18 +62,28 @@ export class QueueClaim {
     await Promise.all(this.#givingBack)
   }
 
-  /** Resolves when the request has ended, or brought something and then paused, after `ms`, or when nobody wants it any more. */
+  /**
+   * Resolves when the request has ended; when it brought something, and then nothing for a pause; when it brought nothing in
+   * `ms`; or when nobody wants it any more.
+   */
   async #settled(pull: Pull, ms: number, signal: AbortSignal | undefined): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>()
     const end = () => resolve()
     let cancelPause: (() => void) | undefined
+    // The server says so at once when there is no more; unless it died meanwhile.
+    const pause = () => {
+      const seen = pull.arrivals.length
+      cancelPause = systemClock.after(pauseMs, () => (pull.arrivals.length > seen ? pause() : end()))
+    }
     pull.changed = () => {
       if (pull.end !== undefined) end()
-      // The server says so at once when there is no more; unless it died meanwhile.
-      else if (pull.arrivals.length > 0) cancelPause ??= systemClock.after(pauseMs, end)
+      else if (pull.arrivals.length > 0 && cancelPause === undefined) pause()
     }
     pull.changed()
-    const cancel = systemClock.after(Math.ceil(ms), end)
+    // What is bringing something is let finish: the server ends it in its time.
+    const cancel = systemClock.after(Math.ceil(ms), () => {
+      if (cancelPause === undefined) end()
+    })
     const { signal: closing } = this.#closing
     signal?.addEventListener('abort', end, { once: true })
     closing.addEventListener('abort', end, { once: true })
@@ -101,7 +111,7 @@ export class QueueClaim {
   #adopt(queue: KnownQueue, { limit, waitMs }: ClaimOptions): Pull | undefined {
     if (waitMs === 0) return undefined
     for (const pull of this.#abandoned) {
-      if (pull.queue !== queue || pull.limit > limit) continue
+      if (pull.queue !== queue || pull.left > limit) continue
       this.#abandoned.delete(pull)
       return pull
     }

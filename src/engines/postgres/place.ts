@@ -17,6 +17,16 @@ export interface Home {
   readonly trial: string
 }
 
+export interface HomeOptions {
+  readonly place: string
+  /** Quoted. */
+  readonly schema: string
+  /** The number of a queue or stream that is known, and known to be one whose rows a transaction may store: without rules, or without versions. */
+  readonly plain: (name: string) => number | undefined
+  /** After the commit: who waits for the queue or stream can look. */
+  readonly stored: (number: number) => void
+}
+
 /** Whether what is kept in `home` can be written through the link. */
 export async function isWithin(link: PgLink, { place, trial }: Home): Promise<boolean> {
   try {

@@ -1,27 +1,17 @@
 // Queues that are kept in the very database of a service: its transactions store messages there themselves. Only those of queues without
 // rules: the locks of the others (keys, deduplication, flows) would be held for as long as the transaction lasts.
 import type { OutboxMessage } from '../../ports/database.ts'
-import type { Home } from './place.ts'
+import type { Home, HomeOptions } from './place.ts'
 import { functionSettings } from './session.ts'
-
-export interface QueueHomeOptions {
-  readonly place: string
-  /** Quoted. */
-  readonly schema: string
-  /** The number of a queue that is known, and known to have no rules. */
-  readonly plain: (queue: string) => number | undefined
-  /** After the commit: who waits for the queue can look. */
-  readonly stored: (queue: number) => void
-}
 
 export class QueueHome implements Home {
   readonly place: string
   readonly trial: string
   readonly #schema: string
-  readonly #plain: QueueHomeOptions['plain']
-  readonly #stored: QueueHomeOptions['stored']
+  readonly #plain: HomeOptions['plain']
+  readonly #stored: HomeOptions['stored']
 
-  constructor({ place, schema, plain, stored }: QueueHomeOptions) {
+  constructor({ place, schema, plain, stored }: HomeOptions) {
     this.place = place
     this.trial = `select ${schema}.store_plain('', '[]')`
     this.#schema = schema

@@ -3,28 +3,18 @@
 import { beforeData, numbering, tombstoneText } from '../../core/envelope.ts'
 import type { Statement } from './connection.ts'
 import { literal } from './literal.ts'
-import type { Home } from './place.ts'
+import type { Home, HomeOptions } from './place.ts'
 import { functionSettings } from './session.ts'
 import { maxBodyBytes } from './text.ts'
-
-export interface StreamHomeOptions {
-  readonly place: string
-  /** Quoted. */
-  readonly schema: string
-  /** The number of a stream that is known, and known to keep no versions. */
-  readonly plain: (stream: string) => number | undefined
-  /** After the commit: who waits for the stream can look. */
-  readonly stored: (stream: number) => void
-}
 
 export class StreamHome implements Home {
   readonly place: string
   readonly trial: string
-  readonly plain: StreamHomeOptions['plain']
-  readonly stored: StreamHomeOptions['stored']
+  readonly plain: HomeOptions['plain']
+  readonly stored: HomeOptions['stored']
   readonly #schema: string
 
-  constructor({ place, schema, plain, stored }: StreamHomeOptions) {
+  constructor({ place, schema, plain, stored }: HomeOptions) {
     this.place = place
     this.trial = `select ${schema}.append('{}', '{}', '{}', '{}', '{}', '{}', '{}')`
     this.plain = plain

@@ -1,11 +1,10 @@
 // What a rule asks a store for a subject: which bucket, by which algorithm, and how much.
 import { type Algorithm, boundOf } from '../../core/bucket/algorithm.ts'
 import type { Clock } from '../../core/clock.ts'
-import { windowEnds } from '../calendar.ts'
 import { costOf } from '../cost.ts'
-import { matcherOf } from '../endpoint.ts'
-import { type Declared, exceptOf, keyReaderOf, type ReadPart, readerOf } from '../key.ts'
+import type { Declared } from '../key.ts'
 import { keyText } from '../key-text.ts'
+import { type Reads, readsOf } from '../reads.ts'
 import type { CheckedRule } from '../rule/checked-rule.ts'
 import type { Subject } from '../subject.ts'
 
@@ -25,30 +24,22 @@ export class AskedRule {
   refused = 0
   waiting = 0
   readonly #clock: Clock
-  readonly #on: ((on: string | undefined) => boolean) | undefined
-  readonly #excepts: ((subject: Subject) => boolean) | undefined
-  readonly #keyOf: ReadPart
-  readonly #own: readonly ReadPart[]
-  readonly #ends: ((nowMs: number) => number) | undefined
+  readonly #reads: Reads
   #endMs = 0
 
   constructor(checked: CheckedRule, declared: Declared, clock: Clock) {
-    const readers = checked.by.map((part) => readerOf(part, declared))
     this.checked = checked
     this.isHeld = checked.perUs === undefined
     this.#clock = clock
-    this.#on = checked.on && matcherOf(checked.on)
-    this.#excepts = exceptOf(checked, readers)
-    this.#keyOf = keyReaderOf(checked, readers)
-    this.#own = readers.filter((_, i) => checked.by[i]!.kind !== 'header')
-    this.#ends = checked.calendar && windowEnds(checked.calendar.unit, checked.calendar.timeZone)
+    this.#reads = readsOf(checked, declared)
   }
 
   /** 'passes': the rule does not bound the subject. */
   ask(subject: Subject): Asked | 'passes' | 'missing' | 'cost' {
-    if (this.#on !== undefined && !this.#on(subject.on)) return 'passes'
-    if (this.#excepts?.(subject)) return 'passes'
-    const key = this.#keyOf(subject)
+    const { on, excepts, keyOf } = this.#reads
+    if (on !== undefined && !on(subject.on)) return 'passes'
+    if (excepts?.(subject)) return 'passes'
+    const key = keyOf(subject)
     if (key === undefined) return this.checked.missing === 'skip' ? 'passes' : 'missing'
     const algorithm = this.#algorithmOf(subject)
     const cost = costOf(this.checked, subject)
@@ -58,7 +49,7 @@ export class AskedRule {
 
   /** Nobody else's requests count in the subject's bucket. */
   isOwn(subject: Subject): boolean {
-    return this.#own.some((read) => read(subject) !== undefined)
+    return this.#reads.isOwn(subject)
   }
 
   #algorithmOf({ plan }: Subject): Algorithm {
@@ -67,7 +58,7 @@ export class AskedRule {
     if (algorithm.kind !== 'calendar-window') return algorithm
     const nowMs = this.#clock.now()
     // Never back: no window that has passed is opened again.
-    if (nowMs >= this.#endMs) this.#endMs = this.#ends!(nowMs)
+    if (nowMs >= this.#endMs) this.#endMs = this.#reads.ends!(nowMs)
     return { ...algorithm, endUs: this.#endMs * 1_000 }
   }
 }

@@ -5,12 +5,13 @@ import { type Clock, sleep, systemClock } from '../../core/clock.ts'
 import { SpillwayError } from '../../core/errors.ts'
 import { checkOptions, type OptionNames } from '../../core/known-options.ts'
 import type { BucketAnswer, BucketAsk, LimitExchange, LimitVerdict } from '../../ports/limit.ts'
-import type { Decision, Outcome, Reason, RuleState } from '../decision.ts'
+import { checkPenalty } from '../cost.ts'
+import { type Decision, type Outcome, outcomeAfter, type Reason, type RuleState } from '../decision.ts'
 import { type Guarantee, guaranteesOf } from '../guarantee.ts'
-import type { Declared, ReadPart } from '../key.ts'
+import { type Declared, declaredBy } from '../key.ts'
 import { checkRules } from '../rule/read-rules.ts'
 import type { Rules } from '../rule/rule.ts'
-import { ownValue, type Subject } from '../subject.ts'
+import type { Subject } from '../subject.ts'
 import { type Asked, AskedRule } from './asked-rule.ts'
 import { LeaseBook } from './lease-book.ts'
 import { LocalShares } from './local-shares.ts'
@@ -80,12 +81,7 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
         'sharedLimits: store is no store of limits. Open an engine that keeps them (sqlite, postgres, redis), and give its `limit`.',
       )
     this.#clock = clock
-    this.#declared = new Map(
-      Object.entries(keys).map(([name, of]): [string, ReadPart] => [
-        name,
-        of === true ? (subject) => ownValue(subject, name) : of,
-      ]),
-    )
+    this.#declared = declaredBy(keys)
     this.#store = new StoreAccess(store, clock, timeoutMs)
     this.#book = new LeaseBook(leaseMs)
     this.#rules = this.#active(rules)
@@ -120,8 +116,7 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
   }
 
   penalize(subject: Subject, cost: number): void {
-    if (!Number.isSafeInteger(cost) || cost < 0)
-      throw new SpillwayError('INVALID_OPTION', `A penalty costs ${cost}; it takes a whole number from 0.`)
+    checkPenalty(cost)
     this.penalizeAsked(
       this.#rules.map((rule) => rule.ask(subject)).filter((each) => typeof each === 'object'),
       cost,
@@ -254,8 +249,7 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
     for (const asked of refused) {
       const { checked, isHeld } = asked.rule
       if (checked.shadow) continue
-      if (checked.over === 'reject') outcome = 'reject'
-      else if (checked.over === 'defer' && outcome === 'wait') outcome = 'defer'
+      outcome = outcomeAfter(outcome, checked.over)
       const { answer, verdict } = answers.get(asked)!
       // What is leased comes back when the leases end, at the latest.
       const delayMs = isHeld

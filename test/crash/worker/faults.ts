@@ -23,7 +23,7 @@ export function isFault(word: string): word is Fault {
   return (faults as readonly string[]).includes(word)
 }
 
-const pauseMs = 40
+const pauseMs = 100
 
 /** The object with some of its members replaced: all others, also those that it will have one day, are its own. */
 function replaced<T extends object>(target: T, changes: Partial<T>): T {

@@ -195,6 +195,10 @@ export const decideCases: readonly LimitCase[] = [
         request([ask(bucket, slow(5), { cost: 0.5 })]),
         request([ask(bucket, slow(5), { used: Number.NaN })]),
         request([ask(bucket, slow(0), { cost: 1 })]),
+        request([ask('a\ud800b', slow(5))]),
+        request([ask(bucket, logOf(5, 1_000_000, 4))]),
+        request([ask(bucket, logOf(5, 1_000_000, 1_000_000))]),
+        request([ask(bucket, slow(5), { refund: { units: 1, takenUs: Number.NaN } })]),
         request([ask(bucket, slow(5))], { holder: '' }),
         request([ask(bucket, slow(5))], { leaseMs: 0 }),
       ])
