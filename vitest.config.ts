@@ -1,4 +1,8 @@
+import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
+
+// The processes that tests start read our sources compiled once for all of them: half of the time that they take to start.
+process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL('.cache/compiled', import.meta.url))
 
 export default defineConfig({
   // Our own sources under the package's name, as in the snippets of the documentation.

@@ -41,7 +41,7 @@ export class Worker {
       ['--disable-warning=ExperimentalWarning', program, JSON.stringify(spec)],
       {
         stdio: ['ignore', log, log, 'ipc'],
-        env: { ...process.env, NODE_COMPILE_CACHE: join(this.plan.folder, 'compiled') },
+        env: { NODE_COMPILE_CACHE: join(this.plan.folder, 'compiled'), ...process.env },
       },
     )
     closeSync(log)
