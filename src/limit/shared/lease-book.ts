@@ -28,6 +28,8 @@ interface Entry {
   asking: Promise<void> | undefined
   /** Of concurrency: what is in use, leased or not. */
   inUse: number
+  /** What was told as used and not answered: nobody knows whether the store counts it, so it is told again. */
+  untold: number
   /** What was asked for since `sinceMs`, and in the lease's time before that. */
   asked: number
   askedBefore: number
@@ -75,8 +77,8 @@ export class LeaseBook {
     if (algorithm.kind !== 'concurrency' && boundOf(algorithm) < leastBound) return false
     // What is in use is always entered: there is no more of it than there is work under way.
     if (algorithm.kind !== 'concurrency' && this.#entries.size >= mostBuckets) return false
-    const none = { lease: undefined, asking: undefined, inUse: 0, asked: 0, askedBefore: 0, available: 0 }
-    this.#entries.set(bucket, { ...none, algorithm, sinceMs: nowMs })
+    const none = { lease: undefined, asking: undefined, inUse: 0, untold: 0, asked: 0, askedBefore: 0 }
+    this.#entries.set(bucket, { ...none, algorithm, available: 0, sinceMs: nowMs })
     return true
   }
 
@@ -85,10 +87,10 @@ export class LeaseBook {
     return this.#entries.get(bucket)?.asking
   }
 
-  /** What could be taken of it here and now. */
+  /** What could be taken of it here and now; below 0 where nothing is leased, so that who only asks does not get its answer from nowhere. */
   left(bucket: string, nowMs: number): number {
     const lease = this.#entries.get(bucket)?.lease
-    return lease === undefined || nowMs >= lease.endsMs ? 0 : lease.units - lease.used
+    return lease === undefined || nowMs >= lease.endsMs ? -1 : lease.units - lease.used
   }
 
   /** Counts what is asked for, by which the next lease is measured. */
@@ -130,7 +132,8 @@ export class LeaseBook {
     entry.asking = asking
     this.#age(entry, nowMs)
     const isHeld = algorithm.kind === 'concurrency'
-    const used = isHeld ? entry.inUse : (lease?.used ?? 0)
+    const used = isHeld ? entry.inUse : (lease?.used ?? 0) + entry.untold
+    if (!isHeld) entry.untold = used
     const busy = Math.max(entry.asked, entry.askedBefore)
     // The first time nothing is known: most buckets are asked for once. Of few places none is kept from others.
     if (busy < 2 || boundOf(algorithm) < leastBound) return { used, hold: 0 }
@@ -142,12 +145,13 @@ export class LeaseBook {
   enter(bucket: string, held: number, available: number, sentMs: number): void {
     const entry = this.#entries.get(bucket)!
     entry.asking = undefined
+    entry.untold = 0
     entry.available = available + held
     const used = entry.algorithm.kind === 'concurrency' ? entry.inUse : 0
     entry.lease = held > 0 ? { units: held, used, endsMs: sentMs + this.leaseMs * safeShare } : undefined
   }
 
-  /** The store did not answer. */
+  /** The store did not answer. If it did not hear the question either, what was used has to be told again; if it did, the bucket is the poorer. */
   lose(bucket: string): void {
     const entry = this.#entries.get(bucket)
     if (entry) entry.asking = undefined

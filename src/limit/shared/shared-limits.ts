@@ -57,7 +57,7 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
   readonly #holder = randomBytes(12).toString('base64url')
   readonly #untold = new Map<string, Untold>()
   /** Those who wait, by bucket: the last of the line. */
-  readonly #lines = new Map<string, Promise<unknown>>()
+  readonly #lines = new Map<string, Promise<void>>()
   #rules: readonly AskedRule[]
   #cancelTick: () => void
   #telling: (() => void) | undefined
@@ -109,9 +109,12 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
     const before = this.#lines.get(asked.bucket)
     const turn = this.#wait(subject, decision, dueMs + longestWaitMs, before, signal).finally(() => {
       rule.waiting -= 1
-      if (this.#lines.get(asked.bucket) === turn) this.#lines.delete(asked.bucket)
     })
-    this.#lines.set(asked.bucket, turn)
+    // Who gives up leaves, and nobody behind him gets before those in front.
+    const over = Promise.allSettled([before, turn]).then(() => {
+      if (this.#lines.get(asked.bucket) === over) this.#lines.delete(asked.bucket)
+    })
+    this.#lines.set(asked.bucket, over)
     return turn
   }
 
@@ -127,7 +130,7 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
     for (const each of asked)
       if (!each.rule.isHeld)
         this.#tell(each, (untold) => {
-          untold.penalty += cost
+          untold.penalty = Math.min(untold.penalty + cost, Number.MAX_SAFE_INTEGER)
         })
   }
 
@@ -154,7 +157,8 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#end()
+    // Closing is known before anything is asked: nothing is leased anew.
+    this.#closing ??= Promise.resolve().then(() => this.#end())
     return this.#closing
   }
 
@@ -356,11 +360,16 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
     subject: Subject,
     told: SharedDecision,
     dueMs: number,
-    before: Promise<unknown> | undefined,
+    before: Promise<void> | undefined,
     signal: AbortSignal | undefined,
   ): Promise<SharedDecision> {
     let decision = told
-    await before?.catch(() => {})
+    if (before !== undefined) {
+      await orAborted(before, signal)
+      if (signal?.aborted) return decision.refusedFor('cancelled')
+      // What it was told is from when it came: whoever stood before it may have taken what was there, or left it.
+      decision = await this.#decide(subject)
+    }
     while (decision.outcome === 'wait') {
       const leftMs = dueMs - this.#clock.elapsed()
       // What is held comes back when somebody is through with it, which nobody says beforehand.
@@ -405,10 +414,15 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
     this.#untold.clear()
     const all = new Map(buckets.map(({ bucket, algorithm }) => [bucket, algorithm]))
     for (const [bucket, { algorithm }] of untold) all.set(bucket, algorithm)
-    const list = [...all]
-    for (let from = 0; from < list.length; from += requestsAtOnce) {
-      const some = list.slice(from, from + requestsAtOnce)
-      await Promise.all(some.map(([bucket]) => this.#book.asking(bucket)))
+    while (all.size > 0) {
+      // Between the end of one question and this turn somebody may have asked the next: two at once would settle one lease twice.
+      const free = [...all].filter(([bucket]) => this.#book.asking(bucket) === undefined)
+      const some = free.slice(0, requestsAtOnce)
+      if (some.length === 0) {
+        await Promise.race([...all.keys()].map((bucket) => this.#book.asking(bucket)))
+        continue
+      }
+      for (const [bucket] of some) all.delete(bucket)
       const { promise, resolve } = Promise.withResolvers<void>()
       const sentMs = this.#clock.elapsed()
       const requests = some.flatMap(([bucket, algorithm]) => {
@@ -460,6 +474,17 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
 }
 
 const none = (): readonly RuleState[] => []
+
+function orAborted(before: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      signal?.removeEventListener('abort', end)
+      resolve()
+    }
+    signal?.addEventListener('abort', end)
+    before.then(end)
+  })
+}
 
 /** Whether it was this bucket of a request that was not allowed: what it leased to us in the same act is ours to take off. */
 function refuses({ cost, rule }: Asked, { available, held }: BucketAnswer): boolean {

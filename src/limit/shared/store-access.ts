@@ -11,6 +11,7 @@ export class StoreAccess {
   readonly #clock: Clock
   readonly #timeoutMs: number
   #failures = 0
+  #failedMs = 0
   #againAtMs = 0
   #trying = false
 
@@ -30,6 +31,7 @@ export class StoreAccess {
   async ask(requests: readonly LimitExchange[]): Promise<readonly LimitVerdict[] | undefined> {
     if (this.awayMs > 0) return undefined
     this.#trying = this.#failures > 0
+    const sentMs = this.#clock.elapsed()
     const over = new AbortController()
     try {
       const answer = this.#store.exchange(requests)
@@ -39,11 +41,11 @@ export class StoreAccess {
       ])
       // What comes too late is nobody's.
       if (verdicts === undefined) answer.catch(() => {})
-      this.#told(verdicts !== undefined)
+      this.#told(verdicts !== undefined, sentMs)
       return verdicts ?? undefined
     } catch (thrown) {
       if (!isSpillwayError(thrown) || !thrown.retryable) throw thrown
-      this.#told(false)
+      this.#told(false, sentMs)
       return undefined
     } finally {
       this.#trying = false
@@ -51,13 +53,16 @@ export class StoreAccess {
     }
   }
 
-  #told(answered: boolean): void {
+  #told(answered: boolean, sentMs: number): void {
     if (answered) {
       this.#failures = 0
       return
     }
+    // Questions that were asked together fail together: that is one failure.
+    if (this.#failures > 0 && sentMs <= this.#failedMs) return
+    this.#failedMs = this.#clock.elapsed()
     const pause = Math.min(pauseMs * 2 ** this.#failures, longestPauseMs)
     this.#failures += 1
-    this.#againAtMs = this.#clock.elapsed() + pause
+    this.#againAtMs = this.#failedMs + pause
   }
 }
