@@ -1,4 +1,5 @@
 // Time as a dependency: everything that waits or dates takes a Clock, so that tests need not wait.
+import { performance } from 'node:perf_hooks'
 import { SpillwayError } from './errors.ts'
 
 export interface Clock {

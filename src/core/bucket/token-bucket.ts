@@ -64,8 +64,9 @@ function missing(numbers: Numbers, at: number, { rate }: TokenBucket, tick: numb
   const then = numbers[at]!
   const elapsed = tick - numbers[at + 1]!
   if (elapsed <= 0) return then
-  // Compared before it is multiplied: years times a rate would not be exact.
-  return elapsed >= then / rate ? 0 : then - elapsed * rate
+  // Years times a rate are rounded, but only above 2^53: still more than a bucket can miss.
+  const came = elapsed * rate
+  return came >= then ? 0 : then - came
 }
 
 function tickAt(nowUs: number, { tickUs }: TokenBucket): number {

@@ -7,7 +7,7 @@ const tagNumbers = 2
 
 export class Segment {
   readonly numbers: Numbers
-  readonly #words: Uint32Array
+  readonly #words: Int32Array
   readonly #mask: number
   readonly #stride: number
   /** How many bits of the hash are the same for all keys in it, and which. */
@@ -22,7 +22,7 @@ export class Segment {
   constructor(places: number, size: number, depth: number, prefix: number) {
     this.#stride = tagNumbers + size
     this.numbers = new Float64Array(places * this.#stride)
-    this.#words = new Uint32Array(this.numbers.buffer)
+    this.#words = new Int32Array(this.numbers.buffer)
     this.#mask = places - 1
     this.depth = depth
     this.prefix = prefix
@@ -35,12 +35,12 @@ export class Segment {
 
   /** Where the bucket of this key stands in `numbers`; -1 for none. */
   find({ w0, w1, w2, w3 }: KeyHash): number {
-    return this.#seek(w0 >>> 0, w1 >>> 0, w2 >>> 0, w3 >>> 0, false)
+    return this.#seek(w0, w1, w2, w3, false)
   }
 
   /** Makes a place for a key that has none; there has to be one. Its numbers are zeros. */
   add({ w0, w1, w2, w3 }: KeyHash): number {
-    return this.#seek(w0 >>> 0, w1 >>> 0, w2 >>> 0, w3 >>> 0, true)
+    return this.#seek(w0, w1, w2, w3, true)
   }
 
   #seek(w0: number, w1: number, w2: number, w3: number, make: boolean): number {
