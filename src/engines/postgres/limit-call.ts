@@ -5,6 +5,8 @@ import { bucketKind, bucketParameters } from './bucket-functions.ts'
 import type { Value } from './connection.ts'
 
 export interface ExchangeRow {
+  /** The server's clock, after the act. */
+  readonly server: number
   readonly allowed: readonly boolean[]
   readonly nows: readonly number[]
   readonly available: readonly number[]
@@ -14,17 +16,18 @@ export interface ExchangeRow {
 }
 
 export function exchangeText(schema: string): string {
-  return `select allowed, nows::float8[], available::float8[], held::float8[], taken::float8[], earliest::float8[]
+  return `select allowed, nows::float8[], available::float8[], held::float8[], taken::float8[], earliest::float8[],
+  floor(extract(epoch from clock_timestamp()) * 1000000)::float8 as server
 from ${schema}.limit_exchange(${Array.from({ length: 15 }, (_, i) => `$${i + 1}`).join(', ')})`
 }
 
 /** `latestUs`: no time after that is believed. */
-export function exchangeValues(requests: readonly LimitExchange[], latestUs: number | undefined): Value[] {
+export function exchangeValues(requests: readonly LimitExchange[], latestUs: number): Value[] {
   const asks = requests.flatMap((request) => request.asks)
   const { names, firsts, places } = placesOf(asks)
   const units = (of: (ask: BucketAsk) => number | undefined) => int8Array(asks.map(of))
   return [
-    latestUs ?? null,
+    latestUs,
     textArray(names),
     int4Array(firsts),
     textArray(requests.map(({ holder }) => holder)),

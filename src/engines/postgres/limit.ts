@@ -1,10 +1,10 @@
 // The limit port on PostgreSQL: calls that come while a statement is under way go together in the next, which decides all of them.
+import { monotonicUs, ServerClock } from '../../core/server-clock.ts'
 import { checkExchange, type LimitExchange, type LimitPort, type LimitVerdict } from '../../ports/limit.ts'
 import type { Connection, Statement } from './connection.ts'
 import { closed } from './errors.ts'
 import { GroupCommit } from './group-commit.ts'
 import { type ExchangeRow, exchangeText, exchangeValues, verdictsOf } from './limit-call.ts'
-import { ServerClock } from './server-clock.ts'
 
 /** Buckets that one sweep looks at. */
 const sweptAtOnce = 500
@@ -62,10 +62,11 @@ export class PostgresLimit implements LimitPort {
 
   async #decide(calls: readonly (readonly LimitExchange[])[]): Promise<LimitVerdict[][]> {
     const requests = calls.flat()
-    const values = exchangeValues(requests, this.#clock.latestUs())
+    const sentUs = monotonicUs()
+    const values = exchangeValues(requests, this.#clock.latestUs(sentUs))
     const [row] = await this.#connection.run<ExchangeRow>(this.#exchange, values)
     const verdicts = verdictsOf(requests, row!)
-    this.#clock.told(row!.nows.at(-1)!)
+    this.#clock.heard(row!.server, Math.max(...row!.nows), sentUs)
     let at = 0
     return calls.map(({ length }) => {
       at += length

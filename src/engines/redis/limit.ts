@@ -1,13 +1,12 @@
 // The port of limits: one script call for many requests, on the server's clock.
-import { performance } from 'node:perf_hooks'
 import { SpillwayError } from '../../core/errors.ts'
+import { monotonicUs, ServerClock } from '../../core/server-clock.ts'
 import { checkExchange, type LimitExchange, type LimitPort, type LimitVerdict } from '../../ports/limit.ts'
 import { closedError, translate, wordOf } from './errors.ts'
 import { script } from './exchange-script.ts'
 import { GroupCommit } from './group-commit.ts'
 import type { Link } from './link.ts'
 import { packed, scriptHash, unpacked } from './pack.ts'
-import { ServerClock } from './server-clock.ts'
 import { slotOf } from './slot.ts'
 
 export interface RedisLimitOptions {
@@ -81,12 +80,12 @@ export class RedisLimit implements LimitPort {
   }
 
   async #run(requests: readonly LimitExchange[]): Promise<LimitVerdict[]> {
-    const sentUs = performance.now() * 1_000
+    const sentUs = monotonicUs()
     const args = packed(requests, this.#prefix, this.#clock.latestUs(sentUs))
     const answer = await this.#evaluate(args)
     const verdicts = unpacked(requests, answer)
     const latest = verdicts.reduce((most, { nowUs }) => Math.max(most, nowUs), 0)
-    this.#clock.heard(answer[0]!, latest, sentUs, performance.now() * 1_000)
+    this.#clock.heard(answer[0]!, latest, sentUs)
     return verdicts
   }
 

@@ -25,7 +25,7 @@ export interface RuleOptions {
   readonly cost?: number | string | ((subject: Subject) => number)
   /** What happens to what is too much. Default 'reject'. */
   readonly over?: 'reject' | 'wait' | 'defer'
-  /** How many may wait for each bucket, with `over: wait` or `pace`. Default 100. */
+  /** How many may wait for each bucket in each process, with `over: wait` or `pace`. Default 100. */
   readonly line?: number
   /** Who would wait longer is refused. Default 30 s. */
   readonly longestWait?: Duration

@@ -22,7 +22,6 @@ export class AskedRule {
   readonly isHeld: boolean
   allowed = 0
   refused = 0
-  waiting = 0
   readonly #clock: Clock
   readonly #reads: Reads
   #endMs = 0

@@ -41,6 +41,8 @@ interface Entry {
 export class LeaseBook {
   readonly leaseMs: number
   readonly #entries = new Map<string, Entry>()
+  /** What was asked for until then is leased by rules that are no longer in force. */
+  #recalledMs = Number.NEGATIVE_INFINITY
 
   constructor(leaseMs: number) {
     this.leaseMs = leaseMs
@@ -87,10 +89,10 @@ export class LeaseBook {
     return this.#entries.get(bucket)?.asking
   }
 
-  /** What could be taken of it here and now; below 0 where nothing is leased, so that who only asks does not get its answer from nowhere. */
-  left(bucket: string, nowMs: number): number {
+  /** Whether a lease has so much left here and now. Without a lease not even nothing: the store is asked. */
+  covers(bucket: string, cost: number, nowMs: number): boolean {
     const lease = this.#entries.get(bucket)?.lease
-    return lease === undefined || nowMs >= lease.endsMs ? -1 : lease.units - lease.used
+    return lease !== undefined && nowMs < lease.endsMs && cost <= lease.units - lease.used
   }
 
   /** Counts what is asked for, by which the next lease is measured. */
@@ -137,7 +139,8 @@ export class LeaseBook {
     const busy = Math.max(entry.asked, entry.askedBefore)
     // The first time nothing is known: most buckets are asked for once. Of few places none is kept from others.
     if (busy < 2 || boundOf(algorithm) < leastBound) return { used, hold: 0 }
-    const wish = Math.min(busy, Math.floor(entry.available / 2))
+    // After a penalty less than nothing is left.
+    const wish = Math.max(0, Math.min(busy, Math.floor(entry.available / 2)))
     return { used, hold: isHeld ? Math.min(wish, mostSpare) : wish }
   }
 
@@ -148,7 +151,14 @@ export class LeaseBook {
     entry.untold = 0
     entry.available = available + held
     const used = entry.algorithm.kind === 'concurrency' ? entry.inUse : 0
-    entry.lease = held > 0 ? { units: held, used, endsMs: sentMs + this.leaseMs * safeShare } : undefined
+    const endsMs = sentMs <= this.#recalledMs ? sentMs : sentMs + this.leaseMs * safeShare
+    entry.lease = held > 0 ? { units: held, used, endsMs } : undefined
+  }
+
+  /** No lease is used any more: each bucket is asked about before it is taken from again. */
+  recall(nowMs: number): void {
+    this.#recalledMs = nowMs
+    for (const { lease } of this.#entries.values()) if (lease) lease.endsMs = Math.min(lease.endsMs, nowMs)
   }
 
   /** The store did not answer. If it did not hear the question either, what was used has to be told again; if it did, the bucket is the poorer. */

@@ -34,11 +34,18 @@ export interface SharedLimits {
    * no number, with CLOSED when the store or the limits are closed.
    */
   decide(subject: Subject): Promise<Decision>
-  /** As `decide`, but waits where a rule says so: resolves to any outcome but 'wait'. First come, first served within this process. */
+  /**
+   * As `decide`, but waits where a rule says so: resolves to any outcome but 'wait'. Each bucket has a line of its own in each process, at most `line` long,
+   * in which first come is first served, and nobody passes it. Processes are not in order among each other: whichever asks when there is
+   * something gets it.
+   */
   admit(subject: Subject, options?: { readonly signal?: AbortSignal | undefined }): Promise<Decision>
   /** Takes so much in every rule that bounds the subject, soon, whether it is there or not, down to as much below zero as the limit is. */
   penalize(subject: Subject, cost: number): void
-  /** Puts other rules in force, all of them or, with INVALID_RULE, none. Buckets go on with what was taken of them. */
+  /**
+   * Puts other rules in force, all of them or, with INVALID_RULE, none. Buckets go on with what was taken of them; penalties and refunds that the store does
+   * not know yet are told; what was leased by the old rules is not used any more. Those who wait keep their places and wait as long as they would have.
+   */
   reload(rules: Rules): void
   counts(): readonly SharedRuleCounts[]
   /** The true worst case of each rule, for each of its plans. It holds for all processes together while the store answers. */

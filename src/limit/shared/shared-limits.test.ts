@@ -230,6 +230,80 @@ test('who waits gets its turn in order, no later than it wanted, and no more wai
   expect(order).toEqual(['c reject line', 'a allow', 'b reject wait'])
 })
 
+test('each bucket has its own line, as long as the rule says, and whoever comes later stands behind', async () => {
+  const { open, clock } = store()
+  const limits = open({
+    all: { atMost: 1, per: 'second', by: 'user', over: 'wait', line: 2, longestWait: '10s' },
+  })
+  for (const user of ['a', 'b']) expect((await limits.admit({ user })).allowed).toBe(true)
+  const order: string[] = []
+  const wait = (user: string, name: string) =>
+    limits
+      .admit({ user })
+      .then(({ outcome, reason }) => order.push(`${user}${name} ${outcome} ${reason ?? ''}`.trim()))
+  const waits = ['1', '2', '3'].flatMap((name) => [wait('a', name), wait('b', name)])
+  await clock.advance('900ms')
+  expect(limits.counts()[0]!.waiting).toBe(4)
+  // Other rules: nobody loses its place.
+  limits.reload({
+    all: { atMost: 1, per: 'second', by: 'user', over: 'wait', line: 3, longestWait: '10s' },
+  })
+  expect(limits.counts()[0]!.waiting).toBe(4)
+  waits.push(wait('a', '4'))
+  // Nobody passes a line.
+  await clock.advance('99ms')
+  const passing = await limits.decide({ user: 'a' })
+  expect(passing).toMatchObject({ outcome: 'wait', rule: 'all' })
+  for (let i = 0; i < 40; i++) await clock.advance('100ms')
+  await Promise.all(waits)
+  expect(order.slice(0, 2).sort()).toEqual(['a3 reject line', 'b3 reject line'])
+  expect(order.slice(2, 4).sort()).toEqual(['a1 allow', 'b1 allow'])
+  expect(order.slice(4, 6).sort()).toEqual(['a2 allow', 'b2 allow'])
+  expect(order.slice(6)).toEqual(['a4 allow'])
+  expect(limits.counts()[0]!.waiting).toBe(0)
+})
+
+test('those who wait have theirs as soon as it is there, several at once; who leaves holds up nobody', async () => {
+  const { open, clock } = store()
+  const rules = (over: 'wait' | 'reject'): Rules => ({
+    all: { atMost: 3, per: 'second', window: 'key', over, longestWait: '30s' },
+  })
+  const limits = open(rules('wait'))
+  for (let i = 0; i < 3; i++) expect((await limits.admit({})).allowed).toBe(true)
+  const leaving = new AbortController()
+  const reasons: string[] = []
+  const waits = [1, 2, 3, 4].map((place) =>
+    limits
+      .admit({}, place === 2 ? { signal: leaving.signal } : {})
+      .then(({ outcome, reason }) => reasons.push(`${place} ${reason ?? outcome}`)),
+  )
+  await clock.advance('100ms')
+  leaving.abort()
+  await clock.advance('1ms')
+  expect(reasons).toEqual(['2 cancelled'])
+  await clock.advance('950ms')
+  await Promise.all(waits)
+  expect(reasons).toEqual(['2 cancelled', '1 allow', '3 allow', '4 allow'])
+})
+
+test('rules that are put in force hold at once, whatever was leased; what was untold is told', async () => {
+  const { open, clock } = store()
+  const wide: Rules = { all: { capacity: 100_000, refill: 1, per: 'hour' }, few: { atMost: 9, per: 'day' } }
+  const limits = open({ all: wide.all! })
+  for (let i = 0; i < 200; i++) await limits.decide({})
+  limits.reload({ all: { capacity: 100, refill: 1, per: 'hour' } })
+  expect(await count(Array.from({ length: 20 }, () => limits.decide({})))).toBe(0)
+  limits.reload({ few: wide.few! })
+  const [one, two] = [await limits.decide({ cost: 4 }), await limits.decide({ cost: 2 })]
+  one.refund()
+  two.penalize(3)
+  limits.reload({ few: { capacity: 18, refill: 1, per: 'day' } })
+  await clock.advance('50ms')
+  const other = open({ few: { capacity: 18, refill: 1, per: 'day' } })
+  // Of nine 2 and 3 are gone: as much of eighteen.
+  expect((await other.decide({ cost: 0 })).states[0]!.remaining).toBe(8)
+})
+
 test('other rules are put in force whole or not at all, and buckets go on with what was taken', async () => {
   const { open } = store()
   const limits = open({ all: { atMost: 3, per: 'day' } })

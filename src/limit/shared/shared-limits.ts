@@ -1,7 +1,7 @@
 // sharedLimits(): rules whose buckets several processes share in a store. Most decisions are made from leases, without a round trip.
 import { randomBytes } from 'node:crypto'
 import type { Algorithm } from '../../core/bucket/algorithm.ts'
-import { type Clock, sleep, systemClock } from '../../core/clock.ts'
+import { type Clock, systemClock } from '../../core/clock.ts'
 import { SpillwayError } from '../../core/errors.ts'
 import { checkOptions, type OptionNames } from '../../core/known-options.ts'
 import type { BucketAnswer, BucketAsk, LimitExchange, LimitVerdict } from '../../ports/limit.ts'
@@ -19,6 +19,7 @@ import { type SharedAfterwards, SharedDecision, type Taken } from './shared-deci
 import type { SharedLimits, SharedLimitsOptions, SharedRuleCounts } from './shared-limits-api.ts'
 import { type Answers, statesOf } from './states.ts'
 import { StoreAccess } from './store-access.ts'
+import { Turns } from './turns.ts'
 
 const names: OptionNames<SharedLimitsOptions> = {
   rules: true,
@@ -56,8 +57,7 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
   readonly #shares = new LocalShares()
   readonly #holder = randomBytes(12).toString('base64url')
   readonly #untold = new Map<string, Untold>()
-  /** Those who wait, by bucket: the last of the line. */
-  readonly #lines = new Map<string, Promise<void>>()
+  readonly #turns: Turns
   #rules: readonly AskedRule[]
   #cancelTick: () => void
   #telling: (() => void) | undefined
@@ -84,6 +84,7 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
     this.#declared = declaredBy(keys)
     this.#store = new StoreAccess(store, clock, timeoutMs)
     this.#book = new LeaseBook(leaseMs)
+    this.#turns = new Turns(clock)
     this.#rules = this.#active(rules)
     this.#cancelTick = clock.after(leaseMs / 4, () => this.#tick())
   }
@@ -103,19 +104,14 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
     const asked = rule?.ask(subject)
     if (rule === undefined || typeof asked !== 'object') return decision.refusedFor('over')
     const { line, longestWaitMs } = rule.checked
-    if (signal?.aborted) return decision.refusedFor('cancelled')
-    if (rule.waiting >= line) return decision.refusedFor('line')
-    rule.waiting += 1
-    const before = this.#lines.get(asked.bucket)
-    const turn = this.#wait(subject, decision, dueMs + longestWaitMs, before, signal).finally(() => {
-      rule.waiting -= 1
+    return this.#turns.wait(decision, {
+      bucket: asked.bucket,
+      rule: rule.checked.name,
+      most: line,
+      dueMs: dueMs + longestWaitMs,
+      signal,
+      decide: () => this.#decide(subject, true),
     })
-    // Who gives up leaves, and nobody behind him gets before those in front.
-    const over = Promise.allSettled([before, turn]).then(() => {
-      if (this.#lines.get(asked.bucket) === over) this.#lines.delete(asked.bucket)
-    })
-    this.#lines.set(asked.bucket, over)
-    return turn
   }
 
   penalize(subject: Subject, cost: number): void {
@@ -141,14 +137,17 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
       const was = before.get(rule.checked.name)
       if (was) [rule.allowed, rule.refused] = [was.allowed, was.refused]
     }
+    // What was leased by other numbers is not used any more; what was taken or given back by them is told first.
+    this.#book.recall(this.#clock.elapsed())
+    if (this.#untold.size > 0) void this.#settleAll([], false).catch(() => {})
   }
 
   counts(): readonly SharedRuleCounts[] {
-    return this.#rules.map(({ checked, allowed, refused, waiting }) => ({
+    return this.#rules.map(({ checked, allowed, refused }) => ({
       rule: checked.name,
       allowed,
       refused,
-      waiting,
+      waiting: this.#turns.waiting(checked.name),
     }))
   }
 
@@ -180,7 +179,8 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
     }
   }
 
-  async #decide(subject: Subject): Promise<SharedDecision> {
+  /** `inTurn`: those before it in its line have gone. */
+  async #decide(subject: Subject, inTurn = false): Promise<SharedDecision> {
     if (this.#closing) throw new SpillwayError('CLOSED', 'The limits were closed.')
     const all: Asked[] = []
     const shadowed: string[] = []
@@ -195,17 +195,33 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
         shadowed.push(rule.checked.name)
       }
     }
+    const behind = inTurn ? undefined : this.#behind(subject, all, shadowed)
+    if (behind !== undefined) return behind
     for (const { bucket, algorithm, cost } of all)
       if (this.#book.enters(bucket, algorithm, this.#clock.elapsed()))
         this.#book.count(bucket, cost, this.#clock.elapsed())
     for (;;) {
       const nowMs = this.#clock.elapsed()
-      if (all.every(({ bucket, cost }) => cost <= this.#book.left(bucket, nowMs)))
+      if (all.every(({ bucket, cost }) => this.#book.covers(bucket, cost, nowMs)))
         return this.#allowed(subject, all, shadowed, this.#fromLeases(all), undefined)
       const asking = all.map(({ bucket }) => this.#book.asking(bucket)).find((each) => each !== undefined)
       if (asking === undefined) return this.#askStore(subject, all, shadowed)
       await asking
     }
+  }
+
+  /** Who comes while others wait for one of its buckets has to wait too. */
+  #behind(subject: Subject, all: readonly Asked[], shadowed: readonly string[]): SharedDecision | undefined {
+    for (const { rule, bucket } of all) {
+      if (rule.checked.over !== 'wait' || rule.checked.shadow) continue
+      const againAtMs = this.#turns.againAtMs(bucket)
+      if (againAtMs === undefined) continue
+      rule.refused += 1
+      const states = () => statesOf(subject, all, this.#book, new Map(), new Set())
+      const inMs = Math.max(1, againAtMs - this.#clock.elapsed())
+      return this.#refusal(rule, 'over', inMs, { shadowed, asked: all, states }, 'wait')
+    }
+    return undefined
   }
 
   #fromLeases(all: readonly Asked[]): Taken[] {
@@ -355,36 +371,6 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
     return new SharedDecision(this, { ...rest, taken: [], outcome, rule: checked.name, reason, retryAfterMs })
   }
 
-  /** Waits for those before it, then asks until it gets an answer other than to wait. */
-  async #wait(
-    subject: Subject,
-    told: SharedDecision,
-    dueMs: number,
-    before: Promise<void> | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<SharedDecision> {
-    let decision = told
-    if (before !== undefined) {
-      await orAborted(before, signal)
-      if (signal?.aborted) return decision.refusedFor('cancelled')
-      // What it was told is from when it came: whoever stood before it may have taken what was there, or left it.
-      decision = await this.#decide(subject)
-    }
-    while (decision.outcome === 'wait') {
-      const leftMs = dueMs - this.#clock.elapsed()
-      // What is held comes back when somebody is through with it, which nobody says beforehand.
-      const delayMs = Number.isFinite(decision.retryAfterMs) ? decision.retryAfterMs : 20
-      if (delayMs > leftMs) return decision.refusedFor('wait')
-      const woken = await sleep(this.#clock, Math.max(1, Math.ceil(delayMs)), signal).then(
-        () => true,
-        () => false,
-      )
-      if (!woken) return decision.refusedFor('cancelled')
-      decision = await this.#decide(subject)
-    }
-    return decision
-  }
-
   #tell({ bucket, algorithm }: Pick<Asked, 'bucket' | 'algorithm'>, change: (untold: Untold) => void): void {
     const untold = this.#untold.get(bucket) ?? { algorithm, penalty: 0, refunds: [] }
     if (!this.#untold.has(bucket) && this.#untold.size >= mostUntold) return
@@ -409,7 +395,7 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
   }
 
   /** Tells the store what it does not know of these buckets, and of those of which something is untold. */
-  async #settleAll(buckets: readonly Pick<Asked, 'bucket' | 'algorithm'>[]): Promise<void> {
+  async #settleAll(buckets: readonly Pick<Asked, 'bucket' | 'algorithm'>[], leases = true): Promise<void> {
     const untold = new Map(this.#untold)
     this.#untold.clear()
     const all = new Map(buckets.map(({ bucket, algorithm }) => [bucket, algorithm]))
@@ -427,7 +413,8 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
       const sentMs = this.#clock.elapsed()
       const requests = some.flatMap(([bucket, algorithm]) => {
         const { penalty = 0, refunds = [] } = untold.get(bucket) ?? {}
-        const ask = { ...this.#ask({ bucket, algorithm, cost: 0 }, promise), penalty }
+        const settled = { ...this.#ask({ bucket, algorithm, cost: 0 }, promise), penalty }
+        const ask = leases ? settled : { ...settled, hold: 0 }
         if (refunds.length === 0) return [this.#request([ask])]
         // What was used is told by the first, since each ends the lease; the last leases anew.
         const last = refunds.length - 1
@@ -474,17 +461,6 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
 }
 
 const none = (): readonly RuleState[] => []
-
-function orAborted(before: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    const end = () => {
-      signal?.removeEventListener('abort', end)
-      resolve()
-    }
-    signal?.addEventListener('abort', end)
-    before.then(end)
-  })
-}
 
 /** Whether it was this bucket of a request that was not allowed: what it leased to us in the same act is ours to take off. */
 function refuses({ cost, rule }: Asked, { available, held }: BucketAnswer): boolean {

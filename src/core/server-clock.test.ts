@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { ServerClock } from './server-clock.ts'
 
@@ -70,4 +71,48 @@ test('a clock that runs a little faster than ours is followed', () => {
   let latest = 0
   for (let count = 0; count < 100_000; count++) latest = after(second, count * 100)
   expect(latest - 100_000 * 100).toBeGreaterThan(0)
+})
+
+test('after a week of right answers a step forth is believed no further than after a minute', () => {
+  const { after } = answering()
+  for (let count = 0; count < 10_000; count++) after(60 * second)
+  expect(after(second, hour)).toBeLessThan(1.01 * second)
+  expect(after(second, hour)).toBeLessThan(1.01 * second)
+})
+
+test('after a process has slept its buckets are the poorer, and catch up slowly', () => {
+  const { after } = answering()
+  after(0)
+  // Our clock stood still for an hour.
+  let latest = after(second, hour)
+  expect(latest).toBeLessThan(1.01 * second)
+  for (let count = 0; count < 1_000; count++) latest = after(1_000 * second, hour)
+  expect(latest).toBeGreaterThan(0.2 * hour)
+  for (let count = 0; count < 4_000; count++) latest = after(1_000 * second, hour)
+  expect(latest).toBeGreaterThan(hour)
+  expect(latest).toBeLessThan(hour + 1.01 * second)
+})
+
+test('whatever steps a server makes, forth and back, no more time passes for buckets than for us', () => {
+  const step = fc.record({
+    us: fc.nat(10 * second),
+    wrongUs: fc.oneof(fc.constant(0), fc.integer({ min: -hour, max: hour })),
+    tookUs: fc.nat(2 * second),
+  })
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 1, maxLength: 60 }), (steps) => {
+      const clock = new ServerClock()
+      let [now, bucket] = [0, 0]
+      let first: { readonly bucket: number; readonly now: number } | undefined
+      for (const { us, wrongUs, tookUs } of steps) {
+        now += us
+        const server = epoch + now + tookUs / 2 + wrongUs
+        bucket = Math.max(bucket, Math.min(server, clock.latestUs(now)))
+        clock.heard(server, bucket, now, now + tookUs)
+        now += tookUs
+        first ??= { bucket, now: now - tookUs }
+        expect(bucket - first.bucket).toBeLessThanOrEqual((now - first.now) * 1.001 + second + 1)
+      }
+    }),
+  )
 })
