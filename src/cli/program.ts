@@ -42,6 +42,7 @@ A topology is declared in spillway.config.ts:
   $ spillway outbox ls          what is not sent yet, what cannot be?
   $ spillway calls ls           how are the contexts that a process calls?
   $ spillway saga ls            which processes are under way?
+  $ spillway limits show limits.yaml  what does each rule allow at worst?
   $ spillway limits tune access.log   which rate limits would suit this traffic?
   $ spillway doctor             does the engine keep what it promises?
 

@@ -1,14 +1,17 @@
-// spillway limits: rate limits and what they should be.
+// spillway limits: rate limits, what they allow, and what they should be.
 import { Command } from 'commander'
+import { showCommand } from './show.ts'
 import { tuneCommand } from './tune.ts'
 
 export function limitsCommand(): Command {
   return new Command('limits')
-    .description('Find out what rate limits should be.')
+    .description('Look at rate limits, and find out what they should be.')
+    .addCommand(showCommand())
     .addCommand(tuneCommand())
     .addHelpText(
       'after',
       `
+  $ spillway limits show limits.yaml  what does each rule allow at worst?
   $ spillway limits tune access.log   which bucket would have refused hardly anybody?`,
     )
 }

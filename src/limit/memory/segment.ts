@@ -5,6 +5,11 @@ import type { KeyHash } from './key-hash.ts'
 /** A tag takes as much as two numbers. All bits zero: the place is free. (One key of 2^128 has no place of its own.) */
 const tagNumbers = 2
 
+/** Of the place of a bucket of so many numbers. */
+export function bytesOfPlace(size: number): number {
+  return (tagNumbers + size) * Float64Array.BYTES_PER_ELEMENT
+}
+
 export class Segment {
   readonly numbers: Numbers
   readonly #words: Int32Array
