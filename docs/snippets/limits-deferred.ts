@@ -33,7 +33,7 @@ const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 // Here or in another process. `request.id` is the idempotency key of what is done for it.
 const consumer = queue.consume(
   late.workOff((request) => place(request.body), {
-    authorize: ({ owner }) => owner !== '', // it has been a while: may its owner still do so?
+    authorize: ({ subject }) => subject.user === 'ann', // it has been a while: may she still do so?
   }),
 )
 

@@ -56,6 +56,6 @@ export interface DeferStore {
   get(id: string, nowMs: number): Promise<DeferredState | undefined>
   /** The end of one that is queued; of any other it changes nothing. */
   end(id: string, status: 'done' | 'failed' | 'expired', result?: DeferredResult): Promise<void>
-  /** It was not queued after all. */
+  /** It was not queued after all: forgotten, unless it was begun again meanwhile. Then somebody else has put it on the queue, or will. */
   drop(id: string): Promise<void>
 }

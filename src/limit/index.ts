@@ -33,6 +33,7 @@ export {
 } from './http/defer/deferral.ts'
 export { type DeferredQueueOptions, deferredQueue } from './http/defer/deferred-queue.ts'
 export { memoryDeferStore } from './http/defer/memory-store.ts'
+export { type DeferStorePool, postgresDeferStore } from './http/defer/postgres-store.ts'
 export { type DeferStoreHandle, sqliteDeferStore } from './http/defer/sqlite-store.ts'
 export { type DoorOptions, decisionOf } from './http/door/door.ts'
 export type { DoorLimits } from './http/door/door-limits.ts'

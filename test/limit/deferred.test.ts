@@ -5,10 +5,9 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { retry } from '../../src/core/outcome.ts'
-import type { DeferredRequest, DeferStore } from '../../src/limit/defer.ts'
+import type { DeferredRequest } from '../../src/limit/defer.ts'
 import { type DeferralOptions, type DeferredWork, deferral } from '../../src/limit/http/defer/deferral.ts'
 import { deferredQueue } from '../../src/limit/http/defer/deferred-queue.ts'
-import { memoryDeferStore } from '../../src/limit/http/defer/memory-store.ts'
 import { sqliteDeferStore } from '../../src/limit/http/defer/sqlite-store.ts'
 import { limits } from '../../src/limit/limits.ts'
 import type { Rules } from '../../src/limit/rule/rule.ts'
@@ -69,7 +68,7 @@ async function start(app: App, rules: Rules = once(), options: Partial<DeferralO
     onTestFinished(() => consumer.stop({ deadlineMs: 0 }))
   }
   const allow = () => bounds.reload(once(1_000))
-  return { ask, consume, taken, allow }
+  return { ask, consume, taken, allow, bounds }
 }
 
 describe.each(apps)('$name', (app) => {
@@ -125,6 +124,28 @@ describe.each(apps)('$name', (app) => {
     // What changes nothing is not put off.
     const read = await ask('/orders', undefined, ann)
     expect([read.status, read.response.headers.get('retry-after') !== null]).toEqual([429, true])
+  })
+
+  test('a key that was deferred is not done at once as well when the limit allows it meanwhile', async () => {
+    const { ask, consume, taken, allow } = await start(app)
+    const ann = { 'x-user': 'ann', 'idempotency-key': 'k1' }
+    expect((await ask('/orders', 'a', { 'x-user': 'ann' })).status).toBe(200)
+    const put = await ask('/orders', 'b', ann)
+    expect(put.status).toBe(202)
+    allow()
+    const again = await ask('/orders', 'b', ann)
+    expect([again.status, again.seen().location]).toEqual([202, put.seen().location])
+    expect((await ask('/orders', 'other', ann)).status).toBe(422)
+    const keys: unknown[] = []
+    consume(({ headers }) => {
+      keys.push(headers['idempotency-key'])
+      return { status: 201 }
+    })
+    await eventually(async () => expect((await ask('/orders', 'b', ann)).seen().status).toBe('done'))
+    expect(keys).toEqual(['k1'])
+    // A key that nobody knows is let in, and what was asked again has cost nothing.
+    expect((await ask('/orders', 'c', { ...ann, 'idempotency-key': 'k2' })).status).toBe(200)
+    expect(taken).toHaveLength(2)
   })
 
   test('what is too much for the queue, or too large, is refused', async () => {
@@ -207,6 +228,97 @@ describe('working off', () => {
     expect(done).toBe(0)
   })
 
+  test('what the store does not take in the end is tried again, and not told to have failed', async () => {
+    const handle = new DatabaseSync(':memory:')
+    onTestFinished(() => handle.close())
+    const store = sqliteDeferStore(handle)
+    let isAway = true
+    const end: typeof store.end = async (...told) => {
+      if (isAway) {
+        isAway = false
+        throw new Error('away')
+      }
+      await store.end(...told)
+    }
+    const { ask, consume, allow } = await start(node, once(), { store: { ...store, end } })
+    expect((await ask('/orders', 'now', ann)).status).toBe(200)
+    const { location } = (await ask('/orders', 'late', ann)).seen()
+    const ids: string[] = []
+    allow()
+    consume(({ id }) => {
+      ids.push(id)
+      return { status: 200 }
+    })
+    await eventually(async () => expect((await ask(location, undefined, ann)).seen().status).toBe('done'))
+    expect(ids).toHaveLength(2)
+    expect(new Set(ids).size).toBe(1)
+  })
+
+  test('a place that others hold is waited for, and not for long', async () => {
+    const rules: Rules = { orders: { atOnce: 1, on: 'POST /orders', over: 'defer' } }
+    const { ask, consume, bounds } = await start(node, rules, { expires: '30s' })
+    const held = bounds.decide({ on: 'POST /orders' })
+    const put = await ask('/orders', 'x', ann)
+    expect(put.response.headers.get('retry-after')).not.toBeNull()
+    const { location } = put.seen()
+    let asked = 0
+    consume(
+      () => ({ status: 200 }),
+      () => {
+        asked += 1
+        return true
+      },
+    )
+    await eventually(() => expect(asked).toBeGreaterThan(1))
+    expect((await ask(location, undefined, ann)).seen().status).toBe('queued')
+    held.release()
+    await eventually(async () => expect((await ask(location, undefined, ann)).seen().status).toBe('done'))
+  })
+
+  test('a flood of one client holds up nobody', async () => {
+    const { ask, consume, allow } = await start(node, once(), { perOwner: 50 })
+    const flood: number[] = []
+    for (const user of ['ann', 'bob'])
+      expect((await ask('/orders', 'now', { 'x-user': user })).status).toBe(200)
+    for (let each = 0; each < 60; each++) flood.push((await ask('/orders', `a${each}`, ann)).status)
+    expect(flood).toEqual([...Array(50).fill(202), ...Array(10).fill(429)])
+    expect((await ask('/orders', 'b', { 'x-user': 'bob' })).status).toBe(202)
+    const order: string[] = []
+    allow()
+    consume(({ body }) => {
+      order.push(body)
+      return { status: 200 }
+    })
+    await eventually(() => expect(order).toHaveLength(51))
+    // Whoever came last has his turn among the first; those of one owner stay in their order.
+    expect(order.indexOf('b')).toBeLessThan(10)
+    expect(order.filter((body) => body !== 'b')).toEqual(Array.from({ length: 50 }, (_, each) => `a${each}`))
+  })
+
+  test('two that ask at once with one key: what one could not put on the queue, the other one could', async () => {
+    const sent: string[] = []
+    const first = Promise.withResolvers<void>()
+    const { ask } = await start(node, once(), {
+      queue: {
+        send: async ({ id }) => {
+          sent.push(id)
+          if (sent.length === 1) await first.promise
+        },
+      },
+    })
+    const headers = { ...ann, 'idempotency-key': 'k' }
+    expect((await ask('/orders', 'now', headers)).status).toBe(200)
+    const [refused, put] = await Promise.all([
+      ask('/orders', 'late', headers),
+      vi
+        .waitFor(() => expect(sent).toHaveLength(1), { timeout: 20_000, interval: 5 })
+        .then(() => ask('/orders', 'late', headers))
+        .finally(() => first.reject(new Error('away'))),
+    ])
+    expect([refused.status, put.status]).toEqual([503, 202])
+    expect((await ask(put.seen().location, undefined, ann)).seen().status).toBe('queued')
+  })
+
   test('a queue that is away is said to be, and nothing is left behind', async () => {
     let away = true
     const sent: string[] = []
@@ -225,47 +337,5 @@ describe('working off', () => {
     const put = await ask('/orders', 'late', headers)
     expect(put.status).toBe(202)
     expect(sent).toHaveLength(1)
-  })
-})
-
-describe.each([
-  ['memory', () => memoryDeferStore()],
-  ['SQLite', () => sqliteDeferStore(new DatabaseSync(':memory:'))],
-] as const)('the store in %s', (_name, make) => {
-  const put = (store: DeferStore, id: string, owner: string, nowMs: number) =>
-    store.begin(
-      { id, owner, fingerprint: 'f', expiresAt: nowMs + 100, status: 'queued' },
-      { depth: 3, perOwner: 2, keepUntil: nowMs + 1_000 },
-      nowMs,
-    )
-
-  test('bounds what is queued, of each and of all; what ended or expired counts no more', async () => {
-    const store = make()
-    expect(await put(store, 'a1', 'a', 0)).toBe('new')
-    expect(await put(store, 'a2', 'a', 0)).toBe('new')
-    expect(await put(store, 'a3', 'a', 0)).toBe('full')
-    expect(await put(store, 'b1', 'b', 0)).toBe('new')
-    expect(await put(store, 'c1', 'c', 0)).toBe('full')
-    await store.end('a1', 'done', { status: 200 })
-    expect(await put(store, 'c1', 'c', 0)).toBe('new')
-    expect(await put(store, 'd1', 'd', 0)).toBe('full')
-    expect(await put(store, 'd1', 'd', 100)).toBe('new')
-    await store.drop('d1')
-    expect(await store.get('d1', 100)).toBeUndefined()
-  })
-
-  test('an end is the end, and is known until it is forgotten', async () => {
-    const store = make()
-    await put(store, 'a', 'o', 0)
-    expect(await put(store, 'a', 'o', 50)).toMatchObject({ status: 'queued', expiresAt: 100 })
-    await store.end('a', 'done', { status: 201, body: 'b' })
-    await store.end('a', 'expired')
-    expect(await put(store, 'a', 'o', 500)).toMatchObject({
-      status: 'done',
-      result: { status: 201, body: 'b' },
-    })
-    expect(await store.get('a', 999)).toMatchObject({ status: 'done' })
-    expect(await store.get('a', 1_000)).toBeUndefined()
-    expect(await put(store, 'a', 'o', 1_000)).toBe('new')
   })
 })

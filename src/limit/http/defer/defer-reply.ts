@@ -37,10 +37,22 @@ export async function deferred(
       )
     case 'known': {
       const location = deferral.at + put.state.id
-      const wait = put.state.status === 'queued' ? again(Math.max(retryAfterMs, pollMs), random) : {}
+      // A limit may not know when it allows it: that is no reason not to say when to ask.
+      const pollAfterMs = Number.isFinite(retryAfterMs) ? Math.max(retryAfterMs, pollMs) : pollMs
+      const wait = put.state.status === 'queued' ? again(pollAfterMs, random) : {}
       return json(202, told(put.state, location), { Location: location, ...wait })
     }
   }
+}
+
+/** The store of the states is away. */
+export function cannotTell(random: () => number): Reply {
+  return limited(
+    'temporary-reduced-capacity',
+    [],
+    'What became of the request cannot be found out at the moment.',
+    again(pollMs, random),
+  )
 }
 
 /** The state of a request at its address. */
@@ -54,12 +66,7 @@ export async function stateReply(
   try {
     state = owner === undefined ? undefined : await deferral.state(path.slice(deferral.at.length), owner)
   } catch {
-    return limited(
-      'temporary-reduced-capacity',
-      [],
-      'The state cannot be found out at the moment.',
-      again(pollMs, random),
-    )
+    return cannotTell(random)
   }
   if (state === undefined)
     return plain(404, 'Not Found', 'There is no such request, or not of this client, or not any more.')

@@ -19,7 +19,7 @@ import type { DoorLimits } from '../door/door-limits.ts'
 export interface DeferralOptions {
   /** `await spillway.queue('late', deferredQueue())`. */
   readonly queue: DeferQueue
-  /** `sqliteDeferStore(handle)`, or `memoryDeferStore()` where a restart may forget. All processes behind one address share it. */
+  /** `sqliteDeferStore(handle)`, `await postgresDeferStore(pool)`, or `memoryDeferStore()` where a restart may forget. All processes behind one address share it. */
   readonly store: DeferStore
   /** Those of the door: what is worked off is decided about again. */
   readonly limits: DoorLimits
@@ -35,7 +35,10 @@ export interface DeferralOptions {
   readonly at?: string
   /** The largest body that is deferred, at most 16 MiB. Default 256 KiB. */
   readonly maxBodyBytes?: number
-  /** The headers that are kept, beside `content-type`. Never those of who authenticates: what is worked off is authorized anew. */
+  /**
+   * The headers that are kept, beside `content-type` and `idempotency-key`: those that the work needs, and those by which rules bound (`by: { header: … }`). Never
+   * those of who authenticates: what is worked off is authorized anew.
+   */
   readonly headers?: readonly string[]
   readonly clock?: Clock
 }
@@ -101,7 +104,7 @@ export class Deferral {
     this.#limits = limits
     this.#clock = clock
     this.at = at
-    this.headers = ['content-type', ...headers.map((name) => name.toLowerCase())]
+    this.headers = ['content-type', 'idempotency-key', ...headers.map((name) => name.toLowerCase())]
     this.maxBodyBytes = wholeOption(options.maxBodyBytes ?? 262_144, 'maxBodyBytes of deferral()', 0, 2 ** 24)
     this.#bounds = {
       depth: wholeOption(options.depth ?? 10_000, 'depth of deferral()', 1, 10_000_000),
@@ -115,7 +118,7 @@ export class Deferral {
   async put({ key, ...asked }: Deferring): Promise<Put> {
     const nowMs = this.#clock.now()
     const { owner, method, target, body } = asked
-    const id = key === undefined ? randomUUID() : digest([owner, key])
+    const id = key === undefined ? randomUUID() : idOf(owner, key)
     const expiresAt = nowMs + this.#expiresMs
     const fingerprint = digest([method, target, body])
     const state: DeferredState = { id, owner, fingerprint, expiresAt, status: 'queued' }
@@ -135,6 +138,11 @@ export class Deferral {
     } catch {
       return { kind: 'away' }
     }
+  }
+
+  /** Whether that key of the owner's was deferred: then it is not done now as well. */
+  async knows(owner: string, key: string): Promise<boolean> {
+    return (await this.#store.get(idOf(owner, key), this.#clock.now())) !== undefined
   }
 
   /** What became of it, for its owner; undefined for one that is not his, or not known. */
@@ -181,28 +189,38 @@ export class Deferral {
     if (!decision.allowed) {
       if (decision.reason === 'cost' || decision.reason === 'missing')
         return void (await store.end(id, 'failed', { status: 429 }))
-      const waitMs = Math.min(Math.max(decision.retryAfterMs, shortestWaitMs), longestWaitMs)
-      if (this.#clock.now() + waitMs >= expiresAt) return void (await store.end(id, 'expired'))
+      const soonMs = Number.isFinite(decision.retryAfterMs) ? decision.retryAfterMs : unknownWaitMs
+      // Not beyond its end: then it is told at once that it was not done, and the next one of its owner goes on.
+      const leftMs = expiresAt - this.#clock.now()
+      const waitMs = Math.max(Math.min(soonMs, longestWaitMs, leftMs), shortestWaitMs)
       return retry({ after: Math.ceil(waitMs), reason: `the limit ${decision.rule} does not allow it yet` })
     }
     try {
-      const result = await work(request, { signal })
+      const result = await this.#do(work, request, signal)
       if ('outcome' in result) {
         decision.refund()
         return result
       }
-      await store.end(id, 'done', { status: result.status, body: result.body })
-    } catch {
-      // Whoever stops gives it back to the queue; for anything else there is no second try that nobody asked for.
-      if (signal.aborted) {
-        decision.refund()
-        return retry({ after: 0, reason: 'it was stopped' })
-      }
-      await store.end(id, 'failed', { status: 500 })
+      // Where this cannot be stored it is tried again by the queue: nobody is told that it failed, for it did not.
+      await store.end(id, result.failed ? 'failed' : 'done', { status: result.status, body: result.body })
     } finally {
       decision.release()
     }
     return undefined
+  }
+
+  async #do(
+    work: DeferredWork,
+    request: DeferredRequest,
+    signal: AbortSignal,
+  ): Promise<Retry | (DeferredResult & { readonly failed: boolean })> {
+    try {
+      const result = await work(request, { signal })
+      return 'outcome' in result ? result : { status: result.status, body: result.body, failed: false }
+    } catch {
+      // Whoever stops gives it back to the queue; for anything else there is no second try that nobody asked for.
+      return signal.aborted ? retry({ after: 0, reason: 'it was stopped' }) : { status: 500, failed: true }
+    }
   }
 
   async #send(request: DeferredRequest, nowMs: number, isNew: boolean): Promise<void> {
@@ -218,13 +236,19 @@ export class Deferral {
   }
 }
 
-/** So often a limit of which nobody knows when it allows more is asked; and so rarely any. */
+/** A limit is asked again when it said, but not more often than this, nor more rarely. */
 const shortestWaitMs = 50
 const longestWaitMs = 60_000
+/** And one that does not know when, for places are held until somebody leaves. */
+const unknownWaitMs = 1_000
 const graceMs = 3_600_000
 
 function seenAt(state: DeferredState, nowMs: number): DeferredState {
   return state.status === 'queued' && nowMs >= state.expiresAt ? { ...state, status: 'expired' } : state
+}
+
+function idOf(owner: string, key: string): string {
+  return digest([owner, key])
 }
 
 /** None that others could make without knowing the parts; and none that runs into another. */

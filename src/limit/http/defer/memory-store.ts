@@ -4,6 +4,8 @@ import type { DeferBounds, DeferredResult, DeferredState, DeferStore } from '../
 interface Kept {
   state: DeferredState
   readonly keepUntil: number
+  /** Somebody has asked for it again. */
+  joined: boolean
 }
 
 /** Keeps at most so many, whatever became of them (default 100,000); beyond that nothing is deferred. */
@@ -29,12 +31,15 @@ class MemoryStore implements DeferStore {
   ): Promise<DeferredState | 'new' | 'full'> {
     this.#sweep(nowMs)
     const known = this.#kept.get(state.id)
-    if (known) return known.state
+    if (known) {
+      known.joined = true
+      return known.state
+    }
     let all = 0
     for (const ids of this.#queued.values()) all += ids.size
     const own = this.#queued.get(state.owner)
     if (all >= depth || (own?.size ?? 0) >= perOwner || this.#kept.size >= this.#most) return 'full'
-    this.#kept.set(state.id, { state, keepUntil })
+    this.#kept.set(state.id, { state, keepUntil, joined: false })
     if (own) own.set(state.id, state.expiresAt)
     else this.#queued.set(state.owner, new Map([[state.id, state.expiresAt]]))
     return 'new'
@@ -54,7 +59,7 @@ class MemoryStore implements DeferStore {
 
   async drop(id: string): Promise<void> {
     const kept = this.#kept.get(id)
-    if (!kept) return
+    if (!kept || kept.joined) return
     this.#kept.delete(id)
     this.#leave(kept.state)
   }

@@ -1,5 +1,6 @@
 // What became of deferred requests, in an SQLite file that all processes of a machine share: it survives restarts.
-import type { DeferBounds, DeferredResult, DeferredState, DeferStore } from '../../defer.ts'
+import type { DeferBounds, DeferredState, DeferStore } from '../../defer.ts'
+import { type DeferRow, stateOf } from './stored-state.ts'
 
 /** The least of a handle: node:sqlite's DatabaseSync and better-sqlite3's Database have it. */
 export interface DeferStoreHandle {
@@ -13,27 +14,19 @@ export interface DeferStoreHandle {
 const schema = `
 create table if not exists spillway_deferred (
   id text primary key, owner text not null, fingerprint text not null, status text not null, result text,
-  expires_ms integer not null, keep_ms integer not null
+  expires_ms integer not null, keep_ms integer not null, joined integer not null default 0
 ) without rowid;
 create index if not exists spillway_deferred_queued on spillway_deferred (owner, expires_ms) where status = 'queued';
 create index if not exists spillway_deferred_keep on spillway_deferred (keep_ms)`
 
-/** Decided and stored by one statement: no other process comes between. */
+/** Decided and stored by one statement: no other process comes between. What one owner has is counted first: there are few of it. */
 const begin = `
 insert into spillway_deferred (id, owner, fingerprint, status, expires_ms, keep_ms)
 select ?1, ?2, ?3, 'queued', ?4, ?5
-where (select count(*) from spillway_deferred where status = 'queued' and expires_ms > ?6) < ?7
-  and (select count(*) from spillway_deferred where status = 'queued' and owner = ?2 and expires_ms > ?6) < ?8
+where (select count(*) from (select 1 from spillway_deferred
+    where status = 'queued' and owner = ?2 and expires_ms > ?6 limit ?8)) < ?8
+  and (select count(*) from (select 1 from spillway_deferred where status = 'queued' and expires_ms > ?6 limit ?7)) < ?7
 on conflict (id) do nothing`
-
-interface Row {
-  readonly id: string
-  readonly owner: string
-  readonly fingerprint: string
-  readonly status: DeferredState['status']
-  readonly result: string | null
-  readonly expires_ms: number
-}
 
 /** Makes its table in the file of the handle, which stays yours. Each act is one statement; give the handle a busy timeout where processes share the file. */
 export function sqliteDeferStore(handle: DeferStoreHandle): DeferStore {
@@ -43,24 +36,32 @@ export function sqliteDeferStore(handle: DeferStoreHandle): DeferStore {
   const update = handle.prepare(
     "update spillway_deferred set status = ?, result = ? where id = ? and status = 'queued'",
   )
-  const remove = handle.prepare('delete from spillway_deferred where id = ?')
+  const join = handle.prepare(
+    'update spillway_deferred set joined = 1 where id = ? and keep_ms > ? returning *',
+  )
+  const remove = handle.prepare('delete from spillway_deferred where id = ? and joined = 0')
+  const forget = handle.prepare('delete from spillway_deferred where id = ? and keep_ms <= ?')
   const sweep = handle.prepare(
     'delete from spillway_deferred where id in (select id from spillway_deferred where keep_ms <= ? limit 10)',
   )
-  const find = (id: string, nowMs: number): DeferredState | undefined => {
-    const row = select.get(id, nowMs) as Row | undefined
-    return row && stateOf(row)
-  }
   return {
     async begin(state: DeferredState, { depth, perOwner, keepUntil }: DeferBounds, nowMs: number) {
       // A few with each that comes: no more than came are ever left.
       sweep.run(nowMs)
       const { id, owner, fingerprint, expiresAt } = state
-      const { changes } = insert.run(id, owner, fingerprint, expiresAt, keepUntil, nowMs, depth, perOwner)
-      return Number(changes) > 0 ? 'new' : (find(id, nowMs) ?? 'full')
+      // Another process may store the same, or forget it, between two statements: then it is asked again.
+      for (;;) {
+        const known = join.get(id, nowMs) as DeferRow | undefined
+        if (known) return stateOf(known)
+        forget.run(id, nowMs)
+        const { changes } = insert.run(id, owner, fingerprint, expiresAt, keepUntil, nowMs, depth, perOwner)
+        if (Number(changes) > 0) return 'new'
+        if (select.get(id, nowMs) === undefined) return 'full'
+      }
     },
     async get(id, nowMs) {
-      return find(id, nowMs)
+      const row = select.get(id, nowMs) as DeferRow | undefined
+      return row && stateOf(row)
     },
     async end(id, status, result) {
       update.run(status, result === undefined ? null : JSON.stringify(result), id)
@@ -69,9 +70,4 @@ export function sqliteDeferStore(handle: DeferStoreHandle): DeferStore {
       remove.run(id)
     },
   }
-}
-
-function stateOf({ id, owner, fingerprint, status, result, expires_ms }: Row): DeferredState {
-  const known: DeferredResult | undefined = result === null ? undefined : JSON.parse(result)
-  return { id, owner, fingerprint, status, expiresAt: Number(expires_ms), result: known }
 }

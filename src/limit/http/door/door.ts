@@ -5,7 +5,7 @@ import { canonicalAddress } from '../../address/canonical.ts'
 import { type AddressedRequest, trustedProxies } from '../../address/trusted-proxies.ts'
 import type { Decision, RuleState } from '../../decision.ts'
 import type { Subject } from '../../subject.ts'
-import { deferred, keyIn, stateReply } from '../defer/defer-reply.ts'
+import { cannotTell, deferred, keyIn, stateReply } from '../defer/defer-reply.ts'
 import type { Deferral } from '../defer/deferral.ts'
 import { type BodySource, textOf } from '../defer/request-body.ts'
 import type { DoorLimits } from './door-limits.ts'
@@ -136,12 +136,42 @@ export class Door<Request extends object> {
     if (this.#defer !== undefined) {
       if (decision.outcome === 'defer' && !safe.has(raw.method ?? 'GET'))
         return this.#putOff(this.#defer, decision, subject, raw, body)
+      if (decision.outcome !== 'reject' && isKeyed(raw))
+        return this.#unlessKnown(this.#defer, decision, request, subject, outgoing, raw, body)
       const path = raw.url?.startsWith(this.#defer.at) ? raw.url : undefined
       if (path !== undefined && decision.allowed && raw.method === 'GET')
         return this.#tell(this.#defer, decision, subject, path)
     }
     if (decision.outcome === 'wait') return this.#wait(request, subject, outgoing)
     return this.#entry(decision, request, outgoing)
+  }
+
+  /** A key that was deferred is not done now as well, when it is asked again and the limit would allow it: it is told what became of it. */
+  async #unlessKnown(
+    defer: Deferral,
+    decision: Decision,
+    request: Request,
+    subject: ReturnType<MakeSubject<Request>>,
+    outgoing: Outgoing | undefined,
+    raw: RawRequest,
+    body: (() => BodySource) | undefined,
+  ): Promise<Entry> {
+    const owner = this.#ownerOf(subject)
+    const key = keyIn(raw.headers['idempotency-key'])
+    const goOn = () =>
+      decision.outcome === 'wait'
+        ? this.#wait(request, subject, outgoing)
+        : this.#entry(decision, request, outgoing)
+    if (owner === undefined || key === undefined) return goOn()
+    const known = await defer.knows(owner, key).catch(() => 'away' as const)
+    if (outgoing?.closed) {
+      decision.refund()
+      return gone
+    }
+    if (known === false) return goOn()
+    decision.refund()
+    if (known === true) return this.#putOff(defer, decision, subject, raw, body)
+    return answered(cannotTell(this.#random))
   }
 
   async #putOff(
@@ -239,6 +269,10 @@ export class Door<Request extends object> {
 
 /** What changes nothing is simply asked again. */
 const safe = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])
+
+function isKeyed({ method = 'GET', headers }: RawRequest): boolean {
+  return headers['idempotency-key'] !== undefined && !safe.has(method)
+}
 
 function answered(reply: Reply): Entry {
   return { kind: 'answered', reply }
