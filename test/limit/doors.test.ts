@@ -119,11 +119,10 @@ describe.each(apps)('$name', (app) => {
       /^"few";r=0;t=3600, "many";r=8;t=3600$/,
     )
     // The same endpoint, in other words.
-    for (const path of ['/few', '/few/', '//few', '/few?x=1', '/%66ew', '/FEW']) {
+    for (const path of ['/few', '/few/', '/few//', '/few?x=1', '/%66ew', '/FEW']) {
       const refused = await ask(path, { 'x-user': 'ann' }, post)
-      // The router of Express knows no doubled slash: then it is refused by nobody, and not worked on either.
-      expect([path, refused.status]).toEqual([path, path === '//few' && app.name === 'Express' ? 404 : 429])
-      if (refused.status === 429) expect(refused.headers.get('ratelimit-policy')).toBe('"few";q=1;w=3600')
+      expect([path, refused.status]).toEqual([path, 429])
+      expect(refused.headers.get('ratelimit-policy')).toBe('"few";q=1;w=3600')
     }
     expect((await ask('/few', { 'x-user': 'ann' })).headers.get('ratelimit')).toBe(
       '"many";r=7;t=3599'.replace('3599', '3600'),

@@ -62,7 +62,11 @@ export type Entry =
 const gone: Entry = { kind: 'gone' }
 const nameless: Entry = {
   kind: 'answered',
-  reply: plain(400, 'Bad Request', 'The path of the request has . or .. in it: ask for what it names.'),
+  reply: plain(
+    400,
+    'Bad Request',
+    'The target of the request names one thing or another: write its path without . or .., and with one slash at its beginning.',
+  ),
 }
 
 const decided = Symbol('decision of the door')
@@ -234,11 +238,13 @@ export class Door<Request extends object> {
     return canonicalAddress(subject.address)
   }
 
-  /** The response to a request that was let in has ended with this status; 0: its client was gone before. Of itself where `enter` was given it. */
-  end(request: Request, status: number): void {
-    const decision = decisionOf(request)
-    if (this.#refund?.(status, request)) decision?.refund()
-    else decision?.release()
+  /**
+   * The response to a request that was let in by this decision has ended with this status; 0: its client was gone before. Of itself where `enter` was given
+   * the response. (By the decision, since a request may have come by several doors.)
+   */
+  end(decision: Decision, request: Request, status: number): void {
+    if (this.#refund?.(status, request)) decision.refund()
+    else decision.release()
   }
 
   async #wait(
@@ -262,7 +268,9 @@ export class Door<Request extends object> {
     ;(request as { [decided]?: Decision })[decided] = decision
     const { states } = decision
     if (outgoing !== undefined && (this.#refund !== undefined || states.some(isHeld)))
-      outgoing.once('close', () => this.end(request, outgoing.writableFinished ? outgoing.statusCode : 0))
+      outgoing.once('close', () =>
+        this.end(decision, request, outgoing.writableFinished ? outgoing.statusCode : 0),
+      )
     return { kind: 'in', decision, fields: this.#writer.write(states) }
   }
 }

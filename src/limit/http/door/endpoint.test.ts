@@ -8,7 +8,8 @@ test.each([
   ['GET', '/', 'GET /'],
   ['GET', '/?a', 'GET /'],
   ['POST', '/uploads/', 'POST /uploads'],
-  ['POST', '//uploads///', 'POST /uploads'],
+  ['POST', '/uploads///', 'POST /uploads'],
+  ['POST', '/a//b', 'POST /a/b'],
   ['POST', '/%75ploads', 'POST /uploads'],
   ['POST', '/a%2Fb', 'POST /a/b'],
   ['POST', '/a\\b', 'POST /a/b'],
@@ -26,12 +27,25 @@ test.each([
   expect(endpointOf(method, target)).toBe(endpoint)
 })
 
-test.each(['/a/../b', '/..', '/a/.', '/a/%2e%2e/b', '/a%2f..%2fb', '/a/.%2E', '/a\\..\\b', '/./a'])(
-  '%s has no name',
-  (target) => {
-    expect(endpointOf('GET', target)).toBeUndefined()
-  },
-)
+test.each([
+  '//host/uploads',
+  '/\\host/uploads',
+  'http://host//other/uploads',
+  'http://host\\uploads',
+  'http:/uploads',
+  'http:uploads',
+  'uploads',
+  '/a/../b',
+  '/..',
+  '/a/.',
+  '/a/%2e%2e/b',
+  '/a%2f..%2fb',
+  '/a/.%2E',
+  '/a\\..\\b',
+  '/./a',
+])('%s has no name', (target) => {
+  expect(endpointOf('GET', target)).toBeUndefined()
+})
 
 test('any text has a name or none, and never throws', () => {
   fc.assert(

@@ -1,4 +1,5 @@
 // Limits in front of Hono 4, on Node and elsewhere.
+import type { Decision } from '../../decision.ts'
 import { fields } from '../fields.ts'
 import { Door, type DoorOptions, type Outgoing } from './door.ts'
 import type { DoorLimits } from './door-limits.ts'
@@ -51,7 +52,7 @@ export function limitHono<Context extends HonoContext>(
       context.header(fields.limit, limit)
     }
     if (outgoing) await next()
-    else await ended(door, context, next)
+    else await ended(door, entry.decision, context, next)
     return undefined
   }
 }
@@ -59,13 +60,14 @@ export function limitHono<Context extends HonoContext>(
 /** Where the end of a response is not seen it ends with its handler. */
 async function ended<Context extends HonoContext>(
   door: Door<Context>,
+  decision: Decision,
   context: Context,
   next: () => Promise<void>,
 ): Promise<void> {
   try {
     await next()
   } finally {
-    door.end(context, context.res.status)
+    door.end(decision, context, context.res.status)
   }
 }
 
@@ -83,7 +85,7 @@ class Elsewhere implements RawRequest {
   }
 
   get url(): string {
-    return this.#context.req.url
+    return this.#context.req.url.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '')
   }
 
   get headers(): RawRequest['headers'] {
