@@ -2,6 +2,7 @@
 import { type Algorithm, boundOf, bucketOf } from '../core/bucket/algorithm.ts'
 import type { Bucket } from '../core/bucket/bucket.ts'
 import type { Clock } from '../core/clock.ts'
+import { Bans } from './bans.ts'
 import { costOf } from './cost.ts'
 import type { Decision, Reason, RuleState } from './decision.ts'
 import type { Declared, ReadPart } from './key.ts'
@@ -42,6 +43,7 @@ export type Look = 'passes' | 'allows' | Reason
 export class ActiveRule {
   readonly checked: CheckedRule
   readonly table: Table
+  readonly bans: Bans | undefined
   /** The lines of those who wait, by key. */
   readonly lines: Map<string, Line> = new Map()
   allowed = 0
@@ -58,13 +60,15 @@ export class ActiveRule {
   readonly #keyOf: ReadPart
   readonly #isOwn: (subject: Subject) => boolean
   readonly #bucket: Bucket<Algorithm>
+  /** The key of all that have no value for it. */
+  readonly #nobody: string
   readonly #ends: ((nowMs: number) => number) | undefined
   /** Calendars: when the window of now ends. Never goes back: no window that has passed is opened again. */
   #endMs = 0
   #smallest: Algorithm
   #byPlan: ReadonlyMap<string | undefined, Algorithm> | undefined
 
-  constructor(checked: CheckedRule, setting: Setting, table?: Table) {
+  constructor(checked: CheckedRule, setting: Setting, table?: Table, bans?: Bans) {
     const { bounds } = checked
     const { on, excepts, keyOf, isOwn, ends } = readsOf(checked, setting.declared)
     this.checked = checked
@@ -81,6 +85,10 @@ export class ActiveRule {
     const slowest = () => this.#slowest()
     this.table = table ?? new Table(this.#bucket, slowest, setting.maxKeys)
     this.table.goBy(slowest)
+    const { ban, by, shadow } = checked
+    if (ban !== undefined && !shadow) this.bans = bans ?? new Bans(ban, setting.maxKeys)
+    if (ban !== undefined) this.bans?.goBy(ban)
+    this.#nobody = by.length === 1 ? '' : '-'.repeat(by.length)
   }
 
   /**
@@ -99,7 +107,9 @@ export class ActiveRule {
     const { table } = this
     this.#setting.hash.of(key)
     this.#found = table.find(this.#setting.hash, this.#nowUs)
+    const banned = this.bans?.look(this.#setting.hash, elapsedUs) === true
     if (this.cost > boundOf(this.#algorithm)) return 'cost'
+    if (banned) return 'banned'
     if (this.#available() < this.cost) return 'over'
     return this.lines.size > 0 && !first && this.lines.has(key) ? 'over' : 'allows'
   }
@@ -132,16 +142,25 @@ export class ActiveRule {
     this.#bucket.refund(table.numbers, table.at, this.#algorithm, this.#nowUs, this.cost, takenUs)
   }
 
+  /** The subject that was looked at did what is not allowed; whether it is banned now. */
+  offend(elapsedUs: number): boolean {
+    // Of a bucket that several share nobody knows who did it.
+    if (this.bans === undefined || this.table.shared || this.key === this.#nobody) return false
+    this.#setting.hash.of(this.key)
+    return this.bans.offend(this.#setting.hash, elapsedUs)
+  }
+
   /** In milliseconds, when so much can be taken. */
   delayMs(cost: number = this.cost): number {
     const { numbers, at } = this.table
-    return (this.#bucket.earliest(numbers, at, this.#algorithm, this.#nowUs, cost) - this.#nowUs) / 1_000
+    const delayUs = this.#bucket.earliest(numbers, at, this.#algorithm, this.#nowUs, cost) - this.#nowUs
+    return (this.bans === undefined ? delayUs : Math.max(delayUs, this.bans.leftUs)) / 1_000
   }
 
   state(subject: Subject, refuses: boolean): RuleState {
     return ruleState(this.checked, this.#algorithm, {
       refuses,
-      remaining: this.#available(),
+      remaining: this.bans !== undefined && this.bans.leftUs > 0 ? 0 : this.#available(),
       own: !this.table.shared && this.#isOwn(subject),
       nextMs: this.delayMs(1),
       resetMs: this.delayMs(boundOf(this.#algorithm)),

@@ -11,9 +11,9 @@ export function outcomeAfter(said: Outcome, over: 'reject' | 'wait' | 'defer'): 
 /**
  * Why it is not allowed. `over`: the bound is reached. `cost`: it costs more than the rule ever allows. `missing`: it has no value for a key that
  * has to be there. `line`: too many are waiting. `wait`: its turn would come, or did not come, within the longest wait. `cancelled`: its signal fired
- * while it waited. `away`: the store of the buckets cannot be asked, and the rule is then closed.
+ * while it waited. `away`: the store of the buckets cannot be asked, and the rule is then closed. `banned`: it was refused too often before.
  */
-export type Reason = 'over' | 'cost' | 'missing' | 'line' | 'wait' | 'cancelled' | 'away'
+export type Reason = 'over' | 'cost' | 'missing' | 'line' | 'wait' | 'cancelled' | 'away' | 'banned'
 
 /** One rule's bucket after a decision, as headers tell it. */
 export interface RuleState {

@@ -37,6 +37,8 @@ export interface RuleCounts {
   readonly keys: number
   /** Requests that went by the bucket which those keys share for which there is no room. */
   readonly overflowed: number
+  /** Of a rule with a ban: how many began. */
+  readonly bans?: number
 }
 
 export interface Limits {
@@ -113,13 +115,14 @@ class MemoryLimits implements Limits {
   }
 
   counts(): readonly RuleCounts[] {
-    return this.#inForce.rules.map(({ checked, allowed, refused, waiting, table }) => ({
+    return this.#inForce.rules.map(({ checked, allowed, refused, waiting, table, bans }) => ({
       rule: checked.name,
       allowed,
       refused,
       waiting,
       keys: table.used,
       overflowed: table.overflowed,
+      ...(bans === undefined ? {} : { bans: bans.made }),
     }))
   }
 
@@ -130,9 +133,15 @@ class MemoryLimits implements Limits {
   #inPlaceOf(before: RulesInForce, checked: CheckedRule): ActiveRule {
     const old = before.rules.find((rule) => rule.checked.name === checked.name)
     const same = old !== undefined && sameBuckets(old.checked, checked)
-    const rule = new ActiveRule(checked, this.#setting, same ? old.table : undefined)
+    const keeps = old !== undefined && sameKeys(old.checked, checked)
+    const rule = new ActiveRule(
+      checked,
+      this.#setting,
+      same ? old.table : undefined,
+      keeps ? old.bans : undefined,
+    )
     if (old !== undefined) {
-      if (!same && sameKeys(old.checked, checked)) rule.inherit(old, this.#nowUs())
+      if (!same && keeps) rule.inherit(old, this.#nowUs())
       rule.allowed = old.allowed
       rule.refused = old.refused
     }

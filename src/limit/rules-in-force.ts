@@ -43,7 +43,7 @@ export class RulesInForce implements Afterwards {
       if (rule.checked.shadow) shadowed = [...(shadowed ?? []), rule.checked.name]
       else refused = true
     }
-    if (refused) return this.#refusal(subject, shadowed ?? [])
+    if (refused) return this.#refusal(subject, shadowed ?? [], line === undefined ? nowUs : undefined)
     const taken = new Array<number>(rules.length)
     for (let i = 0; i < rules.length; i++) taken[i] = looks[i] === 'allows' ? rules[i]!.take() : Number.NaN
     if (shadowed === undefined) return new MadeDecision(this, subject, taken)
@@ -77,6 +77,7 @@ export class RulesInForce implements Afterwards {
     for (const rule of this.now.rules) {
       const look = rule.look(subject, nowUs, true)
       if (look !== 'passes' && look !== 'missing' && rule.checked.perUs !== undefined) rule.takeMore(cost)
+      if (look !== 'passes' && look !== 'missing' && cost > 0) rule.offend(nowUs)
     }
   }
 
@@ -103,15 +104,21 @@ export class RulesInForce implements Afterwards {
     return this.#successor === undefined ? this : this.#successor.now
   }
 
-  #refusal(subject: Subject, shadowed: readonly string[]): MadeDecision {
+  /** `offendedUs`: when those offended that a rule refuses; undefined for who is asked for again and again. */
+  #refusal(subject: Subject, shadowed: readonly string[], offendedUs: number | undefined): MadeDecision {
     let outcome: Outcome = 'wait'
     let [worst, reason, retryAfterMs]: [string | undefined, Reason, number] = [undefined, 'over', -1]
     for (const [i, rule] of this.rules.entries()) {
-      const look = this.#looks[i]!
+      let look = this.#looks[i]!
       const { over, shadow, name } = rule.checked
       if (look === 'allows' || look === 'passes' || shadow) continue
+      if (look === 'over' && offendedUs !== undefined && rule.offend(offendedUs)) {
+        look = 'banned'
+        this.#looks[i] = look
+      }
       outcome = outcomeAfter(outcome, look === 'over' ? over : 'reject')
-      const delayMs = look === 'over' ? rule.delayMs() : Number.POSITIVE_INFINITY
+      const passes = look === 'over' || look === 'banned'
+      const delayMs = passes ? rule.delayMs() : Number.POSITIVE_INFINITY
       if (delayMs > retryAfterMs) [worst, reason, retryAfterMs] = [name, look, delayMs]
     }
     return new MadeDecision(this, subject, undefined, {

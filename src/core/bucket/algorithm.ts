@@ -1,4 +1,5 @@
 // The algorithms, as plain data with their parameters, and the arithmetic of each.
+import { type Ban, bans } from './ban.ts'
 import type { Bucket } from './bucket.ts'
 import { type Concurrency, concurrencies } from './concurrency.ts'
 import { type CalendarWindow, calendarWindows, type FixedWindow, fixedWindows } from './fixed-window.ts'
@@ -9,7 +10,12 @@ import { type TokenBucket, tokenBuckets } from './token-bucket.ts'
 /** An algorithm with its parameters, in whole numbers: as JSON it can be sent to a store, which counts by the same arithmetic. */
 export type Algorithm = TokenBucket | Log | SlidingWindow | FixedWindow | CalendarWindow | Concurrency
 
-type Arithmetic = { readonly [Kind in Algorithm['kind']]: Bucket<Extract<Algorithm, { kind: Kind }>> }
+/** All that buckets are kept of: what bounds, and bans. */
+export type StoredAlgorithm = Algorithm | Ban
+
+type Arithmetic = {
+  readonly [Kind in StoredAlgorithm['kind']]: Bucket<Extract<StoredAlgorithm, { kind: Kind }>>
+}
 
 const arithmetic: Arithmetic = {
   'token-bucket': tokenBuckets,
@@ -18,14 +24,15 @@ const arithmetic: Arithmetic = {
   'fixed-window': fixedWindows,
   'calendar-window': calendarWindows,
   concurrency: concurrencies,
+  ban: bans,
 }
 
 /** The arithmetic for buckets of this algorithm. */
-export function bucketOf(algorithm: Algorithm): Bucket<Algorithm> {
-  return arithmetic[algorithm.kind] as unknown as Bucket<Algorithm>
+export function bucketOf(algorithm: StoredAlgorithm): Bucket<StoredAlgorithm> {
+  return arithmetic[algorithm.kind] as unknown as Bucket<StoredAlgorithm>
 }
 
 /** The most that one request may cost: what a bucket holds that nobody has used. */
-export function boundOf(algorithm: Algorithm): number {
+export function boundOf(algorithm: StoredAlgorithm): number {
   return 'limit' in algorithm ? algorithm.limit : algorithm.capacity
 }

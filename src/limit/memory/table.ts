@@ -1,5 +1,5 @@
 // The buckets of one rule in memory, by the hashes of their keys: no key is kept, there is no timer, and no step of it takes long.
-import type { Algorithm } from '../../core/bucket/algorithm.ts'
+import type { StoredAlgorithm } from '../../core/bucket/algorithm.ts'
 import type { Bucket, Numbers } from '../../core/bucket/bucket.ts'
 import { KeyHash } from './key-hash.ts'
 import { Segment } from './segment.ts'
@@ -22,12 +22,12 @@ export class Table {
   /** How many requests did. */
   overflowed = 0
 
-  readonly #bucket: Bucket<Algorithm>
+  readonly #bucket: Bucket<StoredAlgorithm>
   readonly #size: number
   readonly #maxKeys: number
   /** The bucket of those for which there is no room; zeros until then. A new key begins with what was taken from it: it may have been its own. */
   readonly #overflow: Numbers
-  #algorithm: () => Algorithm
+  #algorithm: () => StoredAlgorithm
   readonly #held: boolean
   readonly #moving = new KeyHash(new Uint32Array(8))
   #directory: Segment[]
@@ -38,7 +38,7 @@ export class Table {
   #restsUntilUs = 0
 
   /** `algorithm` is asked when a bucket is looked at for being idle. */
-  constructor(bucket: Bucket<Algorithm>, algorithm: () => Algorithm, maxKeys: number) {
+  constructor(bucket: Bucket<StoredAlgorithm>, algorithm: () => StoredAlgorithm, maxKeys: number) {
     this.#bucket = bucket
     this.#algorithm = algorithm
     this.#held = algorithm().kind === 'concurrency'
@@ -50,7 +50,7 @@ export class Table {
   }
 
   /** For the same rule, declared again. */
-  goBy(algorithm: () => Algorithm): void {
+  goBy(algorithm: () => StoredAlgorithm): void {
     this.#algorithm = algorithm
   }
 

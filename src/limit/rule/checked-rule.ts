@@ -1,5 +1,6 @@
 // A rule that can hold: read, with its defaults, as plain numbers.
 import type { Algorithm } from '../../core/bucket/algorithm.ts'
+import type { Ban } from '../../core/bucket/ban.ts'
 import type { AddressOptions } from '../address/canonical.ts'
 import type { Subject } from '../subject.ts'
 
@@ -35,6 +36,7 @@ export interface CheckedRule {
   readonly line: number
   readonly longestWaitMs: number
   readonly shadow: boolean
+  readonly ban: Ban | undefined
   readonly except: readonly string[]
   readonly missing: 'share' | 'skip' | 'reject'
   readonly away: 'open' | 'closed' | { readonly share: number }

@@ -4,6 +4,7 @@ import { describe, SpillwayError } from '../../core/errors.ts'
 import { nearestName } from '../../core/known-options.ts'
 import type { CheckedRule } from './checked-rule.ts'
 import { Fields, type Problem } from './fields.ts'
+import { readBan } from './read-ban.ts'
 import { readBound } from './read-bound.ts'
 import { checkExcept, readKeys } from './read-keys.ts'
 import type { Rules } from './rule.ts'
@@ -24,6 +25,7 @@ const known = [
   'over',
   'line',
   'longestWait',
+  'ban',
   'shadow',
   'except',
   'missing',
@@ -33,14 +35,19 @@ const known = [
 /** Throws INVALID_RULE with every problem that there is. `keys` are names of values beside the usual ones. */
 export function checkRules(rules: Rules, keys: Iterable<string> = []): readonly CheckedRule[] {
   const { checked, problems } = readRules(rules, keys)
-  if (problems.length === 0) return checked
+  if (problems.length > 0) throw refusalOf(rules, problems)
+  return checked
+}
+
+/** INVALID_RULE with these problems, and their lines where the rules came from a file. */
+export function refusalOf(rules: Rules, problems: readonly Problem[]): SpillwayError {
   const source = sourceOf(rules)
-  if (source === undefined) throw invalidRules(problems)
+  if (source === undefined) return invalidRules(problems)
   const placed = problems.map((problem): Problem => {
     const line = source.lineOf(problem.rule, problem.field)
     return line === undefined ? problem : { ...problem, line }
   })
-  throw invalidRules(placed, source.file)
+  return invalidRules(placed, source.file)
 }
 
 export function invalidRules(problems: readonly Problem[], file?: string): SpillwayError {
@@ -119,6 +126,7 @@ function readRule(
     line: fields.has('line') ? (fields.whole('line', fields.get('line'), 1, 1_000_000) ?? 1) : 100,
     longestWaitMs: readWait(fields),
     shadow: fields.flag('shadow'),
+    ban: readBan(fields, over, by.length > 0, bound?.perUs),
     except,
     missing: fields.word('missing', ['share', 'skip', 'reject']),
     away: readAway(fields),

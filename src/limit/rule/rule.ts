@@ -29,6 +29,8 @@ export interface RuleOptions {
   readonly line?: number
   /** Who would wait longer is refused. Default 30 s. */
   readonly longestWait?: Duration
+  /** Who is refused again and again is shut out, for longer each time. With `by`, and `over: reject`. */
+  readonly ban?: BanOptions
   /** Decides and counts, but refuses nothing. */
   readonly shadow?: boolean
   /** Values of the key, or ranges of addresses, that are not bounded. */
@@ -37,6 +39,17 @@ export interface RuleOptions {
   readonly missing?: 'share' | 'skip' | 'reject'
   /** What happens while a shared store cannot be asked: default 'open'. `share` decides by a part of the bound in this process. */
   readonly away?: 'open' | 'closed' | { readonly share: number }
+}
+
+/** After so many refusals or penalties, banned for a time that doubles with each repetition, and is halved for each of its own length without one. */
+export interface BanOptions {
+  readonly after: number
+  /** Offences count together that come within this time of the first of them. Default: the rule's period; of `atOnce`, as long as `for`. */
+  readonly within?: Period
+  /** How long the first ban lasts. */
+  readonly for: Period
+  /** How long the longest ban lasts. Default: a day, or `for` where that is longer. */
+  readonly upTo?: Period
 }
 
 /** Holds `capacity`, refilled by `refill` in each period, continuously. */

@@ -15,6 +15,7 @@ import type { Subject } from '../subject.ts'
 import { type Asked, AskedRule } from './asked-rule.ts'
 import { LeaseBook } from './lease-book.ts'
 import { LocalShares } from './local-shares.ts'
+import { checkShareable } from './shareable.ts'
 import { type SharedAfterwards, SharedDecision, type Taken } from './shared-decision.ts'
 import type { SharedLimits, SharedLimitsOptions, SharedRuleCounts } from './shared-limits-api.ts'
 import { type Answers, statesOf } from './states.ts'
@@ -454,9 +455,9 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
   }
 
   #active(rules: Rules): readonly AskedRule[] {
-    return checkRules(rules, this.#declared.keys()).map(
-      (checked) => new AskedRule(checked, this.#declared, this.#clock),
-    )
+    const all = checkRules(rules, this.#declared.keys())
+    checkShareable(rules, all)
+    return all.map((checked) => new AskedRule(checked, this.#declared, this.#clock))
   }
 }
 

@@ -18,7 +18,13 @@ const details: Readonly<Record<Reason, string>> = {
   line: 'Too many are waiting already.',
   wait: 'The turn of this request would come too late.',
   cancelled: 'The request was given up.',
+  banned: 'The limit was ignored too often, so it is closed for a time.',
   away: 'Whether the limit allows it cannot be found out at the moment.',
+}
+
+const kinds: Readonly<Partial<Record<Reason, LimitProblemKind>>> = {
+  away: 'temporary-reduced-capacity',
+  banned: 'abnormal-usage-detected',
 }
 
 /** The answer to a request that is not allowed: 429, or 400 where it lacks what a limit goes by. */
@@ -28,7 +34,7 @@ export function refusal(decision: Decision, writer: FieldWriter, random: () => n
   if (violated.length === 0 && rule !== undefined) violated.push(rule)
   const detail = `${details[reason]} (${violated.join(', ')})`
   if (reason === 'missing') return plain(400, 'Bad Request', detail)
-  return limited(reason === 'away' ? 'temporary-reduced-capacity' : 'quota-exceeded', violated, detail, {
+  return limited(kinds[reason] ?? 'quota-exceeded', violated, detail, {
     ...told(writer, states, retryAfterMs),
     ...again(retryAfterMs, random),
   })
