@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { call, context, pointer } from '../spillway.ts'
 
 export const Parcel = z.object({
-  /** Rises with every change. */
+  /** Rises with every change; a time in milliseconds, so that it rises too when the books are begun anew. */
   version: z.int().positive(),
   invoice: z.string(),
   /** Null for a guest. */

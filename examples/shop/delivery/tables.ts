@@ -39,7 +39,7 @@ export function noteAddress(db: DatabaseSync, invoice: string, country: string):
 export function ship(db: DatabaseSync, invoice: string): Parcel | undefined {
   const shipped = db
     .prepare(
-      `UPDATE parcels SET shipped = 1, version = version + 1
+      `UPDATE parcels SET shipped = 1, version = max(version + 1, CAST(unixepoch('subsec') * 1000 AS INTEGER))
        WHERE invoice = ? AND paid = 1 AND pieces > 0 AND shipped = 0
        RETURNING version, invoice, customer, country, pieces`,
     )
