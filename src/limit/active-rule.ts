@@ -44,6 +44,8 @@ export class ActiveRule {
   readonly checked: CheckedRule
   readonly table: Table
   readonly bans: Bans | undefined
+  /** The same for all rules that went on with the buckets of one another: what was taken is given back to these only. */
+  lineage: object = {}
   /** The lines of those who wait, by key. */
   readonly lines: Map<string, Line> = new Map()
   allowed = 0
@@ -114,6 +116,18 @@ export class ActiveRule {
     return this.lines.size > 0 && !first && this.lines.has(key) ? 'over' : 'allows'
   }
 
+  /** Goes to the bucket of a subject that it has bounded, whatever the rule is about by now. False when it has none. */
+  seek(subject: Subject, elapsedUs: number): boolean {
+    const key = this.#keyOf(subject)
+    if (key === undefined) return false
+    this.key = key
+    this.#nowUs = this.#ends === undefined ? elapsedUs : this.#calendarNow()
+    if (this.#byPlan !== undefined) this.#algorithm = this.#byPlan.get(subject.plan) ?? this.#smallest
+    this.#setting.hash.of(key)
+    this.#found = this.table.find(this.#setting.hash, this.#nowUs)
+    return true
+  }
+
   /** Takes what it costs. Returns what `refund` takes; not a number where it took nothing. */
   take(): number {
     this.allowed += 1
@@ -134,12 +148,13 @@ export class ActiveRule {
     return table.shared ? -1 - takenUs : takenUs
   }
 
-  refund(taken: number): void {
+  /** After `seek`. */
+  refund(taken: number, cost: number): void {
     const { table } = this
     if (taken < 0) table.findShared()
     else if (!this.#found) return
     const takenUs = taken < 0 ? -1 - taken : taken
-    this.#bucket.refund(table.numbers, table.at, this.#algorithm, this.#nowUs, this.cost, takenUs)
+    this.#bucket.refund(table.numbers, table.at, this.#algorithm, this.#nowUs, cost, takenUs)
   }
 
   /** The subject that was looked at did what is not allowed; whether it is banned now. */
@@ -169,17 +184,27 @@ export class ActiveRule {
 
   /** Takes over the buckets of the same rule with other numbers: what was spent of each counts as spent now, and comes back by the new ones. */
   inherit(old: ActiveRule, elapsedUs: number): void {
+    this.lineage = old.lineage
     const nowUs = this.#ends === undefined ? elapsedUs : this.#calendarNow()
     const oldNowUs = old.#ends === undefined ? elapsedUs : old.#calendarNow()
+    const [from, to] = [old.table, this.table]
     const spent = () =>
-      boundOf(old.#smallest) - old.#bucket.available(old.table.numbers, old.table.at, old.#smallest, oldNowUs)
-    old.table.each(oldNowUs, (hash) => {
+      boundOf(old.#smallest) - old.#bucket.available(from.numbers, from.at, old.#smallest, oldNowUs)
+    // By the largest plan: it takes whatever another plan had spent.
+    const largest = [...(this.#byPlan?.values() ?? [this.#smallest])].at(-1)!
+    const spend = (cost: number) => this.#bucket.take(to.numbers, to.at, largest, nowUs, cost)
+    from.each(oldNowUs, (hash) => {
       const cost = spent()
       if (cost <= 0) return
-      this.table.find(hash, nowUs)
-      this.table.add(hash, nowUs)
-      this.#bucket.take(this.table.numbers, this.table.at, this.#smallest, nowUs, cost)
+      to.find(hash, nowUs)
+      to.add(hash, nowUs)
+      spend(cost)
     })
+    from.findShared()
+    const shared = spent()
+    to.findShared()
+    if (shared > 0) spend(shared)
+    to.overflowed = from.overflowed
   }
 
   get waiting(): number {

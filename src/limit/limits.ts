@@ -141,7 +141,8 @@ class MemoryLimits implements Limits {
       keeps ? old.bans : undefined,
     )
     if (old !== undefined) {
-      if (!same && keeps) rule.inherit(old, this.#nowUs())
+      if (same) rule.lineage = old.lineage
+      else if (keeps && !becomesHeld(old.checked, checked)) rule.inherit(old, this.#nowUs())
       rule.allowed = old.allowed
       rule.refused = old.refused
     }
@@ -154,6 +155,7 @@ class MemoryLimits implements Limits {
 
   #newLine(rule: ActiveRule, key: string): WaitLine {
     const line = new WaitLine({
+      rule: rule.checked.name,
       clock: this.#clock,
       most: rule.checked.line,
       longestWaitMs: rule.checked.longestWaitMs,
@@ -171,6 +173,11 @@ class MemoryLimits implements Limits {
   #nowUs(): number {
     return Math.floor(this.#clock.elapsed() * 1_000)
   }
+}
+
+/** What was used is over: nobody would ever give back a place for it. */
+function becomesHeld(old: CheckedRule, checked: CheckedRule): boolean {
+  return checked.perUs === undefined && old.perUs !== undefined
 }
 
 /** The same key of a subject has the same hash in both. */

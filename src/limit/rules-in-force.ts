@@ -1,5 +1,6 @@
 // Rules that are in force together, and what they decide: all of them at once, counted in each or in none.
 import type { ActiveRule, Look } from './active-rule.ts'
+import { costOf } from './cost.ts'
 import { type Outcome, outcomeAfter, type Reason, type RuleState } from './decision.ts'
 import { type Afterwards, MadeDecision } from './made-decision.ts'
 import type { Subject } from './subject.ts'
@@ -84,13 +85,12 @@ export class RulesInForce implements Afterwards {
   giveBack(subject: Subject, taken: readonly number[], held: boolean): void {
     const nowUs = this.#nowUs()
     this.now.#last = undefined
-    for (const [i, { checked }] of this.rules.entries()) {
+    for (const [i, { checked, lineage }] of this.rules.entries()) {
       const took = taken[i]!
       if ((checked.perUs === undefined) !== held || Number.isNaN(took)) continue
-      const rule = this.now.rules.find((each) => each.checked.name === checked.name)
-      const look = rule?.look(subject, nowUs, true) ?? 'passes'
-      if (rule === undefined || look === 'passes' || look === 'missing') continue
-      rule.refund(took)
+      const rule = this.now.rules.find((each) => each.lineage === lineage)
+      if (!rule?.seek(subject, nowUs)) continue
+      rule.refund(took, costOf(checked, subject))
       rule.lines.get(rule.key)?.serve()
     }
   }
@@ -99,7 +99,7 @@ export class RulesInForce implements Afterwards {
     this.#successor = successor
   }
 
-  /** Those in force now: what was taken by others is given back to rules of the same name. */
+  /** Those in force now: what was taken by others is given back to those that went on with their buckets. */
   get now(): RulesInForce {
     return this.#successor === undefined ? this : this.#successor.now
   }

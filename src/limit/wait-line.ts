@@ -13,16 +13,22 @@ interface Waiter {
   /** Stands in the line no more. */
   readonly leave: () => void
   readonly resolve: (decision: Decision) => void
+  readonly reject: (thrown: unknown) => void
 }
 
 export interface LineOptions {
   readonly clock: Clock
+  /** Whose line it is. */
+  readonly rule: string
   readonly most: number
   readonly longestWaitMs: number
   /** Decides for the first of the line. */
   readonly decide: (subject: Subject) => Refusal
   readonly emptied: () => void
 }
+
+/** How often somebody looks for a place in front of which another line stands. */
+const placesMs = 20
 
 /** One timer for the whole line, and none without anybody in it. */
 export class WaitLine implements Line {
@@ -45,7 +51,7 @@ export class WaitLine implements Line {
       if (this.#line.size === 0) this.#options.emptied()
       return Promise.resolve(refusal.insteadOfWaiting(reason))
     }
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       const waiter: Waiter = {
         subject,
         dueMs: clock.elapsed() + longestWaitMs,
@@ -56,6 +62,7 @@ export class WaitLine implements Line {
           signal?.removeEventListener('abort', onAbort)
         },
         resolve,
+        reject,
       }
       const onAbort = () => {
         end(waiter, waiter.refusal.insteadOfWaiting('cancelled'))
@@ -71,7 +78,15 @@ export class WaitLine implements Line {
     this.#cancelTimer?.()
     this.#cancelTimer = undefined
     for (const waiter of [...this.#line]) {
-      const decision = this.#options.decide(waiter.subject)
+      let decision: Refusal
+      try {
+        decision = this.#options.decide(waiter.subject)
+      } catch (thrown) {
+        // A function of the rules threw: that is for who asked, and the next one goes on.
+        waiter.leave()
+        waiter.reject(thrown)
+        continue
+      }
       if (decision.outcome !== 'wait') {
         end(waiter, decision)
         continue
@@ -91,7 +106,7 @@ export class WaitLine implements Line {
     for (const waiter of [...this.#line]) {
       // At once: whoever stood in two lines would be counted twice.
       waiter.leave()
-      again(waiter.subject, waiter.signal).then(waiter.resolve)
+      again(waiter.subject, waiter.signal).then(waiter.resolve, waiter.reject)
     }
   }
 
@@ -108,8 +123,13 @@ export class WaitLine implements Line {
   }
 
   #arm({ dueMs, refusal }: Waiter): void {
-    const { clock } = this.#options
-    const inMs = Math.min(refusal.retryAfterMs, dueMs - clock.elapsed())
+    const { clock, rule } = this.#options
+    // A place that comes free is told to the line in front of it only: who waits for one here looks.
+    const lookMs =
+      refusal.rule !== rule && refusal.retryAfterMs === Number.POSITIVE_INFINITY
+        ? placesMs
+        : refusal.retryAfterMs
+    const inMs = Math.min(lookMs, dueMs - clock.elapsed())
     this.#cancelTimer = clock.after(Math.max(1, Math.ceil(inMs)), () => this.serve())
   }
 }
