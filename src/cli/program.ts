@@ -44,6 +44,7 @@ A topology is declared in spillway.config.ts:
   $ spillway saga ls            which processes are under way?
   $ spillway limits show limits.yaml  what does each rule allow at worst?
   $ spillway limits tune access.log   which rate limits would suit this traffic?
+  $ spillway limits export limits.yaml --to nginx  for a gateway that is somebody else's
   $ spillway doctor             does the engine keep what it promises?
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.`,

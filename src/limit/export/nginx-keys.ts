@@ -1,0 +1,228 @@
+// The keys of rules as variables of nginx: maps from what a request says to what its bucket is called. An empty key is not bounded.
+import type { AddressOptions } from '../address/canonical.ts'
+import { readAddress } from '../address/read.ts'
+import type { Bound, CheckedRule } from '../rule/checked-rule.ts'
+import type { ExportOptions, Remarks } from './exported.ts'
+import { endpointPattern, endpointsOf } from './wish.ts'
+
+/** Longer texts count by so many of their first letters: clients choose them, and each takes room in a zone. */
+const longestText = 100
+
+export class NginxKeys {
+  readonly #blocks = new Map<string, readonly string[]>()
+  readonly #names = new Set<string>()
+  readonly #options: ExportOptions
+
+  constructor(options: ExportOptions) {
+    this.#options = options
+  }
+
+  /** The definitions of everything that was asked for. */
+  get lines(): readonly string[] {
+    return [...this.#blocks.values()].flatMap((block) => [...block, ''])
+  }
+
+  /** A name that nothing else has, of what nginx takes in one. */
+  name(...words: readonly string[]): string {
+    const base = ['spillway', ...words].join('_').toLowerCase().replace(/\W/g, '_')
+    let name = base
+    for (let number = 2; this.#names.has(name); number++) name = `${base}_${number}`
+    this.#names.add(name)
+    return name
+  }
+
+  /** One variable for each plan, smallest first; undefined when nginx cannot know the key, and why is in the remarks. */
+  of(rule: CheckedRule, remarks: Remarks): readonly string[] | undefined {
+    const parts = this.#parts(rule, remarks)
+    const conditions = this.#conditions(rule, remarks)
+    if (parts === undefined || conditions === undefined) return undefined
+    const bounds = exportedBounds(rule, this.#options)
+    const planOf = bounds.length > 1 ? this.#plan(rule) : undefined
+    const key = parts.length === 0 ? 'all' : parts.map(({ text }) => text).join('')
+    return bounds.map(({ plan }, index) => {
+      const all = [
+        ...conditions,
+        ...(planOf === undefined ? [] : [{ variable: planOf, value: `p${index}` }]),
+        ...(rule.missing === 'skip'
+          ? parts.flatMap(({ has }) => (has ? [{ variable: has, value: '1' }] : []))
+          : []),
+      ]
+      const variable = `$${this.name(rule.name, ...(plan === undefined ? [] : [plan]), 'key')}`
+      const source = all.map((each) => each.variable).join(':')
+      const wanted = all.map((each) => each.value).join(':')
+      this.#block(variable, `map "${source}" ${variable}`, [
+        all.length === 0 ? `default "${key}";` : 'default "";',
+        ...(all.length === 0 ? [] : [`"${wanted}" "${key}";`]),
+      ])
+      return variable
+    })
+  }
+
+  /** Each as a part of the key that no other part can reach into: addresses have one length, and a header has no line break. */
+  #parts(
+    rule: CheckedRule,
+    remarks: Remarks,
+  ): readonly { readonly text: string; readonly has?: string }[] | undefined {
+    const addresses: { text: string }[] = []
+    const texts: { text: string; has: string }[] = []
+    for (const part of rule.by) {
+      if (part.kind === 'address') addresses.push({ text: this.#address(part.options, remarks) })
+      else {
+        const header = headerOf(part, this.#options, remarks)
+        if (header === undefined) return undefined
+        const variable = this.#text(header)
+        const has = rule.missing === 'skip' ? this.#has(variable) : ''
+        texts.push({ text: `${texts.length > 0 ? '\\n' : ''}=${variable}`, has })
+      }
+    }
+    if (texts.length > 0 && rule.missing === 'reject') {
+      remarks.lost.push(
+        'missing: reject: nginx bounds by a key, and refuses nobody for having none; `if ($http_…  = "") { return 429; }` in the location does',
+      )
+      return undefined
+    }
+    return [...addresses, ...texts]
+  }
+
+  #conditions(rule: CheckedRule, remarks: Remarks): { variable: string; value: string }[] | undefined {
+    const found: { variable: string; value: string }[] = []
+    if (rule.on !== undefined) {
+      const { http, calls } = endpointsOf(rule.on)
+      if (calls.length > 0)
+        remarks.lost.push(`on: ${calls.join(', ')}: no endpoint of HTTP, and nginx sees no calls`)
+      if (http.length === 0) return undefined
+      found.push({ variable: this.#on(rule.name, http), value: '1' })
+    }
+    if (rule.except.length > 0)
+      for (const variable of this.#excepts(rule)) found.push({ variable, value: '0' })
+    return found
+  }
+
+  #block(id: string, head: string, lines: readonly string[]): void {
+    this.#blocks.set(id, [`${head} {`, ...lines.map((line) => `    ${line}`), '}'])
+  }
+
+  #address({ prefix6 = 64, prefix4 = 32, nat64 = [] }: AddressOptions, remarks: Remarks): string {
+    const [bytes6, bytes4] = [Math.floor(prefix6 / 8), Math.floor(prefix4 / 8)]
+    const told = new Set<string>()
+    if (bytes6 * 8 !== prefix6)
+      told.add(`IPv6 by /${bytes6 * 8}, the whole byte above /${prefix6}: more clients share a bucket`)
+    if (bytes4 * 8 !== prefix4)
+      told.add(`IPv4 by /${bytes4 * 8}, the whole byte above /${prefix4}: more clients share a bucket`)
+    if (nat64.length > 0)
+      told.add(`clients behind ${nat64.join(', ')} share the buckets of their IPv6 addresses`)
+    remarks.differs.push(...told)
+    const id = `spillway_address_${bytes6 * 8}_${bytes4 * 8}`
+    const rest4 = bytes4 < 4 ? `.{${4 - bytes4}}` : ''
+    const rest6 = bytes6 < 16 ? `.{${16 - bytes6}}` : ''
+    const capture = (name: string) => `sw${bytes6}_${bytes4}_${name}`
+    const four = (name: string, before: string) =>
+      `"~(?s)^${before}(?<${capture(name)}>.{${bytes4}})${rest4}\\z" "4$${capture(name)}";`
+    this.#block(id, `map $binary_remote_addr $${id}`, [
+      'default "-";',
+      four('plain', ''),
+      `# IPv4 in IPv6: mapped, and through NAT64`,
+      four('mapped', '\\x00{10}\\xff\\xff'),
+      four('nat64', '\\x00\\x64\\xff\\x9b\\x00{8}'),
+      `"~(?s)^(?<${capture('six')}>.{${bytes6}})${rest6}\\z" "6$${capture('six')}";`,
+    ])
+    return `\${${id}}`
+  }
+
+  #text(header: string): string {
+    const id = `spillway_text_${header}`
+    this.#block(id, `map $http_${header} $${id}`, [
+      'default "";',
+      `"~(?s)^(?<sw_${header}>.{1,${longestText}})" "$sw_${header}";`,
+    ])
+    return `\${${id}}`
+  }
+
+  #has(text: string): string {
+    const id = text.slice(2, -1).replace('_text_', '_has_')
+    this.#block(id, `map "${text}" $${id}`, ['default 1;', '"" 0;'])
+    return `$${id}`
+  }
+
+  #on(rule: string, names: readonly string[]): string {
+    const method = 'spillway_method'
+    this.#block(method, `map $request_method $${method}`, ['default $request_method;', 'HEAD GET;'])
+    const id = this.name(rule, 'on')
+    const patterns = names.map((name) => `"~*(?s)^${quoted(endpointPattern(name))}\\z" 1;`)
+    this.#block(id, `map "$${method} $uri" $${id}`, ['default 0;', ...patterns])
+    return `$${id}`
+  }
+
+  #plan(rule: CheckedRule): string {
+    const header = variableOf(this.#options.plan!)
+    const plans = rule.bounds.map(({ plan }, index) => ({ plan: plan!, index }))
+    const id = this.name(rule.name, 'plan')
+    this.#block(id, `map $http_${header} $${id}`, [
+      'default p0;',
+      ...plans.map(({ plan, index }) => `"~^${quoted(literal(plan))}\\z" p${index};`),
+    ])
+    return `$${id}`
+  }
+
+  #excepts(rule: CheckedRule): string[] {
+    const ranges = rule.except.filter((each) => readAddress(each.replace(/\/\d+$/, '')) !== undefined)
+    const variables: string[] = []
+    if (rule.by.some(({ kind }) => kind === 'address') && ranges.length > 0) {
+      const id = this.name(rule.name, 'except')
+      this.#block(id, `geo $${id}`, ['default 0;', ...ranges.map((range) => `${range} 1;`)])
+      variables.push(`$${id}`)
+    }
+    for (const part of rule.by) {
+      const header = part.kind === 'address' ? undefined : headerName(part, this.#options)
+      if (header === undefined) continue
+      const id = this.name(rule.name, 'except')
+      const names = rule.except.map((each) => `"~^${quoted(literal(each))}\\z" 1;`)
+      this.#block(id, `map $http_${variableOf(header)} $${id}`, ['default 0;', ...names])
+      variables.push(`$${id}`)
+    }
+    return variables
+  }
+}
+
+/** Without a header that says the plan all have the smallest. */
+export function exportedBounds({ bounds }: CheckedRule, { plan }: ExportOptions): readonly Bound[] {
+  return plan === undefined ? bounds.slice(0, 1) : bounds
+}
+
+function headerName(part: CheckedRule['by'][number], { keys }: ExportOptions): string | undefined {
+  if (part.kind === 'header') return part.name
+  return part.kind === 'value' && Object.hasOwn(keys, part.name) ? keys[part.name] : undefined
+}
+
+function headerOf(
+  part: CheckedRule['by'][number],
+  options: ExportOptions,
+  remarks: Remarks,
+): string | undefined {
+  const header = headerName(part, options)
+  if (header === undefined) {
+    remarks.lost.push(
+      part.kind === 'value'
+        ? `by ${part.name}: nginx does not know it; --key ${part.name}=<header> says which request header has it`
+        : 'by a function: it is in your program',
+    )
+    return undefined
+  }
+  if (/^[a-z0-9-]+$/i.test(header)) return variableOf(header)
+  remarks.lost.push(`by header ${header}: nginx passes over headers with such names`)
+  return undefined
+}
+
+export function variableOf(header: string): string {
+  return header.toLowerCase().replaceAll('-', '_')
+}
+
+/** For a regular expression. */
+function literal(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
+}
+
+/** In double quotes nginx takes \\ for one, and \" for a quote. */
+function quoted(pattern: string): string {
+  return pattern.replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/\n/g, '\\n')
+}
