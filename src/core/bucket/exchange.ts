@@ -1,19 +1,19 @@
 // One act on buckets that several processes share: settles what was leased, decides a request by all of its buckets, leases anew. Pure: stores that
 // count in this process's arithmetic call it in their transaction, and all others are compared with it.
-import { type Algorithm, boundOf, bucketOf } from './algorithm.ts'
+import { boundOf, bucketOf, type StoredAlgorithm } from './algorithm.ts'
 import type { Numbers } from './bucket.ts'
 
 /** What a request asks of one bucket. All counts are whole numbers from 0. */
 export interface BucketAsk {
   /** Which bucket: any text of 1 to 200 characters without NUL. */
   readonly bucket: string
-  readonly algorithm: Algorithm
+  readonly algorithm: StoredAlgorithm
   /**
    * What the holder has used of its lease of this bucket since it was given: at most what was leased. The rest is given back. Of concurrency: what is
    * in use, and stays so.
    */
   readonly used: number
-  /** What the request asks for. 0 only looks, or only settles. */
+  /** What the request asks for. 0 only looks, or only settles. Of a ban 1 asks that there is none, and takes nothing: offences are penalties. */
   readonly cost: number
   /** How much more the holder wishes to have as its lease from now on. 0: nothing. */
   readonly hold: number
@@ -60,13 +60,13 @@ export interface BucketLease {
 
 /** A bucket as it is kept. */
 export interface SharedBucket {
-  algorithm: Algorithm
+  algorithm: StoredAlgorithm
   numbers: Numbers
   leases: readonly BucketLease[]
 }
 
 /** A bucket that nobody has used. */
-export function freshBucket(algorithm: Algorithm): SharedBucket {
+export function freshBucket(algorithm: StoredAlgorithm): SharedBucket {
   return { algorithm, numbers: new Float64Array(bucketOf(algorithm).size(algorithm)), leases: [] }
 }
 
@@ -88,7 +88,7 @@ export function exchange(
       const { algorithm, numbers } = bucket
       const arithmetic = bucketOf(algorithm)
       const isHeld = algorithm.kind === 'concurrency'
-      const taken = allowed ? ask.cost : 0
+      const taken = allowed && algorithm.kind !== 'ban' ? ask.cost : 0
       const takenUs = isHeld ? nowUs : arithmetic.take(numbers, 0, algorithm, nowUs, taken)
       const keeps = own[index]! + (isHeld ? taken : 0)
       const held = keeps + Math.max(0, Math.min(ask.hold, leftOf(bucket, nowUs) - keeps))
@@ -164,7 +164,7 @@ function endLeases(bucket: SharedBucket, nowUs: number): void {
  * What was taken stays taken when a bound or a refill becomes another. What cannot be counted on, since its numbers mean something else, begins anew,
  * as full as it was in proportion. Leases stay.
  */
-function follow(bucket: SharedBucket, algorithm: Algorithm, nowUs: number): void {
+function follow(bucket: SharedBucket, algorithm: StoredAlgorithm, nowUs: number): void {
   const was = bucket.algorithm
   if (layoutOf(was) !== layoutOf(algorithm)) {
     const share = bucketOf(was).available(bucket.numbers, 0, was, nowUs) / boundOf(was)
@@ -177,7 +177,7 @@ function follow(bucket: SharedBucket, algorithm: Algorithm, nowUs: number): void
 }
 
 /** What the numbers of a bucket mean: two algorithms of one layout count on the same bucket. */
-export function layoutOf(algorithm: Algorithm): string {
+export function layoutOf(algorithm: StoredAlgorithm): string {
   switch (algorithm.kind) {
     case 'token-bucket':
       return `token-bucket ${algorithm.unit} ${algorithm.tickUs}`
@@ -189,6 +189,7 @@ export function layoutOf(algorithm: Algorithm): string {
       return `fixed-window ${algorithm.perUs}`
     case 'calendar-window':
     case 'concurrency':
+    case 'ban':
       return algorithm.kind
   }
 }

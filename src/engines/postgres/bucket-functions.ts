@@ -1,21 +1,22 @@
 // The arithmetic of `core/bucket` in PL/pgSQL, on whole numbers of 64 bits: the same answers to the last unit, which the conformance suite compares.
 // Parameters stand in the order of `bucketParameters`, numbers as in `core/bucket`, where they are explained; arrays here begin at 1.
-import type { Algorithm } from '../../core/bucket/algorithm.ts'
+import type { StoredAlgorithm } from '../../core/bucket/algorithm.ts'
 import { slicesBehind } from '../../core/bucket/sliding-window.ts'
 import type { Migration } from './migrations.ts'
 
 /** Never changed: they stand in rows. */
-export const bucketKind: Readonly<Record<Algorithm['kind'], number>> = {
+export const bucketKind: Readonly<Record<StoredAlgorithm['kind'], number>> = {
   'token-bucket': 1,
   log: 2,
   'sliding-window': 3,
   'fixed-window': 4,
   'calendar-window': 5,
   concurrency: 6,
+  ban: 7,
 }
 
 /** As many for every kind; the first is what a bucket holds that nobody has used. */
-export function bucketParameters(algorithm: Algorithm): readonly [number, number, number, number] {
+export function bucketParameters(algorithm: StoredAlgorithm): readonly [number, number, number, number] {
   switch (algorithm.kind) {
     case 'token-bucket':
       return [algorithm.capacity, algorithm.unit, algorithm.tickUs, algorithm.rate]
@@ -29,6 +30,8 @@ export function bucketParameters(algorithm: Algorithm): readonly [number, number
       return [algorithm.limit, algorithm.endUs, 0, 0]
     case 'concurrency':
       return [algorithm.limit, 0, 0, 0]
+    case 'ban':
+      return [algorithm.limit, algorithm.withinUs, algorithm.forUs, algorithm.upToUs]
   }
 }
 
@@ -37,7 +40,7 @@ const slots = slicesBehind + 1
 export const bucketFunctions: Migration = (schema) => `
 -- Zeros: a bucket that nobody has used.
 create function ${schema}.bucket_numbers(k smallint, p bigint[]) returns bigint[] immutable language sql as $$
-  select array_fill(0::bigint, array[case k when 1 then 2 when 2 then p[2]::int + 1 when 3 then ${slots + 2} when 6 then 1 else 2 end])
+  select array_fill(0::bigint, array[case k when 1 then 2 when 2 then p[2]::int + 1 when 3 then ${slots + 2} when 6 then 1 when 7 then 4 else 2 end])
 $$;
 
 -- Whether two algorithms count on the same numbers: layoutOf.
@@ -92,6 +95,25 @@ begin
   return n;
 end $$;
 
+-- The offences that count towards the next ban.
+create function ${schema}.bucket_offences(p bigint[], n bigint[], p_time bigint) returns bigint immutable language plpgsql as $$
+begin
+  return case when p_time < n[2] + p[2] then n[1] else 0 end;
+end $$;
+
+-- The length of the last ban, halved for each of its own length that has passed since its end.
+create function ${schema}.bucket_ban_length(p bigint[], n bigint[], p_time bigint) returns bigint immutable language plpgsql as $$
+declare
+  v_length bigint := n[3];
+  v_quiet bigint := p_time - n[4];
+begin
+  while v_length > 0 and v_quiet >= v_length loop
+    v_quiet := v_quiet - v_length;
+    v_length := case when v_length >= 2 * p[3] then v_length / 2 else 0 end;
+  end loop;
+  return v_length;
+end $$;
+
 create function ${schema}.bucket_available(k smallint, p bigint[], n bigint[], p_now bigint) returns bigint immutable language plpgsql as $$
 declare
   v_left bigint;
@@ -127,6 +149,9 @@ begin
       return p[1] - case when p[2] <= n[1] then n[2] else 0 end;
     when 6 then
       return p[1] - n[1];
+    when 7 then
+      v_time := greatest(p_now, n[2]);
+      return case when v_time < n[4] then 0 else p[1] - ${schema}.bucket_offences(p, n, v_time) end;
   end case;
 end $$;
 
@@ -161,6 +186,17 @@ begin
     when 6 then
       n[1] := n[1] + p_cost;
       taken := p_now;
+    when 7 then
+      taken := greatest(p_now, n[2]);
+      if p_cost > 0 and taken >= n[4] then
+        v_before := ${schema}.bucket_offences(p, n, taken);
+        if v_before + p_cost >= p[1] then
+          v_slot := least(greatest(2 * ${schema}.bucket_ban_length(p, n, taken), p[3]), p[4]);
+          n := array[0, 0, v_slot, taken + v_slot];
+        else
+          n := array[v_before + p_cost, case when v_before = 0 then taken else n[2] end, n[3], n[4]];
+        end if;
+      end if;
     else
       if p_cost > 0 then
         if k = 4 and p_now < n[1] or k = 5 and p[2] <= n[1] then
@@ -212,6 +248,9 @@ begin
       return null;
     when 6 then
       return case when p[1] - n[1] >= p_cost then p_now end;
+    when 7 then
+      return case when ${schema}.bucket_available(k, p, n, p_now) >= p_cost then p_now
+        when greatest(p_now, n[2]) < n[4] then n[4] else n[2] + p[2] end;
     else
       return case when ${schema}.bucket_available(k, p, n, p_now) >= p_cost then p_now else n[1] end;
   end case;
@@ -256,6 +295,8 @@ begin
       return n;
     when 6 then
       return array[greatest(n[1] - p_cost, 0)];
+    when 7 then
+      return n;
     else
       if n[1] = p_taken then
         n := case when n[2] > p_cost then array[n[1], n[2] - p_cost] else array[0, 0]::bigint[] end;
@@ -273,6 +314,8 @@ begin
     when 3 then ${schema}.bucket_slice_count(n, greatest(p_now / p[2], n[1])) = 0
     when 4 then p_now >= n[1]
     when 5 then p[2] > n[1]
+    when 7 then greatest(p_now, n[2]) >= n[4] and ${schema}.bucket_offences(p, n, greatest(p_now, n[2])) = 0
+      and ${schema}.bucket_ban_length(p, n, greatest(p_now, n[2])) = 0
     else n[1] = 0
   end;
 end $$;

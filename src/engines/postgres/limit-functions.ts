@@ -165,7 +165,7 @@ begin
     end loop;
     for a in v_base + 1 .. v_base + p_counts[v_request] loop
       b := v_rows[p_places[a]];
-      v_cost := case when v_allowed then p_costs[a] else 0 end;
+      v_cost := case when v_allowed and b.kind <> ${bucketKind.ban} then p_costs[a] else 0 end;
       v_keeps := v_own[a];
       if b.kind = ${bucketKind.concurrency} then
         taken[a] := v_now;

@@ -4,13 +4,14 @@
 
 export const bucketScript: string = `
 local floor, ceil, max, min, fmod = math.floor, math.ceil, math.max, math.min, math.fmod
-local TOKENS, LOG, SLIDING, FIXED, CALENDAR, HELD = 1, 2, 3, 4, 5, 6
+local TOKENS, LOG, SLIDING, FIXED, CALENDAR, HELD, BAN = 1, 2, 3, 4, 5, 6, 7
 
 local function sizeOf(s)
   local kind = s.kind
   if kind == TOKENS or kind == FIXED or kind == CALENDAR then return 2 end
   if kind == LOG then return s.c + 1 end
   if kind == SLIDING then return 19 end
+  if kind == BAN then return 4 end
   return 1
 end
 
@@ -81,6 +82,29 @@ local function isOpen(s, now)
   return s.b <= s.n[1]
 end
 
+local function banTime(s, now)
+  return max(now, s.n[2])
+end
+
+local function offencesAt(s, time)
+  if time < s.n[2] + s.b then return s.n[1] end
+  return 0
+end
+
+local function halved(s, length)
+  if length >= 2 * s.c then return floor(length / 2) end
+  return 0
+end
+
+local function lengthAt(s, time)
+  local length, quiet = s.n[3], time - s.n[4]
+  while length > 0 and quiet >= length do
+    quiet = quiet - length
+    length = halved(s, length)
+  end
+  return length
+end
+
 local function available(s, now)
   local kind = s.kind
   if kind == TOKENS then
@@ -91,6 +115,10 @@ local function available(s, now)
     return s.a - countAt(s, sliceAt(s, now))
   elseif kind == HELD then
     return s.a - s.n[1]
+  elseif kind == BAN then
+    local time = banTime(s, now)
+    if time < s.n[4] then return 0 end
+    return s.a - offencesAt(s, time)
   end
   return s.a - countIn(s, isOpen(s, now))
 end
@@ -123,6 +151,18 @@ local function take(s, now, cost)
     local slot = 3 + fmod(slice, 17)
     n[slot] = n[slot] + taken
     return slice * s.b
+  elseif kind == BAN then
+    local time = banTime(s, now)
+    if cost == 0 or time < n[4] then return time end
+    local before = offencesAt(s, time)
+    if before + cost >= s.a then
+      local length = min(max(2 * lengthAt(s, time), s.c), s.d)
+      n[1], n[2], n[3], n[4] = 0, 0, length, time + length
+    else
+      n[1] = before + cost
+      if before == 0 then n[2] = time end
+    end
+    return time
   end
   if cost == 0 then return n[1] end
   local open = isOpen(s, now)
@@ -162,6 +202,10 @@ local function earliest(s, now, cost)
     return -1
   end
   if available(s, now) >= cost then return now end
+  if kind == BAN then
+    if banTime(s, now) < n[4] then return n[4] end
+    return n[2] + s.b
+  end
   return n[1]
 end
 
@@ -225,6 +269,15 @@ local function idleFrom(s, now)
     if ends == 0 and n[2] == 0 then return now end
     -- The asker's clock says when its window ends, and it may be behind.
     return max(n[1], s.b, ends, now) + 3600000000
+  elseif kind == BAN then
+    local from, length = n[4], n[3]
+    while length > 0 do
+      from = from + length
+      length = halved(s, length)
+    end
+    if n[1] > 0 then from = max(from, n[2] + s.b) end
+    if ends > 0 then from = max(from, ends) + s.b + 3 * s.d end
+    return from
   end
   return ends
 end

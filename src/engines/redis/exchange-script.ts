@@ -247,7 +247,7 @@ for _ = 1, count do
     for index = 1, size do
       local q, s = asks[index], states[index]
       local isHeld = s.kind == HELD
-      local taken = allowed and q.cost or 0
+      local taken = allowed and s.kind ~= BAN and q.cost or 0
       local time, keeps = now, own[index]
       if isHeld then keeps = keeps + taken else time = take(s, now, taken) end
       local left = leftOf(s, now)

@@ -1,13 +1,13 @@
 // Requests in the form that the script reads: numbers one after the other, eight bytes each, so that nothing is written out and read again as text.
 import { createHash } from 'node:crypto'
-import type { Algorithm } from '../../core/bucket/algorithm.ts'
+import type { StoredAlgorithm } from '../../core/bucket/algorithm.ts'
 import type { BucketAnswer, LimitExchange, LimitVerdict } from '../../ports/limit.ts'
 import { script } from './exchange-script.ts'
 
 export const scriptHash: string = createHash('sha1').update(script).digest('hex')
 
 /** The numbers of an algorithm as bucket-script.ts has them: its kind, its bound, and up to three more. */
-function numbersOf(algorithm: Algorithm): readonly number[] {
+function numbersOf(algorithm: StoredAlgorithm): readonly number[] {
   switch (algorithm.kind) {
     case 'token-bucket':
       return [1, algorithm.capacity, algorithm.unit, algorithm.rate, algorithm.tickUs]
@@ -21,6 +21,8 @@ function numbersOf(algorithm: Algorithm): readonly number[] {
       return [5, algorithm.limit, algorithm.endUs]
     case 'concurrency':
       return [6, algorithm.limit]
+    case 'ban':
+      return [7, algorithm.limit, algorithm.withinUs, algorithm.forUs, algorithm.upToUs]
   }
 }
 

@@ -142,6 +142,25 @@ export const limitFaults: readonly Fault<LimitPort>[] = [
     asksChanged(({ penalty: _, ...ask }) => ask),
   ),
   fault(
+    'whoever is allowed has offended',
+    ['limit.ban', 'limit.arithmetic.ban'],
+    asksChanged((ask) =>
+      ask.algorithm.kind === 'ban' ? { ...ask, penalty: (ask.penalty ?? 0) + ask.cost } : ask,
+    ),
+  ),
+  fault(
+    'who knocks is banned for longer',
+    ['limit.ban', 'limit.arithmetic.ban'],
+    verdictsChanged((verdict, { asks }) => ({
+      ...verdict,
+      buckets: verdict.buckets.map((bucket, at) =>
+        asks[at]!.algorithm.kind === 'ban' && bucket.available === 0
+          ? { ...bucket, earliestUs: bucket.earliestUs + 1_000_000 }
+          : bucket,
+      ),
+    })),
+  ),
+  fault(
     'refunds are lost',
     ['limit.refund'],
     asksChanged(({ refund: _, ...ask }) => ask),

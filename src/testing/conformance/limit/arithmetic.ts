@@ -1,7 +1,7 @@
 // Cases of the limit port: every store counts as the arithmetic of `core/bucket` does. A verdict tells the time at which it was decided: with
 // it the arithmetic has to come to the same answers, all of them, exactly.
 import assert from 'node:assert/strict'
-import type { Algorithm } from '../../../core/bucket/algorithm.ts'
+import type { StoredAlgorithm } from '../../../core/bucket/algorithm.ts'
 import { exchange, freshBucket, type SharedBucket } from '../../../core/bucket/exchange.ts'
 import { logOf } from '../../../core/bucket/log.ts'
 import { slidingWindow } from '../../../core/bucket/sliding-window.ts'
@@ -14,7 +14,7 @@ import { freshBucketName, type LimitCase } from './bench.ts'
 const perUs = 50_000
 
 /** Of each kind some that fill while a case runs, and some whose numbers are large. */
-const algorithms: Readonly<Record<string, readonly (() => Algorithm)[]>> = {
+const algorithms: Readonly<Record<string, readonly (() => StoredAlgorithm)[]>> = {
   'token-bucket': [
     () => tokenBucket(20, 7, perUs)!,
     () => tokenBucket(1_000_000, 999_983, 1_000_000)!,
@@ -29,6 +29,10 @@ const algorithms: Readonly<Record<string, readonly (() => Algorithm)[]>> = {
     () => ({ kind: 'calendar-window', limit: 10, endUs: (Math.floor(performance.now() / 40) + 1) * 40_000 }),
   ],
   concurrency: [() => ({ kind: 'concurrency', limit: 6 })],
+  ban: [
+    () => ({ kind: 'ban', limit: 4, withinUs: perUs, forUs: 5_000, upToUs: 60_000 }),
+    () => ({ kind: 'ban', limit: 3, withinUs: 3_600_000_000, forUs: 7_001, upToUs: 86_400_000_000 }),
+  ],
 }
 
 const steps = 60
@@ -67,7 +71,7 @@ function arithmeticCase(kind: string): LimitCase {
 function randomRequest(
   random: (below: number) => number,
   names: readonly string[],
-  algorithm: Algorithm,
+  algorithm: StoredAlgorithm,
   model: ReadonlyMap<string, SharedBucket>,
 ): LimitExchange {
   const holder = `h${random(2)}`
@@ -86,7 +90,7 @@ function randomRequest(
         used: lease ? random(lease.units + 1) : 0,
         cost: units(),
         hold: units(),
-        ...(!isHeld && random(8) === 0 ? { penalty: units() } : {}),
+        ...(!isHeld && random(algorithm.kind === 'ban' ? 3 : 8) === 0 ? { penalty: units() } : {}),
         ...(!isHeld && random(6) === 0
           ? { refund: { units: 1 + random(2), takenUs: refundable(model.get(bucket)) } }
           : {}),

@@ -1,6 +1,6 @@
 // What every case of limits starts from: fresh buckets, and short ways to ask them.
 import assert from 'node:assert/strict'
-import type { Algorithm } from '../../../core/bucket/algorithm.ts'
+import type { Algorithm, StoredAlgorithm } from '../../../core/bucket/algorithm.ts'
 import { logOf } from '../../../core/bucket/log.ts'
 import { tokenBucket } from '../../../core/bucket/token-bucket.ts'
 import type { BucketAsk, LimitExchange, LimitPort, LimitVerdict } from '../../../ports/limit.ts'
@@ -22,7 +22,7 @@ export function slowTokens(capacity: number): Algorithm {
   return tokenBucket(capacity, 1, 24 * hourUs)!
 }
 
-export function ask(bucket: string, algorithm: Algorithm, more: Partial<BucketAsk> = {}): BucketAsk {
+export function ask(bucket: string, algorithm: StoredAlgorithm, more: Partial<BucketAsk> = {}): BucketAsk {
   return { bucket, algorithm, used: 0, cost: 0, hold: 0, ...more }
 }
 
@@ -55,7 +55,7 @@ export async function decide(
 }
 
 /** What is left, without taking anything. */
-export async function left(port: LimitPort, bucket: string, algorithm: Algorithm): Promise<number> {
+export async function left(port: LimitPort, bucket: string, algorithm: StoredAlgorithm): Promise<number> {
   return (await exchange(port, ask(bucket, algorithm), { holder: 'looker' })).available
 }
 

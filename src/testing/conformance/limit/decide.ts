@@ -119,6 +119,31 @@ export const decideCases: readonly LimitCase[] = [
     },
   },
   {
+    id: 'limit.ban',
+    title:
+      'offences ban at the last of them, whoever tells them; a ban refuses, consumes nothing, and says until when; asking is no offence',
+    requires: [],
+    async run({ one, two }) {
+      const [banned, other] = [freshBucketName(), freshBucketName()]
+      const hourUs = 3_600_000_000
+      const ban = { kind: 'ban', limit: 3, withinUs: hourUs, forUs: hourUs, upToUs: 4 * hourUs } as const
+      const asks = [ask(other, slow(10), { cost: 1 }), ask(banned, ban, { cost: 1 })]
+      for (const index of numbers(5)) assert.equal((await decide(index % 2 ? one : two, asks)).allowed, true)
+      for (const port of [one, two]) {
+        const told = await exchange(port, ask(banned, ban, { cost: 1, penalty: 1 }))
+        assert.deepEqual([told.allowed, told.earliestUs], [true, told.nowUs])
+      }
+      const last = await exchange(one, ask(banned, ban, { cost: 1, penalty: 1 }))
+      assert.deepEqual([last.allowed, last.available, last.earliestUs], [false, 0, last.nowUs + hourUs])
+      await exchange(two, ask(banned, ban, { cost: 1, penalty: 9 }))
+      const refusal = await decide(two, asks)
+      assert.deepEqual(
+        [refusal.allowed, refusal.buckets[0]!.available, refusal.buckets[1]!.earliestUs],
+        [false, 5, last.earliestUs],
+      )
+    },
+  },
+  {
     id: 'limit.penalty',
     title: 'a penalty is taken whether it is there or not, also when the request is refused',
     requires: [],
