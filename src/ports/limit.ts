@@ -20,6 +20,9 @@ export interface LimitPort {
    * A bucket that is asked with another bound or refill than before goes on with what was taken; with another algorithm (`layoutOf`) it begins
    * anew, as full as it was in proportion. Buckets that are idle and have no leases may be forgotten at any time.
    *
+   * A store that is spread over several nodes may decide a request over more than one of them in two phases, with times of their own: `nowUs` is then the latest.
+   * What others cannot have meanwhile, they have again, if the request is refused.
+   *
    * Rejects with ENGINE_UNAVAILABLE when the store did not answer: then it may have been taken or not. Rejects with INVALID_OPTION, before anything
    * is asked, when a request is none; with CLOSED after `close` of the engine.
    */

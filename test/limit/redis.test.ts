@@ -183,28 +183,3 @@ describe.skipIf(missing !== undefined)(`Redis${missing === undefined ? '' : ` ($
     await engine.close()
   }, 60_000)
 })
-
-describe.skipIf(missing !== undefined)('a cluster', () => {
-  test('requests over several slots are refused before anything is taken, and say what to do', async () => {
-    await using server = await redis.start({ cluster: true, persistence: 'none' })
-    const engine = await open({ url: server.url })
-    const ask = (bucket: string): BucketAsk => ({ bucket, algorithm: day, used: 0, cost: 1, hold: 0 })
-    const over = (...buckets: string[]) => ({ holder: 'h', leaseMs: 1_000, asks: buckets.map(ask) })
-    await expect(engine.limit!.exchange([over('a'), over('a', 'b')])).rejects.toMatchObject({
-      code: 'CONFIGURATION',
-      message: expect.stringContaining('?prefix={spillway}'),
-    })
-    // One bucket a request, in as many slots as there are buckets.
-    const names = Array.from({ length: 200 }, (_, index) => `bucket ${index % 100}`)
-    const verdicts = await engine.limit!.exchange(names.map((name) => over(name)))
-    expect(verdicts.map(({ buckets }) => buckets[0]!.available)).toEqual(
-      names.map((_, index) => (index < 100 ? 9 : 8)),
-    )
-    const [together] = await engine.limit!.exchange([
-      over('{user 7} posts', '{user 7} uploads', 'of {user 7}'),
-    ])
-    expect(together?.allowed).toBe(true)
-    expect(engine.durability.weaknesses.join()).toMatch(/failover/)
-    await engine.close()
-  }, 60_000)
-})

@@ -12,6 +12,7 @@ export { type NginxOptions, nginx } from './nginx.ts'
 export { type PgBouncerOptions, pgbouncer } from './pgbouncer.ts'
 export { embeddedPostgres, type PostgresOptions, systemPostgres } from './postgres.ts'
 export { type RedisOptions, redis } from './redis.ts'
+export { type RedisCluster, redisCluster } from './redis-cluster.ts'
 
 export const launchers: readonly Launcher[] = [
   systemPostgres,

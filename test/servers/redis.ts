@@ -7,8 +7,8 @@ import { cacheFolder, findProgram, howToGet } from './programs.ts'
 export interface RedisOptions extends StartOptions {
   /** `always`: append-only file, synced before each answer. `none`: memory only, empty after a restart. Default `always`. */
   readonly persistence?: 'always' | 'none'
-  /** A cluster by itself: one node that has all slots. Default false. */
-  readonly cluster?: boolean
+  /** A cluster by itself: one node that has all slots; or a `node` that has none yet (`redis-cluster.ts`). Default false. */
+  readonly cluster?: boolean | 'node'
 }
 
 const find = () => findProgram('redis-server', [cacheFolder])
@@ -26,24 +26,23 @@ export const redis: Launcher<RedisOptions> = {
         ? ['--appendonly', 'no']
         : ['--appendonly', 'yes', '--appendfsync', 'always']
     const { cluster = false } = options
-    const node = ['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1']
     return await launch(
       {
         name: 'redis',
         stopSignal: 'SIGTERM',
         url: ({ port }) => `redis://127.0.0.1:${port}`,
         prepare: async () => {},
-        command: ({ data, port }) => [
+        command: ({ data, port, innerPort }) => [
           program,
           ...['--bind', '127.0.0.1', '--port', `${port}`, '--dir', data, '--save', '', ...appendOnly],
-          ...(cluster ? node : []),
+          ...(cluster ? clusterNode(innerPort) : []),
         ],
         async probe({ port }) {
           // PING is refused while the file is still being read; INFO alone would be answered.
           const answer = await ask(port, 'PING\r\nINFO server\r\n', /^-|redis_version:\S+\r\n/m)
           const version = /redis_version:(\S+)/.exec(answer)?.[1]
           if (!answer.startsWith('+PONG') || version === undefined) throw new Error(answer)
-          if (cluster) {
+          if (cluster === true) {
             // It refuses what it has already.
             const state = await ask(
               port,
@@ -58,4 +57,10 @@ export const redis: Launcher<RedisOptions> = {
       options,
     )
   },
+}
+
+/** Its nodes talk to each other at a port of their own; who is away for two seconds has failed. */
+function clusterNode(busPort: number): string[] {
+  const own = ['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1']
+  return [...own, '--cluster-port', `${busPort}`, '--cluster-node-timeout', '2000']
 }

@@ -16,8 +16,8 @@ export interface RedisOptions extends EngineOptions, ConnectingOptions {
    */
   readonly url: string
   /**
-   * What the names of all keys begin with. Default 'spillway'. In a cluster the buckets of one request have to be in one slot: what stands in braces
-   * decides it, so `{spillway}` puts all buckets into one.
+   * What the names of all keys begin with. Default 'spillway'. In a cluster a request whose buckets are in one slot is decided by one question, one over
+   * several slots by two: what stands in braces decides the slot, so `{spillway}` puts all buckets into one.
    */
   readonly prefix?: string
   /** How long a call waits for the server, in milliseconds from 10 to 60,000. Default 1,000. */

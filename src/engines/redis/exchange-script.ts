@@ -93,6 +93,11 @@ local function leftOf(s, now)
   return left
 end
 
+local function addLease(s, units, ends, holder)
+  if s.leases == none then s.leases = {} end
+  s.leases[#s.leases + 1] = { units = units, ends = ends, holder = holder }
+end
+
 local function endLeases(s, now)
   if s.leases == none then return end
   local ended, kept
@@ -203,10 +208,16 @@ local place = 0
 for _ = 1, count do
   local holder, leaseMs, size
   holder, leaseMs, size, at = struct.unpack('<ddd', blob, at)
+  -- By whom costs are held in place of being taken, and how long; 0: nothing is.
+  local by, byMs
+  if size < 0 then
+    size = -size
+    by, byMs, at = struct.unpack('<dd', blob, at)
+  end
   holder = ARGV[1 + holder]
   local now = min(raw, ceiling)
   local done = false
-  if size == 1 then
+  if size == 1 and not by then
     local kind, a, b, c, d, used, cost, hold, penalty, back = struct.unpack('<dddddddddd', blob, at)
     local key = KEYS[place + 1]
     if kind == TOKENS and used + hold + penalty + back == 0 and not buckets[key] then
@@ -231,7 +242,7 @@ for _ = 1, count do
       now = max(now, s.time)
       asks[index], states[index] = q, s
     end
-    local allowed = true
+    local allowed = by ~= 0
     for index = 1, size do
       local s = states[index]
       s.time = now
@@ -249,13 +260,11 @@ for _ = 1, count do
       local isHeld = s.kind == HELD
       local taken = allowed and s.kind ~= BAN and q.cost or 0
       local time, keeps = now, own[index]
-      if isHeld then keeps = keeps + taken else time = take(s, now, taken) end
+      if isHeld then keeps = keeps + taken else time = take(s, now, by and 0 or taken) end
+      if by and taken > 0 and not isHeld then addLease(s, taken, now + byMs * 1000, ARGV[1 + by]) end
       local left = leftOf(s, now)
       local held = keeps + max(0, min(q.hold, left - keeps))
-      if held > 0 then
-        if s.leases == none then s.leases = {} end
-        s.leases[#s.leases + 1] = { units = held, ends = now + leaseMs * 1000, holder = holder }
-      end
+      if held > 0 then addLease(s, held, now + leaseMs * 1000, holder) end
       local from = out + 4 * index - 1
       answer[from] = left - held
       answer[from + 1] = held

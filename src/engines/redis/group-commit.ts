@@ -2,12 +2,13 @@
 // gathers. In a cluster a call carries requests of one slot.
 import { type Clock, systemClock } from '../../core/clock.ts'
 import { SpillwayError } from '../../core/errors.ts'
-import type { LimitExchange, LimitVerdict } from '../../ports/limit.ts'
+import type { LimitVerdict } from '../../ports/limit.ts'
 import { Silence } from './errors.ts'
+import type { ScriptRequest } from './pack.ts'
 
 export interface GroupCommitOptions {
   /** Sends them as one call. */
-  readonly run: (requests: readonly LimitExchange[]) => Promise<readonly LimitVerdict[]>
+  readonly run: (requests: readonly ScriptRequest[]) => Promise<readonly LimitVerdict[]>
   /** How many calls are on their way at a time. */
   readonly inFlight: number
   /** After this a caller gets no answer any more, whether its request was sent or not. */
@@ -28,7 +29,7 @@ interface Call {
 }
 
 interface Entry {
-  readonly request: LimitExchange
+  readonly request: ScriptRequest
   readonly call: Call
   readonly index: number
   readonly deadline: number
@@ -50,11 +51,15 @@ export class GroupCommit {
     this.#clock = options.clock ?? systemClock
   }
 
-  /** Requests with the same slot are answered in their order. Rejects with BACKLOG_FULL when too much waits already. */
-  submit(requests: readonly LimitExchange[], slots: readonly number[]): Promise<LimitVerdict[]> {
+  /** Requests with the same slot are answered in their order. Rejects with BACKLOG_FULL when too much waits already, but not for what ends a request (`anyway`). */
+  submit(
+    requests: readonly ScriptRequest[],
+    slots: readonly number[],
+    anyway = false,
+  ): Promise<LimitVerdict[]> {
     let asked = 0
     for (const { asks } of requests) asked += asks.length
-    if (this.#waiting > 0 && this.#waiting + asked > mostWaiting)
+    if (!anyway && this.#waiting > 0 && this.#waiting + asked > mostWaiting)
       return Promise.reject(
         new SpillwayError('BACKLOG_FULL', `${this.#waiting} buckets wait to be asked already.`, {
           engine: 'redis',

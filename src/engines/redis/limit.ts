@@ -1,12 +1,13 @@
 // The port of limits: one script call for many requests, on the server's clock.
-import { SpillwayError } from '../../core/errors.ts'
+import { randomBytes } from 'node:crypto'
 import { monotonicUs, ServerClock } from '../../core/server-clock.ts'
 import { checkExchange, type LimitExchange, type LimitPort, type LimitVerdict } from '../../ports/limit.ts'
 import { closedError, translate, wordOf } from './errors.ts'
 import { script } from './exchange-script.ts'
 import { GroupCommit } from './group-commit.ts'
 import type { Link } from './link.ts'
-import { packed, scriptHash, unpacked } from './pack.ts'
+import { decideOverSlots, type OverSlots } from './over-slots.ts'
+import { packed, type ScriptRequest, scriptHash, unpacked } from './pack.ts'
 import { slotOf } from './slot.ts'
 
 export interface RedisLimitOptions {
@@ -25,7 +26,9 @@ export class RedisLimit implements LimitPort {
   readonly #timeoutMs: number
   readonly #clock = new ServerClock()
   readonly #calls: GroupCommit
-  readonly #slotOfRequest: (request: LimitExchange) => number
+  /** Of requests over several slots: by this and their number they hold what they ask for. */
+  readonly #name = randomBytes(9).toString('base64url')
+  #requests = 0
   #closed = false
 
   constructor(link: Link, { statement, prefix, timeoutMs }: RedisLimitOptions) {
@@ -38,16 +41,19 @@ export class RedisLimit implements LimitPort {
       inFlight: link.isCluster ? inFlight.cluster : inFlight.server,
       timeoutMs,
     })
-    this.#slotOfRequest = link.isCluster ? (request) => this.#oneSlotOf(request) : () => 0
   }
 
   async exchange(requests: readonly LimitExchange[]): Promise<LimitVerdict[]> {
     if (this.#closed) throw closedError()
     checkExchange('redis', requests)
     if (requests.length === 0) return []
-    const slots = requests.map(this.#slotOfRequest)
     try {
-      return await this.#calls.submit(requests, slots)
+      return await (this.#link.isCluster
+        ? this.#inCluster(requests)
+        : this.#calls.submit(
+            requests,
+            requests.map(() => 0),
+          ))
     } catch (thrown) {
       throw this.#closed ? closedError() : translate(thrown, 'buckets were asked')
     }
@@ -64,22 +70,37 @@ export class RedisLimit implements LimitPort {
     await this.#calls.settled(this.#timeoutMs)
   }
 
-  /** A script sees one slot of a cluster. */
-  #oneSlotOf({ asks }: LimitExchange): number {
-    const [first, ...others] = asks.map(({ bucket }) => slotOf(this.#prefix + bucket))
-    if (others.every((slot) => slot === first)) return first!
-    throw new SpillwayError(
-      'CONFIGURATION',
-      `A request asks ${asks.length} buckets that are in several slots of the Redis cluster, which decides no more than one at a time.`,
-      {
-        engine: 'redis',
-        remedy:
-          'Nothing was asked. What stands in braces decides the slot: open the engine with `?prefix={spillway}`, and all buckets are in one; or name the buckets of one request with the same text in braces.',
-      },
-    )
+  /** A script sees one slot of a cluster: what is over several is decided by itself. */
+  async #inCluster(requests: readonly LimitExchange[]): Promise<LimitVerdict[]> {
+    const slots = requests.map(({ asks }) => asks.map(({ bucket }) => slotOf(this.#prefix + bucket)))
+    if (slots.every(isOne)) return this.#calls.submit(requests, slots.map(firstOf))
+    const decide = async (at: number): Promise<LimitVerdict> =>
+      isOne(slots[at]!)
+        ? (await this.#calls.submit([requests[at]!], [firstOf(slots[at]!)]))[0]!
+        : decideOverSlots(requests[at]!, slots[at]!, this.#overSlots())
+    const buckets = requests.flatMap(({ asks }) => asks.map(({ bucket }) => bucket))
+    if (new Set(buckets).size === buckets.length) return Promise.all(requests.map((_, at) => decide(at)))
+    // The later ones see what the earlier took.
+    const verdicts: LimitVerdict[] = []
+    for (const at of requests.keys()) verdicts.push(await decide(at))
+    return verdicts
   }
 
-  async #run(requests: readonly LimitExchange[]): Promise<LimitVerdict[]> {
+  #overSlots(): OverSlots {
+    const name = `${this.#name} ${++this.#requests}`
+    return {
+      name,
+      holdMs: 2 * this.#timeoutMs,
+      submit: (requests, slot, anyway) =>
+        this.#calls.submit(
+          requests,
+          requests.map(() => slot),
+          anyway,
+        ),
+    }
+  }
+
+  async #run(requests: readonly ScriptRequest[]): Promise<LimitVerdict[]> {
     const sentUs = monotonicUs()
     const args = packed(requests, this.#prefix, this.#clock.latestUs(sentUs))
     const answer = await this.#evaluate(args)
@@ -99,4 +120,12 @@ export class RedisLimit implements LimitPort {
       return (await this.#link.send(key, ['EVAL', script, ...args])) as number[]
     }
   }
+}
+
+function isOne(slots: readonly number[]): boolean {
+  return slots.every((slot) => slot === slots[0])
+}
+
+function firstOf(slots: readonly number[]): number {
+  return slots[0]!
 }

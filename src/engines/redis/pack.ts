@@ -28,27 +28,47 @@ function numbersOf(algorithm: StoredAlgorithm): readonly number[] {
 
 const perAsk = 11
 
+/** What the script is asked, beyond the port: for requests that are decided over several slots. */
+export interface ScriptRequest extends LimitExchange {
+  /** Where all costs are available they are not taken, but leased under this name; of concurrency by the holder, as ever. */
+  readonly holds?: { readonly by: string; readonly forMs: number }
+  /** Nothing is taken: settles, leases and looks. */
+  readonly looks?: true
+}
+
 /** All that follows EVALSHA and the hash, or EVAL and the script. `latestUs`: no later time of the server is believed. */
 export function packed(
-  requests: readonly LimitExchange[],
+  requests: readonly ScriptRequest[],
   prefix: string,
   latestUs: number,
 ): (string | Buffer)[] {
   let asked = 0
-  for (const { asks } of requests) asked += asks.length
-  const numbers = new Float64Array(2 + 3 * requests.length + perAsk * asked)
+  let more = 0
+  for (const { asks, holds, looks } of requests) {
+    asked += asks.length
+    if (holds || looks) more += 2
+  }
+  const numbers = new Float64Array(2 + 3 * requests.length + more + perAsk * asked)
   const holders: string[] = []
   const args: (string | Buffer)[] = [`${asked}`]
   numbers[0] = latestUs
   numbers[1] = requests.length
   let at = 2
-  for (const { holder, leaseMs, asks } of requests) {
-    let place = holders.indexOf(holder)
-    if (place < 0) place = holders.push(holder) - 1
-    numbers[at] = place + 1
+  const placeOf = (holder: string): number => {
+    const place = holders.indexOf(holder)
+    return place < 0 ? holders.push(holder) : place + 1
+  }
+  for (const { holder, leaseMs, asks, holds, looks } of requests) {
+    numbers[at] = placeOf(holder)
     numbers[at + 1] = leaseMs
     numbers[at + 2] = asks.length
     at += 3
+    if (holds || looks) {
+      numbers[at - 1] = -asks.length
+      numbers[at] = holds ? placeOf(holds.by) : 0
+      numbers[at + 1] = holds?.forMs ?? 0
+      at += 2
+    }
     for (const { bucket, algorithm, used, cost, hold, penalty, refund } of asks) {
       args.push(prefix + bucket)
       numbers.set(numbersOf(algorithm), at)
