@@ -63,7 +63,7 @@ describe.skipIf(missing !== undefined)(`three nodes${missing === undefined ? '' 
   })
   const ask = async (asked: LimitExchange, by = 0): Promise<LimitVerdict> =>
     (await engines[by]!.limit!.exchange([asked]))[0]!
-  const availableOf = async (bucket: string, algorithm: Algorithm): Promise<number> =>
+  const availableOf = async (bucket: string, algorithm: BucketAsk['algorithm']): Promise<number> =>
     (await ask(request([{ bucket, algorithm }], 'looks'))).buckets[0]!.available
 
   test('one after the other they are answered as the arithmetic answers them: what is refused consumes nothing', async () => {
