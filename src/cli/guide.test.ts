@@ -9,6 +9,7 @@ const pages = [
   'docs/guides/operating.md',
   'docs/guides/outbox.md',
   'docs/guides/calls.md',
+  'docs/guides/limits.md',
   'docs/guides/tuning-limits.md',
   'docs/reference/cli.md',
 ]

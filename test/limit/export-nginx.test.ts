@@ -105,6 +105,7 @@ test('what nginx cannot hold is said, and is not exported', () => {
     trial: { atMost: 5, per: 'second', shadow: true },
     own: { atMost: 5, per: 'second', by: () => 'x' },
     reports: { atOnce: 4, over: 'defer' },
+    logins: { atMost: 5, per: 'minute', by: 'address', ban: { after: 3, for: '1m' } },
     fine: { atMost: 5, per: 'second', by: 'user' },
   })
   expect(rules.map(({ rule, held, lost }) => [rule, held, lost[0]])).toEqual([
@@ -118,9 +119,10 @@ test('what nginx cannot hold is said, and is not exported', () => {
     ['trial', 'not', expect.stringMatching(/limit_req_dry_run/)],
     ['own', 'not', expect.stringMatching(/function/)],
     ['reports', 'partly', expect.stringMatching(/over: defer/)],
+    ['logins', 'partly', expect.stringMatching(/bans nobody/)],
     ['fine', 'whole', undefined],
   ])
-  expect([...limitsIn(text).keys()]).toEqual(['spillway_fine'])
+  expect([...limitsIn(text).keys()]).toEqual(['spillway_logins', 'spillway_fine'])
   expect(text.match(/NOT HELD, rule (\w+)/g)).toHaveLength(9)
 })
 

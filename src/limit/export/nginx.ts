@@ -70,6 +70,7 @@ function translate(rule: CheckedRule, options: ExportOptions, keys: NginxKeys, r
   const variables = keys.of(rule, remarks)
   if (variables === undefined) return nothing(rule, remarks)
   remarkPlans(rule, options, remarks)
+  if (rule.ban !== undefined) remarks.lost.push('ban: nginx bans nobody; what is too much is refused')
   const zones: string[] = []
   const limits = { req: [] as string[], conn: [] as string[] }
   for (const [i, { module, rate, rest }] of (found as readonly Directives[]).entries()) {
