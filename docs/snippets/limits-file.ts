@@ -12,7 +12,7 @@ const serving = setInterval(() => {}, 1_000) // in place of a server: a file tha
 // In shadow: it counts what it would refuse, and refuses nothing.
 await write('rules: { posts: { atMost: 2, per: day, by: user, shadow: true } }')
 const bounds = limits({ rules: await loadRules('limits.yaml') })
-using watched = watchRules('limits.yaml', bounds, {
+const watched = watchRules('limits.yaml', bounds, {
   every: '20ms',
   onReload: () => told.resolve('other rules'),
   onRefused: (error) => told.resolve(error.message),
@@ -28,4 +28,5 @@ console.log(await told.promise)
 told = next()
 await write('rules: { posts: { atMost: 2, per: day, by: user } }')
 console.log(await told.promise, bounds.decide({ user: 'ann' }).allowed)
+watched.close()
 clearInterval(serving)
