@@ -101,7 +101,8 @@ const dayUs = 86_400_000_000
 function warningsOf(rule: CheckedRule): string[] {
   const { bounds, calendar, shadow, by, missing, except } = rule
   const found: string[] = []
-  if (rule.ban !== undefined) found.push('bans whom it refuses too often; bans are those of one process, and end with it')
+  if (rule.ban !== undefined)
+    found.push('bans whom it refuses too often; bans are those of one process, and end with it')
   if (shadow) found.push('in shadow: it counts what it would refuse, and refuses nothing')
   if (bounds.some(({ algorithm }) => memoryUs(rule, algorithm) >= dayUs))
     found.push(
