@@ -1,10 +1,9 @@
-// Asks a server over eight connections, as fast as it answers: told how often by its parent, it says when it is done. Bytes are written as they are, so that who asks costs little.
+// Asks servers over eight connections each, as fast as they answer: told by its parent which one and how often, it says when it is done. Bytes are written as they are, so that who asks costs little.
 import { connect, type Socket } from 'node:net'
 
-const port = Number(process.argv[2])
 const request =
   'GET /items/7?x=1 HTTP/1.1\r\nhost: localhost\r\nuser-agent: bench\r\naccept: */*\r\nx-user: ann\r\n\r\n'
-const end = ']}'
+const end = Buffer.from(']}')
 
 let left = 0
 let open = 0
@@ -15,18 +14,24 @@ const next = (socket: Socket): void => {
   socket.write(request)
 }
 
-const sockets = Array.from({ length: 8 }, () => connect(port, '127.0.0.1').setNoDelay(true))
-for (const socket of sockets) {
+function connected(port: number): Socket {
+  const socket = connect(port, '127.0.0.1').setNoDelay(true)
   socket.on('close', () => process.exit(1))
   socket.on('data', (chunk) => {
     // One is under way on each, and its answer comes in one piece.
-    if (!chunk.subarray(-end.length).equals(Buffer.from(end))) return
+    if (!chunk.subarray(-end.length).equals(end)) return
     open -= 1
     next(socket)
     if (left === 0 && open === 0) process.send?.('done')
   })
+  return socket
 }
-process.on('message', (count: number) => {
+
+const servers = new Map(
+  process.argv.slice(2).map((port) => [Number(port), Array.from({ length: 8 }, () => connected(Number(port)))]),
+)
+process.on('message', ({ port, count }: { readonly port: number; readonly count: number }) => {
   left = count
-  for (const socket of sockets) next(socket)
+  for (const socket of servers.get(port)!) next(socket)
 })
+process.on('disconnect', () => process.exit())
