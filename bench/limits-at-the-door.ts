@@ -12,7 +12,12 @@ const options = new Command()
   .option('--requests <count>', 'in each round, of each server', Number, 500)
   .option('--rounds <count>', 'how often each has its turn', Number, 60)
   .option('--servers <count>', 'of each kind: two that are the same never cost the same', Number, 3)
-  .option('--only <names...>', 'only these', ['one rule', 'one rule, no fields', 'three rules'])
+  .option('--only <names...>', 'only these', [
+    'two fields, no door',
+    'one rule, no fields',
+    'one rule',
+    'three rules',
+  ])
   .parse()
   .opts<{
     readonly requests: number

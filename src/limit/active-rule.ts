@@ -173,11 +173,12 @@ export class ActiveRule {
   }
 
   state(subject: Subject, refuses: boolean): RuleState {
+    const remaining = this.bans !== undefined && this.bans.leftUs > 0 ? 0 : this.#available()
     return ruleState(this.checked, this.#algorithm, {
       refuses,
-      remaining: this.bans !== undefined && this.bans.leftUs > 0 ? 0 : this.#available(),
+      remaining,
       own: !this.table.shared && this.#isOwn(subject),
-      nextMs: this.delayMs(1),
+      nextMs: remaining >= 1 ? 0 : this.delayMs(1),
       resetMs: this.delayMs(boundOf(this.#algorithm)),
     })
   }

@@ -4,7 +4,8 @@ import type { Subject } from './subject.ts'
 
 /** The rules in force when a decision was made, and what can be done afterwards. */
 export interface Afterwards {
-  states(subject: Subject): readonly RuleState[]
+  /** `atOnce`: nothing has happened since the decision but what follows it, and the clock need not be asked. */
+  states(subject: Subject, atOnce: boolean): readonly RuleState[]
   /** `taken` has for each rule what it said when it took; not a number where it took nothing. `held`: of `atOnce` rules, else of all others. */
   giveBack(subject: Subject, taken: readonly number[], held: boolean): void
   penalize(subject: Subject, cost: number): void
@@ -73,7 +74,12 @@ export class MadeDecision implements Decision {
   }
 
   get states(): readonly RuleState[] {
-    return this.#afterwards.states(this.#subject)
+    return this.#afterwards.states(this.#subject, false)
+  }
+
+  /** For who has just been given it: `states` as the decision found them. */
+  get statesFound(): readonly RuleState[] {
+    return this.#afterwards.states(this.#subject, true)
   }
 
   refund(): void {

@@ -45,7 +45,7 @@ export class RulesInForce implements Afterwards {
       else refused = true
     }
     if (refused) return this.#refusal(subject, shadowed ?? [], line === undefined ? nowUs : undefined)
-    const taken = new Array<number>(rules.length)
+    const taken = rules.length === 1 ? [Number.NaN] : new Array<number>(rules.length)
     for (let i = 0; i < rules.length; i++) taken[i] = looks[i] === 'allows' ? rules[i]!.take() : Number.NaN
     if (shadowed === undefined) return new MadeDecision(this, subject, taken)
     const verdict = {
@@ -58,17 +58,21 @@ export class RulesInForce implements Afterwards {
     return new MadeDecision(this, subject, taken, verdict)
   }
 
-  states(subject: Subject): readonly RuleState[] {
-    const nowUs = this.#nowUs()
+  states(subject: Subject, atOnce: boolean): readonly RuleState[] {
     const { rules } = this.now
-    const known = this.#last === subject && rules === this.rules && nowUs - this.#lastUs < freshUs
+    const found = this.#last === subject && rules === this.rules
+    const nowUs = found && atOnce ? this.#lastUs : this.#nowUs()
+    const known = found && nowUs - this.#lastUs < freshUs
     this.#last = undefined
-    const states: RuleState[] = []
+    // One that grows has room for seventeen.
+    const states = new Array<RuleState>(rules.length)
+    let count = 0
     for (let i = 0; i < rules.length; i++) {
       const rule = rules[i]!
       const look = known ? this.#looks[i]! : rule.look(subject, nowUs, true)
-      if (look !== 'passes' && look !== 'missing') states.push(rule.state(subject, look !== 'allows'))
+      if (look !== 'passes' && look !== 'missing') states[count++] = rule.state(subject, look !== 'allows')
     }
+    if (count < states.length) states.length = count
     return states
   }
 

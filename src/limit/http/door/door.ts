@@ -4,6 +4,7 @@ import { checkOptions, type OptionNames } from '../../../core/known-options.ts'
 import { canonicalAddress } from '../../address/canonical.ts'
 import { type AddressedRequest, trustedProxies } from '../../address/trusted-proxies.ts'
 import type { Decision, RuleState } from '../../decision.ts'
+import { MadeDecision } from '../../made-decision.ts'
 import type { Subject } from '../../subject.ts'
 import { cannotTell, deferred, keyIn, stateReply } from '../defer/defer-reply.ts'
 import type { Deferral } from '../defer/deferral.ts'
@@ -266,7 +267,7 @@ export class Door<Request extends object> {
   #entry(decision: Decision, request: Request, outgoing: Outgoing | undefined): Entry {
     if (!decision.allowed) return { kind: 'answered', reply: refusal(decision, this.#writer, this.#random) }
     ;(request as { [decided]?: Decision })[decided] = decision
-    const { states } = decision
+    const states = decision instanceof MadeDecision ? decision.statesFound : decision.states
     if (outgoing !== undefined && (this.#refund !== undefined || states.some(isHeld)))
       outgoing.once('close', () =>
         this.end(decision, request, outgoing.writableFinished ? outgoing.statusCode : 0),

@@ -46,10 +46,14 @@ export function pass(entry: Entry, response: NodeResponse): boolean {
   }
   const { policy, limit } = entry.fields
   if (policy === '') return true
-  response.setHeader(fields.policy, policy)
-  response.setHeader(fields.limit, limit)
+  response.setHeader(policyName, policy)
+  response.setHeader(limitName, limit)
   return true
 }
+
+/** In lower case, as node:http looks them up: it need not make them so for every request. */
+const policyName = fields.policy.toLowerCase()
+const limitName = fields.limit.toLowerCase()
 
 function write(response: NodeResponse, { status, headers, body }: Reply): void {
   if ((response as Partial<ServerResponse>).headersSent || response.closed) return
