@@ -28,7 +28,9 @@ function connected(port: number): Socket {
 }
 
 const servers = new Map(
-  process.argv.slice(2).map((port) => [Number(port), Array.from({ length: 8 }, () => connected(Number(port)))]),
+  process.argv
+    .slice(2)
+    .map((port) => [Number(port), Array.from({ length: 8 }, () => connected(Number(port)))]),
 )
 process.on('message', ({ port, count }: { readonly port: number; readonly count: number }) => {
   left = count

@@ -9,8 +9,8 @@ import { percentile, rotated, summary } from './statistics.ts'
 const goalUs = 2
 
 const options = new Command()
-  .option('--requests <count>', 'in each round, of each server', Number, 500)
-  .option('--rounds <count>', 'how often each has its turn', Number, 60)
+  .option('--requests <count>', 'in each round, of each server', Number, 300)
+  .option('--rounds <count>', 'how often each has its turn', Number, 100)
   .option('--servers <count>', 'of each kind: two that are the same never cost the same', Number, 3)
   .option('--only <names...>', 'only these', [
     'two fields, no door',
@@ -50,8 +50,7 @@ async function serverOf(name: string): Promise<Server> {
 
 const kinds = ['without', ...options.only]
 const servers: Server[] = []
-for (let i = 0; i < options.servers; i++)
-  for (const name of kinds) servers.push(await serverOf(name))
+for (let i = 0; i < options.servers; i++) for (const name of kinds) servers.push(await serverOf(name))
 const asker = fork(
   `${import.meta.dirname}/http-asker.ts`,
   servers.map(({ port }) => String(port)),

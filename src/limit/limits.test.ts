@@ -1,7 +1,9 @@
 // What limits decide: the sentences of rules, all or nothing, plans, keys, shadow, refunds and penalties.
 import { describe, expect, test } from 'vitest'
 import { fakeClock } from '../testing/fake-clock.ts'
+import type { Decision } from './decision.ts'
 import { type LimitsOptions, limits } from './limits.ts'
+import type { MadeDecision } from './made-decision.ts'
 import type { Rule, Rules } from './rule/rule.ts'
 import type { Subject } from './subject.ts'
 
@@ -239,4 +241,21 @@ describe('afterwards', () => {
     }
     expect(allowed(subject, 2)).toBe(1)
   })
+})
+
+test('what a decision found is told as long as nothing came between, and else what stands there', async () => {
+  const { clock, limits } = one({ atMost: 9, per: 'minute', by: 'user' })
+  const found = (decision: Decision) => (decision as MadeDecision).statesFound[0]?.remaining
+  const first = limits.decide({ user: 'ada' })
+  expect(found(first)).toBe(8)
+  const ada = limits.decide({ user: 'ada' })
+  expect(found(first)).toBe(7)
+  limits.decide({ user: 'ben' })
+  expect(found(ada)).toBe(7)
+  const penalized = limits.decide({ user: 'ada' })
+  penalized.penalize(2)
+  expect(found(penalized)).toBe(4)
+  const last = limits.decide({ user: 'ada' })
+  await clock.advance('1m')
+  expect(last.states[0]).toMatchObject({ remaining: 9 })
 })
