@@ -3,7 +3,6 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import type { Algorithm } from '../../src/core/bucket/algorithm.ts'
 import { exchange, freshBucket, type SharedBucket } from '../../src/core/bucket/exchange.ts'
 import { logOf } from '../../src/core/bucket/log.ts'
 import { slidingWindow } from '../../src/core/bucket/sliding-window.ts'
@@ -25,12 +24,13 @@ const missing = await redis.missing()
 const soon = { timeout: 20_000, interval: 50 }
 const dayUs = 86_400_000_000
 /** Nothing comes back of these while a test lasts. */
-const slow: readonly Algorithm[] = [
+const slow: readonly BucketAsk['algorithm'][] = [
   tokenBucket(20, 1, dayUs)!,
   logOf(6, dayUs),
   slidingWindow(70, 16 * dayUs),
   { kind: 'fixed-window', limit: 9, perUs: dayUs },
   { kind: 'concurrency', limit: 5 },
+  { kind: 'ban', limit: 5, withinUs: dayUs, forUs: dayUs, upToUs: 4 * dayUs },
 ]
 
 function request(
@@ -141,7 +141,7 @@ describe.skipIf(missing !== undefined)(`three nodes${missing === undefined ? '' 
 
   test('what was taken is given back to the unit, by the time that was told of its bucket', async () => {
     const asked = slow
-      .filter(({ kind }) => kind !== 'concurrency')
+      .filter(({ kind }) => kind !== 'concurrency' && kind !== 'ban')
       .map((algorithm, index) => ({ bucket: `refund ${index}`, algorithm, cost: 3 }))
     const { allowed, buckets } = await ask(request(asked))
     expect(allowed).toBe(true)

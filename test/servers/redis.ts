@@ -1,5 +1,8 @@
 /** Redis, as installed. By default it syncs every write before it answers. */
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { ask } from './ask.ts'
+import type { Certificate } from './certificates.ts'
 import { launch } from './launch.ts'
 import type { Launcher, StartOptions } from './launcher.ts'
 import { cacheFolder, findProgram, howToGet } from './programs.ts'
@@ -9,6 +12,8 @@ export interface RedisOptions extends StartOptions {
   readonly persistence?: 'always' | 'none'
   /** A cluster by itself: one node that has all slots; or a `node` that has none yet (`redis-cluster.ts`). Default false. */
   readonly cluster?: boolean | 'node'
+  /** Certificate and key in PEM: the url is that of a port with TLS. */
+  readonly tls?: Certificate
 }
 
 const find = () => findProgram('redis-server', [cacheFolder])
@@ -30,12 +35,18 @@ export const redis: Launcher<RedisOptions> = {
       {
         name: 'redis',
         stopSignal: 'SIGTERM',
-        url: ({ port }) => `redis://127.0.0.1:${port}`,
-        prepare: async () => {},
-        command: ({ data, port, innerPort }) => [
+        url: ({ port, innerPort }) =>
+          options.tls ? `rediss://127.0.0.1:${innerPort}` : `redis://127.0.0.1:${port}`,
+        prepare: async ({ folder }) => {
+          if (options.tls === undefined) return
+          await writeFile(join(folder, 'cert.pem'), options.tls.cert)
+          await writeFile(join(folder, 'key.pem'), options.tls.key)
+        },
+        command: ({ folder, data, port, innerPort }) => [
           program,
           ...['--bind', '127.0.0.1', '--port', `${port}`, '--dir', data, '--save', '', ...appendOnly],
           ...(cluster ? clusterNode(innerPort) : []),
+          ...(options.tls ? tlsAt(folder, innerPort) : []),
         ],
         async probe({ port }) {
           // PING is refused while the file is still being read; INFO alone would be answered.
@@ -63,4 +74,9 @@ export const redis: Launcher<RedisOptions> = {
 function clusterNode(busPort: number): string[] {
   const own = ['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1']
   return [...own, '--cluster-port', `${busPort}`, '--cluster-node-timeout', '2000']
+}
+
+function tlsAt(folder: string, port: number): string[] {
+  const files = ['--tls-cert-file', join(folder, 'cert.pem'), '--tls-key-file', join(folder, 'key.pem')]
+  return ['--tls-port', `${port}`, ...files, '--tls-auth-clients', 'no']
 }

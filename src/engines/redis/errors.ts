@@ -12,9 +12,13 @@ const words: TlsWords = {
 /** No answer came: whether it was done is not known, except where it is said that nothing was sent. */
 export class Silence extends Error {}
 
-/** The first word of an answer that is an error: NOSCRIPT, OOM, READONLY, … */
+/** The first word of an answer that is an error: NOSCRIPT, OOM, READONLY, … Redis 6 says what went wrong in a script behind that it did. */
 export function wordOf(thrown: unknown): string {
-  return /^([A-Z]{2,})\b/.exec(asError(thrown).message)?.[1] ?? ''
+  const { message } = asError(thrown)
+  return (
+    (/^ERR Error running script .*?: -([A-Z]{2,})\b/.exec(message) ?? /^([A-Z]{2,})\b/.exec(message))?.[1] ??
+    ''
+  )
 }
 
 const passing: ReadonlySet<string> = new Set([
@@ -45,7 +49,7 @@ export function translate(thrown: unknown, doing: string): SpillwayError {
         'Check the login: `user:password@` or `:password@` in the url, with what is special in them percent-encoded (%40 for @), or the options `user` and `password`.',
       retryable: false,
     })
-  if (word === 'NOPERM')
+  if (word === 'NOPERM' || /user executing the script can't run this command/.test(cause.message))
     return new SpillwayError('CONFIGURATION', `Redis refused ${doing}: ${said}.`, {
       ...options,
       remedy: `Give the user what the engine needs: ACL SETUSER … ~spillway:* +evalsha +eval +get +set +time +info +ping +client|setname.`,

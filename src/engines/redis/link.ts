@@ -2,6 +2,7 @@
 import type { RedisClientType, RedisClusterType } from '@redis/client'
 import { readTls, type TlsFiles } from '../../core/tls.ts'
 import type { Client } from './client.ts'
+import { wordOf } from './errors.ts'
 import type { RedisUrl } from './url.ts'
 
 export interface ConnectingOptions {
@@ -80,16 +81,45 @@ export async function openLink(
   }
 }
 
+/** How long a new connection is left alone before it is judged in turn. */
+const renewedMs = 250
+
 class ServerLink implements Link {
   readonly isCluster: boolean = false
-  readonly #client: RedisClientType
+  #client: RedisClientType
+  #renewing: RedisClientType | undefined
+  #closed = false
 
   constructor(client: RedisClientType) {
     this.#client = client
   }
 
-  send(_key: string, args: readonly (string | Buffer)[]): Promise<unknown> {
-    return this.#client.sendCommand(args as (string | Buffer)[])
+  async send(_key: string, args: readonly (string | Buffer)[]): Promise<unknown> {
+    try {
+      return await this.#client.sendCommand(args as (string | Buffer)[])
+    } catch (thrown) {
+      // It was made a replica: whoever is behind the same address now takes the writes.
+      if (wordOf(thrown) === 'READONLY') void this.#renew()
+      throw thrown
+    }
+  }
+
+  /** Another connection in place of this one, as soon as there is one. One at a time. */
+  async #renew(): Promise<void> {
+    if (this.#renewing !== undefined || this.#closed) return
+    const fresh = this.#client.duplicate()
+    this.#renewing = fresh
+    fresh.on('error', () => {})
+    try {
+      await fresh.connect()
+      const old = this.#client
+      this.#client = fresh
+      old.destroy()
+      await new Promise((resolve) => setTimeout(resolve, renewedMs).unref())
+    } catch {
+      // It was closed meanwhile.
+    }
+    this.#renewing = undefined
   }
 
   async info(): Promise<string> {
@@ -105,7 +135,8 @@ class ServerLink implements Link {
   }
 
   async close(): Promise<void> {
-    if (this.#client.isOpen) this.#client.destroy()
+    this.#closed = true
+    for (const client of [this.#client, this.#renewing]) if (client?.isOpen) client.destroy()
   }
 }
 
