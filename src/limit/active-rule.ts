@@ -72,7 +72,7 @@ export class ActiveRule {
 
   constructor(checked: CheckedRule, setting: Setting, table?: Table, bans?: Bans) {
     const { bounds } = checked
-    const { on, excepts, keyOf, isOwn, ends } = readsOf(checked, setting.declared)
+    const { on, excepts, keyOf, nobody, isOwn, ends } = readsOf(checked, setting.declared)
     this.checked = checked
     this.#setting = setting
     this.#on = on
@@ -87,10 +87,10 @@ export class ActiveRule {
     const slowest = () => this.#slowest()
     this.table = table ?? new Table(this.#bucket, slowest, setting.maxKeys)
     this.table.goBy(slowest)
-    const { ban, by, shadow } = checked
+    const { ban, shadow } = checked
     if (ban !== undefined && !shadow) this.bans = bans ?? new Bans(ban, setting.maxKeys)
     if (ban !== undefined) this.bans?.goBy(ban)
-    this.#nobody = by.length === 1 ? '' : '-'.repeat(by.length)
+    this.#nobody = nobody
   }
 
   /**

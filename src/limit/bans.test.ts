@@ -176,7 +176,6 @@ test('a ban that cannot hold is refused with its reason', () => {
   const per = { atMost: 2, per: 'minute', by: 'user' }
   const good = { after: 3, for: 'minute' }
   expect(reasonOf({ ...per, ban: good })).toBe('')
-  expect(reasonOf({ atOnce: 2, by: 'user', ban: good })).toBe('')
   for (const [rule, said] of [
     [{ ...per, ban: true }, 'write { after: 5, for: minute, upTo: day }'],
     [{ ...per, ban: { for: 'minute' } }, 'for `after`'],
@@ -187,6 +186,7 @@ test('a ban that cannot hold is refused with its reason', () => {
     [{ ...per, ban: { ...good, within: 'month' } }, 'within: a month has no fixed length'],
     [{ ...per, ban: { ...good, upto: 'day' } }, 'it has no upto; did you mean upTo?'],
     [{ atMost: 2, per: 'minute', ban: good }, 'would shut out everybody'],
+    [{ atOnce: 2, by: 'user', ban: good }, 'it does not go with atOnce'],
     [{ ...per, over: 'defer', ban: good }, 'is deferred has not been refused'],
     [{ pace: 2, per: 'minute', by: 'user', ban: good }, 'who waits has not been refused'],
   ] as const)

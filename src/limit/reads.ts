@@ -10,6 +10,8 @@ export interface Reads {
   readonly on: ((on: string | undefined) => boolean) | undefined
   readonly excepts: ((subject: Subject) => boolean) | undefined
   readonly keyOf: ReadPart
+  /** The key of all subjects that have no value for it. */
+  readonly nobody: string
   /** Nobody else's requests count in the subject's bucket: what a client claims in a header does not say so. */
   readonly isOwn: (subject: Subject) => boolean
   /** Of a calendar: when the window of a time ends. In milliseconds. */
@@ -24,6 +26,7 @@ export function readsOf(checked: CheckedRule, declared: Declared): Reads {
     on: on && matcherOf(on),
     excepts: exceptOf(checked, readers),
     keyOf: keyReaderOf(checked, readers),
+    nobody: by.length === 1 ? '' : '-'.repeat(by.length),
     isOwn: (subject) => own.some((read) => read(subject) !== undefined),
     ends: calendar && windowEnds(calendar.unit, calendar.timeZone),
   }

@@ -116,7 +116,7 @@ export class RulesInForce implements Afterwards {
       let look = this.#looks[i]!
       const { over, shadow, name } = rule.checked
       if (look === 'allows' || look === 'passes' || shadow) continue
-      if (look === 'over' && offendedUs !== undefined && rule.offend(offendedUs)) {
+      if (look === 'over' && rule.cost > 0 && offendedUs !== undefined && rule.offend(offendedUs)) {
         look = 'banned'
         this.#looks[i] = look
       }

@@ -30,6 +30,11 @@ export function readBan(
       'ban',
       `it goes with \`over: reject\`: who ${over === 'wait' ? 'waits' : 'is deferred'} has not been refused`,
     )
+  if (fields.has('atOnce'))
+    return fields.wrong(
+      'ban',
+      'it does not go with atOnce: who finds no place free has done nothing yet; bound how often with atMost',
+    )
   const ban = written as Readonly<Record<string, unknown>>
   for (const field of Object.keys(ban))
     if (!known.includes(field)) {

@@ -29,7 +29,7 @@ export interface RuleOptions {
   readonly line?: number
   /** Who would wait longer is refused. Default 30 s. */
   readonly longestWait?: Duration
-  /** Who is refused again and again is shut out, for longer each time. With `by`, and `over: reject`. */
+  /** Who is refused again and again is shut out, for longer each time. With `by`, and `over: reject`; not of `atOnce`. */
   readonly ban?: BanOptions
   /** Decides and counts, but refuses nothing. */
   readonly shadow?: boolean
@@ -44,7 +44,7 @@ export interface RuleOptions {
 /** After so many refusals or penalties, banned for a time that doubles with each repetition, and is halved for each of its own length without one. */
 export interface BanOptions {
   readonly after: number
-  /** Offences count together that come within this time of the first of them. Default: the rule's period; of `atOnce`, as long as `for`. */
+  /** Offences count together that come within this time of the first of them. Default: the rule's period. */
   readonly within?: Period
   /** How long the first ban lasts. */
   readonly for: Period

@@ -7,6 +7,7 @@ import { keyText } from '../key-text.ts'
 import { type Reads, readsOf } from '../reads.ts'
 import type { CheckedRule } from '../rule/checked-rule.ts'
 import type { Subject } from '../subject.ts'
+import type { BanBucket } from './shared-bans.ts'
 
 /** One bucket of a request. */
 export interface Asked {
@@ -14,6 +15,8 @@ export interface Asked {
   readonly bucket: string
   readonly algorithm: Algorithm
   readonly cost: number
+  /** Undefined where nobody is banned: without a ban, in shadow, and of the bucket of those that have no value for the key. */
+  readonly ban: BanBucket | undefined
 }
 
 export class AskedRule {
@@ -22,6 +25,8 @@ export class AskedRule {
   readonly isHeld: boolean
   allowed = 0
   refused = 0
+  /** How many bans this process saw begin. */
+  bans = 0
   readonly #clock: Clock
   readonly #reads: Reads
   #endMs = 0
@@ -35,7 +40,7 @@ export class AskedRule {
 
   /** 'passes': the rule does not bound the subject. */
   ask(subject: Subject): Asked | 'passes' | 'missing' | 'cost' {
-    const { on, excepts, keyOf } = this.#reads
+    const { on, excepts, keyOf, nobody } = this.#reads
     if (on !== undefined && !on(subject.on)) return 'passes'
     if (excepts?.(subject)) return 'passes'
     const key = keyOf(subject)
@@ -43,7 +48,12 @@ export class AskedRule {
     const algorithm = this.#algorithmOf(subject)
     const cost = costOf(this.checked, subject)
     if (cost > boundOf(algorithm)) return 'cost'
-    return { rule: this, bucket: keyText([this.checked.name, key]), algorithm, cost }
+    const { name, ban: algorithmOfBan, shadow } = this.checked
+    const ban =
+      algorithmOfBan === undefined || shadow || key === nobody
+        ? undefined
+        : { bucket: keyText([name, key, 'ban']), algorithm: algorithmOfBan }
+    return { rule: this, bucket: keyText([name, key]), algorithm, cost, ban }
   }
 
   /** Nobody else's requests count in the subject's bucket. */

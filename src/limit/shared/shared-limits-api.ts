@@ -25,6 +25,8 @@ export interface SharedRuleCounts {
   /** Of a rule in shadow: what it would have refused. */
   readonly refused: number
   readonly waiting: number
+  /** Of a rule with a ban: how many this process saw begin. */
+  readonly bans?: number
 }
 
 export interface SharedLimits {

@@ -1,12 +1,12 @@
 // sharedLimits(): rules whose buckets several processes share in a store. Most decisions are made from leases, without a round trip.
 import { randomBytes } from 'node:crypto'
-import type { Algorithm } from '../../core/bucket/algorithm.ts'
+import type { StoredAlgorithm } from '../../core/bucket/algorithm.ts'
 import { type Clock, systemClock } from '../../core/clock.ts'
 import { SpillwayError } from '../../core/errors.ts'
 import { checkOptions, type OptionNames } from '../../core/known-options.ts'
 import type { BucketAnswer, BucketAsk, LimitExchange, LimitVerdict } from '../../ports/limit.ts'
 import { checkPenalty } from '../cost.ts'
-import { type Decision, type Outcome, outcomeAfter, type Reason, type RuleState } from '../decision.ts'
+import type { Decision, Outcome, Reason, RuleState } from '../decision.ts'
 import { type Guarantee, guaranteesOf } from '../guarantee.ts'
 import { type Declared, declaredBy } from '../key.ts'
 import { checkRules } from '../rule/read-rules.ts'
@@ -15,12 +15,13 @@ import type { Subject } from '../subject.ts'
 import { type Asked, AskedRule } from './asked-rule.ts'
 import { LeaseBook } from './lease-book.ts'
 import { LocalShares } from './local-shares.ts'
-import { checkShareable } from './shareable.ts'
+import { type Banned, banAsks, SharedBans } from './shared-bans.ts'
 import { type SharedAfterwards, SharedDecision, type Taken } from './shared-decision.ts'
 import type { SharedLimits, SharedLimitsOptions, SharedRuleCounts } from './shared-limits-api.ts'
 import { type Answers, statesOf } from './states.ts'
 import { StoreAccess } from './store-access.ts'
 import { Turns } from './turns.ts'
+import { refuses, worstOf } from './worst.ts'
 
 const names: OptionNames<SharedLimitsOptions> = {
   rules: true,
@@ -38,9 +39,16 @@ export function sharedLimits(options: SharedLimitsOptions): SharedLimits {
 
 /** What was taken or given back without asking, until it is told. */
 interface Untold {
-  readonly algorithm: Algorithm
+  readonly algorithm: StoredAlgorithm
   penalty: number
   refunds: { readonly units: number; readonly takenUs: number }[]
+}
+
+/** A bucket, and what is asked of it. */
+interface Asking {
+  readonly bucket: string
+  readonly algorithm: StoredAlgorithm
+  readonly cost: number
 }
 
 /** Buckets of which something is untold. What is beyond is not told: the bucket is then the poorer, or the penalty is not taken. */
@@ -56,6 +64,7 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
   readonly #store: StoreAccess
   readonly #book: LeaseBook
   readonly #shares = new LocalShares()
+  readonly #bans = new SharedBans()
   readonly #holder = randomBytes(12).toString('base64url')
   readonly #untold = new Map<string, Untold>()
   readonly #turns: Turns
@@ -124,11 +133,15 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
   }
 
   penalizeAsked(asked: readonly Asked[], cost: number): void {
-    for (const each of asked)
-      if (!each.rule.isHeld)
-        this.#tell(each, (untold) => {
-          untold.penalty = Math.min(untold.penalty + cost, Number.MAX_SAFE_INTEGER)
-        })
+    for (const each of asked) {
+      if (each.rule.isHeld) continue
+      const add = (units: number) => (untold: Untold) => {
+        untold.penalty = Math.min(untold.penalty + units, Number.MAX_SAFE_INTEGER)
+      }
+      this.#tell(each, add(cost))
+      // Whatever it costs, it is one offence.
+      if (each.ban && cost > 0) this.#tell(each.ban, add(1))
+    }
   }
 
   reload(rules: Rules): void {
@@ -136,7 +149,7 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
     this.#rules = this.#active(rules)
     for (const rule of this.#rules) {
       const was = before.get(rule.checked.name)
-      if (was) [rule.allowed, rule.refused] = [was.allowed, was.refused]
+      if (was) [rule.allowed, rule.refused, rule.bans] = [was.allowed, was.refused, was.bans]
     }
     // What was leased by other numbers is not used any more; what was taken or given back by them is told first.
     this.#book.recall(this.#clock.elapsed())
@@ -144,11 +157,12 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
   }
 
   counts(): readonly SharedRuleCounts[] {
-    return this.#rules.map(({ checked, allowed, refused }) => ({
+    return this.#rules.map(({ checked, allowed, refused, bans }) => ({
       rule: checked.name,
       allowed,
       refused,
       waiting: this.#turns.waiting(checked.name),
+      ...(checked.ban === undefined ? {} : { bans }),
     }))
   }
 
@@ -198,6 +212,8 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
     }
     const behind = inTurn ? undefined : this.#behind(subject, all, shadowed)
     if (behind !== undefined) return behind
+    const known = this.#bans.known(all, this.#clock.elapsed())
+    if (known.size > 0) return this.#bannedHere(subject, all, shadowed, known)
     for (const { bucket, algorithm, cost } of all)
       if (this.#book.enters(bucket, algorithm, this.#clock.elapsed()))
         this.#book.count(bucket, cost, this.#clock.elapsed())
@@ -242,15 +258,22 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
     const inShadow = all.filter(({ rule }) => rule.checked.shadow)
     // What a rule in shadow says is nobody's business but its own.
     const groups = [...(bounding.length > 0 ? [bounding] : []), ...inShadow.map((asked) => [asked])]
+    const sentMs = this.#clock.elapsed()
     const verdicts = await this.#exchange(groups)
     if (verdicts === undefined) return this.#away(subject, bounding, shadowed)
     const answers = new Map<Asked, { readonly answer: BucketAnswer; readonly verdict: LimitVerdict }>()
     for (const [index, group] of groups.entries())
       for (const [at, asked] of group.entries())
         answers.set(asked, { answer: verdicts[index]!.buckets[at]!, verdict: verdicts[index]! })
-    const refused = groups.flatMap((group, index) =>
+    const over = groups.flatMap((group, index) =>
       verdicts[index]!.allowed ? [] : group.filter((asked) => refuses(asked, answers.get(asked)!.answer)),
     )
+    const banned = new Map(
+      bounding.length === 0 ? [] : this.#bans.heard(bounding, verdicts[0], answers, sentMs),
+    )
+    const offends = over.filter((asked) => asked.ban !== undefined && !banned.has(asked))
+    for (const [asked, leftMs] of await this.#offend(offends, answers)) banned.set(asked, leftMs)
+    const refused = [...over, ...[...banned.keys()].filter((asked) => !over.includes(asked))]
     for (const { rule } of refused) rule.refused += 1
     const told = [
       ...shadowed,
@@ -264,31 +287,42 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
     // What rules in shadow counted of a request that was refused they had not counted either.
     this.giveBack(taken, false)
     this.giveBack(taken, true)
-    const states = () => statesOf(subject, all, this.#book, answers, new Set(refused))
-    let [worst, longest]: [Asked | undefined, number] = [undefined, -1]
-    let outcome: Outcome = 'wait'
-    for (const asked of refused) {
-      const { checked, isHeld } = asked.rule
-      if (checked.shadow) continue
-      outcome = outcomeAfter(outcome, checked.over)
-      const { answer, verdict } = answers.get(asked)!
-      // What is leased comes back when the leases end, at the latest.
-      const delayMs = isHeld
-        ? Number.POSITIVE_INFINITY
-        : Math.max(
-            (answer.earliestUs - verdict.nowUs) / 1_000,
-            answer.earliestUs > verdict.nowUs ? 0 : this.#book.leaseMs,
-          )
-      if (delayMs > longest) [worst, longest] = [asked, delayMs]
-    }
-    return this.#refusal(worst!.rule, 'over', longest, { shadowed: told, asked: all, states }, outcome)
+    const states = () => statesOf(subject, all, this.#book, answers, new Set(refused), banned)
+    const { leaseMs } = this.#book
+    const { rule, reason, retryAfterMs, outcome } = worstOf(refused, over, banned, answers, leaseMs)
+    return this.#refusal(rule, reason, retryAfterMs, { shadowed: told, asked: all, states }, outcome)
+  }
+
+  /** Who is known to be banned is refused without asking. */
+  #bannedHere(
+    subject: Subject,
+    all: readonly Asked[],
+    shadowed: readonly string[],
+    known: Banned,
+  ): SharedDecision {
+    const [worst, longest] = [...known].reduce((a, b) => (b[1] > a[1] ? b : a))
+    for (const { rule } of known.keys()) rule.refused += 1
+    const states = () => statesOf(subject, all, this.#book, new Map(), new Set(known.keys()), known)
+    return this.#refusal(worst.rule, 'banned', longest, { shadowed, asked: all, states })
+  }
+
+  /** Tells who was refused, at once: the answer to him says whether that was the last of his offences. */
+  async #offend(all: readonly Asked[], answers: Answers): Promise<Banned> {
+    if (all.length === 0) return new Map()
+    const sentMs = this.#clock.elapsed()
+    const verdicts = await this.#store.ask([this.#request(banAsks(all, 1))])
+    const banned = this.#bans.heard(all, verdicts?.[0], answers, sentMs)
+    for (const { rule } of banned.keys()) rule.bans += 1
+    return banned
   }
 
   /** One question, one request for each group. Undefined when the store is away. */
   async #exchange(groups: readonly (readonly Asked[])[]): Promise<readonly LimitVerdict[] | undefined> {
     const { promise, resolve } = Promise.withResolvers<void>()
     const sentMs = this.#clock.elapsed()
-    const requests = groups.map((group) => this.#request(group.map((asked) => this.#ask(asked, promise))))
+    const requests = groups.map((group) =>
+      this.#request([...group.map((asked) => this.#ask(asked, promise)), ...banAsks(group, 0)]),
+    )
     try {
       const verdicts = await this.#store.ask(requests)
       for (const [index, group] of groups.entries())
@@ -315,7 +349,7 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
     return { holder: this.#holder, leaseMs: this.#book.leaseMs, asks }
   }
 
-  #ask({ bucket, algorithm, cost }: Omit<Asked, 'rule'>, asking: Promise<void>): BucketAsk {
+  #ask({ bucket, algorithm, cost }: Asking, asking: Promise<void>): BucketAsk {
     const { used, hold } = this.#book.has(bucket)
       ? this.#book.settle(bucket, asking, this.#clock.elapsed())
       : { used: 0, hold: 0 }
@@ -372,7 +406,7 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
     return new SharedDecision(this, { ...rest, taken: [], outcome, rule: checked.name, reason, retryAfterMs })
   }
 
-  #tell({ bucket, algorithm }: Pick<Asked, 'bucket' | 'algorithm'>, change: (untold: Untold) => void): void {
+  #tell({ bucket, algorithm }: Omit<Asking, 'cost'>, change: (untold: Untold) => void): void {
     const untold = this.#untold.get(bucket) ?? { algorithm, penalty: 0, refunds: [] }
     if (!this.#untold.has(bucket) && this.#untold.size >= mostUntold) return
     this.#untold.set(bucket, untold)
@@ -396,10 +430,10 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
   }
 
   /** Tells the store what it does not know of these buckets, and of those of which something is untold. */
-  async #settleAll(buckets: readonly Pick<Asked, 'bucket' | 'algorithm'>[], leases = true): Promise<void> {
+  async #settleAll(buckets: readonly Omit<Asking, 'cost'>[], leases = true): Promise<void> {
     const untold = new Map(this.#untold)
     this.#untold.clear()
-    const all = new Map(buckets.map(({ bucket, algorithm }) => [bucket, algorithm]))
+    const all = new Map<string, StoredAlgorithm>(buckets.map(({ bucket, algorithm }) => [bucket, algorithm]))
     for (const [bucket, { algorithm }] of untold) all.set(bucket, algorithm)
     while (all.size > 0) {
       // Between the end of one question and this turn somebody may have asked the next: two at once would settle one lease twice.
@@ -455,15 +489,10 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
   }
 
   #active(rules: Rules): readonly AskedRule[] {
-    const all = checkRules(rules, this.#declared.keys())
-    checkShareable(rules, all)
-    return all.map((checked) => new AskedRule(checked, this.#declared, this.#clock))
+    return checkRules(rules, this.#declared.keys()).map(
+      (checked) => new AskedRule(checked, this.#declared, this.#clock),
+    )
   }
 }
 
 const none = (): readonly RuleState[] => []
-
-/** Whether it was this bucket of a request that was not allowed: what it leased to us in the same act is ours to take off. */
-function refuses({ cost, rule }: Asked, { available, held }: BucketAnswer): boolean {
-  return cost > 0 && (rule.isHeld ? available < cost : available + held < cost)
-}

@@ -6,6 +6,7 @@ import { fillMs, ruleState } from '../rule-state.ts'
 import type { Subject } from '../subject.ts'
 import type { Asked } from './asked-rule.ts'
 import type { LeaseBook } from './lease-book.ts'
+import type { Banned } from './shared-bans.ts'
 
 export type Answers = ReadonlyMap<Asked, { readonly answer: BucketAnswer; readonly verdict: LimitVerdict }>
 
@@ -15,14 +16,17 @@ export function statesOf(
   book: LeaseBook,
   answers: Answers,
   refused: ReadonlySet<Asked>,
+  banned: Banned = new Map(),
 ): readonly RuleState[] {
   return all.map((asked) => {
     const { rule, algorithm, bucket } = asked
     const limit = boundOf(algorithm)
     const found = answers.get(asked)
-    const remaining = Math.max(0, found?.answer.available ?? book.remaining(bucket) ?? limit)
+    const banMs = banned.get(asked) ?? 0
+    const left = found?.answer.available ?? book.remaining(bucket) ?? limit
+    const remaining = banMs > 0 ? 0 : Math.max(0, left)
     const full = fillMs(algorithm, rule.checked.perUs)
-    const waitMs = found ? Math.max(0, (found.answer.earliestUs - found.verdict.nowUs) / 1_000) : 0
+    const waitMs = Math.max(banMs, found ? (found.answer.earliestUs - found.verdict.nowUs) / 1_000 : 0)
     const backMs = full === undefined ? Number.POSITIVE_INFINITY : (full * (limit - remaining)) / limit
     return ruleState(rule.checked, algorithm, {
       refuses: refused.has(asked),
