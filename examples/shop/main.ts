@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { keepBooks } from './accounting/bookkeeper.ts'
 import { accounting } from './accounting/contract.ts'
+import { type Door, openDoor } from './door/door.ts'
 import { bookCorrections } from './driver/clerks.ts'
 import { type InvoiceFile, readInvoices } from './driver/invoices.ts'
 import { mend } from './driver/operator.ts'
@@ -14,11 +15,12 @@ import { phoneOf } from './driver/phones.ts'
 import { openPostOffice } from './driver/post-office.ts'
 import { progressLine, silent } from './driver/progress-line.ts'
 import { openPushService, type PushService } from './driver/push-service.ts'
-import { sendInvoices } from './driver/send.ts'
+import { isFromWeb, sendInvoices } from './driver/send.ts'
 import { imbalance, summaryText } from './driver/summary.ts'
 import { tills } from './driver/till.ts'
 import { progress, totals } from './driver/totals.ts'
-import { webShop } from './driver/web-shop.ts'
+import { accountsOf, webCustomers } from './driver/web-customers.ts'
+import { notAsHandedIn } from './orders/as-handed-in.ts'
 import { orders } from './orders/contract.ts'
 import { rebuildRevenue, revenueEntries } from './orders/revenue.ts'
 import { type Shop, shop } from './shop.ts'
@@ -66,11 +68,18 @@ interface Day {
 }
 
 async function serve(day: Day): Promise<void> {
-  const { running, business, file, options, stopping } = day
+  const { running, business, folder, file, options, stopping } = day
   const startedAt = performance.now()
+  await using door = await openDoor({
+    folder,
+    spillway: await open(running.engines[0]!),
+    asking: running.service(business.checkout),
+    accounts: accountsOf(file.invoices.filter(isFromWeb)),
+    onReport,
+  })
   if (!options.json)
     for (const { name, durability } of running.engines) say(`engine ${name}: ${durability.statement}`)
-  const evening = await work(day)
+  const evening = await work(day, door)
   if (!evening) {
     const what = 'Stopped before everything was handled.'
     return options.once ? fail(what) : note(what)
@@ -80,18 +89,19 @@ async function serve(day: Day): Promise<void> {
   if (options.rebuild) await rebuild(running, business)
   const { numbers, lines } = file
   const { orders: placed, cancellations, ...rest } = await totals(running, business)
-  const { books, mended, told } = evening
+  const { books, ...happened } = evening
   const summary = { invoices: numbers, orders: placed, cancellations, lines, ...rest, books, seconds }
-  say(options.json ? JSON.stringify(summary) : summaryText(summary, mended, told))
-  const wrong = imbalance(summary)
+  say(options.json ? JSON.stringify(summary) : summaryText(summary, happened))
+  const wrong = imbalance(summary) ?? otherwise(running, business, file.invoices)
   if (wrong) fail(wrong)
   if (options.once) return
-  note('The shop stays open; Ctrl-C closes it.')
+  note(`The shop stays open, its door is ${door.url}/orders; Ctrl-C closes it.`)
   await once(stopping, 'abort')
 }
 
 /** One day: invoices come in, clerks correct the stock, a person mends what is stuck, the books are kept. Undefined when it is cut short. */
-async function work({ running, business, folder, file, pushService, options, stopping }: Day) {
+async function work(day: Day, door: Door) {
+  const { running, business, folder, file, pushService, options, stopping } = day
   const line = options.json ? silent : progressLine(process.stdout)
   const { invoices } = file
   const show = (sent: number) => {
@@ -104,17 +114,19 @@ async function work({ running, business, folder, file, pushService, options, sto
   correcting.catch(() => {}) // it is waited for below
   const asking = running.service(business.checkout)
   const counter = tills(asking, running.queue(orders.queues.intake))
-  await sendInvoices({ till: counter.handIn, web: webShop(asking, stopping) }, invoices, {
+  const web = webCustomers(door.url, stopping)
+  await sendInvoices({ till: counter.handIn, web: web.handIn }, invoices, {
     signal: stopping,
     onProgress: show,
   })
   const showing = setInterval(() => show(invoices.length), 50)
   try {
     await correcting
+    const atTheDoor = await web.done()
     await running.drained({ signal: stopping })
     const mended = await mend(running, business, pushService, stopping)
     const books = await keepBooks(running.queue(accounting.queues.entries), folder, stopping)
-    return stopping.aborted ? undefined : { mended, books, told: counter.told }
+    return stopping.aborted ? undefined : { mended, books, told: counter.told, atTheDoor }
   } catch (thrown) {
     if (!stopping.aborted) throw thrown
     return undefined
@@ -122,6 +134,13 @@ async function work({ running, business, folder, file, pushService, options, sto
     clearInterval(showing)
     line.end()
   }
+}
+
+/** Limits change when an order is taken, and nothing else: each is there as it would be without them. */
+function otherwise(running: Running, business: Shop, invoices: InvoiceFile['invoices']): string | undefined {
+  const wrong = notAsHandedIn(running.service(business.orders).database!.db, invoices)
+  if (wrong.length === 0) return undefined
+  return `${wrong.length} invoices are not in the books as they were handed in: ${wrong.slice(0, 10).join(', ')}`
 }
 
 function onReport({ from, error }: Report): void {

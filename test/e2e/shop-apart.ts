@@ -2,13 +2,14 @@
 import { expect, vi } from 'vitest'
 import { keepBooks } from '../../examples/shop/accounting/bookkeeper.ts'
 import { accounting } from '../../examples/shop/accounting/contract.ts'
+import { openDoor } from '../../examples/shop/door/door.ts'
 import { bookCorrections } from '../../examples/shop/driver/clerks.ts'
 import { readInvoices } from '../../examples/shop/driver/invoices.ts'
 import { openPostOffice, type PostOffice } from '../../examples/shop/driver/post-office.ts'
 import { openPushService, type PushService } from '../../examples/shop/driver/push-service.ts'
-import { sendInvoices } from '../../examples/shop/driver/send.ts'
+import { isFromWeb, sendInvoices } from '../../examples/shop/driver/send.ts'
 import { tills } from '../../examples/shop/driver/till.ts'
-import { webShop } from '../../examples/shop/driver/web-shop.ts'
+import { accountsOf, webCustomers } from '../../examples/shop/driver/web-customers.ts'
 import { correctedPieces, openCorrections } from '../../examples/shop/inventory/corrections.ts'
 import { notifications } from '../../examples/shop/notifications/contract.ts'
 import { orders } from '../../examples/shop/orders/contract.ts'
@@ -60,15 +61,18 @@ export async function apart(
 
   const spillway = await open(place.engine)
   const intake = await spillway.queue(orders.queues.intake)
-  // The web shop is a program of its own that nobody kills: it has a service only to ask in its name.
+  // The door is a program of its own that nobody kills: it has a service only to ask in its name.
   const web = service(context('web', {}))
   const browsing = await run(topology({ contexts: [web], engine: place.engine, addresses }), {
     engine: spillway.engine,
   })
   const asking = browsing.service(web)
   const counter = tills(asking, intake)
-  const doors = { till: counter.handIn, web: webShop(asking) }
   const { invoices } = await readInvoices(file)
+  const accounts = accountsOf(invoices.filter(isFromWeb))
+  const door = await openDoor({ folder: place.folder, spillway, asking, accounts })
+  const customers = webCustomers(door.url, new AbortController().signal)
+  const doors = { till: counter.handIn, web: customers.handIn }
   const share = Math.ceil(invoices.length / (killed.length + 1))
   let sent = 0
   const sendSome = async () => {
@@ -89,6 +93,8 @@ export async function apart(
     await sending
   }
   await sendSome()
+  const { atOnce, later } = await customers.done()
+  expect(atOnce + later).toBe(invoices.filter(isFromWeb).length)
   await bookCorrections(spillway, invoices)
   await byHand(place, expected, spillway, pushService)
   const books = await keepBooks(await spillway.queue(accounting.queues.entries), place.folder)
@@ -105,6 +111,7 @@ export async function apart(
     })
   const { found, lost } = expected.stock
   expect(await correctedPieces(await openCorrections(spillway))).toEqual({ found, lost })
+  await door.close()
   await browsing.stop()
   await spillway.close()
   await expectTables(place, expected, office, pushService)

@@ -4,6 +4,7 @@ import { pounds } from '../money.ts'
 import type { Mended } from './operator.ts'
 import type { Tills } from './till.ts'
 import type { Totals } from './totals.ts'
+import type { AtTheDoor } from './web-customers.ts'
 
 export interface Summary extends Totals {
   readonly invoices: number
@@ -12,9 +13,16 @@ export interface Summary extends Totals {
   readonly seconds: number
 }
 
+/** What happened on the way: in every run something else, and the totals are the same. */
+export interface Happened {
+  readonly mended: Mended
+  readonly told: Tills['told']
+  readonly atTheDoor: AtTheDoor
+}
+
 const countries = 10
 
-export function summaryText(summary: Summary, mended: Mended, told: Tills['told']): string {
+export function summaryText(summary: Summary, { mended, told, atTheDoor }: Happened): string {
   const { invoices, lines, rejectedLines, stock, books } = summary
   const rejected = Object.values(rejectedLines).reduce((sum, count) => sum + count, 0)
   return [
@@ -24,6 +32,7 @@ export function summaryText(summary: Summary, mended: Mended, told: Tills['told'
     '',
     `  rejected lines ${number(rejected)}: ${list(rejectedLines)}`,
     `  stock          ${number(stock.found)} pieces found, ${number(stock.lost)} lost, as the clerks booked it`,
+    ...doorRows(atTheDoor),
     `  at the tills   ${number(told.there)} large orders that were there, ${number(told.toComeIn)} that had to come in`,
     `  mended by hand ${number(mended.addressed)} addresses found, ${number(mended.redriven)} pushes sent again`,
     `  dead letters   ${number(summary.deadLetters)}`,
@@ -32,6 +41,14 @@ export function summaryText(summary: Summary, mended: Mended, told: Tills['told'
     ...revenueRows(summary),
     '',
   ].join('\n')
+}
+
+function doorRows({ atOnce, later, refused, sentAgain }: AtTheDoor): string[] {
+  return [
+    `  at the door    ${number(atOnce)} web orders let in at once, ${number(later)} put off by a limit and done later`,
+    `                 ${number(refused)} times somebody was told to come again later, ${number(sentAgain)} orders were sent again`,
+    '                 every order is in the books as without limits',
+  ]
 }
 
 /** The business topology, with what went through it. */

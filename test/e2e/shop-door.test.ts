@@ -1,0 +1,110 @@
+// The shop's door to the web, with a checkout that is played: who orders too much is put off, and every order is handed in once.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { checkout } from '../../examples/shop/checkout/contract.ts'
+import { openDoor } from '../../examples/shop/door/door.ts'
+import { accountsOf, webCustomers } from '../../examples/shop/driver/web-customers.ts'
+import { notAsHandedIn } from '../../examples/shop/orders/as-handed-in.ts'
+import { assess } from '../../examples/shop/orders/assess.ts'
+import type { Invoice } from '../../examples/shop/orders/contract.ts'
+import { createTables, storeOrder, storeRejected, takeIn } from '../../examples/shop/orders/tables.ts'
+import { context, open, run, service, topology } from '../../examples/shop/spillway.ts'
+import { fakeContext, memory } from '../../src/testing/index.ts'
+
+let folder: string
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'shop-door-'))
+})
+afterEach(() => rmSync(folder, { recursive: true }))
+
+const invoice = (number: string, customer: string, quantity = '2'): Invoice => ({
+  number,
+  rows: [
+    {
+      stockCode: '85123',
+      description: 'Cup',
+      quantity,
+      unitPrice: '1.25',
+      date: '2011-01-01 10:00:00',
+      customer,
+      country: 'Malta',
+    },
+  ],
+})
+
+test('what is over the limit is put off, done later, and handed in once', {
+  timeout: 60_000,
+}, async () => {
+  await using played = await fakeContext(checkout, { handIn: () => ({ promise: 'at once' as const }) })
+  const web = service(context('web', {}))
+  await using running = await run(
+    topology({ contexts: [web], engine: 'memory:', addresses: { checkout: [played.address] } }),
+    { engine: memory() },
+  )
+  const orders = ['1', '2', '3', '4', '5', '6'].map((number) => invoice(`10000${number}`, '17850.0'))
+  const guests = ['7', '8'].map((number) => invoice(`10000${number}`, '0.0'))
+  await using door = await openDoor({
+    folder,
+    spillway: await open(running.engines[0]!),
+    asking: running.service(web),
+    accounts: accountsOf(orders),
+    rules: {
+      customer: {
+        capacity: 1,
+        refill: 1,
+        per: 'second',
+        by: 'customer',
+        missing: 'skip',
+        over: 'defer',
+        on: 'POST /orders',
+      },
+      address: { atMost: 1_000, per: 'second', by: 'address' },
+    },
+  })
+  const customers = webCustomers(door.url, new AbortController().signal)
+  for (const order of orders) await customers.handIn(order, `key-${order.number}`)
+  for (const order of guests) await customers.handIn(order, `key-${order.number}`)
+  const { atOnce, later } = await customers.done()
+  expect(atOnce + later).toBe(8)
+  expect(later).toBeGreaterThan(0)
+  const numbers = played.asked.map(({ input }) => (input as Invoice).number)
+  expect(numbers.toSorted()).toEqual([...orders, ...guests].map(({ number }) => number))
+  // Asked once more with its key it is told of, and taken once.
+  await customers.handIn(orders[5]!, 'key-100006')
+  await customers.done()
+  expect(new Set(played.asked.map(({ key }) => key)).size).toBe(8)
+
+  const statuses = await Promise.all(
+    [
+      { method: 'POST', body: JSON.stringify(guests[0]) },
+      { method: 'POST', body: '{', headers: { 'idempotency-key': 'a' } },
+      { method: 'POST', body: '{}', headers: { 'idempotency-key': 'b' } },
+      { method: 'GET' },
+    ].map(async (init) => (await fetch(`${door.url}/orders`, init)).status),
+  )
+  expect(statuses).toEqual([400, 400, 422, 404])
+})
+
+test('an order that is not in the books, or not as it was handed in, is named', () => {
+  const db = new DatabaseSync(':memory:')
+  createTables(db)
+  const sold = invoice('100001', '17850.0')
+  const refused = invoice('100002', '17850.0', '-2')
+  const store = (handedIn: Invoice) => {
+    const { kind, order, rejected } = assess(handedIn)
+    takeIn(db, handedIn)
+    storeRejected(db, handedIn.number, rejected)
+    if (order) storeOrder(db, kind, order)
+  }
+  store(sold)
+  expect(notAsHandedIn(db, [sold, refused])).toEqual(['100002'])
+  store(refused)
+  expect(notAsHandedIn(db, [sold, refused])).toEqual([])
+  expect(notAsHandedIn(db, [invoice('100001', '17850.0', '3'), refused])).toEqual(['100001'])
+  db.exec('DELETE FROM order_lines')
+  expect(notAsHandedIn(db, [sold])).toEqual(['100001'])
+  db.close()
+})
