@@ -7,7 +7,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { whyNot } from './durability/recording.ts'
-import { launchers, nginx, pgbouncer } from './servers/index.ts'
+import { envoy, launchers, nginx, pgbouncer } from './servers/index.ts'
 
 interface Counts {
   readonly numPassedTests: number
@@ -23,7 +23,7 @@ interface Counts {
 const chosen = process.argv.slice(2)
 const missing: string[] = []
 const present: string[] = ['sqlite', 'memory']
-for (const { name, missing: ask } of [...launchers, pgbouncer, nginx]) {
+for (const { name, missing: ask } of [...launchers, pgbouncer, nginx, envoy]) {
   const reason = await ask()
   if (reason === undefined) present.push(name)
   else missing.push(`${name}: ${reason}`)

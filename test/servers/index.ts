@@ -5,6 +5,7 @@ import { nats, packagedNats } from './nats.ts'
 import { embeddedPostgres, systemPostgres } from './postgres.ts'
 import { redis } from './redis.ts'
 
+export { type EnvoyOptions, envoy } from './envoy.ts'
 export { type KafkaOptions, kafka } from './kafka.ts'
 export type { Launcher, RunningServer, StartOptions } from './launcher.ts'
 export { type NatsOptions, nats, packagedNats } from './nats.ts'

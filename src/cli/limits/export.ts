@@ -1,7 +1,8 @@
 // spillway limits export: rules in the language of a gateway that is somebody else's, and plainly what it cannot hold.
 import { Command, InvalidArgumentError, Option } from 'commander'
-import type { ExportedRule, Exporter } from '../../limit/export/exported.ts'
-import { sentence, toNginx } from '../../limit/export/nginx.ts'
+import { toEnvoy } from '../../limit/export/envoy.ts'
+import { type ExportedRule, type Exporter, sentence } from '../../limit/export/exported.ts'
+import { toNginx } from '../../limit/export/nginx.ts'
 import type { CheckedRule } from '../../limit/rule/checked-rule.ts'
 import { forgiveReaders, print } from '../output/print.ts'
 import { visible } from '../output/text.ts'
@@ -9,7 +10,7 @@ import { count } from '../output/words.ts'
 import { reporting } from '../reporting.ts'
 import { rulesOf } from './rules-of.ts'
 
-const exporters: Readonly<Record<string, Exporter>> = { nginx: toNginx }
+const exporters: Readonly<Record<string, Exporter>> = { nginx: toNginx, envoy: toEnvoy }
 
 interface Choice {
   readonly to: string
@@ -28,7 +29,7 @@ is: one that whatever authenticates sets, and that clients cannot.
 
 Examples:
   $ spillway limits export limits.yaml --to nginx --key user=x-user > limits.conf
-  $ spillway limits export limits.yaml --to nginx --key user=x-user --plan x-plan --strict`
+  $ spillway limits export limits.yaml --to envoy --key user=x-user --plan x-plan --strict`
 
 export function exportCommand(): Command {
   return new Command('export')

@@ -1,5 +1,6 @@
 // What becomes of rules in the language of a gateway that is not ours.
 import type { CheckedRule } from '../rule/checked-rule.ts'
+import { periodText } from '../rule/period.ts'
 
 export interface ExportOptions {
   /** Which request header has the value of a key: { user: 'x-user' }. Gateways know no users. */
@@ -73,13 +74,14 @@ export function comment(text: string, indent = ''): string[] {
   return [...lines, `${indent}# ${line}`]
 }
 
-export function boundText(
-  { plan, windowMs, most, ruleMost }: ExportedBound,
-  period: string,
-  each: string,
-): string {
+function boundText({ plan, windowMs, most, ruleMost }: ExportedBound, period: string, each: string): string {
   const who = plan === undefined ? '' : `plan ${plan}: `
   const where = windowMs === undefined ? 'at the same time' : `in any ${period}`
   const rule = most === ruleMost ? 'as the rule' : `the rule: ${ruleMost}`
   return `${who}at most ${most} requests${each} ${where} (${rule})`
+}
+
+export function sentence(bound: ExportedBound, { by }: CheckedRule): string {
+  const period = bound.windowMs === undefined ? '' : periodText(bound.windowMs * 1_000)
+  return boundText(bound, period, by.length === 0 ? '' : ' for each key')
 }

@@ -1,8 +1,9 @@
 // The keys of rules as variables of nginx: maps from what a request says to what its bucket is called. An empty key is not bounded.
 import type { AddressOptions } from '../address/canonical.ts'
 import { readAddress } from '../address/read.ts'
-import type { Bound, CheckedRule } from '../rule/checked-rule.ts'
+import type { CheckedRule } from '../rule/checked-rule.ts'
 import type { ExportOptions, Remarks } from './exported.ts'
+import { exportedBounds, headerName } from './plans.ts'
 import { endpointPattern, endpointsOf } from './wish.ts'
 
 /** Longer texts count by so many of their first letters: clients choose them, and each takes room in a zone. */
@@ -182,16 +183,6 @@ export class NginxKeys {
     }
     return variables
   }
-}
-
-/** Without a header that says the plan all have the smallest. */
-export function exportedBounds({ bounds }: CheckedRule, { plan }: ExportOptions): readonly Bound[] {
-  return plan === undefined ? bounds.slice(0, 1) : bounds
-}
-
-function headerName(part: CheckedRule['by'][number], { keys }: ExportOptions): string | undefined {
-  if (part.kind === 'header') return part.name
-  return part.kind === 'value' && Object.hasOwn(keys, part.name) ? keys[part.name] : undefined
 }
 
 function headerOf(

@@ -2,15 +2,16 @@
 import type { CheckedRule } from '../rule/checked-rule.ts'
 import { periodText } from '../rule/period.ts'
 import {
-  boundText,
   comment,
   type ExportedRule,
   type Exporter,
   type ExportOptions,
   Remarks,
+  sentence,
 } from './exported.ts'
-import { exportedBounds, NginxKeys } from './nginx-keys.ts'
+import { NginxKeys } from './nginx-keys.ts'
 import { nginxBucket } from './nginx-rate.ts'
+import { exportedBounds, remarkPlans } from './plans.ts'
 import { type Wish, wishOf } from './wish.ts'
 
 /** A state takes 128 bytes, and 256 with a long key: room for some 80,000 or 40,000. */
@@ -69,7 +70,7 @@ function translate(rule: CheckedRule, options: ExportOptions, keys: NginxKeys, r
   if (found.some((each) => each === undefined)) return nothing(rule, remarks)
   const variables = keys.of(rule, remarks)
   if (variables === undefined) return nothing(rule, remarks)
-  remarkPlans(rule, options, remarks)
+  remarkPlans(rule, options, 'nginx', remarks)
   if (rule.ban !== undefined) remarks.lost.push('ban: nginx bans nobody; what is too much is refused')
   const zones: string[] = []
   const limits = { req: [] as string[], conn: [] as string[] }
@@ -150,18 +151,6 @@ function remarkBucket(
     remarks.differs.push(`${plan}one after the other, ${rounded} per ${period}, so that no window has more`)
 }
 
-function remarkPlans(rule: CheckedRule, { plan }: ExportOptions, remarks: Remarks): void {
-  if (rule.bounds.length === 1) return
-  if (plan === undefined)
-    remarks.lost.push(
-      `plans: nginx does not know them; --plan <header> says which request header does. All have the numbers of ${rule.bounds[0].plan}`,
-    )
-  else
-    remarks.differs.push(
-      'each plan has buckets of its own: who changes to another begins anew there, and so may get as much as both allow',
-    )
-}
-
 function fragment(
   translated: readonly Translated[],
   keys: NginxKeys,
@@ -212,9 +201,4 @@ function fragment(
     ...dry.map((module) => `limit_${module}_dry_run on; # in shadow: it is logged, and nothing is refused`),
     '',
   ].join('\n')
-}
-
-export function sentence(bound: ExportedRule['bounds'][number], { by }: CheckedRule): string {
-  const period = bound.windowMs === undefined ? '' : periodText(bound.windowMs * 1_000)
-  return boundText(bound, period, by.length === 0 ? '' : ' for each key')
 }
