@@ -102,7 +102,7 @@ function warningsOf(rule: CheckedRule): string[] {
   const { bounds, calendar, shadow, by, missing, except } = rule
   const found: string[] = []
   if (rule.ban !== undefined)
-    found.push('bans whom it refuses too often; bans are those of one process, and end with it')
+    found.push('bans whom it refuses too often: in memory each process by itself, until it ends')
   if (shadow) found.push('in shadow: it counts what it would refuse, and refuses nothing')
   if (bounds.some(({ algorithm }) => memoryUs(rule, algorithm) >= dayUs))
     found.push(
