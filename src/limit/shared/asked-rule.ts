@@ -1,5 +1,6 @@
 // What a rule asks a store for a subject: which bucket, by which algorithm, and how much.
 import { type Algorithm, boundOf } from '../../core/bucket/algorithm.ts'
+import type { Ban } from '../../core/bucket/ban.ts'
 import type { Clock } from '../../core/clock.ts'
 import { costOf } from '../cost.ts'
 import type { Declared } from '../key.ts'
@@ -7,7 +8,12 @@ import { keyText } from '../key-text.ts'
 import { type Reads, readsOf } from '../reads.ts'
 import type { CheckedRule } from '../rule/checked-rule.ts'
 import type { Subject } from '../subject.ts'
-import type { BanBucket } from './shared-bans.ts'
+
+/** The bucket of a ban, beside that of the rule. */
+export interface BanBucket {
+  readonly bucket: string
+  readonly algorithm: Ban
+}
 
 /** One bucket of a request. */
 export interface Asked {

@@ -1,20 +1,10 @@
 // Bans in a store, as this process knows them: who was found banned is refused here until the end, without asking.
-import type { Ban } from '../../core/bucket/ban.ts'
 import type { BucketAsk, LimitVerdict } from '../../ports/limit.ts'
 import type { Asked } from './asked-rule.ts'
-import type { Answers } from './states.ts'
-
-/** The bucket of a ban, beside that of the rule. */
-export interface BanBucket {
-  readonly bucket: string
-  readonly algorithm: Ban
-}
+import type { Answers, Banned } from './states.ts'
 
 /** Those beyond are asked for each time. */
 const mostKnown = 10_000
-
-/** For how long these are refused, in milliseconds: until the end of a ban, or longer where the bucket has nothing either. */
-export type Banned = ReadonlyMap<Asked, number>
 
 interface Known {
   readonly endsMs: number

@@ -6,7 +6,9 @@ import { fillMs, ruleState } from '../rule-state.ts'
 import type { Subject } from '../subject.ts'
 import type { Asked } from './asked-rule.ts'
 import type { LeaseBook } from './lease-book.ts'
-import type { Banned } from './shared-bans.ts'
+
+/** For how long these are refused, in milliseconds: until the end of a ban, or longer where the bucket has nothing either. */
+export type Banned = ReadonlyMap<Asked, number>
 
 export type Answers = ReadonlyMap<Asked, { readonly answer: BucketAnswer; readonly verdict: LimitVerdict }>
 

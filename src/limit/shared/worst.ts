@@ -2,8 +2,7 @@
 import type { BucketAnswer } from '../../ports/limit.ts'
 import { type Outcome, outcomeAfter, type Reason } from '../decision.ts'
 import type { Asked, AskedRule } from './asked-rule.ts'
-import type { Banned } from './shared-bans.ts'
-import type { Answers } from './states.ts'
+import type { Answers, Banned } from './states.ts'
 
 /** Whether it was this bucket of a request that was not allowed: what it leased to us in the same act is ours to take off. */
 export function refuses({ cost, rule }: Asked, { available, held }: BucketAnswer): boolean {
