@@ -30,6 +30,7 @@ export function ownValue(subject: Subject, name: string): string | undefined {
 /** A header that came several times is all of its values. */
 export function headerOf(subject: Subject, name: string): string | undefined {
   const value = subject.headers?.[name]
-  const text = typeof value === 'string' || value === undefined ? value : value.join(', ')
+  // What a record has of its prototype is no header.
+  const text = Array.isArray(value) ? value.join(', ') : typeof value === 'string' ? value : undefined
   return text === '' ? undefined : text
 }

@@ -119,6 +119,22 @@ rules:
     await expect(parseRules(text, 'limits.yaml')).rejects.toThrow(said)
   })
 
+  test.each([
+    ['rules: {a: {capacity: 9, refill: 2, per: constructor}}', '"constructor" is no period'],
+    ['rules: {a: {capacity: 9, refill: 2, per: __proto__}}', '"__proto__" is no period'],
+    ['rules: {a: {atMost: 9, per: day, by: {header: "a b"}}}', '"a b" is no name of a header'],
+    ['rules: !!set {a}', 'is no set of rules'],
+    ['rules: !!omap [a: {atMost: 9, per: day}]', 'is no set of rules'],
+  ])('%s is refused: no rule is taken for another, or for none', async (text, said) => {
+    const rules = await parseRules(text, 'limits.yaml')
+    expect(() => checkRules(rules)).toThrow(said)
+  })
+
+  test('what a record has of its prototype is no header', () => {
+    const gate = limits({ rules: { a: { atMost: 1, per: 'day', by: { header: 'constructor' } } } })
+    expect([{}, {}].map((headers) => gate.decide({ headers }).allowed)).toEqual([true, false])
+  })
+
   test('a bound that cannot be counted exactly, and an exception that is no range', () => {
     expect(() => checkRules({ slow: { capacity: 1_000, refill: 1, per: '365d' } })).toThrow(/counted exactly/)
     expect(() =>

@@ -16,7 +16,7 @@ export const usualMonthMs: number = 30 * 86_400_000
 
 /** In microseconds; a text is the reason why it is none. */
 export function periodUs(written: unknown): number | string {
-  const word = typeof written === 'string' ? words[written] : undefined
+  const word = typeof written === 'string' && Object.hasOwn(words, written) ? words[written] : undefined
   if (word !== undefined) return word * 1_000
   if (written === 'month' || written === 'year')
     return `a ${written} has no fixed length; write \`window: calendar\` with per: month, or a duration such as '30d'`

@@ -33,8 +33,11 @@ function readPart(fields: Fields, part: unknown, declared: ReadonlySet<string>):
   }
   const entries = typeof part === 'object' && part !== null ? Object.entries(part) : []
   const [kind, value] = entries.length === 1 ? entries[0]! : []
-  if (kind === 'header' && typeof value === 'string' && value !== '')
+  if (kind === 'header' && typeof value === 'string') {
+    if (!/^[!#$%&'*+.^_`|~\w-]+$/.test(value))
+      return fields.wrong('by', `${JSON.stringify(value)} is no name of a header; write one such as x-device`)
     return { kind: 'header', name: value.toLowerCase() }
+  }
   if (kind === 'address' && typeof value === 'object' && value !== null) {
     const options = value as AddressOptions
     const reason = reasonOf(() => addressKey(options))

@@ -168,6 +168,7 @@ function readAway(fields: Fields): CheckedRule['away'] {
   return 'open'
 }
 
+/** No list, and no Map or Set (YAML has tags for them), whose entries nobody would see. */
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+  return typeof value === 'object' && value !== null && !(Symbol.iterator in value)
 }
