@@ -16,6 +16,12 @@ export function factLines(facts: LogFacts): string[] {
   const odd = [
     [facts.withoutKey, 'request', `without a value for ${key}, not computed with`],
     [facts.leftOut, 'request', 'left out by --without'],
+    [facts.retries.sameId, 'request', 'with an id that came before, which are the same, not computed with'],
+    [
+      facts.retries.afterRefusal,
+      'request',
+      'that came again after a 429, which are the same, not computed with (--keep-retries)',
+    ],
     [facts.refusedThen, 'request', 'answered with 429 then, which are demand all the same'],
     [facts.outOfOrder, 'line', 'out of order, sorted'],
     [facts.brokenLines, 'broken line', 'not computed with'],

@@ -7,10 +7,19 @@ import { visible } from '../output/text.ts'
 import { count } from '../output/words.ts'
 import { costs, moment, percent, rateText, seconds } from './numbers.ts'
 import { refusedMatrix, someOf, tellingRates } from './rows.ts'
+import {
+  separationColumns,
+  separationTitle,
+  serviceColumns,
+  serviceRows,
+  serviceTitle,
+} from './service-tables.ts'
 
 export async function printTables(report: Report): Promise<void> {
   if (report.keys > 1) await printPopulation(report)
   await printRefused(report)
+  await printService(report)
+  await printSeparation(report)
   await printForcing(report)
   await printDeferral(report)
   await printCurve(report)
@@ -58,6 +67,23 @@ async function printRefused(report: Report): Promise<void> {
       ),
     ],
     rows,
+  )
+}
+
+async function printService(report: Report): Promise<void> {
+  await title(serviceTitle)
+  await printTable(
+    serviceColumns.map(([name, value]) => ({ title: name.toUpperCase(), right: true, value })),
+    serviceRows(report),
+  )
+}
+
+async function printSeparation({ separation }: Report): Promise<void> {
+  if (separation === null) return
+  await title(separationTitle(separation))
+  await printTable(
+    separationColumns.map(([name, value]) => ({ title: name.toUpperCase(), right: true, value })),
+    separation.points,
   )
 }
 

@@ -84,6 +84,30 @@ test('people get tables, and a page with them', async () => {
   expect(out).toMatch(/^! Too thin: less than two days/m)
 })
 
+test('what comes again is told, and what the service has to take; labels make a table', async () => {
+  const again = Array.from({ length: 6 }, (_, index) =>
+    JSON.stringify({
+      time: 1_000 + index * 10,
+      user: index < 2 ? 'a' : `u${index}`,
+      status: index === 0 ? 429 : 200,
+      id: index > 3 ? 'same' : `${index}`,
+      kind: index < 2 ? 'abusive' : 'honest',
+    }),
+  ).join('\n')
+  const { out, code } = await run(again, '-', '--key', 'global', '--label', 'kind', '--html', 'labels.html')
+  expect(code).toBe(0)
+  expect(out).toContain('1 request that came again after a 429, which are the same, not computed with')
+  const title = 'What the service has to take, of all keys together'
+  expect(out).toMatch(new RegExp(`${title}\n *IN ONE .*\n *second +1 +1 +1 +[\\d.]+\n *minute +1 +4 `))
+  const labelled = await run(again, '-', '--key', 'user', '--label', 'kind', '--keep-retries')
+  expect(labelled.out).toContain('Abuse (1 key labelled) against 4 honest keys; first the recommendation')
+  const page = readFileSync(join(folder, 'labels.html'), 'utf8')
+  expect(page).toContain(`<h2>${title}</h2>`)
+  const same = await run(again, '-', '--key', 'global', '--id', 'id', '--json')
+  expect(JSON.parse(same.out)).toMatchObject({ requests: 5, retries: { sameId: 1, afterRefusal: 0 } })
+  expect((await run(again, '-', '--key', 'user', '--label', 'none')).err).toContain('--label none')
+})
+
 test.concurrent.each([
   [['nowhere.log'], 1, /nowhere\.log cannot be read: ENOENT/],
   [['cut.gz'], 1, /cut\.gz cannot be read to its end.*Nothing was computed/],

@@ -25,6 +25,9 @@ interface Choice {
   readonly worst?: number
   readonly json?: boolean
   readonly html?: string
+  readonly id?: string
+  readonly keepRetries?: boolean
+  readonly label?: string
 }
 
 const examples = `
@@ -65,6 +68,15 @@ export function tuneCommand(): Command {
       time,
     )
     .option('--without <key>', 'leave a key out; may be given several times', several)
+    .option('--id <field>', 'the field with an idempotency key: requests with the same are one')
+    .option(
+      '--keep-retries',
+      'count what comes again after a 429 as new requests, not as the one that was refused',
+    )
+    .option(
+      '--label <field>',
+      'the field that says abusive or honest; else one of a thousand keys is taken for abusive, by its cost',
+    )
     .option('--html <file>', 'also write a page with the curves drawn, which needs nothing else')
     .option('--json', 'print JSON for programs')
     .action((logs: string[], options: Choice) => {

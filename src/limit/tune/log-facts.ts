@@ -17,6 +17,8 @@ export interface LogFacts {
   /** Requests of keys that were left out by --without. */
   readonly leftOut: number
   readonly without: readonly string[]
+  /** Requests that had come before, which are not computed with again: with the same id, and after a 429. */
+  readonly retries: { readonly sameId: number; readonly afterRefusal: number }
   /** Requests that were answered with 429. */
   readonly refusedThen: number
   readonly outOfOrder: number

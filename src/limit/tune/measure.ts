@@ -3,6 +3,7 @@ import type { Candidate } from './advice/choose.ts'
 import type { Envelope } from './envelope/envelope.ts'
 import { EnvelopeOfKey } from './envelope/of-key.ts'
 import { together } from './gathering/requests.ts'
+import { LargestKeys } from './population/largest.ts'
 import { Needs } from './population/needs.ts'
 import { type Refill, refillOf, refillsBetween } from './population/refill.ts'
 import type { ReadLogs } from './read-logs.ts'
@@ -11,6 +12,8 @@ import type { Survey } from './survey.ts'
 
 /** Of the keys. */
 const shares = [0.5, 0.9, 0.99, 0.999, 1]
+/** Of fewer nobody stands out by his volume. */
+const fewKeys = 200
 const leastRate = 1 / 86_400
 /** What comes before this part of the time is learnt from in the hold-out. */
 const learnt = 2 / 3
@@ -29,6 +32,8 @@ export interface Measured {
   readonly learntNeeds: Needs
   /** Microseconds since 1970. */
   readonly splitAt: number
+  /** Those with the most cost, one of a thousand; none where keys are few. */
+  readonly largest: ReadonlySet<string>
 }
 
 export function measure(logs: ReadLogs, survey: Survey, at: readonly number[]): Measured {
@@ -40,8 +45,9 @@ export function measure(logs: ReadLogs, survey: Survey, at: readonly number[]): 
   const ofBusiest = new EnvelopeOfKey(survey.busiest!.key)
   const needs = new Needs({ rates: inParts, steps })
   const learntNeeds = new Needs({ rates: inParts, steps, before: splitAt })
-  requests.each(together(ofBusiest, needs, learntNeeds))
-  return { envelope: ofBusiest.finish(), rates, needs, learntNeeds, splitAt }
+  const largest = new LargestKeys(requests.keys < fewKeys ? 0 : Math.ceil(requests.keys / 1_000))
+  requests.each(together(ofBusiest, needs, learntNeeds, largest))
+  return { envelope: ofBusiest.finish(), rates, needs, learntNeeds, splitAt, largest: largest.keys }
 }
 
 /** From what empties the mean key's requests a hundredth in all the time, to twice the busiest second; and those that were asked for. */

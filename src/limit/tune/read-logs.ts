@@ -12,6 +12,8 @@ export interface ReadLogs {
   readonly parts: number | undefined
   readonly fields: readonly string[]
   readonly facts: LogFacts
+  /** Keys that are labelled abusive; undefined where nobody asked for labels. */
+  readonly abusive: ReadonlySet<string> | undefined
   /** In microseconds since 1970. */
   readonly from: number
   readonly to: number
@@ -50,6 +52,7 @@ export async function readLogs(
     withoutKey: intake.withoutKey,
     leftOut: intake.leftOut,
     without: options.without ?? [],
+    retries: { sameId: intake.retries.sameId, afterRefusal: intake.retries.afterRefusal },
     refusedThen: intake.refused,
     outOfOrder: intake.outOfOrder,
     from: new Date(from / 1_000).toISOString(),
@@ -57,5 +60,6 @@ export async function readLogs(
     spanSeconds: (to - from) / 1e6,
     resolutionSeconds: intake.resolution.micros / 1e6,
   }
-  return { requests: scaled(gathered, parts ?? 1), parts, fields, facts, from, to }
+  const abusive = options.label === undefined ? undefined : intake.abusive
+  return { requests: scaled(gathered, parts ?? 1), parts, fields, facts, abusive, from, to }
 }

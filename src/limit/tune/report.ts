@@ -19,6 +19,10 @@ export interface Report extends LogFacts {
   readonly recommendation: Recommendation
   /** By simulation, for rates and capacities around the recommendation. */
   readonly refused: readonly RefusedPoint[]
+  /** What all keys together ask of the service in the worst second and minute of the clock, and could at the recommended rule. */
+  readonly service: ServiceLoad
+  /** How buckets around the recommendation tell the abusive from the honest; null without labels where keys are few. */
+  readonly separation: SeparationTable | null
   /** The keys with the largest needs at the recommended rate. */
   readonly forcedBy: readonly ForcedBy[]
   /** If what does not fit waits instead of being refused, at the recommended rate. */
@@ -27,6 +31,41 @@ export interface Report extends LogFacts {
   readonly holdOut: HoldOut | null
   readonly doubts: readonly Doubt[]
   readonly rule: ProposedRule
+}
+
+export interface ServiceLoad {
+  /** Null for a log that is longer than 46 days; of minutes, than seven years. */
+  readonly second: ServicePeak | null
+  readonly minute: ServicePeak | null
+}
+
+export interface ServicePeak {
+  /** The most keys that were active in one turn. */
+  readonly keys: number
+  /** The most cost in one turn, as it was asked for, and as the recommended rule lets it through. */
+  readonly asked: number
+  readonly admitted: number
+  /** If so many keys take all that the rule allows them. */
+  readonly atMost: number
+}
+
+export interface SeparationTable {
+  /** Who is abusive: by --label, or one of a thousand keys, those with the most cost. */
+  readonly by: 'label' | 'volume'
+  readonly abusiveKeys: number
+  readonly honestKeys: number
+  /** The recommendation, then buckets that no other beats in both, the kindest first. */
+  readonly points: readonly SeparationPoint[]
+}
+
+export interface SeparationPoint {
+  readonly ratePerSecond: number
+  readonly capacity: number
+  /** Shares of the requests. */
+  readonly honestRefused: number
+  readonly abusiveAdmitted: number
+  /** Of the honest keys. */
+  readonly honestKeysRefused: number
 }
 
 export interface CoarsePoint {

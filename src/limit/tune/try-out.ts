@@ -1,16 +1,27 @@
 // The third look: what the recommended bucket and those around it do to the recorded requests.
 import { Bootstrap } from './advice/bootstrap.ts'
-import type { Candidate } from './advice/choose.ts'
+import { type Candidate, worstCase } from './advice/choose.ts'
 import type { Envelope } from './envelope/envelope.ts'
 import { EnvelopeOfKey } from './envelope/of-key.ts'
 import { together } from './gathering/requests.ts'
 import { Evenly } from './population/evenly.ts'
 import { Needs } from './population/needs.ts'
 import type { ReadLogs } from './read-logs.ts'
-import type { DeferralPoint, ForcedBy, HoldOut, RefusedPoint } from './report.ts'
+import type {
+  DeferralPoint,
+  ForcedBy,
+  HoldOut,
+  RefusedPoint,
+  SeparationPoint,
+  SeparationTable,
+  ServiceLoad,
+  ServicePeak,
+} from './report.ts'
 import { Buckets } from './simulation/buckets.ts'
 import { Deferral } from './simulation/deferral.ts'
 import { ForcingKeys } from './simulation/forcing.ts'
+import { bestOf, Separation } from './simulation/separation.ts'
+import { Service } from './simulation/service.ts'
 
 export interface Trial {
   readonly chosen: Candidate
@@ -22,9 +33,13 @@ export interface Trial {
   readonly splitAt: number
   readonly busiest: string
   readonly honest: number
+  readonly abusive: ReadonlySet<string>
+  readonly abusiveBy: SeparationTable['by']
 }
 
 export interface Tried {
+  readonly service: ServiceLoad
+  readonly separation: SeparationTable | null
   /** Of the chosen bucket. */
   readonly servedKeys: number
   readonly refused: readonly RefusedPoint[]
@@ -37,7 +52,7 @@ export interface Tried {
   readonly spreadCapacity: number
 }
 
-export function tryOut({ requests, parts = 1, facts }: ReadLogs, trial: Trial): Tried {
+export function tryOut({ requests, parts = 1, facts, from, to }: ReadLogs, trial: Trial): Tried {
   const { chosen, splitAt, learnt } = trial
   const rate = chosen.ratePerSecond * parts
   const bucket = (of: Pick<Candidate, 'ratePerSecond' | 'capacity'>) => ({
@@ -58,16 +73,33 @@ export function tryOut({ requests, parts = 1, facts }: ReadLogs, trial: Trial): 
   const tests = learnt ? [bucket(learnt)] : []
   const before = new Buckets({ buckets: tests, before: splitAt, onKey })
   const after = new Buckets({ buckets: tests, from: splitAt })
+  const [inSecond, inMinute] = [1, 60].map((seconds) => Service.of(seconds * 1e6, from, to, bucket(chosen)))
+  const told = [chosen, ...trial.around.filter((each) => tellsOf(each, chosen))]
+  const separation = trial.abusive.size > 0 ? new Separation(told.map(bucket), trial.abusive) : undefined
   requests.each(
     together(
       tried,
+      ...[inSecond, inMinute, separation].filter((each) => each !== undefined),
       forcing,
       deferral,
       new Evenly(together(spreadEnvelope, spreadNeeds), unit),
       ...(learnt ? [before, after] : []),
     ),
   )
+  const peak = (service: Service | undefined, seconds: number): ServicePeak | null => {
+    if (service === undefined) return null
+    const { keys, asked, admitted } = service.peak
+    return {
+      keys,
+      asked: asked / parts,
+      admitted: admitted / parts,
+      atMost: keys * worstCase(chosen, seconds),
+    }
+  }
   return {
+    service: { second: peak(inSecond, 1), minute: peak(inMinute, 60) },
+    separation:
+      separation && separation.abusiveKeys > 0 ? separated(separation, told, trial.abusiveBy) : null,
     servedKeys: 1 - shares(tried, 0).keys,
     refused: trial.around.map((each, index) => {
       const found = shares(tried, index + 1)
@@ -105,6 +137,30 @@ export function tryOut({ requests, parts = 1, facts }: ReadLogs, trial: Trial): 
     spreadEnvelope: spreadEnvelope.finish(),
     spreadCapacity: spreadNeeds.enoughFor(0, trial.honest) / parts,
   }
+}
+
+type Point = Pick<Candidate, 'ratePerSecond' | 'capacity'>
+
+/** Those with the one or the other of the recommendation. */
+function tellsOf({ ratePerSecond, capacity }: Point, chosen: Point): boolean {
+  return (ratePerSecond === chosen.ratePerSecond) !== (capacity === Math.ceil(chosen.capacity))
+}
+
+function separated(
+  separation: Separation,
+  told: readonly Point[],
+  by: SeparationTable['by'],
+): SeparationTable {
+  const points = told.map(
+    ({ ratePerSecond, capacity }, place): SeparationPoint => ({
+      ratePerSecond,
+      capacity,
+      ...separation.of(place),
+    }),
+  )
+  const { abusiveKeys, honestKeys } = separation
+  const [recommended, ...others] = points
+  return { by, abusiveKeys, honestKeys, points: [recommended!, ...bestOf(others)] }
 }
 
 function holdOut(

@@ -53,6 +53,8 @@ export async function tune(
     splitAt,
     busiest: busiest.key,
     honest,
+    abusive: logs.abusive ?? measured.largest,
+    abusiveBy: logs.abusive === undefined ? 'volume' : 'label',
   })
   const coarse = isCoarse(facts.resolutionSeconds, chosen.ratePerSecond)
   const capacity = (ratePerSecond: number) => capacityAt(envelope, ratePerSecond * parts) / parts
@@ -88,6 +90,8 @@ export async function tune(
       parts: logs.parts,
     }),
     refused: tried.refused,
+    service: tried.service,
+    separation: tried.separation,
     forcedBy: tried.forcedBy,
     deferral: tried.deferral,
     holdOut: tried.holdOut,

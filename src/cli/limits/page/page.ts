@@ -5,6 +5,14 @@ import { visible } from '../../output/text.ts'
 import { costs, moment, seconds } from '../numbers.ts'
 import { adviceLines, headline } from '../print-advice.ts'
 import { factLines } from '../print-facts.ts'
+import {
+  separationColumns,
+  separationTitle,
+  serviceColumns,
+  serviceRows,
+  serviceTitle,
+  type TableColumn,
+} from '../service-tables.ts'
 import { curveFigure, deferralFigure, populationFigure, refusedFigure } from './figures.ts'
 import { style } from './style.ts'
 import { escaped, tableOf } from './text.ts'
@@ -42,6 +50,8 @@ ${paragraphs(
 ${escaped(rulesFile(rule))}</code></pre>
 ${report.keys > 1 ? section('Capacity with which so many keys are never refused', populationFigure(report)) : ''}
 ${section('What would be refused', refusedFigure(report))}
+${section(serviceTitle, rowsOf(serviceColumns, serviceRows(report)))}
+${report.separation === null ? '' : section(separationTitle(report.separation), rowsOf(separationColumns, report.separation.points))}
 ${section(key === 'global' ? 'The interval that forces it' : 'The keys that need most', forcing(report))}
 ${section('If requests wait instead', deferralFigure(report))}
 ${section(`The smallest bucket that refuses nothing to ${of}`, curveFigure(report))}
@@ -49,6 +59,13 @@ ${section(`The smallest bucket that refuses nothing to ${of}`, curveFigure(repor
 </body>
 </html>
 `
+}
+
+function rowsOf<Row>(columns: readonly TableColumn<Row>[], rows: readonly Row[]): string {
+  return tableOf(
+    columns.map(([name]) => name),
+    rows.map((row) => columns.map(([, value]) => value(row))),
+  )
 }
 
 function section(title: string, content: string): string {

@@ -43,7 +43,7 @@ export function proposeRule({
   return {
     name: 'tuned',
     rule: {
-      capacity: Math.ceil(capacity * parts - 1e-9),
+      capacity: Math.max(1, Math.ceil(capacity * parts - 1e-9)),
       refill: refill * parts,
       per,
       ...(by === undefined ? {} : { by }),

@@ -1,5 +1,5 @@
 // A line of an access log, common or combined: address ident user [time] "method path protocol" status bytes "referer" "agent".
-import type { Line } from './line.ts'
+import { type Line, largestCost } from './line.ts'
 import { accessTime } from './time.ts'
 
 const fields: readonly string[] = ['address', 'user', 'path', 'method', 'agent', 'status', 'bytes']
@@ -41,6 +41,16 @@ export class AccessLine implements Line {
     return this.#status === '429'
   }
 
+  get retryAfter(): undefined {
+    return undefined
+  }
+
+  /** Everything but when, and what was answered. */
+  get who(): string {
+    const request = this.#text.slice(this.#request, this.#requestEnd)
+    return `${this.#text.slice(0, this.#date)} ${request} ${this.#agent() ?? ''}`
+  }
+
   field(name: string): string | undefined {
     switch (name) {
       case 'address':
@@ -65,7 +75,10 @@ export class AccessLine implements Line {
   cost(field: string | undefined): number | string {
     if (field === undefined) return 1
     // An answer without a body has no bytes.
-    if (field === 'bytes') return Number(this.field('bytes') ?? 0)
+    if (field === 'bytes') {
+      const bytes = Number(this.field('bytes') ?? 0)
+      return bytes <= largestCost ? bytes : 'its bytes are more than 2^53'
+    }
     return `an access log has no cost in a field ${field}, only bytes`
   }
 

@@ -7,6 +7,7 @@ import { JsonLine } from './json-line.ts'
 import { Key } from './key.ts'
 import type { Line } from './line.ts'
 import { Resolution } from './resolution.ts'
+import { Retries } from './retries.ts'
 
 export interface IntakeOptions {
   /** As `--key` has it; by default what the first line suggests. */
@@ -17,6 +18,12 @@ export interface IntakeOptions {
   readonly time?: string | undefined
   /** Keys that are left out. */
   readonly without?: readonly string[] | undefined
+  /** The field with an idempotency key: requests of one key with the same are one. */
+  readonly id?: string | undefined
+  /** Requests after a 429 count as new ones, also where they are those that were refused. */
+  readonly keepRetries?: boolean | undefined
+  /** The field that says whether a request was `abusive`. */
+  readonly label?: string | undefined
 }
 
 export interface BrokenLine {
@@ -27,6 +34,7 @@ export interface BrokenLine {
 
 /** How many broken lines are told one by one. */
 const told = 10
+const mostAbusive = 1_000_000
 /** What a key may be called in a line of JSON. */
 const usualKeys = ['key', 'address', 'ip', 'client', 'user', 'device']
 
@@ -42,6 +50,11 @@ export class Intake {
   #line = 0
   #latest = Number.NEGATIVE_INFINITY
   #fieldsFound: readonly string[] = []
+  readonly retries: Retries = new Retries()
+  /** The keys with a request that was labelled abusive. */
+  readonly abusive: Set<string> = new Set()
+  /** Requests that had a label. */
+  labelled = 0
   readonly resolution: Resolution = new Resolution()
   readonly decimals: Decimals = new Decimals()
   readonly broken: BrokenLine[] = []
@@ -87,6 +100,9 @@ export class Intake {
           'INVALID_OPTION',
           `--without ${JSON.stringify(key)}: the log has no such key.`,
         )
+    const { label } = this.#options
+    if (label !== undefined && this.requests > 0 && this.labelled === 0)
+      throw new SpillwayError('INVALID_OPTION', `--label ${label}: no request has such a field.`)
     if (this.requests > 0) return this.#key!
     const { brokenLines, withoutKey, leftOut } = this
     const reasons = this.broken.map(({ log, line, reason }) => `${log}:${line}: ${reason}`).join('; ')
@@ -117,8 +133,35 @@ export class Intake {
     } else if (this.#without.has(key)) {
       this.#found.add(key)
       this.leftOut += 1
-    } else this.#add(key, line.time, cost, line.refused)
+    } else if (!this.#isAgain(line, key)) {
+      this.#label(line, key)
+      this.#add(key, line.time, cost, line.refused)
+    }
     return undefined
+  }
+
+  /** Whether it was computed with before. */
+  #isAgain(line: Line, key: string): boolean {
+    const { retries } = this
+    const { id: field, keepRetries } = this.#options
+    const id = field === undefined ? undefined : line.field(field)
+    if (id !== undefined) return retries.hasId(key, id)
+    if (keepRetries || !(line.refused || retries.waits)) return false
+    const who = `${key}\n${line.who}`
+    const isAgain = retries.isAgain(who, line.time)
+    if (line.refused) retries.refused(who, line.time, line.retryAfter)
+    return isAgain
+  }
+
+  #label(line: Line, key: string): void {
+    const { label } = this.#options
+    const value = label === undefined ? undefined : line.field(label)
+    if (value === undefined) return
+    this.labelled += 1
+    if (value !== 'abusive' || this.abusive.has(key)) return
+    if (this.abusive.size >= mostAbusive)
+      throw new SpillwayError('INVALID_DATA', `More than ${mostAbusive} keys are labelled abusive.`)
+    this.abusive.add(key)
   }
 
   #bound(key: Key): Key {

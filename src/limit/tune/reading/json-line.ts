@@ -1,6 +1,9 @@
 // A line of JSON: `time`, `cost`, and whatever fields are keys.
-import type { Line } from './line.ts'
+import { type Line, largestCost } from './line.ts'
 import { epochTime, isoTime } from './time.ts'
+
+/** What says who asked, and for what. */
+const identity = ['key', 'address', 'ip', 'client', 'user', 'device', 'method', 'path', 'url', 'on']
 
 export class JsonLine implements Line {
   time = 0
@@ -35,6 +38,17 @@ export class JsonLine implements Line {
     return status === 429 || status === '429'
   }
 
+  get retryAfter(): number | undefined {
+    const record = this.#record
+    const value = record.retryAfter ?? record.retry_after ?? record['retry-after']
+    const seconds = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value
+    return typeof seconds === 'number' && seconds >= 0 && seconds < 1e9 ? seconds : undefined
+  }
+
+  get who(): string {
+    return JSON.stringify(identity.map((name) => this.field(name)))
+  }
+
   field(name: string): string | undefined {
     const value = this.#value(name)
     switch (typeof value) {
@@ -52,8 +66,9 @@ export class JsonLine implements Line {
   cost(field: string | undefined): number | string {
     const value = this.#value(field ?? 'cost')
     if (value === undefined && field === undefined) return 1
-    if (typeof value === 'number' && value >= 0 && Number.isFinite(value)) return value
-    return value === undefined ? `no field ${field}` : `its ${field ?? 'cost'} is no number from 0`
+    if (value === undefined) return `no field ${field}`
+    if (typeof value !== 'number' || !(value >= 0)) return `its ${field ?? 'cost'} is no number from 0`
+    return value <= largestCost ? value : `its ${field ?? 'cost'} is more than 2^53`
   }
 
   /** By its whole name, or the way to it: `user.id`. */

@@ -1,5 +1,8 @@
 // What a reader makes of one line, before it is known what is asked of it.
 
+/** What costs more is no number that could be computed with. */
+export const largestCost: number = Number.MAX_SAFE_INTEGER
+
 /** One line of a log, read. The same object is filled anew for each line. */
 export interface Line {
   /** Returns why the line is broken, or undefined. */
@@ -14,4 +17,8 @@ export interface Line {
   cost(field: string | undefined): number | string
   /** Whether the server refused it then, with 429. */
   readonly refused: boolean
+  /** When it then said to come again, in seconds; undefined where the log does not have it. */
+  readonly retryAfter: number | undefined
+  /** Who asked for what, as far as the line says. */
+  readonly who: string
 }

@@ -190,3 +190,10 @@ test('keys of any length, bytes and alphabet', async () => {
   expect(facts).toMatchObject({ requests: keys.length, keys: keys.length })
   for (const key of Object.keys(found)) expect(key.length).toBeLessThan(200)
 })
+
+test('what costs more than a rule can count is a broken line, and no number that ends the computing', async () => {
+  const at = (cost: number) => JSON.stringify({ time: 1_764_000_000, user: 'a', cost })
+  const { facts, found } = await read([at(1), at(1e17), at(1.7e308)].join('\n'), { key: 'user' })
+  expect(facts).toMatchObject({ requests: 1, brokenLines: 2 })
+  expect(found).toEqual({ a: [[1_764_000_000, 1]] })
+})
