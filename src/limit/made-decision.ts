@@ -2,12 +2,15 @@
 import type { Decision, Outcome, Reason, RuleState } from './decision.ts'
 import type { Subject } from './subject.ts'
 
+/** What each rule said when it took, or the only one; not a number where it took nothing. */
+export type Taken = number | readonly number[]
+
 /** The rules in force when a decision was made, and what can be done afterwards. */
 export interface Afterwards {
   /** `atOnce`: nothing has happened since the decision but what follows it, and the clock need not be asked. */
   states(subject: Subject, atOnce: boolean): readonly RuleState[]
-  /** `taken` has for each rule what it said when it took; not a number where it took nothing. `held`: of `atOnce` rules, else of all others. */
-  giveBack(subject: Subject, taken: readonly number[], held: boolean): void
+  /** `held`: of `atOnce` rules, else of all others. */
+  giveBack(subject: Subject, taken: Taken, held: boolean): void
   penalize(subject: Subject, cost: number): void
 }
 
@@ -33,13 +36,13 @@ export class MadeDecision implements Decision {
   readonly #subject: Subject
   readonly #verdict: Verdict
   /** What was not given back yet; not what is held. */
-  #taken: readonly number[] | undefined
-  #held: readonly number[] | undefined
+  #taken: Taken | undefined
+  #held: Taken | undefined
 
   constructor(
     afterwards: Afterwards,
     subject: Subject,
-    taken: readonly number[] | undefined,
+    taken: Taken | undefined,
     verdict: Verdict = allowed,
   ) {
     this.#afterwards = afterwards

@@ -2,7 +2,7 @@
 import type { ActiveRule, Look } from './active-rule.ts'
 import { costOf } from './cost.ts'
 import { type Outcome, outcomeAfter, type Reason, type RuleState } from './decision.ts'
-import { type Afterwards, MadeDecision } from './made-decision.ts'
+import { type Afterwards, MadeDecision, type Taken } from './made-decision.ts'
 import type { Subject } from './subject.ts'
 
 /** So long after a decision what is told of its buckets is what was found then. */
@@ -45,8 +45,13 @@ export class RulesInForce implements Afterwards {
       else refused = true
     }
     if (refused) return this.#refusal(subject, shadowed ?? [], line === undefined ? nowUs : undefined)
-    const taken = rules.length === 1 ? [Number.NaN] : new Array<number>(rules.length)
-    for (let i = 0; i < rules.length; i++) taken[i] = looks[i] === 'allows' ? rules[i]!.take() : Number.NaN
+    let taken: Taken
+    if (rules.length === 1) taken = looks[0] === 'allows' ? rules[0]!.take() : Number.NaN
+    else {
+      const each = new Array<number>(rules.length)
+      for (let i = 0; i < rules.length; i++) each[i] = looks[i] === 'allows' ? rules[i]!.take() : Number.NaN
+      taken = each
+    }
     if (shadowed === undefined) return new MadeDecision(this, subject, taken)
     const verdict = {
       outcome: 'allow',
@@ -86,11 +91,11 @@ export class RulesInForce implements Afterwards {
     }
   }
 
-  giveBack(subject: Subject, taken: readonly number[], held: boolean): void {
+  giveBack(subject: Subject, taken: Taken, held: boolean): void {
     const nowUs = this.#nowUs()
     this.now.#last = undefined
     for (const [i, { checked, lineage }] of this.rules.entries()) {
-      const took = taken[i]!
+      const took = typeof taken === 'number' ? taken : taken[i]!
       if ((checked.perUs === undefined) !== held || Number.isNaN(took)) continue
       const rule = this.now.rules.find((each) => each.lineage === lineage)
       if (!rule?.seek(subject, nowUs)) continue
