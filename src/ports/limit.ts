@@ -9,6 +9,8 @@ export type { BucketAnswer, BucketAsk, LimitExchange, LimitVerdict } from '../co
 export interface LimitPort {
   /** What is kept when the process, the machine or the store dies, in a sentence for people. */
   readonly statement: string
+  /** Requests over several buckets are decided by several nodes, at times of their own. */
+  readonly severalClocks?: boolean
   /**
    * Decides requests, each in one atomic act (`exchange` in `core/bucket`, at one time of the store's clock); of several the later ones see what the earlier
    * took. In each act what was used, penalties and refunds are stored and the holder's old leases end; then, if every cost is available, all

@@ -373,6 +373,18 @@ describe('doctor', () => {
     expect((await on('queue', 'ls', '--engine', 'sqlite:./examined')).out).toMatch(/^No queues on sqlite/)
   })
 
+  test('buckets of limits are examined where there are any', async () => {
+    const report = await json('doctor', 'sqlite:./examined', '--only', 'limit.bound', 'limit.race')
+    expect(report).toMatchObject({ failures: [], cases: { passed: 2, skipped: 0 } })
+    expect(report.capabilities).toContainEqual({
+      need: 'limit',
+      title: 'limits that processes share',
+      has: true,
+      passed: 2,
+      failed: 0,
+    })
+  })
+
   test('a case that fails is told with its words, and is exit code 1', async () => {
     const { out, code } = await on('doctor', 'sqlite:./slow', '--only', 'queue.claim', '--case-seconds', '1')
     expect(code).toBe(1)

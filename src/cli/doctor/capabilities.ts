@@ -21,6 +21,7 @@ export function capabilitiesOf({ results, lacks }: Examination): Capability[] {
     [`${port}.fencing`, fencing],
     ...Object.entries(features).map(([name, { title }]) => [`${port}.${name}`, title]),
   ]) as [Parameters<typeof lacks>[0], string][]
+  rows.push(['limit', 'limits that processes share'])
   return (
     rows
       .map(([need, title]) => ({ need, title, has: lacks(need) === undefined }))

@@ -24,10 +24,11 @@ Examples:
   $ spillway doctor                                 the engine of the topology in this folder
   $ spillway doctor postgres://app@db/app           any engine
   $ spillway doctor kafka://broker:9092 --only stream.append groups
+  $ spillway doctor redis://cache --only limit      whether limits that processes share hold there
   $ spillway doctor nats://host --json > nats.json
 
-It runs the conformance suite, the definition of what an engine has to do, with real messages in queues and streams of
-its own, called conformance-…, beside whatever the engine does otherwise. It takes a minute or several, and some load.
+It runs the conformance suite, the definition of what an engine has to do, with real messages in queues, streams and
+buckets of its own, called conformance-…, beside whatever the engine does otherwise. It takes a minute or several, and some load.
 Exit code 1 when a case fails.`
 
 export function doctorCommand(): Command {
@@ -78,7 +79,7 @@ async function doctor(given: string | undefined, options: Options): Promise<void
   }).finally(end)
   if (examination.results.length === 0 && !signal.aborted)
     throw new UsageError(
-      `No case begins with ${only.join(' or ')}; try queue, queue.claim, stream, groups, engine.`,
+      `No case begins with ${only.join(' or ')}; try queue, queue.claim, stream, groups, limit, engine.`,
     )
   if (signal.aborted || examination.results.some(({ outcome }) => outcome === 'failed')) process.exitCode = 1
   if (json) await printReportJson(facts!, examination, signal.aborted)

@@ -12,7 +12,7 @@ import { parseUrl, type RedisUrl } from './url.ts'
 export interface RedisOptions extends EngineOptions, ConnectingOptions {
   /**
    * `redis://host:port`, `rediss://…` for TLS; several hosts of a cluster separated by commas; the port is 6379 unless given. With `user:password@` in
-   * front, `/number` of a database and `?ca=…&cert=…&key=…&prefix=…` behind.
+   * front, `/number` of a database and `?ca=…&cert=…&key=…&prefix=…&timeoutMs=…` behind.
    */
   readonly url: string
   /**
@@ -102,7 +102,7 @@ function requireVersion(version: string, url: string): void {
 }
 
 function settingsOf(options: RedisOptions, url: RedisUrl): { prefix: string; timeoutMs: number } {
-  const { timeoutMs = 1_000 } = options
+  const timeoutMs = options.timeoutMs ?? url.timeoutMs ?? 1_000
   const prefix = options.prefix ?? url.prefix ?? 'spillway'
   if (!Number.isInteger(timeoutMs) || timeoutMs < 10 || timeoutMs > 60_000)
     throw wrong(`timeoutMs is ${timeoutMs}; it takes a whole number from 10 to 60,000.`)

@@ -21,6 +21,7 @@ const inFlight = { server: 8, cluster: 64 } as const
 
 export class RedisLimit implements LimitPort {
   readonly statement: string
+  readonly severalClocks: boolean
   readonly #link: Link
   readonly #prefix: string
   readonly #timeoutMs: number
@@ -36,6 +37,7 @@ export class RedisLimit implements LimitPort {
     this.#link = link
     this.#prefix = `${prefix}:limit:`
     this.#timeoutMs = timeoutMs
+    this.severalClocks = link.isCluster && slotOf(`${this.#prefix}a`) !== slotOf(`${this.#prefix}b`)
     this.#calls = new GroupCommit({
       run: (requests) => this.#run(requests),
       inFlight: link.isCluster ? inFlight.cluster : inFlight.server,

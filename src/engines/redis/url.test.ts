@@ -9,9 +9,10 @@ test('hosts, login, database and what stands behind the question mark', () => {
     database: 0,
     tls: false,
     prefix: undefined,
+    timeoutMs: undefined,
     shown: 'redis://localhost',
   })
-  expect(parseUrl('rediss://app:p%40ss@[::1]:7000,b.example/2?prefix={shop}')).toEqual({
+  expect(parseUrl('rediss://app:p%40ss@[::1]:7000,b.example/2?prefix={shop}&timeoutMs=250')).toEqual({
     hosts: [
       { host: '::1', port: 7_000 },
       { host: 'b.example', port: 6379 },
@@ -21,6 +22,7 @@ test('hosts, login, database and what stands behind the question mark', () => {
     database: 2,
     tls: true,
     prefix: '{shop}',
+    timeoutMs: 250,
     shown: 'rediss://[::1]:7000,b.example/2',
   })
   expect(parseUrl('redis://:secret@host')).toMatchObject({ user: undefined, password: 'secret' })

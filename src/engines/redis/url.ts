@@ -10,11 +10,12 @@ export interface RedisUrl {
   readonly database: number
   readonly tls: boolean | TlsFiles
   readonly prefix: string | undefined
+  readonly timeoutMs: number | undefined
   /** Without credentials. */
   readonly shown: string
 }
 
-const parameters = ['ca', 'cert', 'key', 'prefix'] as const
+const parameters = ['ca', 'cert', 'key', 'prefix', 'timeoutMs'] as const
 const shape = /^(rediss?):\/\/(?:([^@/?#]*)@)?([^@/?#]+)(?:\/(\d{0,5}))?(?:\?([^#]*))?$/
 
 export function parseUrl(url: string): RedisUrl {
@@ -27,7 +28,7 @@ export function parseUrl(url: string): RedisUrl {
   const [user, ...rest] = (login ?? '').split(':').map(decoded)
   const search = new URLSearchParams(query ?? '')
   checkParameters('redis', search, parameters)
-  const { prefix, ...files }: Partial<Record<(typeof parameters)[number], string>> =
+  const { prefix, timeoutMs, ...files }: Partial<Record<(typeof parameters)[number], string>> =
     Object.fromEntries(search)
   if (scheme === 'redis' && Object.keys(files).length > 0)
     throw wrong(`${Object.keys(files).join(', ')} in a Redis URL are for TLS: write rediss://.`)
@@ -38,6 +39,7 @@ export function parseUrl(url: string): RedisUrl {
     database: Number(number),
     tls: scheme === 'rediss' ? (tlsOfUrl('redis', files) ?? true) : false,
     prefix,
+    timeoutMs: timeoutMs === undefined ? undefined : Number(timeoutMs),
     shown: `${scheme}://${hosts}${number === '' ? '' : `/${number}`}`,
   }
 }

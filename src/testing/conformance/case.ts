@@ -11,6 +11,10 @@ export type Need =
   | 'stream'
   | 'stream.fencing'
   | `stream.${StreamFeature}`
+  /** Buckets of limits that processes share. */
+  | 'limit'
+  /** All buckets of a request are decided at one time. */
+  | 'one clock'
   /** Every handle that the subject opens is on the same storage. */
   | 'shared storage'
   /** The subject can start a member of a consumer group in another process. */

@@ -26,7 +26,10 @@ export async function limitSubject(access: LimitAccess): Promise<LimitSubject> {
     one: one.limit,
     two: two.limit,
     access,
-    lacks: () => undefined,
+    lacks: (need) =>
+      need === 'one clock' && one.limit.severalClocks
+        ? 'requests over several buckets are decided by several nodes, at times of their own'
+        : undefined,
     async close() {
       await Promise.all([one.close(), two.close()])
     },

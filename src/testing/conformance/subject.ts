@@ -70,6 +70,10 @@ function lacks(engine: Engine, access: EngineAccess, need: Need): string | undef
       ? 'when this engine compacts is up to its settings'
       : undefined
   if (need === 'synchronous driver' || need === 'asynchronous driver') return 'an engine is no database'
+  if (need === 'limit')
+    return engine.limit === undefined
+      ? `the engine '${engine.name}' keeps no buckets of limits; these do: ${portTable.limit.join(', ')}`
+      : undefined
   const [name, feature] = need.split('.') as ['queue' | 'stream', string | undefined]
   const port = engine[name]
   const owners = portTable[name].join(', ')

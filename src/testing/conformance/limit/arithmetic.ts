@@ -41,7 +41,7 @@ function arithmeticCase(kind: string): LimitCase {
   return {
     id: `limit.arithmetic.${kind}`,
     title: `${kind}: what is taken, leased, settled, given back and penalised at random is answered as the arithmetic answers it`,
-    requires: [],
+    requires: ['limit', 'one clock'],
     async run({ one, two }) {
       for (const make of algorithms[kind]!) {
         const random = generator(make().kind.length + steps)

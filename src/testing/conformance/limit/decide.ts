@@ -20,7 +20,7 @@ export const decideCases: readonly LimitCase[] = [
   {
     id: 'limit.bound',
     title: 'a bucket allows what it holds and refuses the next, whoever asks; a refusal takes nothing',
-    requires: [],
+    requires: ['limit'],
     async run({ one, two }) {
       for (const algorithm of [slow(3), slowTokens(3)]) {
         const bucket = freshBucketName()
@@ -38,7 +38,7 @@ export const decideCases: readonly LimitCase[] = [
   {
     id: 'limit.all-or-none',
     title: 'a request is allowed by all of its buckets or by none: what one refuses is taken from no other',
-    requires: [],
+    requires: ['limit'],
     async run({ one, two }) {
       const [wide, narrow, last] = numbers(3).map(freshBucketName)
       const asks = [
@@ -61,7 +61,7 @@ export const decideCases: readonly LimitCase[] = [
   {
     id: 'limit.several',
     title: 'of several requests in one call the later ones see what the earlier took',
-    requires: [],
+    requires: ['limit'],
     async run({ one }) {
       const bucket = freshBucketName()
       const asked = request([ask(bucket, slow(2), { cost: 1 })])
@@ -77,7 +77,7 @@ export const decideCases: readonly LimitCase[] = [
   {
     id: 'limit.race',
     title: 'of many that ask at once through two handles as many are allowed as the bucket holds',
-    requires: [],
+    requires: ['limit'],
     async run({ one, two }) {
       const [shared, wide] = [freshBucketName(), freshBucketName()]
       const verdicts = await Promise.all(
@@ -98,7 +98,7 @@ export const decideCases: readonly LimitCase[] = [
   {
     id: 'limit.earliest',
     title: 'a refusal says from when on the same is allowed: not earlier, and not later',
-    requires: [],
+    requires: ['limit'],
     async run({ one, two }) {
       const bucket = freshBucketName()
       const algorithm = logOf(2, 1_000_000)
@@ -122,7 +122,7 @@ export const decideCases: readonly LimitCase[] = [
     id: 'limit.ban',
     title:
       'offences ban at the last of them, whoever tells them; a ban refuses, consumes nothing, and says until when; asking is no offence',
-    requires: [],
+    requires: ['limit'],
     async run({ one, two }) {
       const [banned, other] = [freshBucketName(), freshBucketName()]
       const hourUs = 3_600_000_000
@@ -146,7 +146,7 @@ export const decideCases: readonly LimitCase[] = [
   {
     id: 'limit.penalty',
     title: 'a penalty is taken whether it is there or not, also when the request is refused',
-    requires: [],
+    requires: ['limit'],
     async run({ one }) {
       const [bucket, empty] = [freshBucketName(), freshBucketName()]
       await exchange(one, ask(empty, slow(1), { cost: 1 }))
@@ -162,7 +162,7 @@ export const decideCases: readonly LimitCase[] = [
   {
     id: 'limit.refund',
     title: 'a refund gives back what was taken at its time, once',
-    requires: [],
+    requires: ['limit'],
     async run({ one, two }) {
       const bucket = freshBucketName()
       const { takenUs } = await exchange(one, ask(bucket, slow(3), { cost: 2 }))
@@ -178,7 +178,7 @@ export const decideCases: readonly LimitCase[] = [
     id: 'limit.parameters',
     title:
       'a bucket that is asked with another bound goes on with what was taken; with another algorithm it is as full as it was in proportion',
-    requires: [],
+    requires: ['limit'],
     async run({ one, two }) {
       const bucket = freshBucketName()
       await exchange(one, ask(bucket, slow(10), { cost: 5 }))
@@ -192,7 +192,7 @@ export const decideCases: readonly LimitCase[] = [
   {
     id: 'limit.names',
     title: 'buckets are told apart by every character of their names, of any alphabet',
-    requires: [],
+    requires: ['limit'],
     async run({ one, two }) {
       const prefix = freshBucketName()
       const names = unusualKeys.map((key) => `${prefix} ${key}`.slice(0, 200))
@@ -206,7 +206,7 @@ export const decideCases: readonly LimitCase[] = [
   {
     id: 'limit.refusals',
     title: 'what is no request is refused with INVALID_OPTION, and nothing is taken',
-    requires: [],
+    requires: ['limit'],
     async run({ one }) {
       const bucket = freshBucketName()
       const good = request([ask(bucket, slow(5), { cost: 1 })])

@@ -22,7 +22,7 @@ export const leaseCases: readonly LimitCase[] = [
     id: 'limit.lease.sum',
     title:
       'leases and what was taken sum to the bound: no more is leased than there is, and what is leased nobody else gets',
-    requires: [],
+    requires: ['limit'],
     async run({ one, two }) {
       for (const algorithm of [slow(10), slowTokens(10)]) {
         const bucket = freshBucketName()
@@ -38,7 +38,7 @@ export const leaseCases: readonly LimitCase[] = [
   {
     id: 'limit.lease.race',
     title: 'of many that lease at once through two handles all leases together are the bound',
-    requires: [],
+    requires: ['limit'],
     async run({ one, two }) {
       const bucket = freshBucketName()
       const verdicts = await Promise.all(
@@ -56,7 +56,7 @@ export const leaseCases: readonly LimitCase[] = [
     id: 'limit.lease.settled',
     title:
       'of a lease that is settled what was used is taken, and the rest is there for others; it cannot be used twice',
-    requires: [],
+    requires: ['limit'],
     async run({ one, two }) {
       const bucket = freshBucketName()
       await exchange(one, ask(bucket, slow(10), { hold: 8 }), { holder: 'a' })
@@ -76,7 +76,7 @@ export const leaseCases: readonly LimitCase[] = [
     id: 'limit.lease.renewed',
     title:
       'a lease that is asked for again takes the place of the one before, also when its request is refused',
-    requires: [],
+    requires: ['limit'],
     async run({ one, two }) {
       const bucket = freshBucketName()
       await exchange(one, ask(bucket, slow(10), { hold: 6 }), { holder: 'a' })
@@ -93,7 +93,7 @@ export const leaseCases: readonly LimitCase[] = [
     id: 'limit.lease.ends',
     title:
       'a lease that its holder does not settle ends after leaseMs and not before: all of it was used, and nothing is added by what is told later',
-    requires: [],
+    requires: ['limit'],
     async run({ one, two }) {
       for (const algorithm of [slow(10), slowTokens(10)]) {
         const bucket = freshBucketName()
@@ -115,7 +115,7 @@ export const leaseCases: readonly LimitCase[] = [
   {
     id: 'limit.lease.ended-at',
     title: 'what a lease had is used at its end, not when somebody looks',
-    requires: [],
+    requires: ['limit'],
     async run({ one, two }) {
       const bucket = freshBucketName()
       const algorithm = logOf(4, 700_000)
@@ -136,7 +136,7 @@ export const leaseCases: readonly LimitCase[] = [
     id: 'limit.lease.concurrency',
     title:
       'concurrency: what is in use is held until it is told to be over, and never more than the bound at once',
-    requires: [],
+    requires: ['limit'],
     async run({ one, two }) {
       const bucket = freshBucketName()
       const first = await exchange(one, ask(bucket, three, { cost: 2 }), { holder: 'a' })
@@ -154,7 +154,7 @@ export const leaseCases: readonly LimitCase[] = [
     id: 'limit.lease.concurrency-ends',
     title:
       'concurrency: what a holder that died had in use is there again when its lease ends; one that comes back late keeps what there is room for',
-    requires: [],
+    requires: ['limit'],
     async run({ one, two }) {
       const bucket = freshBucketName()
       const { nowUs } = await exchange(one, ask(bucket, three, { cost: 2 }), { holder: 'a', leaseMs: 300 })
@@ -174,7 +174,7 @@ export const leaseCases: readonly LimitCase[] = [
   {
     id: 'limit.lease.several',
     title: 'leases of several buckets in one request are each what there is',
-    requires: [],
+    requires: ['limit'],
     async run({ one }) {
       const [a, b] = [freshBucketName(), freshBucketName()]
       const verdict = await decide(one, [

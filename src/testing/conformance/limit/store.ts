@@ -10,7 +10,7 @@ export const storeCases: readonly LimitCase[] = [
   {
     id: 'limit.clock',
     title: 'the clock of the store goes forth with time, by whole microseconds, and never back',
-    requires: [],
+    requires: ['limit'],
     async run({ one, two }) {
       const bucket = freshBucketName()
       let last = 0
@@ -32,7 +32,7 @@ export const storeCases: readonly LimitCase[] = [
     id: 'limit.kept',
     title:
       'what was taken is there for a handle that is opened later, also when the one that took it has closed',
-    requires: [],
+    requires: ['limit'],
     async run({ two, access }) {
       const bucket = freshBucketName()
       const opened = await access.open()
@@ -47,7 +47,7 @@ export const storeCases: readonly LimitCase[] = [
   {
     id: 'limit.sweep',
     title: 'sweeping forgets what says no more than a bucket that nobody used, and nothing else',
-    requires: [],
+    requires: ['limit'],
     async run({ one, two }) {
       const [idle, used, leased] = numbers(3).map(freshBucketName)
       const quick = tokenBucket(10, 10, 1_000)!
@@ -65,7 +65,7 @@ export const storeCases: readonly LimitCase[] = [
   {
     id: 'limit.many',
     title: 'as many buckets in a request, and as many requests in a call, as may be',
-    requires: [],
+    requires: ['limit'],
     async run({ one, two }) {
       const names = numbers(64).map(freshBucketName)
       const asked = request(names.map((bucket) => ask(bucket, slow(500), { cost: 1 })))
@@ -81,7 +81,7 @@ export const storeCases: readonly LimitCase[] = [
   {
     id: 'limit.close',
     title: 'close lets go: later calls reject with CLOSED, other handles go on',
-    requires: [],
+    requires: ['limit'],
     async run({ one, access }) {
       const bucket = freshBucketName()
       const { limit, close } = await access.open()
