@@ -2,9 +2,10 @@
 import { type Algorithm, boundOf, bucketOf } from '../core/bucket/algorithm.ts'
 import type { Bucket } from '../core/bucket/bucket.ts'
 import type { Clock } from '../core/clock.ts'
+import { AdaptiveLimits } from './adaptive/adaptive-limits.ts'
 import { Bans } from './bans.ts'
 import { costOf } from './cost.ts'
-import type { Decision, Reason, RuleState } from './decision.ts'
+import type { Decision, Reason, RuleState, WorkEnd } from './decision.ts'
 import type { Declared, ReadPart } from './key.ts'
 import type { KeyHash } from './memory/key-hash.ts'
 import { Table } from './memory/table.ts'
@@ -44,6 +45,7 @@ export class ActiveRule {
   readonly checked: CheckedRule
   readonly table: Table
   readonly bans: Bans | undefined
+  readonly adaptive: AdaptiveLimits | undefined
   /** The same for all rules that went on with the buckets of one another: what was taken is given back to these only. */
   lineage: object = {}
   /** The lines of those who wait, by key. */
@@ -70,7 +72,7 @@ export class ActiveRule {
   #smallest: Algorithm
   #byPlan: ReadonlyMap<string | undefined, Algorithm> | undefined
 
-  constructor(checked: CheckedRule, setting: Setting, table?: Table, bans?: Bans) {
+  constructor(checked: CheckedRule, setting: Setting, table?: Table, before?: ActiveRule) {
     const { bounds } = checked
     const { on, excepts, keyOf, nobody, isOwn, ends } = readsOf(checked, setting.declared)
     this.checked = checked
@@ -88,8 +90,11 @@ export class ActiveRule {
     this.table = table ?? new Table(this.#bucket, slowest, setting.maxKeys)
     this.table.goBy(slowest)
     const { ban, shadow } = checked
-    if (ban !== undefined && !shadow) this.bans = bans ?? new Bans(ban, setting.maxKeys)
+    if (ban !== undefined && !shadow) this.bans = before?.bans ?? new Bans(ban, setting.maxKeys)
     if (ban !== undefined) this.bans?.goBy(ban)
+    const { adaptive } = checked
+    if (adaptive !== undefined) this.adaptive = before?.adaptive ?? new AdaptiveLimits(adaptive)
+    if (adaptive !== undefined) this.adaptive?.goBy(adaptive)
     this.#nobody = nobody
   }
 
@@ -106,11 +111,12 @@ export class ActiveRule {
     this.cost = costOf(this.checked, subject)
     this.#nowUs = this.#ends === undefined ? elapsedUs : this.#calendarNow()
     if (this.#byPlan !== undefined) this.#algorithm = this.#byPlan.get(subject.plan) ?? this.#smallest
+    if (this.adaptive !== undefined) this.#algorithm = this.adaptive.boundOf(key)
     const { table } = this
     this.#setting.hash.of(key)
     this.#found = table.find(this.#setting.hash, this.#nowUs)
     const banned = this.bans?.look(this.#setting.hash, elapsedUs) === true
-    if (this.cost > boundOf(this.#algorithm)) return 'cost'
+    if (this.cost > boundOf(this.#algorithm)) return this.adaptive?.reaches(this.cost) ? 'over' : 'cost'
     if (banned) return 'banned'
     if (this.#available() < this.cost) return 'over'
     return this.lines.size > 0 && !first && this.lines.has(key) ? 'over' : 'allows'
@@ -149,11 +155,12 @@ export class ActiveRule {
   }
 
   /** After `seek`. */
-  refund(taken: number, cost: number): void {
+  refund(taken: number, cost: number, how: WorkEnd): void {
     const { table } = this
     if (taken < 0) table.findShared()
     else if (!this.#found) return
     const takenUs = taken < 0 ? -1 - taken : taken
+    this.adaptive?.end(this.key, takenUs, this.#nowUs, table.numbers[table.at]!, how)
     this.#bucket.refund(table.numbers, table.at, this.#algorithm, this.#nowUs, cost, takenUs)
   }
 

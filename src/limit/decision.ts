@@ -15,6 +15,12 @@ export function outcomeAfter(said: Outcome, over: 'reject' | 'wait' | 'defer'): 
  */
 export type Reason = 'over' | 'cost' | 'missing' | 'line' | 'wait' | 'cancelled' | 'away' | 'banned'
 
+/**
+ * How work ended that an `atOnce` rule had allowed. `done`: it took as long as it took. `dropped`: it timed out, or was turned away further on.
+ * `unmeasured`: its time means nothing. Where the rule is adaptive its number follows.
+ */
+export type WorkEnd = 'done' | 'dropped' | 'unmeasured'
+
 /** One rule's bucket after a decision, as headers tell it. */
 export interface RuleState {
   readonly rule: string
@@ -57,8 +63,8 @@ export interface Decision {
   readonly states: readonly RuleState[]
   /** Gives back what was counted, as if it had not been asked. Only once; does nothing where nothing was counted. */
   refund(): void
-  /** The work is over: gives back its places of `atOnce` rules. Only once. */
-  release(): void
+  /** The work is over: gives back its places of `atOnce` rules, and tells adaptive ones how it ended. Only once. Default 'done'. */
+  release(how?: WorkEnd): void
   /** Takes so much more, whether it is there or not, down to as much below zero as the limit is: for work that turned out to be unwelcome or dear. */
   penalize(cost: number): void
   [Symbol.dispose](): void

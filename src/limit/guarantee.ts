@@ -59,7 +59,11 @@ function shortestUs({ unit, timeZone }: NonNullable<CheckedRule['calendar']>): n
   return (hours - forward) * 3_600_000_000
 }
 
-function textOf({ over, perUs, calendar, by }: CheckedRule, { algorithm }: Bound, most: number): string {
+function textOf(
+  { over, perUs, calendar, by, adaptive }: CheckedRule,
+  { algorithm }: Bound,
+  most: number,
+): string {
   const each = by.length === 0 ? '' : ' for each key'
   const period = perUs === undefined ? '' : periodText(perUs)
   const any = /^\d/.test(period) ? `any ${period}` : `any ${period}, wherever it begins`
@@ -76,6 +80,8 @@ function textOf({ over, perUs, calendar, by }: CheckedRule, { algorithm }: Bound
     case 'calendar-window':
       return `at most ${algorithm.limit} in each ${calendar!.unit} of the calendar (${calendar!.timeZone})${each}, so up to ${2 * algorithm.limit} within moments across its border`
     case 'concurrency':
-      return `at most ${most} at the same time${each}`
+      return adaptive === undefined
+        ? `at most ${most} at the same time${each}`
+        : `at most ${most} at the same time${each}, and from ${adaptive.from} on only as many as work takes no longer for`
   }
 }

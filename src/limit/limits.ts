@@ -39,6 +39,8 @@ export interface RuleCounts {
   readonly overflowed: number
   /** Of a rule with a ban: how many began. */
   readonly bans?: number
+  /** Of an adaptive rule: how many it allows at the same time at the moment; of several keys the fewest. */
+  readonly atOnce?: number
 }
 
 export interface Limits {
@@ -115,7 +117,7 @@ class MemoryLimits implements Limits {
   }
 
   counts(): readonly RuleCounts[] {
-    return this.#inForce.rules.map(({ checked, allowed, refused, waiting, table, bans }) => ({
+    return this.#inForce.rules.map(({ checked, allowed, refused, waiting, table, bans, adaptive }) => ({
       rule: checked.name,
       allowed,
       refused,
@@ -123,6 +125,7 @@ class MemoryLimits implements Limits {
       keys: table.used,
       overflowed: table.overflowed,
       ...(bans === undefined ? {} : { bans: bans.made }),
+      ...(adaptive === undefined ? {} : { atOnce: adaptive.smallest }),
     }))
   }
 
@@ -134,12 +137,7 @@ class MemoryLimits implements Limits {
     const old = before.rules.find((rule) => rule.checked.name === checked.name)
     const same = old !== undefined && sameBuckets(old.checked, checked)
     const keeps = old !== undefined && sameKeys(old.checked, checked)
-    const rule = new ActiveRule(
-      checked,
-      this.#setting,
-      same ? old.table : undefined,
-      keeps ? old.bans : undefined,
-    )
+    const rule = new ActiveRule(checked, this.#setting, same ? old.table : undefined, keeps ? old : undefined)
     if (old !== undefined) {
       if (same) rule.lineage = old.lineage
       else if (keeps && !becomesHeld(old.checked, checked)) rule.inherit(old, this.#nowUs())

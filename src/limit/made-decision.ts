@@ -1,5 +1,5 @@
 // A decision as it is made: small, for one is made for every request. What costs is worked out when it is read.
-import type { Decision, Outcome, Reason, RuleState } from './decision.ts'
+import type { Decision, Outcome, Reason, RuleState, WorkEnd } from './decision.ts'
 import type { Subject } from './subject.ts'
 
 /** What each rule said when it took, or the only one; not a number where it took nothing. */
@@ -10,7 +10,7 @@ export interface Afterwards {
   /** `atOnce`: nothing has happened since the decision but what follows it, and the clock need not be asked. */
   states(subject: Subject, atOnce: boolean): readonly RuleState[]
   /** `held`: of `atOnce` rules, else of all others. */
-  giveBack(subject: Subject, taken: Taken, held: boolean): void
+  giveBack(subject: Subject, taken: Taken, held: boolean, how?: WorkEnd): void
   penalize(subject: Subject, cost: number): void
 }
 
@@ -89,13 +89,13 @@ export class MadeDecision implements Decision {
     const taken = this.#taken
     this.#taken = undefined
     if (taken !== undefined) this.#afterwards.giveBack(this.#subject, taken, false)
-    this.release()
+    this.release('unmeasured')
   }
 
-  release(): void {
+  release(how: WorkEnd = 'done'): void {
     const held = this.#held
     this.#held = undefined
-    if (held !== undefined) this.#afterwards.giveBack(this.#subject, held, true)
+    if (held !== undefined) this.#afterwards.giveBack(this.#subject, held, true, how)
   }
 
   penalize(cost: number): void {

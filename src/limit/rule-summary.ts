@@ -80,7 +80,8 @@ export function keyName(part: KeyPart): string {
   }
 }
 
-function algorithmOf({ bounds, over }: CheckedRule): string {
+function algorithmOf({ bounds, over, adaptive }: CheckedRule): string {
+  if (adaptive !== undefined) return 'adaptive concurrency'
   const { algorithm } = bounds[0]
   if (algorithm.kind === 'token-bucket') {
     const paced = over === 'wait' && algorithm.capacity === 1

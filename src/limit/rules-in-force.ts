@@ -1,7 +1,7 @@
 // Rules that are in force together, and what they decide: all of them at once, counted in each or in none.
 import type { ActiveRule, Look } from './active-rule.ts'
 import { costOf } from './cost.ts'
-import { type Outcome, outcomeAfter, type Reason, type RuleState } from './decision.ts'
+import { type Outcome, outcomeAfter, type Reason, type RuleState, type WorkEnd } from './decision.ts'
 import { type Afterwards, MadeDecision, type Taken } from './made-decision.ts'
 import type { Subject } from './subject.ts'
 
@@ -91,7 +91,7 @@ export class RulesInForce implements Afterwards {
     }
   }
 
-  giveBack(subject: Subject, taken: Taken, held: boolean): void {
+  giveBack(subject: Subject, taken: Taken, held: boolean, how: WorkEnd = 'unmeasured'): void {
     const nowUs = this.#nowUs()
     this.now.#last = undefined
     for (const [i, { checked, lineage }] of this.rules.entries()) {
@@ -99,7 +99,7 @@ export class RulesInForce implements Afterwards {
       if ((checked.perUs === undefined) !== held || Number.isNaN(took)) continue
       const rule = this.now.rules.find((each) => each.lineage === lineage)
       if (!rule?.seek(subject, nowUs)) continue
-      rule.refund(took, costOf(checked, subject))
+      rule.refund(took, costOf(checked, subject), how)
       rule.lines.get(rule.key)?.serve()
     }
   }

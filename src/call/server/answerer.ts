@@ -99,7 +99,7 @@ export class Answerer {
       })
     } finally {
       // What was let in and had no place after all was not done.
-      if (begun) decision.release()
+      if (begun) decision.release(call.isAborted ? 'dropped' : 'done')
       else decision.refund()
     }
   }

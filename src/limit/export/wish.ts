@@ -45,6 +45,8 @@ export function wishOf(rule: CheckedRule, bound: Bound): Wish | string {
     case 'calendar-window':
       return 'a window of the calendar: nothing there knows days and time zones; without `window` the rule bounds any window, and that may be held'
     case 'concurrency':
+      if (rule.adaptive !== undefined)
+        return 'a number that finds itself from latency: write one, such as `atOnce: 20`, for what is in front'
       return { ...common, kind: 'atOnce', limit }
     default:
       return 'gateways have no such algorithm'

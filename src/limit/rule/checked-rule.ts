@@ -1,6 +1,7 @@
 // A rule that can hold: read, with its defaults, as plain numbers.
 import type { Algorithm } from '../../core/bucket/algorithm.ts'
 import type { Ban } from '../../core/bucket/ban.ts'
+import type { AdaptiveBounds } from '../adaptive/adaptive-limit.ts'
 import type { AddressOptions } from '../address/canonical.ts'
 import type { Subject } from '../subject.ts'
 
@@ -28,6 +29,8 @@ export interface CheckedRule {
   /** The window that the rule speaks of; undefined for `atOnce`. Of a calendar's windows the usual length. */
   readonly perUs: number | undefined
   readonly calendar: { readonly unit: CalendarUnit; readonly timeZone: string } | undefined
+  /** Of a rule that finds its own number, between which. */
+  readonly adaptive: AdaptiveBounds | undefined
   /** Empty: one bucket for all. */
   readonly by: readonly KeyPart[]
   readonly on: readonly string[] | undefined

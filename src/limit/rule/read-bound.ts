@@ -10,7 +10,7 @@ import { periodUs, usualMonthMs } from './period.ts'
 const forms = ['capacity', 'atMost', 'pace', 'atOnce'] as const
 const largest = 1_000_000_000_000
 
-type Read = Pick<CheckedRule, 'bounds' | 'perUs' | 'calendar'>
+type Read = Pick<CheckedRule, 'bounds' | 'perUs' | 'calendar' | 'adaptive'>
 
 /** Undefined when a problem was found. */
 export function readBound(fields: Fields): Read | undefined {
@@ -27,6 +27,8 @@ export function readBound(fields: Fields): Read | undefined {
     ['refill', 'capacity'],
     ['window', 'atMost'],
     ['timeZone', 'atMost'],
+    ['from', 'atOnce'],
+    ['upTo', 'atOnce'],
   ] as const)
     if (form !== of && fields.has(field))
       fields.wrong(field, `it goes with ${of}, and this rule says ${form}`)
@@ -35,6 +37,9 @@ export function readBound(fields: Fields): Read | undefined {
       'per',
       'a rule of how many at the same time has no period; for so many in a period write atMost',
     )
+  if (fields.get('atOnce') === 'adaptive') return readAdaptive(fields)
+  for (const field of ['from', 'upTo'])
+    if (form === 'atOnce' && fields.has(field)) fields.wrong(field, 'it goes with `atOnce: adaptive`')
   const calendar = readCalendar(fields)
   const perUs = form === 'atOnce' ? 0 : readPeriod(fields, form, calendar?.unit)
   const numbers = readNumbers(fields, form)
@@ -65,7 +70,18 @@ export function readBound(fields: Fields): Read | undefined {
     bounds: bounds as [Bound, ...Bound[]],
     perUs: form === 'atOnce' ? undefined : perUs,
     calendar,
+    adaptive: undefined,
   }
+}
+
+function readAdaptive(fields: Fields): Read | undefined {
+  const from = readNumber(fields, 'from', fields.get('from'))
+  const upTo = readNumber(fields, 'upTo', fields.get('upTo'))
+  if (from === undefined || upTo === undefined) return undefined
+  if (from >= upTo)
+    return fields.wrong('upTo', `it is ${upTo}, and from is ${from}: between them is no number to be found`)
+  const bound: Bound = { plan: undefined, limit: upTo, algorithm: { kind: 'concurrency', limit: upTo } }
+  return { bounds: [bound], perUs: undefined, calendar: undefined, adaptive: { from, upTo } }
 }
 
 function readCalendar(fields: Fields): CheckedRule['calendar'] {
@@ -118,7 +134,7 @@ function readNumber(fields: Fields, field: string, value: unknown): number | und
       'it is 0: such a rule would allow nothing, ever; to refuse something, do not serve it',
     )
   const longer =
-    field === 'capacity' || field === 'atOnce'
+    field === 'capacity' || field === 'atOnce' || field === 'from' || field === 'upTo'
       ? ''
       : "; for less than one in a period write a longer one: 1 per '2s'"
   return fields.whole(field, value, 1, largest, longer)

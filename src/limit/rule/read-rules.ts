@@ -19,6 +19,8 @@ const known = [
   'timeZone',
   'pace',
   'atOnce',
+  'from',
+  'upTo',
   'by',
   'on',
   'cost',
@@ -131,7 +133,7 @@ function readRule(
     missing: fields.word('missing', ['share', 'skip', 'reject']),
     away: readAway(fields),
   } as const
-  const smallest = bound?.bounds[0].limit
+  const smallest = bound?.adaptive?.from ?? bound?.bounds[0].limit
   if (typeof rest.cost === 'number' && smallest !== undefined && rest.cost > smallest)
     fields.wrong('cost', `it is ${rest.cost}, and the bound only ${smallest}: nothing would ever be allowed`)
   return bound && { ...bound, ...rest }

@@ -80,7 +80,15 @@ export interface AtOnceRule extends RuleOptions {
   readonly atOnce: PerPlan
 }
 
-export type Rule = BucketRule | AtMostRule | PaceRule | AtOnceRule
+/** As many at the same time as work takes no longer for, by what is measured in this process: never fewer than `from`, never more than `upTo`. */
+export interface AdaptiveRule extends RuleOptions {
+  readonly atOnce: 'adaptive'
+  /** With so many it begins. */
+  readonly from: number
+  readonly upTo: number
+}
+
+export type Rule = BucketRule | AtMostRule | PaceRule | AtOnceRule | AdaptiveRule
 
 /** The rules by their names. */
 export type Rules = Readonly<Record<string, Rule>>

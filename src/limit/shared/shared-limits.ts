@@ -15,6 +15,7 @@ import type { Subject } from '../subject.ts'
 import { type Asked, AskedRule } from './asked-rule.ts'
 import { LeaseBook } from './lease-book.ts'
 import { LocalShares } from './local-shares.ts'
+import { checkShareable } from './shareable.ts'
 import { banAsks, SharedBans } from './shared-bans.ts'
 import { type SharedAfterwards, SharedDecision, type Taken } from './shared-decision.ts'
 import type { SharedLimits, SharedLimitsOptions, SharedRuleCounts } from './shared-limits-api.ts'
@@ -489,7 +490,7 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
   }
 
   #active(rules: Rules): readonly AskedRule[] {
-    return checkRules(rules, this.#declared.keys()).map(
+    return checkShareable(rules, checkRules(rules, this.#declared.keys())).map(
       (checked) => new AskedRule(checked, this.#declared, this.#clock),
     )
   }

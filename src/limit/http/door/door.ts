@@ -228,7 +228,7 @@ export class Door<Request extends object> {
 
   async #tell(defer: Deferral, decision: Decision, subject: Subject, path: string): Promise<Entry> {
     const reply = await stateReply(defer, path.split('?', 1)[0]!, this.#ownerOf(subject), this.#random)
-    decision.release()
+    decision.release('unmeasured')
     return answered(reply)
   }
 
@@ -245,7 +245,7 @@ export class Door<Request extends object> {
    */
   end(decision: Decision, request: Request, status: number): void {
     if (this.#refund?.(status, request)) decision.refund()
-    else decision.release()
+    else decision.release(status === 0 ? 'unmeasured' : isDrop(status) ? 'dropped' : 'done')
   }
 
   async #wait(
@@ -274,6 +274,11 @@ export class Door<Request extends object> {
       )
     return { kind: 'in', decision, fields: this.#writer.write(states) }
   }
+}
+
+/** What is behind had no room, or took too long. */
+function isDrop(status: number): boolean {
+  return status === 503 || status === 504
 }
 
 /** What changes nothing is simply asked again. */
