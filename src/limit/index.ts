@@ -10,7 +10,7 @@ export {
   trustedProxies,
 } from './address/trusted-proxies.ts'
 export { type CallLimits, type LimitedCall, limitCalls } from './calls.ts'
-export type { Decision, Outcome, Reason, RuleState } from './decision.ts'
+export type { Decision, Outcome, Reason, RuleState, WorkEnd } from './decision.ts'
 export type {
   DeferBounds,
   DeferQueue,
@@ -53,8 +53,10 @@ export { keyText } from './key-text.ts'
 export { type Limits, type LimitsOptions, limits, type RuleCounts } from './limits.ts'
 export type { Problem } from './rule/fields.ts'
 export type {
+  AdaptiveRule,
   AtMostRule,
   AtOnceRule,
+  BanOptions,
   BucketRule,
   Key,
   PaceRule,
