@@ -163,7 +163,10 @@ test('a round with drops takes a tenth', () => {
   const limit = new AdaptiveLimit({ from: 1, upTo: 100 })
   let nowUs = 0
   const rounds = (count: number, how: 'done' | 'dropped') => {
-    for (let i = 0; i < count; i++) limit.end(nowUs, (nowUs += 1_000), limit.limit, how)
+    for (let i = 0; i < count; i++) {
+      limit.end(nowUs, nowUs + 1_000, limit.limit, how)
+      nowUs += 1_000
+    }
   }
   rounds(4_000, 'done')
   const before = limit.limit
