@@ -1,4 +1,4 @@
-// npm run bench:redis-limits: decisions about limits on one Redis server, many at a time over many keys, side by side in one run.
+// npm run bench:redis-limits: decisions about limits on one Redis server, many at a time over many keys, and by leases over few; side by side in one run.
 import { createClient } from '@redis/client'
 import { Command, InvalidArgumentError } from 'commander'
 import { Redis } from 'ioredis'
@@ -6,7 +6,8 @@ import rateLimiterFlexible from 'rate-limiter-flexible'
 import { tokenBucket } from '../src/core/bucket/token-bucket.ts'
 import { redis as spillwayRedis } from '../src/engines/redis/engine.ts'
 import { redis } from '../test/servers/index.ts'
-import { rotated, summary } from './statistics.ts'
+import { leased, leasedGoal } from './limits-leased.ts'
+import { rotated, type Summary, summary } from './statistics.ts'
 
 interface Decider {
   readonly name: string
@@ -19,6 +20,8 @@ interface Options {
   readonly inFlight: number
   readonly seconds: number
   readonly rounds: number
+  readonly processes: number
+  readonly busyKeys: number
   readonly json?: true
 }
 
@@ -96,14 +99,26 @@ async function main(options: Options): Promise<void> {
   const figures = [...rates].map(([name, values]) => ({ name, ...summary(values) }))
   const [own, ...others] = figures
   const times = own!.median / Math.max(...others.map(({ median }) => median))
+  const byLeases = await leased(server.url, options)
   if (options.json)
-    return console.log(JSON.stringify({ ...options, version: server.version, figures, times }))
+    return console.log(
+      JSON.stringify({ ...options, version: server.version, figures, times, leased: byLeases }),
+    )
   console.log(
     `Redis ${server.version} without persistence, ${options.inFlight} in flight, ${options.keys} keys, ${options.rounds} rounds of ${options.seconds} s; decisions a second:`,
   )
+  print(figures)
+  console.log(`${times.toFixed(2)} times the better one; the goal is ${goal}.`)
+  console.log(
+    `${options.processes} processes that share ${options.busyKeys} busy keys, ${options.inFlight} in flight in each; decisions a second of all of them:`,
+  )
+  print(byLeases.figures)
+  console.log(`By leases ${byLeases.times.toFixed(1)} times the peer; the goal is ${leasedGoal}.`)
+}
+
+function print(figures: readonly (Summary & { readonly name: string })[]): void {
   for (const { name, median, min, max } of figures)
     console.log(`  ${name.padEnd(40)} ${[median, min, max].map((rate) => Math.round(rate)).join('   ')}`)
-  console.log(`${times.toFixed(2)} times the better one; the goal is ${goal}.`)
 }
 
 function whole(text: string): number {
@@ -118,6 +133,8 @@ const command = new Command('bench:redis-limits')
   .option('--in-flight <count>', 'decisions at a time', whole, 64)
   .option('--seconds <count>', 'of a round', whole, 2)
   .option('--rounds <count>', 'of each system', whole, 7)
+  .option('--processes <count>', 'that share busy keys by leases', whole, 4)
+  .option('--busy-keys <count>', 'that they share', whole, 100)
   .option('--json', 'for programs')
   .action((options: Options) => main(options))
 await command.parseAsync()
