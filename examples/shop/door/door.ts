@@ -97,7 +97,7 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
       // It has been a while: whoever has closed his account meanwhile orders no more.
       { authorize: ({ subject }) => subject.customer === undefined || open.has(String(subject.customer)) },
     ),
-    onReport ? { onReport } : {},
+    { concurrency: 2, ...(onReport && { onReport }) },
   )
   const close = async () => {
     server.close()
