@@ -44,11 +44,12 @@ export async function decideOverSlots(
 ): Promise<LimitVerdict> {
   const parts = partsOf(request, slots)
   const held = await Promise.allSettled(parts.map((part) => hold(request, part, setting)))
-  const allowed = held.every((one) => one.status === 'fulfilled' && one.value)
+  const allowed = held.every((one) => one.status === 'fulfilled' && one.value.allowed)
   const settling = Promise.all(
-    parts
-      .filter((_, index) => held[index]!.status === 'fulfilled')
-      .map((part) => settle(request, part, allowed, setting)),
+    parts.flatMap((part, index) => {
+      const one = held[index]!
+      return one.status === 'fulfilled' ? [settle(request, part, one.value, allowed, setting)] : []
+    }),
   )
   const failed = held.find((one) => one.status === 'rejected')
   if (failed) {
@@ -63,7 +64,7 @@ async function hold(
   { holder, leaseMs }: LimitExchange,
   { slot, asks }: Part,
   { submit, name, holdMs }: OverSlots,
-): Promise<boolean> {
+): Promise<LimitVerdict> {
   const [verdict] = await submit(
     [
       {
@@ -76,13 +77,14 @@ async function hold(
     slot,
     false,
   )
-  return verdict!.allowed
+  return verdict!
 }
 
 /** What was held is used or given back; then the holder's leases are given anew, and it is seen what is left. */
 async function settle(
   { holder, leaseMs }: LimitExchange,
   part: Part,
+  held: LimitVerdict,
   allowed: boolean,
   { submit, name }: OverSlots,
 ): Promise<Settled> {
@@ -99,11 +101,14 @@ async function settle(
     holder,
     leaseMs,
     looks: true,
-    asks: asks.map(({ bucket, algorithm, used, cost, hold }) => ({
+    asks: asks.map(({ bucket, algorithm, cost, hold }, index) => ({
       bucket,
       algorithm,
-      // What was used of other leases the first phase was told.
-      used: algorithm.kind === 'concurrency' ? used + (allowed ? cost : 0) : 0,
+      // What was used of other leases the first phase was told. What is in use is what it left, with the cost where that was held.
+      used:
+        algorithm.kind === 'concurrency'
+          ? held.buckets[index]!.held - (held.allowed && !allowed ? cost : 0)
+          : 0,
       cost,
       hold,
     })),
