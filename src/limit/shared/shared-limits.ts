@@ -94,6 +94,8 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
     this.#clock = clock
     this.#declared = declaredBy(keys)
     this.#store = new StoreAccess(store, clock, timeoutMs)
+    // So that the first decision does not wait for a thread that has to start, or a connection.
+    void store.sweep().catch(() => {})
     this.#book = new LeaseBook(leaseMs)
     this.#turns = new Turns(clock)
     this.#rules = this.#active(rules)
