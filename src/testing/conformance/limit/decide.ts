@@ -135,12 +135,11 @@ export const decideCases: readonly LimitCase[] = [
       }
       const last = await exchange(one, ask(banned, ban, { cost: 1, penalty: 1 }))
       assert.deepEqual([last.allowed, last.available, last.earliestUs], [false, 0, last.nowUs + hourUs])
-      await exchange(two, ask(banned, ban, { cost: 1, penalty: 9 }))
+      const knocks = await exchange(two, ask(banned, ban, { cost: 1, penalty: 9 }))
+      assert.deepEqual([knocks.allowed, knocks.earliestUs], [false, last.earliestUs])
       const refusal = await decide(two, asks)
-      assert.deepEqual(
-        [refusal.allowed, refusal.buckets[0]!.available, refusal.buckets[1]!.earliestUs],
-        [false, 5, last.earliestUs],
-      )
+      assert.deepEqual([refusal.allowed, refusal.buckets[0]!.available], [false, 5])
+      assert.ok(refusal.buckets[1]!.earliestUs > refusal.nowUs, 'the ban says so')
     },
   },
   {
