@@ -1,4 +1,4 @@
-// Sends invoices as the world outside does: tills put them on the queue of the orders; customers on the web order, one thing after another and all of them at once.
+// Sends invoices as the world outside does: tills put them on the queue of the orders, customers on the web hand them in at the door.
 import { createHash } from 'node:crypto'
 import type { Invoice } from '../orders/contract.ts'
 
@@ -25,33 +25,17 @@ export async function sendInvoices(
   invoices: readonly Invoice[],
   { signal, onProgress }: SendOptions = {},
 ): Promise<void> {
-  let sent = 0
-  const send = async (handIn: HandIn, some: readonly Invoice[]) => {
-    await Promise.all(some.map((invoice) => handIn(invoice, idOf(invoice))))
-    sent += some.length
+  for (let sent = 0; sent < invoices.length && !signal?.aborted; ) {
+    const batch = invoices.slice(sent, sent + atOnce)
+    await Promise.all(batch.map((invoice) => (isFromWeb(invoice) ? web : till)(invoice, idOf(invoice))))
+    sent += batch.length
     onProgress?.(sent)
   }
-  const atTills = invoices.filter((invoice) => !isFromWeb(invoice))
-  const sell = async () => {
-    for (let from = 0; from < atTills.length && !signal?.aborted; from += atOnce)
-      await send(till, atTills.slice(from, from + atOnce))
-  }
-  const customers = [...Map.groupBy(invoices.filter(isFromWeb), whoOrders).values()]
-  const order = async () => {
-    for (let orders = customers.shift(); orders && !signal?.aborted; orders = customers.shift())
-      for (const invoice of orders) await send(web, [invoice])
-  }
-  await Promise.all([sell(), ...Array.from({ length: atOnce }, order)])
 }
 
 /** Who is abroad orders on the web. */
 export function isFromWeb({ rows: [first] }: Invoice): boolean {
   return first !== undefined && first.country !== 'United Kingdom'
-}
-
-/** Guests are many. */
-function whoOrders({ number, rows: [first] }: Invoice): string {
-  return Number(first?.customer) === 0 ? `guest ${number}` : `customer ${first?.customer}`
 }
 
 /** The same invoice always gets the same id: whoever sends a file twice does no harm. */
