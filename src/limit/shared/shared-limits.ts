@@ -1,10 +1,8 @@
 // sharedLimits(): rules whose buckets several processes share in a store. Most decisions are made from leases, without a round trip.
-import { randomBytes } from 'node:crypto'
-import type { StoredAlgorithm } from '../../core/bucket/algorithm.ts'
 import { type Clock, systemClock } from '../../core/clock.ts'
 import { SpillwayError } from '../../core/errors.ts'
 import { checkOptions, type OptionNames } from '../../core/known-options.ts'
-import type { BucketAnswer, BucketAsk, LimitExchange, LimitVerdict } from '../../ports/limit.ts'
+import type { BucketAnswer, LimitVerdict } from '../../ports/limit.ts'
 import { checkPenalty } from '../cost.ts'
 import type { Decision, Outcome, Reason, RuleState } from '../decision.ts'
 import { type Guarantee, guaranteesOf } from '../guarantee.ts'
@@ -13,14 +11,14 @@ import { checkRules } from '../rule/read-rules.ts'
 import type { Rules } from '../rule/rule.ts'
 import type { Subject } from '../subject.ts'
 import { type Asked, AskedRule } from './asked-rule.ts'
-import { LeaseBook } from './lease-book.ts'
+import type { LeaseBook } from './lease-book.ts'
 import { LocalShares } from './local-shares.ts'
 import { checkShareable } from './shareable.ts'
 import { banAsks, SharedBans } from './shared-bans.ts'
+import { SharedBuckets, type Untold } from './shared-buckets.ts'
 import { type SharedAfterwards, SharedDecision, type Taken } from './shared-decision.ts'
 import type { SharedLimits, SharedLimitsOptions, SharedRuleCounts } from './shared-limits-api.ts'
 import { type Answers, type Banned, statesOf } from './states.ts'
-import { StoreAccess } from './store-access.ts'
 import { Turns } from './turns.ts'
 import { refuses, worstOf } from './worst.ts'
 
@@ -38,40 +36,15 @@ export function sharedLimits(options: SharedLimitsOptions): SharedLimits {
   return new StoredLimits(options)
 }
 
-/** What was taken or given back without asking, until it is told. */
-interface Untold {
-  readonly algorithm: StoredAlgorithm
-  penalty: number
-  refunds: { readonly units: number; readonly takenUs: number }[]
-}
-
-/** A bucket, and what is asked of it. */
-interface Asking {
-  readonly bucket: string
-  readonly algorithm: StoredAlgorithm
-  readonly cost: number
-}
-
-/** Buckets of which something is untold. What is beyond is not told: the bucket is then the poorer, or the penalty is not taken. */
-const mostUntold = 10_000
-/** How soon it is told. */
-const tellMs = 10
-/** What one call of the store carries. */
-const requestsAtOnce = 500
-
 class StoredLimits implements SharedLimits, SharedAfterwards {
   readonly #clock: Clock
   readonly #declared: Declared
-  readonly #store: StoreAccess
+  readonly #buckets: SharedBuckets
   readonly #book: LeaseBook
   readonly #shares = new LocalShares()
   readonly #bans = new SharedBans()
-  readonly #holder = randomBytes(12).toString('base64url')
-  readonly #untold = new Map<string, Untold>()
   readonly #turns: Turns
   #rules: readonly AskedRule[]
-  #cancelTick: () => void
-  #telling: (() => void) | undefined
   #closing: Promise<void> | undefined
 
   constructor(options: SharedLimitsOptions) {
@@ -93,13 +66,10 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
       )
     this.#clock = clock
     this.#declared = declaredBy(keys)
-    this.#store = new StoreAccess(store, clock, timeoutMs)
-    // So that the first decision does not wait for a thread that has to start, or a connection.
-    void store.sweep().catch(() => {})
-    this.#book = new LeaseBook(leaseMs)
+    this.#buckets = new SharedBuckets(store, clock, leaseMs, timeoutMs)
+    this.#book = this.#buckets.book
     this.#turns = new Turns(clock)
     this.#rules = this.#active(rules)
-    this.#cancelTick = clock.after(leaseMs / 4, () => this.#tick())
   }
 
   async decide(subject: Subject): Promise<Decision> {
@@ -141,9 +111,9 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
       const add = (units: number) => (untold: Untold) => {
         untold.penalty = Math.min(untold.penalty + units, Number.MAX_SAFE_INTEGER)
       }
-      this.#tell(each, add(cost))
+      this.#buckets.tell(each, add(cost))
       // Whatever it costs, it is one offence.
-      if (each.ban && cost > 0) this.#tell(each.ban, add(1))
+      if (each.ban && cost > 0) this.#buckets.tell(each.ban, add(1))
     }
   }
 
@@ -155,8 +125,7 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
       if (was) [rule.allowed, rule.refused, rule.bans] = [was.allowed, was.refused, was.bans]
     }
     // What was leased by other numbers is not used any more; what was taken or given back by them is told first.
-    this.#book.recall(this.#clock.elapsed())
-    if (this.#untold.size > 0) void this.#settleAll([], false).catch(() => {})
+    this.#buckets.recall()
   }
 
   counts(): readonly SharedRuleCounts[] {
@@ -174,8 +143,7 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
   }
 
   close(): Promise<void> {
-    // Closing is known before anything is asked: nothing is leased anew.
-    this.#closing ??= Promise.resolve().then(() => this.#end())
+    this.#closing ??= this.#buckets.close()
     return this.#closing
   }
 
@@ -188,12 +156,12 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
       if (asked.rule.isHeld !== held || asked.cost === 0) continue
       if (held) {
         this.#book.end(asked.bucket, asked.cost)
-        this.#tell(asked, () => {})
+        this.#buckets.tell(asked, () => {})
       } else if (lease !== undefined) {
         // What was settled meanwhile stays used.
         if (this.#book.isOut(asked.bucket, lease)) lease.used -= asked.cost
       } else if (takenUs !== undefined)
-        this.#tell(asked, ({ refunds }) => refunds.push({ units: asked.cost, takenUs }))
+        this.#buckets.tell(asked, ({ refunds }) => refunds.push({ units: asked.cost, takenUs }))
     }
   }
 
@@ -262,8 +230,9 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
     // What a rule in shadow says is nobody's business but its own.
     const groups = [...(bounding.length > 0 ? [bounding] : []), ...inShadow.map((asked) => [asked])]
     const sentMs = this.#clock.elapsed()
-    const verdicts = await this.#exchange(groups)
-    if (verdicts === undefined) return this.#away(subject, bounding, shadowed)
+    const verdicts = await this.#buckets.exchange(groups)
+    if (verdicts !== undefined) this.#shares.forget()
+    else return this.#away(subject, bounding, shadowed)
     const answers = new Map<Asked, { readonly answer: BucketAnswer; readonly verdict: LimitVerdict }>()
     for (const [index, group] of groups.entries())
       for (const [at, asked] of group.entries())
@@ -313,50 +282,10 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
   async #offend(all: readonly Asked[], answers: Answers): Promise<Banned> {
     if (all.length === 0) return new Map()
     const sentMs = this.#clock.elapsed()
-    const verdicts = await this.#store.ask([this.#request(banAsks(all, 1))])
+    const verdicts = await this.#buckets.ask(banAsks(all, 1))
     const banned = this.#bans.heard(all, verdicts?.[0], answers, sentMs)
     for (const { rule } of banned.keys()) rule.bans += 1
     return banned
-  }
-
-  /** One question, one request for each group. Undefined when the store is away. */
-  async #exchange(groups: readonly (readonly Asked[])[]): Promise<readonly LimitVerdict[] | undefined> {
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const sentMs = this.#clock.elapsed()
-    const requests = groups.map((group) =>
-      this.#request([...group.map((asked) => this.#ask(asked, promise)), ...banAsks(group, 0)]),
-    )
-    try {
-      const verdicts = await this.#store.ask(requests)
-      for (const [index, group] of groups.entries())
-        for (const [at, { bucket, rule, cost }] of group.entries()) {
-          if (!this.#book.has(bucket)) continue
-          if (verdicts === undefined) this.#book.lose(bucket)
-          else {
-            const { allowed, buckets } = verdicts[index]!
-            if (rule.isHeld && allowed) this.#book.begin(bucket, cost)
-            this.#book.enter(bucket, buckets[at]!.held, buckets[at]!.available, sentMs)
-          }
-        }
-      if (verdicts !== undefined) this.#shares.forget()
-      return verdicts
-    } catch (thrown) {
-      for (const { bucket } of groups.flat()) this.#book.lose(bucket)
-      throw thrown
-    } finally {
-      resolve()
-    }
-  }
-
-  #request(asks: readonly BucketAsk[]): LimitExchange {
-    return { holder: this.#holder, leaseMs: this.#book.leaseMs, asks }
-  }
-
-  #ask({ bucket, algorithm, cost }: Asking, asking: Promise<void>): BucketAsk {
-    const { used, hold } = this.#book.has(bucket)
-      ? this.#book.settle(bucket, asking, this.#clock.elapsed())
-      : { used: 0, hold: 0 }
-    return { bucket, algorithm, used, cost, hold: this.#closing ? 0 : hold }
   }
 
   /** The store cannot be asked: each rule has said what holds then. */
@@ -375,7 +304,7 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
     const refuses = closed ?? (this.#shares.decide(shares, nowUs) ? undefined : shares[0]!.asked)
     if (refuses) {
       refuses.rule.refused += 1
-      return this.#refusal(refuses.rule, 'away', this.#store.awayMs, rest)
+      return this.#refusal(refuses.rule, 'away', this.#buckets.awayMs, rest)
     }
     for (const { rule, bucket, cost } of bounding) if (rule.isHeld) this.#book.begin(bucket, cost)
     return this.#allowed(
@@ -407,88 +336,6 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
     outcome: Outcome = 'reject',
   ): SharedDecision {
     return new SharedDecision(this, { ...rest, taken: [], outcome, rule: checked.name, reason, retryAfterMs })
-  }
-
-  #tell({ bucket, algorithm }: Omit<Asking, 'cost'>, change: (untold: Untold) => void): void {
-    const untold = this.#untold.get(bucket) ?? { algorithm, penalty: 0, refunds: [] }
-    if (!this.#untold.has(bucket) && this.#untold.size >= mostUntold) return
-    this.#untold.set(bucket, untold)
-    change(untold)
-    this.#telling ??= this.#clock.after(tellMs, () => {
-      this.#telling = undefined
-      void this.#settleAll([]).catch(() => {})
-    })
-  }
-
-  /** Renews leases before they end, and gives back those that nobody uses. */
-  #tick(): void {
-    if (this.#closing) return
-    const { leaseMs } = this.#book
-    const ending = this.#book.ending(this.#clock.elapsed(), leaseMs / 3)
-    void this.#settleAll(ending)
-      .catch(() => {})
-      .finally(() => {
-        if (!this.#closing) this.#cancelTick = this.#clock.after(leaseMs / 4, () => this.#tick())
-      })
-  }
-
-  /** Tells the store what it does not know of these buckets, and of those of which something is untold. */
-  async #settleAll(buckets: readonly Omit<Asking, 'cost'>[], leases = true): Promise<void> {
-    const untold = new Map(this.#untold)
-    this.#untold.clear()
-    const all = new Map<string, StoredAlgorithm>(buckets.map(({ bucket, algorithm }) => [bucket, algorithm]))
-    for (const [bucket, { algorithm }] of untold) all.set(bucket, algorithm)
-    while (all.size > 0) {
-      // Between the end of one question and this turn somebody may have asked the next: two at once would settle one lease twice.
-      const free = [...all].filter(([bucket]) => this.#book.asking(bucket) === undefined)
-      const some = free.slice(0, requestsAtOnce)
-      if (some.length === 0) {
-        await Promise.race([...all.keys()].map((bucket) => this.#book.asking(bucket)))
-        continue
-      }
-      for (const [bucket] of some) all.delete(bucket)
-      const { promise, resolve } = Promise.withResolvers<void>()
-      const sentMs = this.#clock.elapsed()
-      const requests = some.flatMap(([bucket, algorithm]) => {
-        const { penalty = 0, refunds = [] } = untold.get(bucket) ?? {}
-        const settled = { ...this.#ask({ bucket, algorithm, cost: 0 }, promise), penalty }
-        const ask = leases ? settled : { ...settled, hold: 0 }
-        if (refunds.length === 0) return [this.#request([ask])]
-        // What was used is told by the first, since each ends the lease; the last leases anew.
-        const last = refunds.length - 1
-        return refunds.map((refund, index) =>
-          this.#request([
-            {
-              ...ask,
-              refund,
-              used: index === 0 ? ask.used : 0,
-              hold: index === last ? ask.hold : 0,
-              penalty: index === 0 ? penalty : 0,
-            },
-          ]),
-        )
-      })
-      try {
-        const verdicts = await this.#store.ask(requests)
-        let at = -1
-        for (const [bucket] of some) {
-          at += untold.get(bucket)?.refunds.length || 1
-          if (!this.#book.has(bucket)) continue
-          const answer = verdicts?.[at]?.buckets[0]
-          if (answer) this.#book.enter(bucket, answer.held, answer.available, sentMs)
-          else this.#book.lose(bucket)
-        }
-      } finally {
-        for (const [bucket] of some) if (this.#book.asking(bucket) === promise) this.#book.lose(bucket)
-        resolve()
-      }
-    }
-  }
-
-  async #end(): Promise<void> {
-    this.#cancelTick()
-    this.#telling?.()
-    await this.#settleAll(this.#book.ending(0, Number.POSITIVE_INFINITY)).catch(() => {})
   }
 
   #active(rules: Rules): readonly AskedRule[] {
