@@ -1,5 +1,5 @@
 // What limits decide: the sentences of rules, all or nothing, plans, keys, shadow, refunds and penalties.
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { fakeClock } from '../testing/fake-clock.ts'
 import type { Decision } from './decision.ts'
 import { type LimitsOptions, limits } from './limits.ts'
@@ -258,4 +258,17 @@ test('what a decision found is told as long as nothing came between, and else wh
   const last = limits.decide({ user: 'ada' })
   await clock.advance('1m')
   expect(last.states[0]).toMatchObject({ remaining: 9 })
+})
+
+test('fake timers of a test runner are gone by', () => {
+  vi.useFakeTimers()
+  try {
+    const posts = limits({ rules: { posts: { atMost: 1, per: 'second' } } })
+    const allowed = () => posts.decide({}).allowed
+    expect([allowed(), allowed()]).toEqual([true, false])
+    vi.advanceTimersByTime(1_000)
+    expect([allowed(), allowed()]).toEqual([true, false])
+  } finally {
+    vi.useRealTimers()
+  }
 })
