@@ -13,7 +13,7 @@ import { checkRules } from './rule/read-rules.ts'
 import type { Rules } from './rule/rule.ts'
 import { RulesInForce } from './rules-in-force.ts'
 import type { Subject } from './subject.ts'
-import { WaitLine } from './wait-line.ts'
+import { mostLines, WaitLine } from './wait-line.ts'
 
 export interface LimitsOptions {
   readonly rules: Rules
@@ -97,8 +97,9 @@ class MemoryLimits implements Limits {
     const decision = this.#inForce.decide(subject)
     if (decision.outcome !== 'wait') return decision
     const rule = this.#inForce.rules.find(({ checked }) => checked.name === decision.rule)!
-    const line = rule.lines.get(rule.key) ?? this.#newLine(rule, rule.key)
-    return line.join(subject, decision, signal)
+    const line = rule.lines.get(rule.key)
+    if (line === undefined && rule.lines.size >= mostLines) return decision.insteadOfWaiting('line')
+    return (line ?? this.#newLine(rule, rule.key)).join(subject, decision, signal)
   }
 
   penalize(subject: Subject, cost: number): void {

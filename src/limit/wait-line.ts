@@ -27,6 +27,9 @@ export interface LineOptions {
   readonly emptied: () => void
 }
 
+/** Buckets in front of which somebody waits, of one rule in memory or of all in a store; who would begin one more line is told that too many wait. */
+export const mostLines = 10_000
+
 /** How often somebody looks for a place in front of which another line stands. */
 const placesMs = 20
 

@@ -136,3 +136,17 @@ test('who waited when the rules changed is counted once, also when another gives
   await clock.advance('1s')
   expect(gate.decide({ cost: 0 }).states[0]).toMatchObject({ remaining: 2 })
 })
+
+test('keys without end do not make lines without end', async () => {
+  const { clock, gate, ask } = start({
+    each: { atMost: 1, per: 'second', by: 'user', over: 'wait', line: 2, longestWait: '5s' },
+  })
+  const users = Array.from({ length: 10_001 }, (_, index) => `${index}`)
+  for (const user of users) await ask(user, { user })
+  const asked = users.map((user) => ask(user, { user }))
+  expect((await asked.at(-1)!).reason).toBe('line')
+  expect(gate.counts()[0]).toMatchObject({ waiting: 10_000 })
+  const another = ask('0', { user: '0' })
+  await clock.advance('2s')
+  expect([(await asked[0]!).outcome, (await another).outcome]).toEqual(['allow', 'allow'])
+})

@@ -263,6 +263,18 @@ test('each bucket has its own line, as long as the rule says, and whoever comes 
   expect(limits.counts()[0]!.waiting).toBe(0)
 })
 
+test('keys without end do not make lines without end', async () => {
+  const { open } = store()
+  const limits = open({
+    each: { atMost: 1, per: 'second', by: 'user', over: 'wait', line: 2, longestWait: '5s' },
+  })
+  const users = Array.from({ length: 10_001 }, (_, index) => `${index}`)
+  await Promise.all(users.map((user) => limits.admit({ user })))
+  const asked = users.map((user) => limits.admit({ user }))
+  expect(await asked.at(-1)).toMatchObject({ outcome: 'reject', reason: 'line' })
+  expect(limits.counts()[0]!.waiting).toBe(10_000)
+})
+
 test('those who wait have theirs as soon as it is there, several at once; who leaves holds up nobody', async () => {
   const { open, clock } = store()
   const rules = (over: 'wait' | 'reject'): Rules => ({

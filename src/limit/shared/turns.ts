@@ -1,6 +1,7 @@
 // Those who wait in this process for shared buckets: one line for each bucket, first come, first served.
 import { type Clock, sleep } from '../../core/clock.ts'
 import type { Reason } from '../decision.ts'
+import { mostLines } from '../wait-line.ts'
 import type { SharedDecision } from './shared-decision.ts'
 
 export interface Waiting {
@@ -50,8 +51,10 @@ export class Turns {
   async wait(told: SharedDecision, waiting: Waiting): Promise<SharedDecision> {
     const { bucket, rule, most, signal } = waiting
     if (signal?.aborted) return told.refusedFor('cancelled')
-    const line = this.#lines.get(bucket) ?? { rule, waiters: new Set(), againAtMs: 0 }
-    if (line.waiters.size >= most) return told.refusedFor('line')
+    const known = this.#lines.get(bucket)
+    const line = known ?? { rule, waiters: new Set(), againAtMs: 0 }
+    if (line.waiters.size >= most || (known === undefined && this.#lines.size >= mostLines))
+      return told.refusedFor('line')
     this.#lines.set(bucket, line)
     const { promise, resolve } = Promise.withResolvers<void>()
     line.waiters.add(resolve)
