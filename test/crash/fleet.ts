@@ -57,9 +57,15 @@ export class Worker {
     return this.child.exitCode !== null || this.child.signalCode !== null
   }
 
+  /** Resolves where its planted fault is wrong, or soon: not every fault has such a place. */
+  async inGap(): Promise<void> {
+    this.#heard.delete('gap')
+    await this.says('gap', 2_000)
+  }
+
   /** False when it did not say the word in time, or ended. */
-  async says(word: Word): Promise<boolean> {
-    for (const end = Date.now() + patienceMs; Date.now() < end && !this.gone; await delay(20))
+  async says(word: Word, ms: number = patienceMs): Promise<boolean> {
+    for (const end = Date.now() + ms; Date.now() < end && !this.gone; await delay(20))
       if (this.#heard.has(word)) return true
     return this.#heard.has(word)
   }

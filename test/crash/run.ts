@@ -178,7 +178,7 @@ async function prepare(
 /** Kills, one process or all of a role, and pauses in between that outlast leases and sessions. */
 async function strike(
   fleet: Fleet,
-  { kills: wanted, victims, small, outages = 0, server }: CrashOptions,
+  { kills: wanted, victims, small, plant, outages = 0, server }: CrashOptions,
   lastingMs: number,
   random: Random,
   say: (line: string) => void,
@@ -216,6 +216,7 @@ async function strike(
     const { role } = worker.plan
     const together = random.chance(0.2) ? fleet.workers.filter(({ plan }) => plan.role === role) : [worker]
     const struck = together.slice(0, wanted - kills)
+    if (plant) await worker.inGap()
     await fleet.kill(struck)
     kills += struck.length
     say(`killed ${struck.map(({ plan }) => plan.name).join(' and ')} (${kills} of ${wanted})`)

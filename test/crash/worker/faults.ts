@@ -1,5 +1,5 @@
 // Faults that are planted to prove the proof: ports and databases wrapped so that they break a promise. The product has no
-// switch for any of this. Some of them pause where they are wrong, so that a kill finds the place in a short run.
+// switch for any of this. Most of them pause where they are wrong, and say so.
 import { setTimeout as delay } from 'node:timers/promises'
 import { numbered } from '../../../src/core/envelope.ts'
 import { partitionOf } from '../../../src/core/partition.ts'
@@ -8,6 +8,7 @@ import type { Engine } from '../../../src/ports/engine.ts'
 import type { ClaimedMessage, QueuePort, Settlement } from '../../../src/ports/queue.ts'
 import type { StreamPort } from '../../../src/ports/stream.ts'
 import { partitions } from '../contexts.ts'
+import type { Word } from './spec.ts'
 
 export const faults = [
   'fence-removed',
@@ -23,7 +24,13 @@ export function isFault(word: string): word is Fault {
   return (faults as readonly string[]).includes(word)
 }
 
-const pauseMs = 100
+const pauseMs = 120
+
+/** Where the fault is wrong: told, so that a kill finds it also in a short run. */
+async function gap(): Promise<void> {
+  process.send?.('gap' satisfies Word)
+  await delay(pauseMs)
+}
 
 /** The object with some of its members replaced: all others, also those that it will have one day, are its own. */
 function replaced<T extends object>(target: T, changes: Partial<T>): T {
@@ -80,7 +87,7 @@ function withoutFence<Db>(database: Database<Db>): Partial<Database<Db>> {
       const outcome = await database.commit(unit)
       if (outcome !== 'committed') await database.commit({ ...unit, inbox: undefined, progress: undefined })
       // Between the commit and the settlement.
-      if (unit.inbox) await delay(pauseMs)
+      if (unit.inbox) await gap()
       return 'committed'
     },
   }
@@ -92,7 +99,7 @@ function marksFirst<Db>(database: Database<Db>): Partial<Database<Db>> {
     async commit({ effects, outbox, inbox, progress, timeoutMs }) {
       const marked = await database.commit({ inbox, progress, outbox: [], timeoutMs })
       if (marked !== 'committed') return marked
-      await delay(pauseMs)
+      await gap()
       return database.commit({ effects, outbox, timeoutMs })
     },
   }
@@ -104,7 +111,7 @@ function sendsAfterwards<Db>(database: Database<Db>, engine: Engine): Partial<Da
     async commit(unit: CommitUnit<Db>) {
       const outcome = await database.commit({ ...unit, outbox: [] })
       if (outcome !== 'committed' || unit.outbox.length === 0) return outcome
-      await delay(pauseMs)
+      await gap()
       await sendDirectly(engine, unit.outbox)
       return outcome
     },
@@ -117,14 +124,14 @@ function movesInSteps<Db>(database: Database<Db>, engine: Engine): Partial<Datab
   return {
     outbox: replaced(outbox, {
       async move(holder, destination, limit) {
-        if (!(await outbox.lock(holder, pauseMs * 10))) return undefined
+        if (!(await outbox.lock(holder, 1_000))) return undefined
         const rows = await outbox.take(holder, destination, limit)
         const numberedRows = rows.map((row) => ({
           ...row,
           body: numbered(row.body, outbox.producerId, row.sequence),
         }))
         await sendDirectly(engine, numberedRows)
-        await delay(pauseMs)
+        await gap()
         await outbox.remove(rows)
         return { rows: rows.length, more: rows.length === limit }
       },

@@ -33,7 +33,7 @@ export interface WorkerSpec {
   readonly plant?: Fault
 }
 
-/** From the worker: 'ready' once it works, 'quiet' once nothing more will be sent by it. */
-export type Word = 'ready' | 'quiet'
+/** From the worker: 'ready' once it works, 'quiet' once nothing more will be sent by it, 'gap' whenever its planted fault is wrong. */
+export type Word = 'ready' | 'quiet' | 'gap'
 /** To the worker: send nothing new. It goes on relaying and handling until SIGTERM. */
 export const hush = 'hush'
