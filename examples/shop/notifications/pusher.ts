@@ -1,5 +1,5 @@
 // Sends web pushes (RFC 8030), encrypted for one phone (RFC 8291) and signed by the shop (RFC 8292).
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import webPush, { type PushSubscription, type VapidKeys } from 'web-push'
 import type { Duration } from '../spillway.ts'
@@ -49,13 +49,18 @@ function answerOf(status: number, text: string, retryAfter: string | null): Push
   return { kind: 'later', reason, ...(seconds >= 0 ? { after: seconds * 1_000 } : {}) }
 }
 
-/** The shop's own key pair: phones trust messages that it signs, so it is made once and kept. */
+/** The shop's own key pair: phones trust messages that it signs, so it is made once, by whichever process is first, and kept. */
 function keysIn(file: string): VapidKeys {
   mkdirSync(dirname(file), { recursive: true })
+  const own = `${file}.${process.pid}`
+  writeFileSync(own, JSON.stringify(webPush.generateVAPIDKeys()), { mode: 0o600 })
   try {
-    writeFileSync(file, JSON.stringify(webPush.generateVAPIDKeys()), { flag: 'wx', mode: 0o600 })
+    // Whole or not at all: others read it at the same time.
+    linkSync(own, file)
   } catch (thrown) {
     if ((thrown as NodeJS.ErrnoException).code !== 'EEXIST') throw thrown
+  } finally {
+    rmSync(own)
   }
   return JSON.parse(readFileSync(file, 'utf8')) as VapidKeys
 }
