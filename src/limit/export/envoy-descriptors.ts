@@ -1,7 +1,7 @@
 // What Envoy makes of a request (rate_limits: lists of actions), and which bucket that is (the entries of descriptors; an empty value is any).
 import type { CheckedRule } from '../rule/checked-rule.ts'
 import type { ExportOptions, Remarks } from './exported.ts'
-import { exportedBounds, headerName } from './plans.ts'
+import { exportedBounds, headerOf } from './plans.ts'
 import { endpointsOf } from './wish.ts'
 
 type Action = Readonly<Record<string, unknown>>
@@ -58,15 +58,8 @@ function keysOf(
       )
       continue
     }
-    const header = headerName(part, options)
-    if (header === undefined) {
-      remarks.lost.push(
-        part.kind === 'value'
-          ? `by ${part.name}: Envoy does not know it; --key ${part.name}=<header> says which request header has it`
-          : 'by a function: it is in your program',
-      )
-      return undefined
-    }
+    const header = headerOf(part, options, 'Envoy', remarks)
+    if (header === undefined) return undefined
     if (missing === 'reject') {
       remarks.lost.push(
         'missing: reject: Envoy bounds by a key, and refuses nobody for having none; a route that wants the header does',

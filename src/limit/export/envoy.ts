@@ -7,8 +7,9 @@ import {
   type ExportedRule,
   type Exporter,
   type ExportOptions,
+  notHeld,
   Remarks,
-  sentence,
+  ruleComments,
 } from './exported.ts'
 import { exportedBounds, remarkPlans } from './plans.ts'
 import { wishOf } from './wish.ts'
@@ -33,6 +34,7 @@ interface Translated {
 /** Filters for http_filters, before the router. Pure: it depends on nothing but the rules and the options. */
 export const toEnvoy: Exporter = (rules, options) => {
   const translated = rules.map((rule) => translate(rule, options))
+  const reports = translated.map(({ report }) => report)
   const held = translated.filter(({ filter }) => filter !== undefined)
   const lines = [
     ...comment(
@@ -40,9 +42,7 @@ export const toEnvoy: Exporter = (rules, options) => {
     ),
     '#',
     ...general.flatMap((line) => comment(`- ${line}`)),
-    ...translated
-      .filter(({ filter }) => filter === undefined)
-      .flatMap(({ report }) => ['', ...comment(`NOT HELD, rule ${report.rule}: ${report.lost.join('; ')}`)]),
+    ...notHeld(reports),
     ...(held.length === 0 ? ['', '# Nothing is held.', '[]'] : []),
     ...translated.flatMap(({ report, filter }, i) =>
       filter === undefined
@@ -50,15 +50,13 @@ export const toEnvoy: Exporter = (rules, options) => {
         : [
             '',
             ...comment(`---- Rule ${report.rule}`),
-            ...report.bounds.flatMap((bound) => comment(sentence(bound, rules[i]!))),
-            ...report.lost.flatMap((line) => comment(`NOT HELD: ${line}`)),
-            ...report.differs.flatMap((line) => comment(`Differs: ${line}`)),
+            ...ruleComments(report, rules[i]!),
             ...yamlOf([filter]),
           ],
     ),
     '',
   ]
-  return { text: lines.join('\n'), rules: translated.map(({ report }) => report), general }
+  return { text: lines.join('\n'), rules: reports, general }
 }
 
 function translate(rule: CheckedRule, options: ExportOptions): Translated {

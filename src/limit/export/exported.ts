@@ -74,6 +74,22 @@ export function comment(text: string, indent = ''): string[] {
   return [...lines, `${indent}# ${line}`]
 }
 
+/** Of rules of which nothing was exported, why. */
+export function notHeld(reports: readonly ExportedRule[]): string[] {
+  return reports
+    .filter(({ held }) => held === 'not')
+    .flatMap(({ rule, lost }) => ['', ...comment(`NOT HELD, rule ${rule}: ${lost.join('; ')}`)])
+}
+
+/** What stands in front of a rule: what it allows there, what it lacks, and how it differs. */
+export function ruleComments({ bounds, lost, differs }: ExportedRule, rule: CheckedRule): string[] {
+  return [
+    ...bounds.flatMap((bound) => comment(sentence(bound, rule))),
+    ...lost.flatMap((line) => comment(`NOT HELD: ${line}`)),
+    ...differs.flatMap((line) => comment(`Differs: ${line}`)),
+  ]
+}
+
 function boundText({ plan, windowMs, most, ruleMost }: ExportedBound, period: string, each: string): string {
   const who = plan === undefined ? '' : `plan ${plan}: `
   const where = windowMs === undefined ? 'at the same time' : `in any ${period}`

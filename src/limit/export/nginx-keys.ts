@@ -3,7 +3,7 @@ import type { AddressOptions } from '../address/canonical.ts'
 import { readAddress } from '../address/read.ts'
 import type { CheckedRule } from '../rule/checked-rule.ts'
 import type { ExportOptions, Remarks } from './exported.ts'
-import { exportedBounds, headerName } from './plans.ts'
+import { exportedBounds, headerName, headerOf } from './plans.ts'
 import { endpointPattern, endpointsOf } from './wish.ts'
 
 /** Longer texts count by so many of their first letters: clients choose them, and each takes room in a zone. */
@@ -69,7 +69,7 @@ export class NginxKeys {
     for (const part of rule.by) {
       if (part.kind === 'address') addresses.push({ text: this.#address(part.options, remarks) })
       else {
-        const header = headerOf(part, this.#options, remarks)
+        const header = headerVariable(part, this.#options, remarks)
         if (header === undefined) return undefined
         const variable = this.#text(header)
         const has = rule.missing === 'skip' ? this.#has(variable) : ''
@@ -185,21 +185,14 @@ export class NginxKeys {
   }
 }
 
-function headerOf(
+/** As a variable's name has it. */
+function headerVariable(
   part: CheckedRule['by'][number],
   options: ExportOptions,
   remarks: Remarks,
 ): string | undefined {
-  const header = headerName(part, options)
-  if (header === undefined) {
-    remarks.lost.push(
-      part.kind === 'value'
-        ? `by ${part.name}: nginx does not know it; --key ${part.name}=<header> says which request header has it`
-        : 'by a function: it is in your program',
-    )
-    return undefined
-  }
-  if (/^[a-z0-9-]+$/i.test(header)) return variableOf(header)
+  const header = headerOf(part, options, 'nginx', remarks)
+  if (header === undefined || /^[a-z0-9-]+$/i.test(header)) return header && variableOf(header)
   remarks.lost.push(`by header ${header}: nginx passes over headers with such names`)
   return undefined
 }

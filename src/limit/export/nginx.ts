@@ -6,8 +6,9 @@ import {
   type ExportedRule,
   type Exporter,
   type ExportOptions,
+  notHeld,
   Remarks,
-  sentence,
+  ruleComments,
 } from './exported.ts'
 import { NginxKeys } from './nginx-keys.ts'
 import { nginxBucket } from './nginx-rate.ts'
@@ -168,7 +169,6 @@ function fragment(
     '#',
     ...general.flatMap((line) => comment(`- ${line}`)),
   ]
-  const missing = translated.filter(({ zones }) => zones.length === 0)
   const dry = ['req', 'conn'].filter((module) =>
     held.some(({ report }) =>
       rules.some(({ name, shadow }, i) => name === report.rule && shadow && modules[i] === module),
@@ -179,19 +179,12 @@ function fragment(
   )
   return [
     ...head,
-    ...missing.flatMap(({ report }) => [
-      '',
-      ...comment(`NOT HELD, rule ${report.rule}: ${report.lost.join('; ')}`),
-    ]),
+    ...notHeld(translated.map(({ report }) => report)),
     '',
     ...(keys.lines.length > 0 ? ['# ---- Who asks for what', '', ...keys.lines] : []),
     ...held.flatMap(({ report, zones }) => [
       `# ---- Rule ${report.rule}`,
-      ...report.bounds.flatMap((bound) =>
-        comment(sentence(bound, rules.find(({ name }) => name === report.rule)!)),
-      ),
-      ...report.lost.flatMap((line) => comment(`NOT HELD: ${line}`)),
-      ...report.differs.flatMap((line) => comment(`Differs: ${line}`)),
+      ...ruleComments(report, rules.find(({ name }) => name === report.rule)!),
       ...zones,
       '',
     ]),

@@ -24,6 +24,23 @@ export function remarkPlans(
     )
 }
 
+/** The header that has the value of a key; undefined where the gateway cannot know it, and why is in the remarks. */
+export function headerOf(
+  part: CheckedRule['by'][number],
+  options: ExportOptions,
+  gateway: string,
+  remarks: Remarks,
+): string | undefined {
+  const header = headerName(part, options)
+  if (header === undefined)
+    remarks.lost.push(
+      part.kind === 'value'
+        ? `by ${part.name}: ${gateway} does not know it; --key ${part.name}=<header> says which request header has it`
+        : 'by a function: it is in your program',
+    )
+  return header
+}
+
 /** The header that has the value of a key; undefined where none was named. */
 export function headerName(part: CheckedRule['by'][number], { keys }: ExportOptions): string | undefined {
   if (part.kind === 'header') return part.name
