@@ -90,11 +90,15 @@ export class ActiveRule {
     this.table = table ?? new Table(this.#bucket, slowest, setting.maxKeys)
     this.table.goBy(slowest)
     const { ban, shadow } = checked
-    if (ban !== undefined && !shadow) this.bans = before?.bans ?? new Bans(ban, setting.maxKeys)
-    if (ban !== undefined) this.bans?.goBy(ban)
+    if (ban !== undefined && !shadow) {
+      this.bans = before?.bans ?? new Bans(ban, setting.maxKeys)
+      this.bans.goBy(ban)
+    }
     const { adaptive } = checked
-    if (adaptive !== undefined) this.adaptive = before?.adaptive ?? new AdaptiveLimits(adaptive)
-    if (adaptive !== undefined) this.adaptive?.goBy(adaptive)
+    if (adaptive !== undefined) {
+      this.adaptive = before?.adaptive ?? new AdaptiveLimits(adaptive)
+      this.adaptive.goBy(adaptive)
+    }
     this.#nobody = nobody
   }
 
@@ -107,14 +111,9 @@ export class ActiveRule {
     if (this.#excepts?.(subject)) return 'passes'
     const key = this.#keyOf(subject)
     if (key === undefined) return this.checked.missing === 'skip' ? 'passes' : 'missing'
-    this.key = key
     this.cost = costOf(this.checked, subject)
-    this.#nowUs = this.#ends === undefined ? elapsedUs : this.#calendarNow()
-    if (this.#byPlan !== undefined) this.#algorithm = this.#byPlan.get(subject.plan) ?? this.#smallest
+    this.#goTo(key, subject, elapsedUs)
     if (this.adaptive !== undefined) this.#algorithm = this.adaptive.boundOf(key)
-    const { table } = this
-    this.#setting.hash.of(key)
-    this.#found = table.find(this.#setting.hash, this.#nowUs)
     const banned = this.bans?.look(this.#setting.hash, elapsedUs) === true
     if (this.cost > boundOf(this.#algorithm)) return this.adaptive?.reaches(this.cost) ? 'over' : 'cost'
     if (banned) return 'banned'
@@ -126,11 +125,7 @@ export class ActiveRule {
   seek(subject: Subject, elapsedUs: number): boolean {
     const key = this.#keyOf(subject)
     if (key === undefined) return false
-    this.key = key
-    this.#nowUs = this.#ends === undefined ? elapsedUs : this.#calendarNow()
-    if (this.#byPlan !== undefined) this.#algorithm = this.#byPlan.get(subject.plan) ?? this.#smallest
-    this.#setting.hash.of(key)
-    this.#found = this.table.find(this.#setting.hash, this.#nowUs)
+    this.#goTo(key, subject, elapsedUs)
     return true
   }
 
@@ -219,6 +214,14 @@ export class ActiveRule {
     let waiting = 0
     for (const line of this.lines.values()) waiting += line.length
     return waiting
+  }
+
+  #goTo(key: string, subject: Subject, elapsedUs: number): void {
+    this.key = key
+    this.#nowUs = this.#ends === undefined ? elapsedUs : this.#calendarNow()
+    if (this.#byPlan !== undefined) this.#algorithm = this.#byPlan.get(subject.plan) ?? this.#smallest
+    this.#setting.hash.of(key)
+    this.#found = this.table.find(this.#setting.hash, this.#nowUs)
   }
 
   #available(): number {

@@ -1,8 +1,6 @@
 // The bans of one rule in memory: which keys are shut out, and which are on their way there.
-
-import type { StoredAlgorithm } from '../core/bucket/algorithm.ts'
+import { bucketOf } from '../core/bucket/algorithm.ts'
 import { type Ban, bans } from '../core/bucket/ban.ts'
-import type { Bucket } from '../core/bucket/bucket.ts'
 import type { KeyHash } from './memory/key-hash.ts'
 import { Table } from './memory/table.ts'
 
@@ -17,7 +15,7 @@ export class Bans {
 
   constructor(ban: Ban, maxKeys: number) {
     this.#ban = ban
-    this.#table = new Table(bans as Bucket<StoredAlgorithm>, () => this.#ban, maxKeys)
+    this.#table = new Table(bucketOf(ban), () => this.#ban, maxKeys)
   }
 
   /** For the same rule, declared again. */
@@ -47,8 +45,6 @@ export class Bans {
 
   #left(nowUs: number): number {
     const { numbers, at } = this.#table
-    return bans.available(numbers, at, this.#ban, nowUs) > 0
-      ? 0
-      : bans.earliest(numbers, at, this.#ban, nowUs, 1) - nowUs
+    return bans.earliest(numbers, at, this.#ban, nowUs, 1) - nowUs
   }
 }

@@ -72,6 +72,11 @@ export function keyReaderOf({ missing }: CheckedRule, readers: readonly ReadPart
   }
 }
 
+/** The text of all subjects that have no value for any key. */
+export function nobodyOf({ by }: CheckedRule): string {
+  return by.length === 1 ? '' : '-'.repeat(by.length)
+}
+
 /** Whether a rule's `except` names the subject; undefined for a rule that has none. */
 export function exceptOf(
   { by, except }: CheckedRule,

@@ -1,7 +1,7 @@
 // What a rule reads from a subject before it looks at a bucket: whether it bounds it at all, and under which key.
 import { windowEnds } from './calendar.ts'
 import { matcherOf } from './endpoint.ts'
-import { type Declared, exceptOf, keyReaderOf, type ReadPart, readerOf } from './key.ts'
+import { type Declared, exceptOf, keyReaderOf, nobodyOf, type ReadPart, readerOf } from './key.ts'
 import type { CheckedRule } from './rule/checked-rule.ts'
 import type { Subject } from './subject.ts'
 
@@ -26,7 +26,7 @@ export function readsOf(checked: CheckedRule, declared: Declared): Reads {
     on: on && matcherOf(on),
     excepts: exceptOf(checked, readers),
     keyOf: keyReaderOf(checked, readers),
-    nobody: by.length === 1 ? '' : '-'.repeat(by.length),
+    nobody: nobodyOf(checked),
     isOwn: (subject) => own.some((read) => read(subject) !== undefined),
     ends: calendar && windowEnds(calendar.unit, calendar.timeZone),
   }

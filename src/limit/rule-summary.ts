@@ -3,6 +3,7 @@ import { bucketOf } from '../core/bucket/algorithm.ts'
 import { guaranteesOf } from './guarantee.ts'
 import { bytesOfPlace } from './memory/segment.ts'
 import type { CheckedRule, KeyPart } from './rule/checked-rule.ts'
+import { fillMs } from './rule-state.ts'
 
 export interface RuleSummary {
   readonly name: string
@@ -97,7 +98,7 @@ function algorithmOf({ bounds, over, adaptive }: CheckedRule): string {
   return names[algorithm.kind]
 }
 
-const dayUs = 86_400_000_000
+const dayMs = 86_400_000
 
 function warningsOf(rule: CheckedRule): string[] {
   const { bounds, calendar, shadow, by, missing, except } = rule
@@ -105,7 +106,8 @@ function warningsOf(rule: CheckedRule): string[] {
   if (rule.ban !== undefined)
     found.push('bans whom it refuses too often: in memory each process by itself, until it ends')
   if (shadow) found.push('in shadow: it counts what it would refuse, and refuses nothing')
-  if (bounds.some(({ algorithm }) => memoryUs(rule, algorithm) >= dayUs))
+  // How long what was used counts.
+  if (bounds.some(({ algorithm }) => (fillMs(algorithm, rule.perUs) ?? 0) >= dayMs))
     found.push(
       'remembers a day or more: in memory its buckets begin empty with each restart, and every process has its own; keep them in a store (sharedLimits)',
     )
@@ -121,11 +123,4 @@ function warningsOf(rule: CheckedRule): string[] {
     found.push(`who has no ${by.map(keyName).join(' or ')} is not bounded`)
   if (except.length > 0) found.push(`not bounded: ${except.join(', ')}`)
   return found
-}
-
-/** How long what was used counts. */
-function memoryUs({ perUs }: CheckedRule, algorithm: CheckedRule['bounds'][0]['algorithm']): number {
-  if (algorithm.kind !== 'token-bucket') return perUs ?? 0
-  const { capacity, unit, rate, tickUs } = algorithm
-  return ((capacity * unit) / rate) * tickUs
 }

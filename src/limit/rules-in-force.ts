@@ -86,8 +86,9 @@ export class RulesInForce implements Afterwards {
     this.now.#last = undefined
     for (const rule of this.now.rules) {
       const look = rule.look(subject, nowUs, true)
-      if (look !== 'passes' && look !== 'missing' && rule.checked.perUs !== undefined) rule.takeMore(cost)
-      if (look !== 'passes' && look !== 'missing' && cost > 0) rule.offend(nowUs)
+      if (look === 'passes' || look === 'missing') continue
+      if (rule.checked.perUs !== undefined) rule.takeMore(cost)
+      if (cost > 0) rule.offend(nowUs)
     }
   }
 
@@ -126,8 +127,7 @@ export class RulesInForce implements Afterwards {
         this.#looks[i] = look
       }
       outcome = outcomeAfter(outcome, look === 'over' ? over : 'reject')
-      const passes = look === 'over' || look === 'banned'
-      const delayMs = passes ? rule.delayMs() : Number.POSITIVE_INFINITY
+      const delayMs = look === 'over' || look === 'banned' ? rule.delayMs() : Number.POSITIVE_INFINITY
       if (delayMs > retryAfterMs) [worst, reason, retryAfterMs] = [name, look, delayMs]
     }
     return new MadeDecision(this, subject, undefined, {

@@ -284,25 +284,20 @@ class Worker {
 
   async #send(destination: Destination, rows: readonly OutboxRow[]): Promise<void> {
     const { producerId } = this.#outbox
+    const bodyOf = ({ body, sequence, retriedAt }: OutboxRow) =>
+      numbered(body, producerId, sequence, retriedAt)
     if (destination.kind === 'queue') {
       const now = this.#clock.now()
       const messages = rows.map((row) => {
         const { id, key, body } = row
-        return {
-          id,
-          key,
-          body: numbered(body, producerId, row.sequence, row.retriedAt),
-          ...carriedBy(body, now),
-        }
+        return { id, key, body: bodyOf(row), ...carriedBy(body, now) }
       })
       // A duplicate of a message that is there already is sent: that one will do the work.
       await this.#destinations.queue(destination.name).send(destination.name, messages)
       return
     }
     const { port, partitions } = await this.#destinations.stream(destination.name)
-    const records = rows.map((row) =>
-      recordOf({ ...row, body: numbered(row.body, producerId, row.sequence, row.retriedAt) }, partitions),
-    )
+    const records = rows.map((row) => recordOf({ ...row, body: bodyOf(row) }, partitions))
     await port.append(destination.name, records)
   }
 

@@ -5,7 +5,7 @@ import { readText } from '../../limit/file/load-rules.ts'
 import { parseRules } from '../../limit/file/parse-rules.ts'
 import type { CheckedRule } from '../../limit/rule/checked-rule.ts'
 import type { Problem } from '../../limit/rule/fields.ts'
-import { checkRules } from '../../limit/rule/read-rules.ts'
+import { checkRules, problemText } from '../../limit/rule/read-rules.ts'
 import { printJson } from '../output/print.ts'
 import { visible } from '../output/text.ts'
 
@@ -23,14 +23,10 @@ export async function rulesOf(
     const { problems = [] } = (thrown.details ?? {}) as { readonly problems?: readonly Problem[] }
     process.exitCode = 1
     if (json) await printJson({ problems })
-    else process.stderr.write(`${problems.map((problem) => visible(lineOf(problem, file))).join('\n')}\n`)
+    else
+      process.stderr.write(`${problems.map((problem) => visible(problemText(problem, file))).join('\n')}\n`)
     return undefined
   }
-}
-
-function lineOf({ rule, field, reason, line }: Problem, file: string): string {
-  const what = rule === '' ? '' : field === undefined ? `rule ${rule}: ` : `rule ${rule}, ${field}: `
-  return `${file}${line === undefined ? '' : `:${line}`}: ${what}${reason}`
 }
 
 /** For `--keys user,team`. */

@@ -66,7 +66,9 @@ export class PostgresLimit implements LimitPort {
     const values = exchangeValues(requests, this.#clock.latestUs(sentUs))
     const [row] = await this.#connection.run<ExchangeRow>(this.#exchange, values)
     const verdicts = verdictsOf(requests, row!)
-    this.#clock.heard(row!.server, Math.max(...row!.nows), sentUs)
+    // Not as arguments of one call: there may be more than fit.
+    const latestUs = row!.nows.reduce((latest, now) => Math.max(latest, now), 0)
+    this.#clock.heard(row!.server, latestUs, sentUs)
     let at = 0
     return calls.map(({ length }) => {
       at += length

@@ -1,7 +1,6 @@
 // The transaction seam on SQLite: a service's own file, on the service's own thread, because its effects are synchronous
 // functions on its own handle. Units that end in the same turn of the event loop share one transaction; while their log
 // is synced on another thread the next ones are committed. A unit alone is synced in place where the disk is quick.
-
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { dirname, resolve } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'

@@ -53,14 +53,15 @@ export function refusalOf(rules: Rules, problems: readonly Problem[]): SpillwayE
 }
 
 export function invalidRules(problems: readonly Problem[], file?: string): SpillwayError {
-  const shown = problems.slice(0, 10).map((problem) => textOf(problem, file))
+  const shown = problems.slice(0, 10).map((problem) => problemText(problem, file))
   const more = problems.length > 10 ? `, and ${problems.length - 10} more` : ''
   return new SpillwayError('INVALID_RULE', `${shown.join('; ')}${more}.`, {
     details: { problems, ...(file === undefined ? {} : { file }) },
   })
 }
 
-function textOf({ rule, field, reason, line }: Problem, file: string | undefined): string {
+/** With the place in the file, where there is one. */
+export function problemText({ rule, field, reason, line }: Problem, file: string | undefined): string {
   const place = file === undefined ? '' : `${file}${line === undefined ? '' : `:${line}`}: `
   const what = rule === '' ? '' : field === undefined ? `rule ${rule}: ` : `rule ${rule}, ${field}: `
   return `${place}${what}${reason}`

@@ -231,8 +231,8 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
     const groups = [...(bounding.length > 0 ? [bounding] : []), ...inShadow.map((asked) => [asked])]
     const sentMs = this.#clock.elapsed()
     const verdicts = await this.#buckets.exchange(groups)
-    if (verdicts !== undefined) this.#shares.forget()
-    else return this.#away(subject, bounding, shadowed)
+    if (verdicts === undefined) return this.#away(subject, bounding, shadowed)
+    this.#shares.forget()
     const answers = new Map<Asked, { readonly answer: BucketAnswer; readonly verdict: LimitVerdict }>()
     for (const [index, group] of groups.entries())
       for (const [at, asked] of group.entries())

@@ -147,8 +147,18 @@ export class Door<Request extends object> {
       if (path !== undefined && decision.allowed && raw.method === 'GET')
         return this.#tell(this.#defer, decision, subject, path)
     }
-    if (decision.outcome === 'wait') return this.#wait(request, subject, outgoing)
-    return this.#entry(decision, request, outgoing)
+    return this.#goOn(decision, request, subject, outgoing)
+  }
+
+  #goOn(
+    decision: Decision,
+    request: Request,
+    subject: ReturnType<MakeSubject<Request>>,
+    outgoing: Outgoing | undefined,
+  ): Entry | Promise<Entry> {
+    return decision.outcome === 'wait'
+      ? this.#wait(request, subject, outgoing)
+      : this.#entry(decision, request, outgoing)
   }
 
   /** A key that was deferred is not done now as well, when it is asked again and the limit would allow it: it is told what became of it. */
@@ -163,17 +173,13 @@ export class Door<Request extends object> {
   ): Promise<Entry> {
     const owner = this.#ownerOf(subject)
     const key = keyIn(raw.headers['idempotency-key'])
-    const goOn = () =>
-      decision.outcome === 'wait'
-        ? this.#wait(request, subject, outgoing)
-        : this.#entry(decision, request, outgoing)
-    if (owner === undefined || key === undefined) return goOn()
+    if (owner === undefined || key === undefined) return this.#goOn(decision, request, subject, outgoing)
     const known = await defer.knows(owner, key).catch(() => 'away' as const)
     if (outgoing?.closed) {
       decision.refund()
       return gone
     }
-    if (known === false) return goOn()
+    if (known === false) return this.#goOn(decision, request, subject, outgoing)
     decision.refund()
     if (known === true) return this.#putOff(defer, decision, subject, raw, body)
     return answered(cannotTell(this.#random))

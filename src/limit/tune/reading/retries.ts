@@ -1,4 +1,5 @@
 // Requests that were made before: the same id again, or what was answered with 429 and is asked again. They are one demand, not two.
+import { KeyHash } from '../../memory/key-hash.ts'
 
 /** Ids that are known at the same time, at least; then the older ones are forgotten. */
 const mostIds = 1 << 20
@@ -88,20 +89,8 @@ export class Retries {
 
 /** 53 bits: of a million ids one is taken for another with a chance of one in ten thousand. */
 function hashOf(text: string): number {
-  let low = 0x9e3779b9
-  let high = 0x85ebca6b
-  for (let index = 0; index < text.length; index++) {
-    const code = text.charCodeAt(index)
-    low = Math.imul(low ^ code, 0x01000193)
-    high = Math.imul(high ^ code, 0xc2b2ae35) ^ (high >>> 15)
-  }
-  low = mixed(low ^ (high >>> 13))
-  high = mixed(high ^ low)
-  return (high >>> 11) * 2 ** 32 + (low >>> 0)
+  hash.of(text)
+  return (hash.w0 >>> 11) * 2 ** 32 + (hash.w1 >>> 0)
 }
 
-function mixed(word: number): number {
-  let bits = Math.imul(word ^ (word >>> 16), 0x7feb352d)
-  bits = Math.imul(bits ^ (bits >>> 15), 0x846ca68b)
-  return bits ^ (bits >>> 16)
-}
+const hash = new KeyHash()
