@@ -35,9 +35,10 @@ export class MadeDecision implements Decision {
   readonly #afterwards: Afterwards
   readonly #subject: Subject
   readonly #verdict: Verdict
-  /** What was not given back yet; not what is held. */
-  #taken: Taken | undefined
-  #held: Taken | undefined
+  readonly #taken: Taken | undefined
+  /** Of what was taken: whether it is still to be given back what counts, and what is held. */
+  #counted: boolean
+  #held: boolean
 
   constructor(
     afterwards: Afterwards,
@@ -49,7 +50,8 @@ export class MadeDecision implements Decision {
     this.#subject = subject
     this.#verdict = verdict
     this.#taken = taken
-    this.#held = taken
+    this.#counted = taken !== undefined
+    this.#held = taken !== undefined
   }
 
   get outcome(): Outcome {
@@ -86,16 +88,16 @@ export class MadeDecision implements Decision {
   }
 
   refund(): void {
-    const taken = this.#taken
-    this.#taken = undefined
-    if (taken !== undefined) this.#afterwards.giveBack(this.#subject, taken, false)
+    const counted = this.#counted
+    this.#counted = false
+    if (counted) this.#afterwards.giveBack(this.#subject, this.#taken!, false)
     this.release('unmeasured')
   }
 
   release(how: WorkEnd = 'done'): void {
     const held = this.#held
-    this.#held = undefined
-    if (held !== undefined) this.#afterwards.giveBack(this.#subject, held, true, how)
+    this.#held = false
+    if (held) this.#afterwards.giveBack(this.#subject, this.#taken!, true, how)
   }
 
   penalize(cost: number): void {
