@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
+import { LongestFirst } from './test/longest-first.ts'
 
 // The processes that tests start read our sources compiled once for all of them: half of the time that they take to start.
 process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL('.cache/compiled', import.meta.url))
@@ -17,6 +18,7 @@ export default defineConfig({
     ],
     testTimeout: 30_000,
     hookTimeout: 120_000,
+    sequence: { sequencer: LongestFirst },
     // Two cores are what contributors and CI have; servers run beside the tests. Most long tests wait: CI takes one more.
     maxWorkers: Number(process.env.SPILLWAY_WORKERS ?? 2),
   },

@@ -1,11 +1,12 @@
 // npm test: types, style and floors, then every test; at the end what was exercised, what was not, and how to get it.
 // SPILLWAY_REQUIRE=all makes a missing one a failure. SPILLWAY_AGAIN=1 runs the files that failed once more, on a machine that
 // is then quiet: what passes only then is named as unsteady, and is a defect to be found, but not of the change at hand.
+// SPILLWAY_TIMES=write keeps how long the files took, by which they are put in order (longest-first.ts).
 // Arguments go to vitest: npm test -- src/queue
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { whyNot } from './durability/recording.ts'
 import { envoy, launchers, nginx, pgbouncer } from './servers/index.ts'
 
@@ -16,6 +17,8 @@ interface Counts {
   readonly testResults: readonly {
     readonly name: string
     readonly status: string
+    readonly startTime: number
+    readonly endTime: number
     readonly assertionResults: readonly { readonly fullName: string; readonly status: string }[]
   }[]
 }
@@ -86,6 +89,7 @@ if (status === 0) {
 
 // Of what was not run, or only in part, nothing was shown.
 const whole = counts !== undefined && chosen.length === 0
+if (counts && whole && process.env.SPILLWAY_TIMES === 'write') keepTimes(counts)
 console.log(
   `\n${whole ? 'exercised' : 'here, but not all of it exercised by this run'}: ${present.join(', ')}`,
 )
@@ -109,6 +113,19 @@ function failuresOf(counts: Counts | undefined): readonly string[] {
       const tests = assertionResults.filter((test) => test.status === 'failed')
       return tests.length > 0 ? tests.map(({ fullName }) => `${name} > ${fullName}`) : [name]
     })
+}
+
+/** Of those that take long. */
+function keepTimes({ testResults }: Counts): void {
+  const times = testResults
+    .map(({ name, startTime, endTime }) => [name, Math.round((endTime - startTime) / 1_000)] as const)
+    .filter(([, seconds]) => seconds >= 10)
+    .sort(([, a], [, b]) => b - a)
+    .map(([name, seconds]) => [relative(process.cwd(), name), seconds])
+  writeFileSync(
+    join(import.meta.dirname, 'times.json'),
+    `${JSON.stringify(Object.fromEntries(times), undefined, 2)}\n`,
+  )
 }
 
 function read(file: string): Counts | undefined {

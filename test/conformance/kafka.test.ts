@@ -1,5 +1,5 @@
 // The conformance suites on Kafka: streams and consumer groups, and that queues are refused.
-import { afterAll, beforeAll, describe } from 'vitest'
+import { afterAll, beforeAll, describe, vi } from 'vitest'
 import {
   type EngineSubject,
   engineSubject,
@@ -12,6 +12,9 @@ import { kafka, type RunningServer } from '../servers/index.ts'
 import { certify } from './certify.ts'
 import { distantMembers } from './distant-member.ts'
 import { openAt } from './engines.ts'
+
+// Compaction is waited for a minute by each of its cases, and by all of them at once.
+vi.setConfig({ maxConcurrency: 8 })
 
 const missing = await kafka.missing()
 

@@ -8,9 +8,10 @@ import { checkoutService } from '../../examples/shop/checkout/service.ts'
 import { tills } from '../../examples/shop/driver/till.ts'
 import { inventory } from '../../examples/shop/inventory/contract.ts'
 import { inventoryService } from '../../examples/shop/inventory/service.ts'
-import { type Invoice, orders } from '../../examples/shop/orders/contract.ts'
+import { orders } from '../../examples/shop/orders/contract.ts'
 import { run, topology } from '../../examples/shop/spillway.ts'
 import { callSample, conformsTo, fakeContext, memory, testService } from '../../src/testing/index.ts'
+import { invoice } from './shop-invoice.ts'
 
 const patience = { timeout: 20_000, interval: 10 }
 
@@ -19,21 +20,6 @@ beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'checkout-'))
 })
 afterEach(() => rmSync(folder, { recursive: true }))
-
-const invoice = (number: string, quantity: string): Invoice => ({
-  number,
-  rows: [
-    {
-      stockCode: '85123',
-      description: 'Cup',
-      quantity,
-      unitPrice: '1.25',
-      date: '2011-01-01 10:00:00',
-      customer: '17850.0',
-      country: 'Malta',
-    },
-  ],
-})
 
 type Lines = readonly { readonly product: string; readonly pieces: number }[]
 

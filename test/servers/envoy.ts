@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { unprivilegedAccount } from './account.ts'
 import { launch } from './launch.ts'
 import type { RunningServer, StartOptions } from './launcher.ts'
-import { cacheFolder, findProgram, howToGet, run } from './programs.ts'
+import { cacheFolder, findProgram, run, whyMissing } from './programs.ts'
 
 export interface EnvoyOptions extends StartOptions {
   /** Items of http_filters, before the router. */
@@ -23,14 +23,7 @@ const router = {
 export const envoy = {
   name: 'envoy',
 
-  async missing(): Promise<string | undefined> {
-    const program = find()
-    if (program === undefined) return `envoy is not here: ${howToGet('envoy')}`
-    return await run(program, ['--version']).then(
-      () => undefined,
-      (error: Error) => `envoy cannot be run (${error.message}): ${howToGet('envoy')}`,
-    )
-  },
+  missing: () => whyMissing('envoy', find(), '--version'),
 
   async start({ filters, ...options }: EnvoyOptions): Promise<RunningServer> {
     const program = find()

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { launch } from './launch.ts'
 import type { Launcher, StartOptions } from './launcher.ts'
+import { prepared } from './prepared.ts'
 import { cacheFolder, findProgram, howToGet, run } from './programs.ts'
 import type { Place } from './recipe.ts'
 
@@ -56,7 +57,10 @@ export const kafka: Launcher<KafkaOptions> = {
           writeFileSync(properties(place), lines.map(([key, value]) => `${key}=${value}\n`).join(''))
           const format = ['kafka.tools.StorageTool', 'format', '-t', CLUSTER_ID, '-c', properties(place)]
           const users = (options.scram ?? []).flatMap((user) => ['--add-scram', user])
-          await run(java, ['-XX:TieredStopAtLevel=1', ...jvm, ...format, ...users])
+          const what = [jars.classPath, CLUSTER_ID, users]
+          await prepared(place.data, 'kafka', what, () =>
+            run(java, [...jvm, '-XX:TieredStopAtLevel=1', ...format, ...users]),
+          )
         },
         command: (place) => [java, ...jvm, ...(options.jvm ?? []), 'kafka.Kafka', properties(place)],
         async probe({ port }) {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { unprivilegedAccount } from './account.ts'
 import { launch } from './launch.ts'
 import type { RunningServer, StartOptions } from './launcher.ts'
-import { cacheFolder, findProgram, howToGet, run } from './programs.ts'
+import { cacheFolder, findProgram, run, whyMissing } from './programs.ts'
 
 export interface NginxOptions extends StartOptions {
   /** For the http block. */
@@ -19,14 +19,7 @@ const find = () => findProgram('nginx', [cacheFolder, '/usr/sbin', '/usr/local/s
 export const nginx = {
   name: 'nginx',
 
-  async missing(): Promise<string | undefined> {
-    const program = find()
-    if (program === undefined) return `nginx is not here: ${howToGet('nginx')}`
-    return await run(program, ['-v']).then(
-      () => undefined,
-      (error: Error) => `nginx cannot be run (${error.message}): ${howToGet('nginx')}`,
-    )
-  },
+  missing: () => whyMissing('nginx', find(), '-v'),
 
   async start({ fragment, upstream, workers = 1, ...options }: NginxOptions): Promise<RunningServer> {
     const program = find()

@@ -8,7 +8,7 @@ import pg from 'pg'
 import { unprivilegedAccount } from './account.ts'
 import { launch } from './launch.ts'
 import type { RunningServer, StartOptions } from './launcher.ts'
-import { cacheFolder, findProgram, howToGet, run } from './programs.ts'
+import { cacheFolder, findProgram, run, whyMissing } from './programs.ts'
 
 export interface PgBouncerOptions extends StartOptions {
   /** The server behind it. It must be there for as long as this one is. */
@@ -22,14 +22,7 @@ const find = () => findProgram('pgbouncer', [cacheFolder, '/usr/sbin', '/usr/loc
 export const pgbouncer = {
   name: 'pgbouncer',
 
-  async missing(): Promise<string | undefined> {
-    const program = find()
-    if (program === undefined) return `pgbouncer is not installed: ${howToGet('pgbouncer')}`
-    return await run(program, ['--version']).then(
-      () => undefined,
-      (error: Error) => `pgbouncer cannot be run (${error.message}): ${howToGet('pgbouncer')}`,
-    )
-  },
+  missing: () => whyMissing('pgbouncer', find(), '--version', 'is not installed'),
 
   async start({ behind, sessions = 20, ...options }: PgBouncerOptions): Promise<RunningServer> {
     const program = find()

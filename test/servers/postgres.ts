@@ -11,6 +11,7 @@ import { unprivilegedAccount } from './account.ts'
 import { launch } from './launch.ts'
 import type { Launcher, StartOptions } from './launcher.ts'
 import { findEmbedded, findSystem, type PostgresPrograms } from './postgres-programs.ts'
+import { prepared } from './prepared.ts'
 import { howToGet, run } from './programs.ts'
 import type { Recipe } from './recipe.ts'
 
@@ -71,11 +72,15 @@ function recipe(name: string, bin: string, { settings, files = {} }: PostgresOpt
     url: ({ port }) =>
       `postgres://${CREDENTIALS.user}:${CREDENTIALS.password}@127.0.0.1:${port}/${CREDENTIALS.database}`,
     async prepare({ folder, data, port }) {
-      const password = join(folder, 'password')
-      writeFileSync(password, CREDENTIALS.password)
-      const identity = [`--username=${CREDENTIALS.user}`, `--pwfile=${password}`, '--auth=scram-sha-256']
-      const encoding = ['--encoding=UTF8', '--no-locale']
-      await run(join(bin, 'initdb'), ['--pgdata', data, ...identity, ...encoding, '--no-sync'], account)
+      const initdb = join(bin, 'initdb')
+      const how = ['--auth=scram-sha-256', '--encoding=UTF8', '--no-locale', '--no-sync']
+      const what = [await run(initdb, ['--version']), initdb, account?.uid, CREDENTIALS, how]
+      await prepared(data, name, what, async () => {
+        const password = join(folder, 'password')
+        writeFileSync(password, CREDENTIALS.password)
+        const identity = [`--username=${CREDENTIALS.user}`, `--pwfile=${password}`]
+        await run(initdb, ['--pgdata', data, ...identity, ...how], account)
+      })
       const all = { ...settings, listen_addresses: '127.0.0.1', unix_socket_directories: '', port }
       const lines = Object.entries(all).map(([key, value]) => `${key} = '${value}'\n`)
       writeFileSync(join(data, 'postgresql.auto.conf'), lines.join(''))

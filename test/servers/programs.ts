@@ -29,6 +29,20 @@ function isExecutable(file: string): boolean {
   }
 }
 
+/** Why a program cannot be used, and how to get it; `undefined` when it runs with the argument that asks it for its version. */
+export async function whyMissing(
+  name: string,
+  program: string | undefined,
+  version: string,
+  absent = 'is not here',
+): Promise<string | undefined> {
+  if (program === undefined) return `${name} ${absent}: ${howToGet(name)}`
+  return await run(program, [version]).then(
+    () => undefined,
+    (error: Error) => `${name} cannot be run (${error.message}): ${howToGet(name)}`,
+  )
+}
+
 /** Runs a program to its end and resolves to what it printed, on either stream. Rejects with the same when it fails. */
 export function run(program: string, args: readonly string[], account?: Account): Promise<string> {
   return new Promise((done, fail) => {

@@ -80,7 +80,7 @@ test('a ban outlives the process that found it, and other rules; while the store
   await one.close()
   const two = open()
   expect(await reasons(two, { user: 'eve' }, 1)).toEqual(['banned'])
-  two.reload({ logins: { ...logins['logins']!, atMost: 60 } as Rules[string] })
+  two.reload({ logins: { ...logins.logins!, atMost: 60 } as Rules[string] })
   state.away = true
   expect(await reasons(two, { user: 'eve' }, 1)).toEqual(['banned'])
   expect(await reasons(two, { user: 'ada' }, 1)).toEqual(['allow'])
@@ -93,7 +93,7 @@ test('penalties are offences, told soon; nobody is banned in shadow, excepted, o
   await clock.advance(20)
   expect(await reasons(all, { user: 'eve' }, 1)).toEqual(['banned'])
   expect((await reasons(all, {}, 9)).slice(2)).toEqual(Array(7).fill('over'))
-  const rule = logins['logins']!
+  const rule = logins.logins!
   const shadowed = open({ shadowed: { ...rule, shadow: true }, excepted: { ...rule, except: ['bob'] } })
   expect(await reasons(shadowed, { user: 'bob' }, 9)).toEqual(Array(9).fill('allow'))
 })
