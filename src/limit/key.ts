@@ -1,8 +1,8 @@
 // The key of a subject's bucket, as one text that no other values give.
 import { addressKey } from './address/canonical.ts'
 import { addressRanges } from './address/ranges.ts'
-import { readAddress } from './address/read.ts'
 import type { CheckedRule, KeyPart } from './rule/checked-rule.ts'
+import { isRangeLike } from './rule/read-keys.ts'
 import { headerOf, ownValue, type Subject } from './subject.ts'
 
 /** Undefined for a subject that has no value for it. */
@@ -86,7 +86,7 @@ export function exceptOf(
   const names = new Set(except)
   const asked = by.map((part, i): ((subject: Subject) => boolean) => {
     if (part.kind === 'address') {
-      const ranges = except.filter((each) => readAddress(each.replace(/\/\d+$/, '')) !== undefined)
+      const ranges = except.filter(isRangeLike)
       const { nat64 } = part.options
       const within = addressRanges(ranges, nat64 === undefined ? {} : { nat64 })
       return ({ address }) => within(address)

@@ -93,6 +93,8 @@ test('what Envoy cannot hold is said, and is not exported', () => {
     odd: { atMost: 5, per: 'second', on: 'GET /ü' },
     known: { atMost: 5, per: 'second', by: { header: 'x-known' }, missing: 'reject' },
     own: { atMost: 5, per: 'second', by: () => 'x' },
+    long: { atMost: 5, per: 'second', on: ['GET /a', `GET /${'users/*/'.repeat(7)}`] },
+    huge: { atMost: 10_000_000_000, per: 'day' },
     reports: { atOnce: 4 },
     mails: { pace: 5, per: 'second' },
     logins: { atMost: 5, per: 'minute', by: 'address', ban: { after: 3, for: '1m' }, except: ['10.0.0.0/8'] },
@@ -107,6 +109,8 @@ test('what Envoy cannot hold is said, and is not exported', () => {
     ['odd', 'not', expect.stringMatching(/letters of ASCII/)],
     ['known', 'not', expect.stringMatching(/missing: reject/)],
     ['own', 'not', expect.stringMatching(/function/)],
+    ['long', 'not', expect.stringMatching(/on: GET \/users.*larger than Envoy takes/)],
+    ['huge', 'not', expect.stringMatching(/4294967295 tokens/)],
     ['reports', 'not', expect.stringMatching(/atOnce/)],
     ['mails', 'partly', expect.stringMatching(/nobody wait/)],
     ['logins', 'partly', expect.stringMatching(/bans nobody/)],
@@ -177,7 +181,18 @@ describe.skipIf(missing !== undefined)(
       timeout: 90_000,
     }, async () => {
       const allowed = await behind({
-        posts: { atMost: 6, per: 'hour', by: 'user', on: ['POST /posts', 'PUT /posts/*'] },
+        posts: {
+          atMost: 6,
+          per: 'hour',
+          by: 'user',
+          // Together larger than Envoy takes in one expression.
+          on: [
+            'POST /posts',
+            'PUT /posts/*',
+            ...['a', 'b', 'c'].map((each) => `* /api/v1/${each}/posts/*`),
+            `POST /${'-/'.repeat(4)}`,
+          ],
+        },
         accounts: { atMost: 10, per: 'day', by: 'address', on: 'POST /accounts' },
         pairs: {
           atMost: 4,
@@ -187,8 +202,8 @@ describe.skipIf(missing !== undefined)(
           on: '* /pairs',
         },
         search: {
-          capacity: { free: 2, pro: 6 },
-          refill: { free: 1, pro: 1 },
+          capacity: { free: 2, pro: 6, [`name ${'long '.repeat(30)}`]: 9 },
+          refill: { free: 1, pro: 1, [`name ${'long '.repeat(30)}`]: 1 },
           per: 'hour',
           by: 'user',
           on: 'GET /search',
@@ -209,6 +224,8 @@ describe.skipIf(missing !== undefined)(
       ])
         got += await allowed(3, { user: 'ann', method: 'POST', path })
       got += await allowed(3, { user: 'ann', method: 'PUT', path: '/posts/1' })
+      for (const each of ['a', 'b'])
+        got += await allowed(3, { user: 'ann', method: 'PATCH', path: `/api/v1/${each}/posts/7` })
       // Half of it is there; the rest comes within the hour.
       expect(got).toBe(3)
       expect(await allowed(9, { user: 'bob', method: 'POST', path: '/posts' })).toBe(3)

@@ -126,6 +126,12 @@ test('what nginx cannot hold is said, and is not exported', () => {
   expect(text.match(/NOT HELD, rule (\w+)/g)).toHaveLength(9)
 })
 
+test('more at the same time than limit_conn counts to is as many as it does, and is said', () => {
+  const { text, rules } = exported({ many: { atOnce: 100_000, by: 'user' } })
+  expect(text).toContain('limit_conn spillway_many 65535;')
+  expect(rules[0]).toMatchObject({ held: 'whole', bounds: [{ most: 65_535, ruleMost: 100_000 }] })
+})
+
 const missing = await nginx.missing()
 
 describe.skipIf(missing !== undefined)(
@@ -198,6 +204,16 @@ describe.skipIf(missing !== undefined)(
           per: 'second',
           by: { address: { prefix6: 52, prefix4: 20 } },
         },
+        // Longer than names of variables and of captures may be, and alike as far as they may.
+        [`created${'_for_each_account'.repeat(4)}`]: { atMost: 500, per: 'second', by: 'user', on: '*' },
+        [`created${'_for_each_account'.repeat(5)}`]: {
+          atMost: 500,
+          per: 'second',
+          by: [{ header: 'x-goog-authenticated-user-email-of-a-proxy' }, { header: `x-${'a'.repeat(60)}` }],
+          missing: 'skip',
+        },
+        both_again: { atMost: 500, per: 'second', by: ['address', 'user'], except: ['10.0.0.0/8', 'root'] },
+        many: { atOnce: 100_000, by: 'user' },
         places: { atOnce: 50, by: 'user', except: ['root', '10.0.0.0/8'] },
         hosts: { atOnce: 60, by: 'address', except: ['10.0.0.0/8', '2001:db8::/32'] },
       })

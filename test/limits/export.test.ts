@@ -54,13 +54,14 @@ test('--strict fails when something could not be held, and only then', async () 
 })
 
 test('wrong usage, and rules that do not hold', async () => {
-  const [gateway, none, key, rules] = await Promise.all([
+  const [gateway, none, address, key, rules] = await Promise.all([
     run(folder, '', 'export', 'fine.yaml', '--to', 'haproxy'),
     run(folder, '', 'export', 'fine.yaml'),
+    run(folder, '', 'export', 'fine.yaml', '--to', 'nginx', '--key', 'address=x-real-ip'),
     run(folder, '', 'export', 'fine.yaml', '--to', 'nginx', '--key', 'user=$http'),
     run(folder, 'rules: { a: { atMost: 0, per: second } }', 'export', '-', '--to', 'nginx'),
   ])
-  expect([gateway.code, none.code, key.code, rules.code]).toEqual([2, 2, 2, 1])
+  expect([gateway.code, none.code, address.code, key.code, rules.code]).toEqual([2, 2, 2, 2, 1])
   expect(rules.out).toBe('')
   expect(rules.err).toContain('(standard input):1: rule a, atMost: it is 0')
 })

@@ -71,6 +71,10 @@ function key(value: string, before: Readonly<Record<string, string>> = {}): Reco
   const [, name, rest] = /^([^=]+)=(.+)$/.exec(value) ?? []
   if (name === undefined || rest === undefined)
     throw new InvalidArgumentError('It takes a key and a header, as user=x-user.')
+  if (name === 'address')
+    throw new InvalidArgumentError(
+      'Gateways know addresses, and would take a header as it is written: tell yours which proxies it trusts.',
+    )
   return { ...before, [name]: header(rest) }
 }
 

@@ -14,7 +14,21 @@ const shortestMs = 50
 /** What Envoy counts in doubles is not exact: it comes later by this part than would just do. */
 const later = 1.001
 
-export function envoyBucket(wish: Exclude<Wish, { kind: 'atOnce' }>, remarks: Remarks): EnvoyBucket {
+/** Envoy takes no larger number. */
+const largest = 2 ** 32 - 1
+
+/** Undefined where Envoy cannot count so far, and why is in the remarks. */
+export function envoyBucket(
+  wish: Exclude<Wish, { kind: 'atOnce' }>,
+  remarks: Remarks,
+): EnvoyBucket | undefined {
+  const bucket = bucketFor(wish, remarks)
+  if (Math.max(bucket.max_tokens, bucket.tokens_per_fill) <= largest) return bucket
+  remarks.lost.push(`Envoy counts to ${largest} tokens at most`)
+  return undefined
+}
+
+function bucketFor(wish: Exclude<Wish, { kind: 'atOnce' }>, remarks: Remarks): EnvoyBucket {
   const { plan, windowMs, ruleMost } = wish
   const period = periodText(windowMs * 1_000)
   const who = plan === undefined ? '' : `plan ${plan}: `

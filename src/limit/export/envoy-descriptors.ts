@@ -35,6 +35,7 @@ export function rateLimitsOf(
   )
   const entries = plans.map((_, i) => [
     { key: 'rule', value: rule.name },
+    ...(rule.on === undefined ? [] : [{ key: 'on', value: '1' }]),
     ...(plans.length > 1 ? [{ key: 'plan', value: `p${i}` }] : []),
     ...keys.map(({ key }) => ({ key })),
   ])
@@ -54,7 +55,7 @@ function keysOf(
       const masks = { v4_prefix_mask_len: prefix4, v6_prefix_mask_len: prefix6 }
       found.push({ key: 'masked_remote_address', actions: [{ masked_remote_address: masks }] })
       remarks.differs.push(
-        `clients behind NAT64 (${['64:ff9b::/96', ...nat64].join(', ')}) share the bucket of an IPv6 network`,
+        `clients behind NAT64 (${['64:ff9b::/96', ...nat64].join(', ')}), and those whose IPv4 address comes mapped into IPv6 (::ffff:0:0/96), share the bucket of an IPv6 network`,
       )
       continue
     }
@@ -85,7 +86,7 @@ function keysOf(
   return undefined
 }
 
-/** Lists of actions of which one at most is of a request: the first entry of its descriptor. */
+/** Lists of actions of which one at most is of a request: the first entries of its descriptor. */
 function endpointActions(
   { on, name }: CheckedRule,
   remarks: Remarks,
@@ -102,6 +103,13 @@ function endpointActions(
     )
     return undefined
   }
+  const large = http.filter((each) => programSize(each) > largestProgram)
+  if (large.length > 0) {
+    remarks.lost.push(
+      `on: ${large.join(', ')}: as a regular expression it is larger than Envoy takes (re2.max_program_size.error_level); write \`*\` for a part of it`,
+    )
+    return undefined
+  }
   const paths = new Map<string, string[]>()
   for (const [, , method = '*', path = '*'] of read) {
     const name = method.toUpperCase() === 'HEAD' ? 'GET' : method.toUpperCase()
@@ -111,25 +119,31 @@ function endpointActions(
   const any = paths.get('*') ?? []
   paths.delete('*')
   const methodOf = (method: string) => (method === 'GET' ? 'GET|HEAD' : method.replace(/\W/g, '\\$&'))
-  const matching = (pattern: string, invert: boolean, patterns: readonly string[]): readonly Action[] => {
-    const path = `(?is)(?:${patterns.join('|')})(?:[?#].*)?`
-    const headers = [
-      ...(pattern === ''
-        ? []
-        : [
-            {
-              name: ':method',
-              string_match: regex(`(?i)(?:${pattern})`),
-              ...(invert ? { invert_match: true } : {}),
-            },
-          ]),
-      { name: ':path', string_match: regex(path) },
-    ]
-    return [{ header_value_match: { descriptor_key: 'rule', descriptor_value: name, headers } }]
-  }
+  // Whose method is none of those that have endpoints of their own.
+  const others = { name: ':method', string_match: regex(anyCase([...paths.keys()].map(methodOf).join('|'))) }
+  const matching = (headers: readonly object[], patterns: readonly string[]): readonly Action[] => [
+    headers.length === 0
+      ? { generic_key: { descriptor_key: 'rule', descriptor_value: name } }
+      : { header_value_match: { descriptor_key: 'rule', descriptor_value: name, headers } },
+    // One of them is: not all of them are not. As one expression they would be larger than Envoy takes.
+    {
+      header_value_match: {
+        descriptor_key: 'on',
+        descriptor_value: '1',
+        expect_match: false,
+        headers: patterns.map((pattern) => ({
+          name: ':path',
+          string_match: regex(`(?is)${pattern}(?:[?#].*)?`),
+          invert_match: true,
+        })),
+      },
+    },
+  ]
   return [
-    ...[...paths].map(([method, patterns]) => matching(methodOf(method), false, [...patterns, ...any])),
-    ...(any.length > 0 ? [matching([...paths.keys()].map(methodOf).join('|'), true, any)] : []),
+    ...[...paths].map(([method, patterns]) =>
+      matching([{ name: ':method', string_match: regex(anyCase(methodOf(method))) }], [...patterns, ...any]),
+    ),
+    ...(any.length > 0 ? [matching(paths.size === 0 ? [] : [{ ...others, invert_match: true }], any)] : []),
   ]
 }
 
@@ -137,26 +151,38 @@ function endpointActions(
 function planActions(rule: CheckedRule, options: ExportOptions): readonly (readonly Action[])[] {
   const bounds = exportedBounds(rule, options)
   if (bounds.length === 1) return [[]]
-  const is = (plans: readonly string[]) => ({
-    name: options.plan!,
-    string_match: regex(plans.map((plan) => plan.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('|')),
-  })
-  const others = bounds.slice(1).map(({ plan }) => plan!)
-  const action = (i: number, plans: readonly string[], isOne: boolean): readonly Action[] => [
-    {
-      header_value_match: {
-        descriptor_key: 'plan',
-        descriptor_value: `p${i}`,
-        ...(isOne ? {} : { expect_match: false }),
-        headers: [is(plans)],
-      },
-    },
+  const is = (exact: string) => ({ name: options.plan!, string_match: { exact } })
+  const action = (i: number, headers: readonly object[]): readonly Action[] => [
+    { header_value_match: { descriptor_key: 'plan', descriptor_value: `p${i}`, headers } },
   ]
-  return [action(0, others, false), ...others.map((plan, i) => action(i + 1, [plan], true))]
+  const others = bounds.slice(1).map(({ plan }) => plan!)
+  const isNot = { invert_match: true, treat_missing_header_as_empty: true }
+  return [
+    action(
+      0,
+      others.map((plan) => ({ ...is(plan), ...isNot })),
+    ),
+    ...others.map((plan, i) => action(i + 1, [is(plan)])),
+  ]
+}
+
+function anyCase(pattern: string): string {
+  return `(?i)(?:${pattern})`
 }
 
 function regex(pattern: string): object {
   return { safe_regex: { regex: pattern } }
+}
+
+/** Of RE2; what Envoy takes where nothing else is said. */
+const largestProgram = 100
+
+/** No less than what RE2 makes of the pattern of an endpoint's path. */
+function programSize(endpoint: string): number {
+  const path = endpoint.slice(endpoint.indexOf(' ') + 1)
+  let size = 24
+  for (const letter of path) size += letter === '/' ? 8 : letter === '*' ? 3 : /\w/.test(letter) ? 1 : 4
+  return size
 }
 
 const slash = '(?:[/\\\\]|%2f|%5c)'

@@ -75,7 +75,9 @@ function translate(rule: CheckedRule, options: ExportOptions): Translated {
       )
       return nothing()
     }
-    buckets.push(envoyBucket(wish, remarks))
+    const bucket = envoyBucket(wish, remarks)
+    if (bucket === undefined) return nothing()
+    buckets.push(bucket)
   }
   const described = rateLimitsOf(rule, options, remarks)
   if (described === undefined) return nothing()

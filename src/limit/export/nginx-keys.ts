@@ -1,17 +1,21 @@
 // The keys of rules as variables of nginx: maps from what a request says to what its bucket is called. An empty key is not bounded.
 import type { AddressOptions } from '../address/canonical.ts'
-import { readAddress } from '../address/read.ts'
 import type { CheckedRule } from '../rule/checked-rule.ts'
+import { isRangeLike } from '../rule/read-keys.ts'
 import type { ExportOptions, Remarks } from './exported.ts'
 import { exportedBounds, headerName, headerOf } from './plans.ts'
 import { endpointPattern, endpointsOf } from './wish.ts'
 
 /** Longer texts count by so many of their first letters: clients choose them, and each takes room in a zone. */
-const longestText = 100
+export const longestText = 100
+/** Longer names of variables, with a number behind them, do not fit into nginx's table of them. */
+const longestName = 40
 
 export class NginxKeys {
   readonly #blocks = new Map<string, readonly string[]>()
   readonly #names = new Set<string>()
+  /** The names of what several rules share. */
+  readonly #shared = new Map<string, string>()
   readonly #options: ExportOptions
 
   constructor(options: ExportOptions) {
@@ -25,7 +29,7 @@ export class NginxKeys {
 
   /** A name that nothing else has, of what nginx takes in one. */
   name(...words: readonly string[]): string {
-    const base = ['spillway', ...words].join('_').toLowerCase().replace(/\W/g, '_')
+    const base = ['spillway', ...words].join('_').toLowerCase().replace(/\W/g, '_').slice(0, longestName)
     let name = base
     for (let number = 2; this.#names.has(name); number++) name = `${base}_${number}`
     this.#names.add(name)
@@ -72,7 +76,7 @@ export class NginxKeys {
         const header = headerVariable(part, this.#options, remarks)
         if (header === undefined) return undefined
         const variable = this.#text(header)
-        const has = rule.missing === 'skip' ? this.#has(variable) : ''
+        const has = rule.missing === 'skip' ? this.#has(header) : ''
         texts.push({ text: `${texts.length > 0 ? '\\n' : ''}=${variable}`, has })
       }
     }
@@ -99,6 +103,17 @@ export class NginxKeys {
     return found
   }
 
+  /** The name of what is defined once for all rules. */
+  #once(words: readonly string[], define: (name: string) => void): string {
+    const key = words.join(' ')
+    const known = this.#shared.get(key)
+    if (known !== undefined) return known
+    const name = this.name(...words)
+    this.#shared.set(key, name)
+    define(name)
+    return name
+  }
+
   #block(id: string, head: string, lines: readonly string[]): void {
     this.#blocks.set(id, [`${head} {`, ...lines.map((line) => `    ${line}`), '}'])
   }
@@ -113,41 +128,48 @@ export class NginxKeys {
     if (nat64.length > 0)
       told.add(`clients behind ${nat64.join(', ')} share the buckets of their IPv6 addresses`)
     remarks.differs.push(...told)
-    const id = `spillway_address_${bytes6 * 8}_${bytes4 * 8}`
     const rest4 = bytes4 < 4 ? `.{${4 - bytes4}}` : ''
     const rest6 = bytes6 < 16 ? `.{${16 - bytes6}}` : ''
     const capture = (name: string) => `sw${bytes6}_${bytes4}_${name}`
     const four = (name: string, before: string) =>
       `"~(?s)^${before}(?<${capture(name)}>.{${bytes4}})${rest4}\\z" "4$${capture(name)}";`
-    this.#block(id, `map $binary_remote_addr $${id}`, [
-      'default "-";',
-      four('plain', ''),
-      `# IPv4 in IPv6: mapped, and through NAT64`,
-      four('mapped', '\\x00{10}\\xff\\xff'),
-      four('nat64', '\\x00\\x64\\xff\\x9b\\x00{8}'),
-      `"~(?s)^(?<${capture('six')}>.{${bytes6}})${rest6}\\z" "6$${capture('six')}";`,
-    ])
+    const id = this.#once(['address', `${bytes6 * 8}`, `${bytes4 * 8}`], (name) =>
+      this.#block(name, `map $binary_remote_addr $${name}`, [
+        'default "-";',
+        four('plain', ''),
+        `# IPv4 in IPv6: mapped, and through NAT64`,
+        four('mapped', '\\x00{10}\\xff\\xff'),
+        four('nat64', '\\x00\\x64\\xff\\x9b\\x00{8}'),
+        `"~(?s)^(?<${capture('six')}>.{${bytes6}})${rest6}\\z" "6$${capture('six')}";`,
+      ]),
+    )
     return `\${${id}}`
   }
 
   #text(header: string): string {
-    const id = `spillway_text_${header}`
-    this.#block(id, `map $http_${header} $${id}`, [
-      'default "";',
-      `"~(?s)^(?<sw_${header}>.{1,${longestText}})" "$sw_${header}";`,
-    ])
+    const id = this.#once(['text', header], (name) => {
+      // Names in regular expressions are shorter than those of headers may be.
+      const capture = `sw_${this.#shared.size}`
+      this.#block(name, `map $http_${header} $${name}`, [
+        'default "";',
+        `"~(?s)^(?<${capture}>.{1,${longestText}})" "$${capture}";`,
+      ])
+    })
     return `\${${id}}`
   }
 
-  #has(text: string): string {
-    const id = text.slice(2, -1).replace('_text_', '_has_')
-    this.#block(id, `map "${text}" $${id}`, ['default 1;', '"" 0;'])
+  #has(header: string): string {
+    const text = this.#text(header)
+    const id = this.#once(['has', header], (name) =>
+      this.#block(name, `map "${text}" $${name}`, ['default 1;', '"" 0;']),
+    )
     return `$${id}`
   }
 
   #on(rule: string, names: readonly string[]): string {
-    const method = 'spillway_method'
-    this.#block(method, `map $request_method $${method}`, ['default $request_method;', 'HEAD GET;'])
+    const method = this.#once(['method'], (name) =>
+      this.#block(name, `map $request_method $${name}`, ['default $request_method;', 'HEAD GET;']),
+    )
     const id = this.name(rule, 'on')
     const patterns = names.map((name) => `"~*(?s)^${quoted(endpointPattern(name))}\\z" 1;`)
     this.#block(id, `map "$${method} $uri" $${id}`, ['default 0;', ...patterns])
@@ -166,7 +188,7 @@ export class NginxKeys {
   }
 
   #excepts(rule: CheckedRule): string[] {
-    const ranges = rule.except.filter((each) => readAddress(each.replace(/\/\d+$/, '')) !== undefined)
+    const ranges = rule.except.filter(isRangeLike)
     const variables: string[] = []
     if (rule.by.some(({ kind }) => kind === 'address') && ranges.length > 0) {
       const id = this.name(rule.name, 'except')

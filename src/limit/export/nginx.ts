@@ -10,7 +10,7 @@ import {
   Remarks,
   ruleComments,
 } from './exported.ts'
-import { NginxKeys } from './nginx-keys.ts'
+import { longestText, NginxKeys } from './nginx-keys.ts'
 import { nginxBucket } from './nginx-rate.ts'
 import { exportedBounds, remarkPlans } from './plans.ts'
 import { type Wish, wishOf } from './wish.ts'
@@ -18,6 +18,8 @@ import { type Wish, wishOf } from './wish.ts'
 /** A state takes 128 bytes, and 256 with a long key: room for some 80,000 or 40,000. */
 const zoneForKeys = '10m'
 const zoneForAll = '64k'
+/** limit_conn takes no more. */
+const mostAtOnce = 65_535
 
 const general = [
   'Bounds are those of one nginx, all its workers together: two of them allow twice as much. They begin anew when nginx is started, not when it is reloaded.',
@@ -26,6 +28,8 @@ const general = [
   'limit_conn is asked after limit_req: what it refuses was counted there.',
   'Each request counts as one, by the milliseconds in which nginx took it up. Who is refused reads 429, without Retry-After and RateLimit.',
   'Clients are who connects ($binary_remote_addr). Behind proxies set set_real_ip_from and real_ip_header. Headers that say who somebody is have to be set by what authenticates, never by clients.',
+  `Of a header ${longestText} bytes count: who differ behind them share a bucket. Let what authenticates write something short.`,
+  'Endpoints are matched by $uri: where `rewrite` changes it before, write `on` of the rule as it is then.',
   'What nginx answers itself by `return` is not bounded. A location with a limit_req or limit_conn of its own has none of these.',
 ]
 
@@ -97,8 +101,9 @@ function directivesOf(rule: CheckedRule, wish: Wish, remarks: Remarks): Directiv
   if (wish.kind === 'atOnce') {
     if (rule.over === 'wait')
       remarks.lost.push('over: wait: limit_conn has no line; what is too much is refused')
-    remarks.bounds.push({ plan, windowMs: undefined, most: wish.limit, ruleMost })
-    return { module: 'conn', rate: '', rest: `${wish.limit}` }
+    const most = Math.min(wish.limit, mostAtOnce)
+    remarks.bounds.push({ plan, windowMs: undefined, most, ruleMost })
+    return { module: 'conn', rate: '', rest: `${most}` }
   }
   const waits = rule.over === 'wait'
   const bucket = nginxBucket(wish, waits)

@@ -140,6 +140,12 @@ rules:
     expect(() =>
       checkRules({ a: { atMost: 1, per: 'day', by: 'address', except: ['10.0.0.0/33'] } }),
     ).toThrow(/rule a, except: .*10\.0\.0\.0\/33/)
+    // Beside another key a name is a name; what looks like an address has to be a range.
+    const both = (...except: string[]) =>
+      checkRules({ a: { atMost: 1, per: 'day', by: ['address', 'user'], except } })
+    expect(both('root', '10.0.0.0/8', '10.0.0')).toHaveLength(1)
+    for (const odd of ['fe80::1%x;}', '1.2.3.4:80', '[::1]:80', '10.0.0.1/8'])
+      expect(() => both('root', odd)).toThrow(/rule a, except: /)
   })
 })
 

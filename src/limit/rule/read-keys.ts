@@ -3,6 +3,7 @@ import { describe, isSpillwayError } from '../../core/errors.ts'
 import { nearestName } from '../../core/known-options.ts'
 import { type AddressOptions, addressKey } from '../address/canonical.ts'
 import { rangesOf } from '../address/ranges.ts'
+import { readAddress } from '../address/read.ts'
 import type { Subject } from '../subject.ts'
 import type { KeyPart } from './checked-rule.ts'
 import type { Fields } from './fields.ts'
@@ -49,11 +50,17 @@ function readPart(fields: Fields, part: unknown, declared: ReadonlySet<string>):
   )
 }
 
-/** What is taken for a range of addresses where a rule bounds addresses has to be one. */
+/** What is taken for a range of addresses where a rule bounds addresses has to be one; beside other keys that is what looks like one. */
 export function checkExcept(fields: Fields, by: readonly KeyPart[], except: readonly string[]): void {
-  if (!by.some(({ kind }) => kind === 'address') || by.length > 1) return
-  const reason = reasonOf(() => rangesOf(except, 'except'))
+  if (!by.some(({ kind }) => kind === 'address')) return
+  const ranges = by.length > 1 ? except.filter(isRangeLike) : except
+  const reason = reasonOf(() => rangesOf(ranges, 'except'))
   if (reason !== undefined) fields.wrong('except', reason)
+}
+
+/** An address, with or without a length: `exceptOf` and exports take it for a range. */
+export function isRangeLike(text: string): boolean {
+  return readAddress(text.replace(/\/\d+$/, '')) !== undefined
 }
 
 function reasonOf(check: () => unknown): string | undefined {
