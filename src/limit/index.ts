@@ -20,7 +20,7 @@ export type {
   DeferStore,
 } from './defer.ts'
 export { loadRules } from './file/load-rules.ts'
-export { type WatchedRules, type WatchRulesOptions, watchRules } from './file/watch-rules.ts'
+export { type Reloadable, type WatchedRules, type WatchRulesOptions, watchRules } from './file/watch-rules.ts'
 export { type Guarantee, guaranteeOf } from './guarantee.ts'
 export { type BackOffOptions, backOff } from './http/client/back-off.ts'
 export type { Send, SendInit } from './http/client/send.ts'

@@ -1,4 +1,5 @@
 // The key of a subject's bucket, as one text that no other values give.
+import { describe, SpillwayError } from '../core/errors.ts'
 import { addressKey } from './address/canonical.ts'
 import { addressRanges } from './address/ranges.ts'
 import type { CheckedRule, KeyPart } from './rule/checked-rule.ts'
@@ -16,8 +17,19 @@ export function declaredBy(keys: Readonly<Record<string, true | ReadPart>>): Dec
   return new Map(
     Object.entries(keys).map(([name, of]): [string, ReadPart] => [
       name,
-      of === true ? (subject) => ownValue(subject, name) : of,
+      of === true ? (subject) => ownValue(subject, name) : (subject) => keyValue(name, of(subject)),
     ]),
+  )
+}
+
+/** What a function gave as a key. INVALID_OPTION for what is neither text nor number: as a text it is often the same for all. */
+function keyValue(name: string, value: unknown): string | undefined {
+  if (value === undefined || value === null || value === '') return undefined
+  if (typeof value === 'string') return value
+  if (typeof value === 'number') return String(value)
+  throw new SpillwayError(
+    'INVALID_OPTION',
+    `The function of the key ${name} gave ${describe(value)}; it takes a text, a number or undefined.`,
   )
 }
 
@@ -45,10 +57,7 @@ export function readerOf(part: KeyPart, declared: Declared): ReadPart {
       return (subject) => headerOf(subject, name)
     }
     case 'function':
-      return (subject) => {
-        const value: unknown = part.of(subject)
-        return value === undefined || value === null || value === '' ? undefined : String(value)
-      }
+      return (subject) => keyValue('by', part.of(subject))
   }
 }
 

@@ -272,3 +272,14 @@ test('fake timers of a test runner are gone by', () => {
     vi.useRealTimers()
   }
 })
+
+test('what a function gives as a key is a text or a number, and else said', () => {
+  const given = (team: unknown) => ({ team }) as unknown as Subject
+  const team = (subject: Subject) => subject.team as unknown as string
+  for (const by of ['team', team] as const) {
+    const gate = limits({ rules: { a: { atMost: 1, per: 'day', by } }, keys: { team } })
+    const allowed = (value: unknown) => gate.decide(given(value)).allowed
+    expect([1, 2, 1, '2', '', null].map(allowed)).toEqual([true, true, false, false, true, false])
+    expect(() => gate.decide(given({ id: 1 }))).toThrow(/gave \{"id":1\}/)
+  }
+})

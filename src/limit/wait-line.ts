@@ -1,5 +1,6 @@
 // The line in front of one bucket: who waits for its turn, first come, first served, no more and no longer than the rule says.
 import type { Clock } from '../core/clock.ts'
+import { StayAlive } from '../core/stay-alive.ts'
 import type { Line, Refusal } from './active-rule.ts'
 import type { Decision, Reason } from './decision.ts'
 import type { Subject } from './subject.ts'
@@ -29,6 +30,9 @@ export interface LineOptions {
 
 /** Buckets in front of which somebody waits, of one rule in memory or of all in a store; who would begin one more line is told that too many wait. */
 export const mostLines = 10_000
+
+/** In a program that does nothing else, whoever waits for his turn gets it. */
+const awake = new StayAlive()
 
 /** How often somebody looks for a place in front of which another line stands. */
 const placesMs = 20
@@ -61,7 +65,7 @@ export class WaitLine implements Line {
         refusal,
         signal,
         leave: () => {
-          this.#line.delete(waiter)
+          if (this.#line.delete(waiter)) awake.end()
           signal?.removeEventListener('abort', onAbort)
         },
         resolve,
@@ -73,6 +77,7 @@ export class WaitLine implements Line {
       }
       signal?.addEventListener('abort', onAbort, { once: true })
       this.#line.add(waiter)
+      awake.begin()
       if (this.#line.size === 1) this.#arm(waiter)
     })
   }

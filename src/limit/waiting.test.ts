@@ -1,4 +1,6 @@
 // Waiting in line: first come, first served, bounded in number and in time, never more than the rule allows.
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { fakeClock } from '../testing/fake-clock.ts'
 import type { Decision } from './decision.ts'
@@ -149,4 +151,19 @@ test('keys without end do not make lines without end', async () => {
   const another = ask('0', { user: '0' })
   await clock.advance('2s')
   expect([(await asked[0]!).outcome, (await another).outcome]).toEqual(['allow', 'allow'])
+})
+
+test('a program that does nothing but wait for its turn gets it', { timeout: 60_000 }, async () => {
+  const program = `
+    const { limits, sharedLimits } = await import('${new URL('./index.ts', import.meta.url)}')
+    const { memory } = await import('${new URL('../testing/index.ts', import.meta.url)}')
+    const rules = { mails: { pace: 20, per: 'second' } }
+    const turns = async (line) => {
+      for (let turn = 1; turn <= 2; turn++) console.log((await line.admit({})).outcome)
+    }
+    await turns(limits({ rules }))
+    await turns(sharedLimits({ rules, store: memory().limit, timeoutMs: 10_000 }))`
+  const flags = ['--input-type=module', '--conditions=@spillway/source', '-e', program]
+  const { stdout } = await promisify(execFile)(process.execPath, flags)
+  expect(stdout).toBe('allow\n'.repeat(4))
 })

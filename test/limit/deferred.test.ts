@@ -339,3 +339,14 @@ describe('working off', () => {
     expect(sent).toHaveLength(1)
   })
 })
+
+test('what became of it is told to who had to wait for his turn, too', async () => {
+  const { ask } = await start(apps[0]!, { ...once(), all: { pace: 10, per: 'second', by: 'user' } })
+  const ann = { 'x-user': 'ann' }
+  await ask('/orders', 'a', ann)
+  const { location } = (await ask('/orders', 'b', ann)).seen()
+  const told = await Promise.all([1, 2, 3].map(() => ask(location, undefined, ann)))
+  expect(told.map(({ status, seen }) => [status, seen().status])).toEqual(
+    Array.from({ length: 3 }, () => [200, 'queued']),
+  )
+})

@@ -4,8 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test, vi } from 'vitest'
 import { fakeClock } from '../../testing/fake-clock.ts'
+import { memory } from '../../testing/memory/engine.ts'
 import { limits } from '../limits.ts'
 import { checkRules } from '../rule/read-rules.ts'
+import type { Rules } from '../rule/rule.ts'
+import { sharedLimits } from '../shared/shared-limits.ts'
 import { loadRules } from './load-rules.ts'
 import { parseRules } from './parse-rules.ts'
 import { watchRules } from './watch-rules.ts'
@@ -212,4 +215,30 @@ describe('reload', () => {
     expect(() => gate.reload({ same: { atMost: 0, per: 'day' } })).toThrow(/rule same, atMost/)
     expect(remaining()[0]).toEqual(['same', 6])
   })
+})
+
+test('limits that processes share follow a file too', async () => {
+  const path = join(folder, 'shared.yaml')
+  writeFileSync(path, 'rules: { a: { capacity: 2, refill: 1, per: day, by: user } }')
+  await using shared = sharedLimits({
+    rules: await loadRules(path),
+    store: memory().limit!,
+    timeoutMs: 10_000,
+  })
+  await shared.decide({ user: 'ada' })
+  writeFileSync(path, 'rules: { a: { capacity: 5, refill: 1, per: day, by: user } }')
+  using _ = watchRules(path, shared, { every: 20 })
+  await vi.waitFor(
+    async () =>
+      expect((await shared.decide({ user: 'ada', cost: 0 })).states[0]).toMatchObject({
+        limit: 5,
+        remaining: 4,
+      }),
+    10_000,
+  )
+})
+
+test('rules that nobody waited for are none', () => {
+  const rules = loadRules(join(folder, 'limits.yaml')) as unknown as Rules
+  expect(() => limits({ rules })).toThrow(/await loadRules/)
 })

@@ -3,7 +3,7 @@ import { type Clock, systemClock } from '../../core/clock.ts'
 import { type Duration, milliseconds } from '../../core/duration.ts'
 import { asSpillwayError, type SpillwayError } from '../../core/errors.ts'
 import { checkOptions } from '../../core/known-options.ts'
-import type { Limits } from '../limits.ts'
+import type { Rules } from '../rule/rule.ts'
 import { readText } from './load-rules.ts'
 import { parseRules } from './parse-rules.ts'
 
@@ -22,11 +22,16 @@ export interface WatchedRules extends Disposable {
   close(): void
 }
 
+/** What takes other rules, or throws INVALID_RULE: `limits()` and `sharedLimits()`. */
+export interface Reloadable {
+  reload(rules: Rules): void
+}
+
 /**
  * Puts the rules of a file in force whenever it has changed: all of them, or none. Looks at its content, not at its time, so that files that are
  * replaced, linked or mounted are followed too. Does not keep the process alive.
  */
-export function watchRules(path: string, limits: Limits, options: WatchRulesOptions = {}): WatchedRules {
+export function watchRules(path: string, limits: Reloadable, options: WatchRulesOptions = {}): WatchedRules {
   checkOptions('watchRules', options, { every: true, onReload: true, onRefused: true, clock: true })
   const everyMs = Math.max(1, milliseconds(options.every ?? '1s', 'watchRules.every'))
   const { clock = systemClock } = options

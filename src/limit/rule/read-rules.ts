@@ -71,8 +71,10 @@ export function readRules(
   rules: unknown,
   keys: Iterable<string> = [],
 ): { readonly checked: readonly CheckedRule[]; readonly problems: readonly Problem[] } {
-  if (!isRecord(rules)) {
-    const reason = `${describe(rules)} is no set of rules; write an object with a rule under each name`
+  if (!isRecord(rules) || typeof rules.then === 'function') {
+    const reason = isRecord(rules)
+      ? 'a promise is no set of rules; wait for it: `rules: await loadRules(path)`'
+      : `${describe(rules)} is no set of rules; write an object with a rule under each name, or \`await loadRules(path)\``
     return { checked: [], problems: [{ rule: '', field: undefined, reason }] }
   }
   const checked: CheckedRule[] = []

@@ -1,13 +1,16 @@
 // What this process allows by itself while the store is away, by rules that are declared so: a share of their bound, counted in its own memory.
 import { boundOf } from '../../core/bucket/algorithm.ts'
-import { exchange, freshBucket, type SharedBucket } from '../../core/bucket/exchange.ts'
+import { exchange, freshBucket, isForgettable, type SharedBucket } from '../../core/bucket/exchange.ts'
 import type { Asked } from './asked-rule.ts'
 
+/** How often is looked for those that count no more. */
+const restUs = 1_000_000
 /** Keys beyond these are bounded together. */
 const mostBuckets = 10_000
 
 export class LocalShares {
   readonly #buckets = new Map<string, SharedBucket>()
+  #restedUs = Number.NEGATIVE_INFINITY
 
   /** All or none. A share of a bound is the whole bound where each unit takes as many more; one request is always allowed that the whole would allow. */
   decide(
@@ -43,9 +46,14 @@ export class LocalShares {
     ).allowed
   }
 
-  /** The store is back. What was allowed here is not told to it. */
-  forget(): void {
-    this.#buckets.clear()
+  /**
+   * The store is back. What was allowed here is not told to it, and stays counted here for as long as it counts: a store that comes and goes brings no
+   * more than one share.
+   */
+  rest(nowUs: number): void {
+    if (this.#buckets.size === 0 || nowUs < this.#restedUs + restUs) return
+    this.#restedUs = nowUs
+    for (const [name, bucket] of this.#buckets) if (isForgettable(bucket, nowUs)) this.#buckets.delete(name)
   }
 
   #bucketOf({ bucket, algorithm, rule }: Asked): SharedBucket {

@@ -359,3 +359,67 @@ test('on the clock of the machine leases are renewed and end', async () => {
   expect(remaining).toBeGreaterThan(9_000)
   await other.close()
 })
+
+test('a store that comes and goes brings no more than one share', async () => {
+  const { open, state, clock } = store()
+  const limits = open({ all: { atMost: 8, per: 'day', away: { share: 0.25 } } })
+  const ask = (times: number) => count(Array.from({ length: times }, () => limits.decide({})))
+  const there = async () => {
+    state.away = false
+    await clock.advance('6s')
+    return ask(1)
+  }
+  const gone = () => {
+    state.away = true
+    return ask(8)
+  }
+  expect([await there(), await gone(), await there(), await gone(), await there(), await gone()]).toEqual([
+    1, 2, 1, 0, 1, 0,
+  ])
+  await clock.advance('1d')
+  expect([await there(), await gone()]).toEqual([1, 2])
+})
+
+test('an answer that came while the process was busy is no silence', async () => {
+  const busyMs = 40
+  const { limit } = memory()
+  const port: LimitPort = {
+    statement: '',
+    sweep: async () => 0,
+    // As from a socket: it is there, and is read when the event loop comes to it.
+    async exchange(requests) {
+      const answer = await limit!.exchange(requests)
+      const { port1, port2 } = new MessageChannel()
+      const read = new Promise((resolve) => port2.once('message', resolve))
+      port1.postMessage('it is there')
+      await read
+      port2.close()
+      return answer
+    },
+  }
+  const limits = sharedLimits({
+    rules: { all: { atMost: 9, per: 'day', away: 'closed' } },
+    store: port,
+    timeoutMs: 10,
+  })
+  for (let i = 0; i < 5; i++) {
+    const decision = limits.decide({})
+    // Asked, and its timer runs; then something that takes long.
+    await new Promise(setImmediate)
+    const end = performance.now() + busyMs
+    while (performance.now() < end);
+    expect(await decision).toMatchObject({ outcome: 'allow' })
+    expect((await limits.decide({ cost: 0 })).states[0]!.remaining).toBe(8 - i)
+  }
+  await limits.close()
+})
+
+test('what is leased here is left here', async () => {
+  const { open } = store()
+  const limits = open({ few: { atMost: 2, per: 'day' }, many: { atMost: 100, per: 'day' } })
+  const other = open({ many: { atMost: 100, per: 'day' } })
+  await count(Array.from({ length: 40 }, () => limits.decide({})))
+  expect((await limits.decide({ cost: 0 })).states.map(({ remaining }) => remaining)).toEqual([0, 98])
+  // To others it is not.
+  expect((await other.decide({ cost: 0 })).states[0]!.remaining).toBeLessThan(98)
+})

@@ -232,7 +232,7 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
     const sentMs = this.#clock.elapsed()
     const verdicts = await this.#buckets.exchange(groups)
     if (verdicts === undefined) return this.#away(subject, bounding, shadowed)
-    this.#shares.forget()
+    this.#shares.rest(Math.floor(this.#clock.elapsed() * 1_000))
     const answers = new Map<Asked, { readonly answer: BucketAnswer; readonly verdict: LimitVerdict }>()
     for (const [index, group] of groups.entries())
       for (const [at, asked] of group.entries())

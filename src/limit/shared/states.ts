@@ -25,7 +25,9 @@ export function statesOf(
     const limit = boundOf(algorithm)
     const found = answers.get(asked)
     const banMs = banned.get(asked) ?? 0
-    const left = found?.answer.available ?? book.remaining(bucket) ?? limit
+    // What it leased to us in the same act is there, too.
+    const told = found && found.answer.available + (rule.isHeld ? 0 : found.answer.held)
+    const left = told ?? book.remaining(bucket) ?? limit
     const remaining = banMs > 0 ? 0 : Math.max(0, left)
     const full = fillMs(algorithm, rule.checked.perUs)
     const waitMs = Math.max(banMs, found ? (found.answer.earliestUs - found.verdict.nowUs) / 1_000 : 0)

@@ -1,5 +1,6 @@
 // Those who wait in this process for shared buckets: one line for each bucket, first come, first served.
 import { type Clock, sleep } from '../../core/clock.ts'
+import { StayAlive } from '../../core/stay-alive.ts'
 import type { Reason } from '../decision.ts'
 import { mostLines } from '../wait-line.ts'
 import type { SharedDecision } from './shared-decision.ts'
@@ -28,6 +29,7 @@ interface Line {
 const heldMs = 20
 
 export class Turns {
+  readonly #awake = new StayAlive()
   readonly #clock: Clock
   readonly #lines = new Map<string, Line>()
 
@@ -58,6 +60,7 @@ export class Turns {
     this.#lines.set(bucket, line)
     const { promise, resolve } = Promise.withResolvers<void>()
     line.waiters.add(resolve)
+    this.#awake.begin()
     try {
       if (line.waiters.size === 1) return await this.#first(line, told, waiting)
       const reason = await this.#untilTurn(promise, waiting)
@@ -65,6 +68,7 @@ export class Turns {
       // What it was told was before the others had theirs.
       return await this.#first(line, await waiting.decide(), waiting)
     } finally {
+      this.#awake.end()
       line.waiters.delete(resolve)
       const [first] = line.waiters
       if (first) first()

@@ -5,6 +5,7 @@ import { type Duration, milliseconds } from '../../../core/duration.ts'
 import { SpillwayError } from '../../../core/errors.ts'
 import { checkOptions, type OptionNames } from '../../../core/known-options.ts'
 import { RetryBudget, type RetryBudgetOptions } from '../../../core/retry-budget.ts'
+import { StayAlive } from '../../../core/stay-alive.ts'
 import { wholeOption } from '../../../core/whole-option.ts'
 import type { Gate } from './gate.ts'
 import { Known } from './known.ts'
@@ -64,8 +65,7 @@ class Sender<Input, Init extends SendInit, Answer extends object> {
   readonly #budget: RetryBudget
   readonly #known: Known
   #waiting = 0
-  /** Timers of a clock let the process end; somebody who waits does not. */
-  #held: NodeJS.Timeout | undefined
+  readonly #awake = new StayAlive()
 
   constructor(send: Send<Input, Init, Answer>, options: BackOffOptions) {
     checkOptions('backOff()', options, names)
@@ -171,14 +171,12 @@ class Sender<Input, Init extends SendInit, Answer extends object> {
     if (this.#waiting >= this.#mostWaiting)
       throw limited(asked, `${this.#waiting} requests wait already`, closedMs)
     this.#waiting += 1
-    this.#held ??= setInterval(() => {}, 2 ** 30)
+    this.#awake.begin()
   }
 
   #endWaiting(): void {
     this.#waiting -= 1
-    if (this.#waiting > 0) return
-    clearInterval(this.#held)
-    this.#held = undefined
+    this.#awake.end()
   }
 }
 

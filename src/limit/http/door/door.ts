@@ -143,9 +143,8 @@ export class Door<Request extends object> {
         return this.#putOff(this.#defer, decision, subject, raw, body)
       if (decision.outcome !== 'reject' && isKeyed(raw))
         return this.#unlessKnown(this.#defer, decision, request, subject, outgoing, raw, body)
-      const path = raw.url?.startsWith(this.#defer.at) ? raw.url : undefined
-      if (path !== undefined && decision.allowed && raw.method === 'GET')
-        return this.#tell(this.#defer, decision, subject, path)
+      if (raw.method === 'GET' && raw.url?.startsWith(this.#defer.at))
+        return this.#tell(this.#defer, this.#goOn(decision, request, subject, outgoing), subject, raw.url)
     }
     return this.#goOn(decision, request, subject, outgoing)
   }
@@ -232,9 +231,17 @@ export class Door<Request extends object> {
     return answered(reply ?? refusal(decision, this.#writer, this.#random))
   }
 
-  async #tell(defer: Deferral, decision: Decision, subject: Subject, path: string): Promise<Entry> {
+  /** Once it is let in, which may be after a line. */
+  async #tell(
+    defer: Deferral,
+    entering: Entry | Promise<Entry>,
+    subject: Subject,
+    path: string,
+  ): Promise<Entry> {
+    const entry = await entering
+    if (entry.kind !== 'in') return entry
     const reply = await stateReply(defer, path.split('?', 1)[0]!, this.#ownerOf(subject), this.#random)
-    decision.release('unmeasured')
+    entry.decision.release('unmeasured')
     return answered(reply)
   }
 
