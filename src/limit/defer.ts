@@ -20,7 +20,7 @@ export interface DeferredRequest {
 
 /** What a queue does for it: what `spillway.queue(name, deferredQueue())` gives fits. */
 export interface DeferQueue {
-  /** Resolves once it is durable. An id that was sent before is no second message, or does no harm. */
+  /** Resolves once it is durable. While a message with this id is on the queue there is no second one. */
   send(request: DeferredRequest, options: { readonly id: string; readonly ttl: number }): Promise<unknown>
 }
 
@@ -54,6 +54,8 @@ export interface DeferStore {
   begin(state: DeferredState, bounds: DeferBounds, nowMs: number): Promise<DeferredState | 'new' | 'full'>
   /** Undefined for one that is not known, or not any more. */
   get(id: string, nowMs: number): Promise<DeferredState | undefined>
+  /** One that is queued has begun: it is past its end later. Of any other it changes nothing. */
+  extend(id: string, expiresAt: number): Promise<void>
   /** The end of one that is queued; of any other it changes nothing. */
   end(id: string, status: 'done' | 'failed' | 'expired', result?: DeferredResult): Promise<void>
   /** It was not queued after all: forgotten, unless it was begun again meanwhile. Then somebody else has put it on the queue, or will. */

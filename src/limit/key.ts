@@ -81,6 +81,12 @@ export function keyReaderOf({ missing }: CheckedRule, readers: readonly ReadPart
   }
 }
 
+/** The headers by which rules bound, in small letters. */
+export function headersOf(rules: readonly Pick<CheckedRule, 'by'>[]): readonly string[] {
+  const parts = rules.flatMap(({ by }) => by)
+  return [...new Set(parts.flatMap((part) => (part.kind === 'header' ? [part.name] : [])))]
+}
+
 /** The text of all subjects that have no value for any key. */
 export function nobodyOf({ by }: CheckedRule): string {
   return by.length === 1 ? '' : '-'.repeat(by.length)

@@ -6,7 +6,7 @@ import { ActiveRule, type Setting } from './active-rule.ts'
 import { checkPenalty } from './cost.ts'
 import type { Decision } from './decision.ts'
 import { type Guarantee, guaranteesOf } from './guarantee.ts'
-import { declaredBy } from './key.ts'
+import { declaredBy, headersOf } from './key.ts'
 import { KeyHash } from './memory/key-hash.ts'
 import type { CheckedRule } from './rule/checked-rule.ts'
 import { checkRules } from './rule/read-rules.ts'
@@ -61,6 +61,8 @@ export interface Limits {
   counts(): readonly RuleCounts[]
   /** The true worst case of each rule, for each of its plans. */
   guarantees(): ReadonlyMap<string, readonly Guarantee[]>
+  /** The headers by which rules in force bound, in small letters: without them nothing is decided later as it would be now. */
+  headers(): readonly string[]
 }
 
 /** Puts rules in force in this process: their buckets are in its memory. Throws INVALID_RULE with every problem of a rule that cannot hold. */
@@ -132,6 +134,10 @@ class MemoryLimits implements Limits {
 
   guarantees(): ReadonlyMap<string, readonly Guarantee[]> {
     return new Map(this.#inForce.rules.map(({ checked }) => [checked.name, guaranteesOf(checked)]))
+  }
+
+  headers(): readonly string[] {
+    return headersOf(this.#inForce.rules.map(({ checked }) => checked))
   }
 
   #inPlaceOf(before: RulesInForce, checked: CheckedRule): ActiveRule {

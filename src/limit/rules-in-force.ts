@@ -3,7 +3,7 @@ import type { ActiveRule, Look } from './active-rule.ts'
 import { costOf } from './cost.ts'
 import { type Outcome, outcomeAfter, type Reason, type RuleState, type WorkEnd } from './decision.ts'
 import { type Afterwards, MadeDecision, type Taken } from './made-decision.ts'
-import type { Subject } from './subject.ts'
+import { askedAgain, type Subject } from './subject.ts'
 
 /** So long after a decision what is told of its buckets is what was found then. */
 const freshUs = 1_000
@@ -44,7 +44,10 @@ export class RulesInForce implements Afterwards {
       if (rule.checked.shadow) shadowed = [...(shadowed ?? []), rule.checked.name]
       else refused = true
     }
-    if (refused) return this.#refusal(subject, shadowed ?? [], line === undefined ? nowUs : undefined)
+    if (refused) {
+      const offends = line === undefined && subject[askedAgain] === undefined
+      return this.#refusal(subject, shadowed ?? [], offends ? nowUs : undefined)
+    }
     let taken: Taken
     if (rules.length === 1) taken = looks[0] === 'allows' ? rules[0]!.take() : Number.NaN
     else {
@@ -114,7 +117,7 @@ export class RulesInForce implements Afterwards {
     return this.#successor === undefined ? this : this.#successor.now
   }
 
-  /** `offendedUs`: when those offended that a rule refuses; undefined for who is asked for again and again. */
+  /** `offendedUs`: when those offended that a rule refuses; undefined for who is asked for again and again, or later. */
   #refusal(subject: Subject, shadowed: readonly string[], offendedUs: number | undefined): MadeDecision {
     let outcome: Outcome = 'wait'
     let [worst, reason, retryAfterMs]: [string | undefined, Reason, number] = [undefined, 'over', -1]

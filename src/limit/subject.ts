@@ -1,10 +1,14 @@
 // What is decided about: who asks for what.
 
+export const askedAgain: unique symbol = Symbol('asked again')
+
 /**
  * The values of the keys by which rules bound (`user`, `address`, `device` …) beside what the rules look at by name. Values are taken as they
  * are, of any length and alphabet. An empty text is no value.
  */
 export interface Subject {
+  /** It is not its client who asks, but who works off what he asked: nobody offends by it. */
+  readonly [askedAgain]?: true | undefined
   /** Which endpoint or call: 'POST /uploads', 'inventory.reserve'. */
   readonly on?: string | undefined
   /** Chooses among the numbers of rules that give several. */

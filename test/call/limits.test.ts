@@ -1,9 +1,11 @@
 // Limits in front of answered calls: real calls between running contexts, and what the caller makes of a refusal.
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { z } from 'zod'
+import { headers } from '../../src/call/wire.ts'
 import { call } from '../../src/core/call-contract.ts'
 import { context } from '../../src/core/contract.ts'
 import { type LimitedCall, limitCalls } from '../../src/limit/calls.ts'
+import type { DoorLimits } from '../../src/limit/http/door/door-limits.ts'
 import { limits } from '../../src/limit/limits.ts'
 import type { Rules } from '../../src/limit/rule/rule.ts'
 import { memory } from '../../src/testing/memory/engine.ts'
@@ -152,4 +154,31 @@ test('a function that throws is an answer that failed, and reveals nothing', asy
   })
   expect(response.status).toBe(500)
   expect(await response.text()).not.toContain('hunter2')
+})
+
+test('what is let in after its caller was told that it was not begun is not begun', async () => {
+  const decided = Promise.withResolvers<void>()
+  const bounds = limits({ rules: { one: { atOnce: 1 } } })
+  // As limits in a store do, which answers late.
+  const slow: DoorLimits = {
+    decide: (subject) => decided.promise.then(() => bounds.decide(subject)),
+    admit: (subject, options) => bounds.admit(subject, options),
+    headers: () => [],
+  }
+  let written = 0
+  const answers = service(posts, { limits: limitCalls(slow) })
+    .answer(posts.calls.write, () => ({ written: ++written }))
+    .answer(posts.calls.count, () => ({ written }))
+  const running = await run(topology({ contexts: [answers], engine: 'memory:' }), { engine: memory() })
+  onTestFinished(() => running.stop({ deadlineMs: 0 }))
+  const ask = (deadlineMs: number) =>
+    fetch(`${running.address}/calls/posts.write/1`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', [headers.deadline]: String(deadlineMs) },
+      body: JSON.stringify({ user: 'ann' }),
+    })
+  expect((await ask(50)).status).toBe(503)
+  decided.resolve()
+  expect((await ask(20_000)).status).toBe(200)
+  expect(written).toBe(1)
 })

@@ -126,6 +126,22 @@ describe.each([inMemory, inSqlite, inPostgres])('the store in $name', ({ missing
     expect(await store.get('a', 1_000)).toMatchObject({ status: 'queued', owner: 'o' })
   })
 
+  test('what has begun is past its end later, and counts until then; what has ended stays as it is', async () => {
+    const [store, other] = (await open(2)) as [DeferStore, DeferStore]
+    for (const id of ['a1', 'a2']) await put(store, id, 'a', 0)
+    await store.end('a2', 'done')
+    for (const id of ['a1', 'a2', 'nobody']) await other.extend(id, 900)
+    expect(await store.get('a1', 500)).toMatchObject({ status: 'queued', expiresAt: 900 })
+    expect(await store.get('a2', 500)).toMatchObject({ status: 'done', expiresAt: 100 })
+    expect(await store.get('nobody', 500)).toBeUndefined()
+    expect(await put(store, 'a3', 'a', 500)).toBe('new')
+    expect(await put(store, 'a4', 'a', 500)).toBe('full')
+    // One that came after it expires before it.
+    expect(await put(store, 'a4', 'a', 600)).toBe('new')
+    expect(await put(store, 'a5', 'a', 600)).toBe('full')
+    expect(await put(store, 'a5', 'a', 900)).toBe('new')
+  })
+
   test('what was not queued is forgotten, unless somebody else has begun it meanwhile', async () => {
     const [store, other] = (await open(2)) as [DeferStore, DeferStore]
     await put(store, 'a', 'o', 0)

@@ -91,6 +91,11 @@ export class Answerer {
     }
     if (!decision.allowed)
       return decision.reason === 'cancelled' ? this.#notBegun(call) : limited(type, decision)
+    // A store may have answered late: who asked was told that nothing was begun.
+    if (call.isAborted) {
+      decision.refund()
+      return this.#notBegun(call)
+    }
     let begun = false
     try {
       return await this.#run(checked.value, call, input, () => {

@@ -12,6 +12,7 @@ import { checkRules } from '../rule/read-rules.ts'
 class FakeResponse extends EventEmitter {
   statusCode = 200
   writableFinished = false
+  writableEnded = true
   closed = false
   setHeader(): void {}
   writeHead(): void {}

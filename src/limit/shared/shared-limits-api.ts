@@ -52,6 +52,8 @@ export interface SharedLimits {
   counts(): readonly SharedRuleCounts[]
   /** The true worst case of each rule, for each of its plans. It holds for all processes together while the store answers. */
   guarantees(): ReadonlyMap<string, readonly Guarantee[]>
+  /** The headers by which rules in force bound, in small letters: without them nothing is decided later as it would be now. */
+  headers(): readonly string[]
   /** Gives back what is leased and not used; resolves when the store knows, or is away. Later decisions reject with CLOSED. Idempotent. */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>

@@ -6,10 +6,10 @@ import type { BucketAnswer, LimitVerdict } from '../../ports/limit.ts'
 import { checkPenalty } from '../cost.ts'
 import type { Decision, Outcome, Reason, RuleState } from '../decision.ts'
 import { type Guarantee, guaranteesOf } from '../guarantee.ts'
-import { type Declared, declaredBy } from '../key.ts'
+import { type Declared, declaredBy, headersOf } from '../key.ts'
 import { checkRules } from '../rule/read-rules.ts'
 import type { Rules } from '../rule/rule.ts'
-import type { Subject } from '../subject.ts'
+import { askedAgain, type Subject } from '../subject.ts'
 import { type Asked, AskedRule } from './asked-rule.ts'
 import type { LeaseBook } from './lease-book.ts'
 import { LocalShares } from './local-shares.ts'
@@ -142,6 +142,10 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
     return new Map(this.#rules.map(({ checked }) => [checked.name, guaranteesOf(checked)]))
   }
 
+  headers(): readonly string[] {
+    return headersOf(this.#rules.map(({ checked }) => checked))
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#buckets.close()
     return this.#closing
@@ -243,7 +247,9 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
     const banned = new Map(
       bounding.length === 0 ? [] : this.#bans.heard(bounding, verdicts[0], answers, sentMs),
     )
-    const offends = over.filter((asked) => asked.ban !== undefined && !banned.has(asked))
+    const offends = subject[askedAgain]
+      ? []
+      : over.filter((asked) => asked.ban !== undefined && !banned.has(asked))
     for (const [asked, leftMs] of await this.#offend(offends, answers)) banned.set(asked, leftMs)
     const refused = [...over, ...[...banned.keys()].filter((asked) => !over.includes(asked))]
     for (const { rule } of refused) rule.refused += 1

@@ -102,6 +102,27 @@ describe('backing off', () => {
     expect(after.filter((atMs) => atMs === first + 20)).toHaveLength(4)
   })
 
+  test('an answer that was overtaken by one that left nothing opens nothing', async () => {
+    const clock = fakeClock()
+    let sent = 0
+    const get = backOff(
+      async (_url: string): Promise<Response> => {
+        const first = ++sent === 1
+        await new Promise<void>((resolve) => clock.after(first ? 1_000 : 10, resolve))
+        return answer(200, { ratelimit: first ? '"p";r=1;t=60' : '"p";r=0;t=60' })
+      },
+      { clock, random: () => 0, longestWait: '2m' },
+    )
+    const calls = [get(url), get(url)]
+    await clock.advance(2_000)
+    await Promise.all(calls)
+    const third = get(url)
+    await clock.advance(50_000)
+    expect(sent).toBe(2)
+    await clock.advance(10_000)
+    expect((await third).status).toBe(200)
+  })
+
   test('a policy holds for every address that it was told for, and for no other', async () => {
     const posts = windowOf(1, 10_000, 'posts')
     const { clock, seen, get } = subject((request, before) =>
@@ -141,6 +162,18 @@ describe('bounds', () => {
       retryable: true,
       details: { retryAfterMs: 599_910 },
     })
+    expect(seen).toHaveLength(1)
+  })
+
+  test('who would have to wait longer than `longestWait` after a refusal has the refusal for an answer', async () => {
+    // Told 4 s, and the gate opens up to a tenth later.
+    const { clock, seen, get } = subject(() => answer(429, { 'retry-after': '4' }), {
+      longestWait: '4100ms',
+      random: () => 1,
+    })
+    const call = get(url)
+    await clock.advance(10_000)
+    expect((await call).status).toBe(429)
     expect(seen).toHaveLength(1)
   })
 

@@ -44,8 +44,8 @@ const unsaid: RetryPolicy = { attempts: Number.POSITIVE_INFINITY, initialMs: 1_0
  * done twice) is asked again when its time has come, if the body of the request can be sent again and the retry budget allows. When the time has come one
  * request goes first, and its answer says how many follow. Resolves with the last answer, also when that is a refusal.
  *
- * Rejects with RATE_LIMITED, and has sent nothing, when it would have to wait longer than `longestWait` or too many wait already; `details.retryAfterMs`
- * says for how long. Rejects with ABORTED when the request's signal fires while it waits; and with whatever `send` rejects with.
+ * Rejects with RATE_LIMITED, and nothing was done (it was not sent, or refused before), when it would have to wait longer than `longestWait` or too many wait
+ * already; `details.retryAfterMs` says for how long. Rejects with ABORTED when the request's signal fires while it waits; and with whatever `send` rejects with.
  */
 export function backOff<Input, Init extends SendInit, Answer extends object>(
   send: Send<Input, Init, Answer>,
@@ -101,6 +101,7 @@ class Sender<Input, Init extends SendInit, Answer extends object> {
     gates: readonly Gate[],
     attempt: number,
   ): Promise<{ readonly answer: Answer; readonly waitMs: number | undefined }> {
+    const sentMs = this.#clock.elapsed()
     let answer: Answer
     try {
       answer = await this.#send(input, init)
@@ -114,9 +115,12 @@ class Sender<Input, Init extends SendInit, Answer extends object> {
     const refusedMs = refused ? waitOf(told, attempt, this.#random) : undefined
     // Those who are woken by this go on when it is done: by then what was told holds.
     for (const gate of gates) gate.leave(!refused)
-    this.#known.learn(asked.origin, asked.route, told, refusedMs)
+    this.#known.learn(asked.origin, asked.route, told, refusedMs, sentMs)
     const mayRepeat = asked.canRepeat && (status === 429 || asked.isIdempotent)
-    return { answer, waitMs: mayRepeat ? refusedMs : undefined }
+    if (!mayRepeat || refusedMs === undefined) return { answer, waitMs: undefined }
+    // A gate opens a little later than was told: who may not wait for that either has his answer.
+    const closed = this.#known.gatesOf(asked.origin, asked.route).map(({ closedMs }) => closedMs)
+    return { answer, waitMs: Math.max(refusedMs, ...closed) }
   }
 
   /** Waits until all gates let it through, and goes through them. */

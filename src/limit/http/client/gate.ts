@@ -18,6 +18,7 @@ export class Gate {
   readonly #waiting = new Set<() => void>()
   /** By `elapsed()`. */
   #closedUntilMs = Number.NEGATIVE_INFINITY
+  #closedAtMs = Number.NEGATIVE_INFINITY
   #countedUntilMs = Number.NEGATIVE_INFINITY
   #left = 0
   /** How many may be under way at once. */
@@ -69,12 +70,14 @@ export class Gate {
     this.#tell()
   }
 
-  /** No more than `left` for so long. What is under way may not be counted yet. */
-  count(left: number, withinMs: number): void {
+  /** No more than `left` for so long, says the answer to what was sent at `sentMs`. What is under way may not be counted yet. */
+  count(left: number, withinMs: number, sentMs: number): void {
     if (left === 0) {
       this.close(withinMs)
       return
     }
+    // It was sent before somebody was told that nothing is left: that may have been later.
+    if (this.#clock.elapsed() < this.#closedUntilMs && sentMs < this.#closedAtMs) return
     this.#left = left - this.#underWay
     this.#countedUntilMs = this.#clock.elapsed() + Math.min(withinMs, longestHeededMs)
     this.#closedUntilMs = Number.NEGATIVE_INFINITY
@@ -87,6 +90,7 @@ export class Gate {
     const heeded = Math.min(ms, longestHeededMs)
     const jitter = this.#random() * Math.min(heeded * 0.1, longestJitterMs)
     this.#closedUntilMs = Math.max(this.#closedUntilMs, this.#clock.elapsed() + heeded + jitter)
+    this.#closedAtMs = this.#clock.elapsed()
     this.#countedUntilMs = Number.NEGATIVE_INFINITY
     this.#allowed = 1
     this.#tell()

@@ -43,8 +43,14 @@ export class Known {
     return gates
   }
 
-  /** Takes in what an answer said. `refusedMs`: it was a refusal, to be heeded for so long. */
-  learn(origin: string, route: string, { policies }: Told, refusedMs: number | undefined): void {
+  /** Takes in what the answer to what was sent at `sentMs` said. `refusedMs`: it was a refusal, to be heeded for so long. */
+  learn(
+    origin: string,
+    route: string,
+    { policies }: Told,
+    refusedMs: number | undefined,
+    sentMs: number,
+  ): void {
     if (policies.length === 0 && refusedMs === undefined) {
       const known = this.#routes.get(route)
       if (known?.gate.isIdle && known.policies.length === 0) this.#routes.delete(route)
@@ -61,7 +67,7 @@ export class Known {
       const gate = this.#policy(policyKey(origin, policy))
       // What Retry-After says goes before.
       if (left === 0 && refusedMs !== undefined) gate.close(refusedMs)
-      else if (withinMs !== undefined) gate.count(left, withinMs)
+      else if (withinMs !== undefined) gate.count(left, withinMs, sentMs)
     }
     forget(this.#routes, ({ gate }) => gate)
     forget(this.#policies, (gate) => gate)

@@ -2,7 +2,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { type Clock, systemClock } from '../../../core/clock.ts'
 import { type Duration, milliseconds } from '../../../core/duration.ts'
-import { SpillwayError } from '../../../core/errors.ts'
+import { describe, SpillwayError } from '../../../core/errors.ts'
 import { checkOptions, type OptionNames } from '../../../core/known-options.ts'
 import { type Retry, retry } from '../../../core/outcome.ts'
 import { wholeOption } from '../../../core/whole-option.ts'
@@ -14,6 +14,7 @@ import type {
   DeferredState,
   DeferStore,
 } from '../../defer.ts'
+import { askedAgain } from '../../subject.ts'
 import type { DoorLimits } from '../door/door-limits.ts'
 
 export interface DeferralOptions {
@@ -36,8 +37,8 @@ export interface DeferralOptions {
   /** The largest body that is deferred, at most 16 MiB. Default 256 KiB. */
   readonly maxBodyBytes?: number
   /**
-   * The headers that are kept, beside `content-type` and `idempotency-key`: those that the work needs, and those by which rules bound (`by: { header: … }`). Never
-   * those of who authenticates: what is worked off is authorized anew.
+   * The headers that are kept, beside `content-type`, `idempotency-key` and those by which rules bound (`by: { header: … }`): those that the work needs, and
+   * those that functions of the rules look at. Never those of who authenticates: what is worked off is authorized anew.
    */
   readonly headers?: readonly string[]
   readonly clock?: Clock
@@ -82,7 +83,7 @@ export interface WorkOffOptions {
 export class Deferral {
   readonly at: string
   readonly maxBodyBytes: number
-  readonly headers: readonly string[]
+  readonly #headers: readonly string[]
   readonly #queue: DeferQueue
   readonly #store: DeferStore
   readonly #limits: DoorLimits
@@ -99,12 +100,15 @@ export class Deferral {
         'INVALID_OPTION',
         `at of deferral() is ${JSON.stringify(at)}; it takes a path like '/deferred/'.`,
       )
+    checkPart('queue', queue, 'send')
+    checkPart('store', store, 'begin')
+    checkPart('limits', limits, 'decide')
     this.#queue = queue
     this.#store = store
     this.#limits = limits
     this.#clock = clock
     this.at = at
-    this.headers = ['content-type', 'idempotency-key', ...headers.map((name) => name.toLowerCase())]
+    this.#headers = ['content-type', 'idempotency-key', ...headers.map((name) => name.toLowerCase())]
     this.maxBodyBytes = wholeOption(options.maxBodyBytes ?? 262_144, 'maxBodyBytes of deferral()', 0, 2 ** 24)
     this.#bounds = {
       depth: wholeOption(options.depth ?? 10_000, 'depth of deferral()', 1, 10_000_000),
@@ -112,6 +116,11 @@ export class Deferral {
     }
     this.#expiresMs = Math.max(1, milliseconds(options.expires ?? '10m', 'expires of deferral()'))
     this.#keepMs = milliseconds(options.keep ?? '1d', 'keep of deferral()')
+  }
+
+  /** Those of a request that are kept. Rules may be others by now. */
+  get headers(): readonly string[] {
+    return [...this.#headers, ...this.#limits.headers()]
   }
 
   /** Puts it on the queue, once for each key of its owner. Never rejects. */
@@ -178,14 +187,15 @@ export class Deferral {
     work: DeferredWork,
     authorize: WorkOffOptions['authorize'],
   ): Promise<Retry | undefined> {
-    const { id, expiresAt, subject } = request
+    const { id, subject } = request
     const store = this.#store
     const known = await store.get(id, this.#clock.now())
     // Done by an earlier copy of the message, or never queued for anybody who knows of it.
     if (known?.status !== 'queued') return undefined
+    const { expiresAt } = known
     if (this.#clock.now() >= expiresAt) return void (await store.end(id, 'expired'))
     if (!(await authorize(request))) return void (await store.end(id, 'failed', { status: 403 }))
-    const decision = await this.#limits.decide({ ...subject, headers: request.headers })
+    const decision = await this.#limits.decide({ ...subject, headers: request.headers, [askedAgain]: true })
     if (!decision.allowed) {
       if (decision.reason === 'cost' || decision.reason === 'missing')
         return void (await store.end(id, 'failed', { status: 429 }))
@@ -195,16 +205,19 @@ export class Deferral {
       const waitMs = Math.max(Math.min(soonMs, longestWaitMs, leftMs), shortestWaitMs)
       return retry({ after: Math.ceil(waitMs), reason: `the limit ${decision.rule} does not allow it yet` })
     }
+    let isDone = false
     try {
+      // From here on nobody is told that it was not begun, also when it ends too late, or this process with it.
+      const lastMs = request.expiresAt + graceMs
+      if (expiresAt < lastMs) await store.extend(id, lastMs)
       const result = await this.#do(work, request, signal)
-      if ('outcome' in result) {
-        decision.refund()
-        return result
-      }
+      if ('outcome' in result) return result
+      isDone = true
       // Where this cannot be stored it is tried again by the queue: nobody is told that it failed, for it did not.
       await store.end(id, result.failed ? 'failed' : 'done', { status: result.status, body: result.body })
     } finally {
-      decision.release()
+      if (isDone) decision.release()
+      else decision.refund()
     }
     return undefined
   }
@@ -226,7 +239,7 @@ export class Deferral {
   async #send(request: DeferredRequest, nowMs: number, isNew: boolean): Promise<void> {
     try {
       const { id, expiresAt } = request
-      // Past its end it is told of as expired by who works it off, and is no dead letter.
+      // Past its end it is told of as expired by who works it off, and is no dead letter; what has begun by then is tried on.
       await this.#queue.send(request, { id, ttl: Math.max(1, expiresAt - nowMs) + graceMs })
     } catch (thrown) {
       // If it was stored all the same, who works it off finds that nobody knows of it.
@@ -242,6 +255,16 @@ const longestWaitMs = 60_000
 /** And one that does not know when, for places are held until somebody leaves. */
 const unknownWaitMs = 1_000
 const graceMs = 3_600_000
+
+/** A promise of one, say: every request would be answered that it is away. */
+function checkPart(name: string, part: object, does: string): void {
+  if (typeof (part as Readonly<Record<string, unknown>> | undefined)?.[does] === 'function') return
+  throw new SpillwayError(
+    'INVALID_OPTION',
+    `${name} of deferral() is ${describe(part)}, which cannot ${does}.`,
+    { remedy: `Give the ${name} itself: await what makes it.` },
+  )
+}
 
 function seenAt(state: DeferredState, nowMs: number): DeferredState {
   return state.status === 'queued' && nowMs >= state.expiresAt ? { ...state, status: 'expired' } : state

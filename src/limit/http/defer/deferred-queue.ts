@@ -29,18 +29,20 @@ const data: Schema<DeferredRequest, DeferredRequest> = {
 export interface DeferredQueueOptions {
   readonly data: Schema<DeferredRequest, DeferredRequest>
   readonly key: (request: DeferredRequest) => string
+  readonly dedup: (request: DeferredRequest) => string
   readonly group: (request: DeferredRequest) => string
   readonly retry: { readonly attempts: number; readonly initial: Duration; readonly max: Duration }
 }
 
 /**
  * What a queue of deferred requests is declared with: `spillway.queue('late', deferredQueue())`. Those of one owner in their order, owners in turns, and as many
- * tries as it takes until the limit allows them or they expire. Needs an engine with `keyOrder` and `groups`.
+ * tries as it takes until the limit allows them or they expire. Whoever asks again with his key adds none. Needs an engine with `keyOrder`, `groups` and `dedup`.
  */
 export function deferredQueue(): DeferredQueueOptions {
   return {
     data,
     key: ({ owner }) => owner,
+    dedup: ({ id }) => id,
     group: ({ owner }) => owner,
     retry: { attempts: 1_000_000, initial: '1s', max: '1m' },
   }

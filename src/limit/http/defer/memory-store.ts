@@ -50,6 +50,13 @@ class MemoryStore implements DeferStore {
     return kept === undefined || kept.keepUntil <= nowMs ? undefined : kept.state
   }
 
+  async extend(id: string, expiresAt: number): Promise<void> {
+    const kept = this.#kept.get(id)
+    if (kept?.state.status !== 'queued') return
+    kept.state = { ...kept.state, expiresAt }
+    this.#queued.get(kept.state.owner)?.set(id, expiresAt)
+  }
+
   async end(id: string, status: 'done' | 'failed' | 'expired', result?: DeferredResult): Promise<void> {
     const kept = this.#kept.get(id)
     if (kept?.state.status !== 'queued') return
@@ -72,10 +79,7 @@ class MemoryStore implements DeferStore {
 
   #sweep(nowMs: number): void {
     for (const [owner, ids] of this.#queued) {
-      for (const [id, expiresAt] of ids) {
-        if (expiresAt > nowMs) break
-        ids.delete(id)
-      }
+      for (const [id, expiresAt] of ids) if (expiresAt <= nowMs) ids.delete(id)
       if (ids.size === 0) this.#queued.delete(owner)
     }
     for (const [id, { keepUntil }] of this.#kept) {

@@ -76,6 +76,12 @@ export async function postgresDeferStore(pool: DeferStorePool): Promise<DeferSto
       ])
       return row && stateOf(row)
     },
+    async extend(id, expiresAt) {
+      await pool.query("update spillway_deferred set expires_ms = $2 where id = $1 and status = 'queued'", [
+        id,
+        Math.ceil(expiresAt),
+      ])
+    },
     async end(id, status, result) {
       await pool.query(
         "update spillway_deferred set status = $2, result = $3 where id = $1 and status = 'queued'",

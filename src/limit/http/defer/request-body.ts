@@ -2,7 +2,7 @@
 
 /** Where a body comes from. */
 export interface BodySource {
-  /** A parser was there before: what it made. */
+  /** A parser was there before: what it made, or will make. */
   readonly parsed?: unknown
   readonly stream?: AsyncIterable<Uint8Array> | undefined
 }
@@ -13,7 +13,9 @@ export async function textOf(
   maxBytes: number,
 ): Promise<string | { readonly wrong: 'too large' | 'cut' | 'no text' }> {
   if (parsed !== undefined) {
-    const text = typeof parsed === 'string' ? parsed : JSON.stringify(parsed)
+    const made = await parsed
+    if (made instanceof Uint8Array) return made.length > maxBytes ? { wrong: 'too large' } : decoded(made)
+    const text = typeof made === 'string' ? made : JSON.stringify(made)
     return Buffer.byteLength(text) > maxBytes ? { wrong: 'too large' } : text
   }
   const chunks: Uint8Array[] = []
@@ -28,9 +30,12 @@ export async function textOf(
   } catch {
     return { wrong: 'cut' }
   }
-  if (bytes > maxBytes) return { wrong: 'too large' }
+  return bytes > maxBytes ? { wrong: 'too large' } : decoded(Buffer.concat(chunks))
+}
+
+function decoded(bytes: Uint8Array): string | { readonly wrong: 'no text' } {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks))
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
   } catch {
     return { wrong: 'no text' }
   }

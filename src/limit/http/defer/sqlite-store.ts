@@ -36,6 +36,9 @@ export function sqliteDeferStore(handle: DeferStoreHandle): DeferStore {
   const update = handle.prepare(
     "update spillway_deferred set status = ?, result = ? where id = ? and status = 'queued'",
   )
+  const move = handle.prepare(
+    "update spillway_deferred set expires_ms = ? where id = ? and status = 'queued'",
+  )
   const join = handle.prepare(
     'update spillway_deferred set joined = 1 where id = ? and keep_ms > ? returning *',
   )
@@ -62,6 +65,9 @@ export function sqliteDeferStore(handle: DeferStoreHandle): DeferStore {
     async get(id, nowMs) {
       const row = select.get(id, nowMs) as DeferRow | undefined
       return row && stateOf(row)
+    },
+    async extend(id, expiresAt) {
+      move.run(expiresAt, id)
     },
     async end(id, status, result) {
       update.run(status, result === undefined ? null : JSON.stringify(result), id)

@@ -2,4 +2,6 @@
 import type { Limits } from '../../limits.ts'
 import type { SharedLimits } from '../../shared/shared-limits-api.ts'
 
-export type DoorLimits = Pick<Limits, 'decide' | 'admit'> | Pick<SharedLimits, 'decide' | 'admit'>
+export type DoorLimits =
+  | Pick<Limits, 'decide' | 'admit' | 'headers'>
+  | Pick<SharedLimits, 'decide' | 'admit' | 'headers'>

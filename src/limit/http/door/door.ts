@@ -4,6 +4,7 @@ import { checkOptions, type OptionNames } from '../../../core/known-options.ts'
 import { canonicalAddress } from '../../address/canonical.ts'
 import { type AddressedRequest, trustedProxies } from '../../address/trusted-proxies.ts'
 import type { Decision, RuleState } from '../../decision.ts'
+import { keyText } from '../../key-text.ts'
 import { MadeDecision } from '../../made-decision.ts'
 import type { Subject } from '../../subject.ts'
 import { cannotTell, deferred, keyIn, stateReply } from '../defer/defer-reply.ts'
@@ -48,8 +49,11 @@ const doorNames: OptionNames<DoorOptions<unknown>> = {
 /** What is needed of a response of node:http: when it ends. */
 export interface Outgoing {
   readonly statusCode: number
+  readonly writableEnded: boolean
   readonly writableFinished: boolean
   readonly closed: boolean
+  /** Of HTTP/2, whose responses do not say that they are closed. */
+  readonly stream?: { readonly destroyed: boolean } | undefined
   once(event: 'close', listener: () => void): unknown
   off(event: 'close', listener: () => void): unknown
 }
@@ -134,7 +138,7 @@ export class Door<Request extends object> {
       decision.refund()
       return nameless
     }
-    if (outgoing?.closed) {
+    if (isOver(outgoing)) {
       decision.refund()
       return gone
     }
@@ -170,11 +174,11 @@ export class Door<Request extends object> {
     raw: RawRequest,
     body: (() => BodySource) | undefined,
   ): Promise<Entry> {
-    const owner = this.#ownerOf(subject)
+    const owner = this.#ownerOf(subject, decision)
     const key = keyIn(raw.headers['idempotency-key'])
     if (owner === undefined || key === undefined) return this.#goOn(decision, request, subject, outgoing)
     const known = await defer.knows(owner, key).catch(() => 'away' as const)
-    if (outgoing?.closed) {
+    if (isOver(outgoing)) {
       decision.refund()
       return gone
     }
@@ -191,7 +195,7 @@ export class Door<Request extends object> {
     raw: RawRequest,
     body: (() => BodySource) | undefined,
   ): Promise<Entry> {
-    const owner = this.#ownerOf(subject)
+    const owner = this.#ownerOf(subject, decision)
     const key = keyIn(raw.headers['idempotency-key'])
     if (key === undefined)
       return answered(plain(400, 'Bad Request', 'Idempotency-Key takes 1 to 200 visible ASCII characters.'))
@@ -240,16 +244,23 @@ export class Door<Request extends object> {
   ): Promise<Entry> {
     const entry = await entering
     if (entry.kind !== 'in') return entry
-    const reply = await stateReply(defer, path.split('?', 1)[0]!, this.#ownerOf(subject), this.#random)
+    const owner = this.#ownerOf(subject, entry.decision)
+    const reply = await stateReply(defer, path.split('?', 1)[0]!, owner, this.#random)
     entry.decision.release('unmeasured')
     return answered(reply)
   }
 
-  /** Whose a request is: by the keys of the door, else by its address. Undefined for nobody's. */
-  #ownerOf(subject: Subject): string | undefined {
-    const values = this.#owners.map((name) => subject[name] ?? null)
-    if (values.some((value) => value !== null)) return JSON.stringify(values)
-    return canonicalAddress(subject.address)
+  /** Whose a request is: by the keys of the door, else by its address; short, whatever they are. Undefined for nobody's. */
+  #ownerOf(subject: Subject, decision: Decision): string | undefined {
+    try {
+      const values = this.#owners.map((name) => subject[name] ?? null)
+      if (values.some((value) => value !== null)) return keyText([JSON.stringify(values)])
+      return canonicalAddress(subject.address)
+    } catch (thrown) {
+      // No rule had asked for that key: what they counted, and the places that they gave, go back.
+      decision.refund()
+      throw thrown
+    }
   }
 
   /**
@@ -282,11 +293,18 @@ export class Door<Request extends object> {
     ;(request as { [decided]?: Decision })[decided] = decision
     const states = decision instanceof MadeDecision ? decision.statesFound : decision.states
     if (outgoing !== undefined && (this.#refund !== undefined || states.some(isHeld)))
-      outgoing.once('close', () =>
-        this.end(decision, request, outgoing.writableFinished ? outgoing.statusCode : 0),
-      )
+      outgoing.once('close', () => this.end(decision, request, statusOf(outgoing)))
     return { kind: 'in', decision, fields: this.#writer.write(states) }
   }
+}
+
+function isOver(outgoing: Outgoing | undefined): boolean {
+  return outgoing !== undefined && (outgoing.closed || outgoing.stream?.destroyed === true)
+}
+
+/** 0 for one whose client was gone before: of HTTP/2 it has finished then, and not ended. */
+function statusOf({ writableEnded, writableFinished, statusCode }: Outgoing): number {
+  return writableEnded && writableFinished ? statusCode : 0
 }
 
 /** What is behind had no room, or took too long. */

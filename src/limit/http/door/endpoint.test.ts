@@ -14,6 +14,8 @@ test.each([
   ['POST', '/a%2Fb', 'POST /a/b'],
   ['POST', '/a\\b', 'POST /a/b'],
   ['POST', '/a%2Fb%FF', 'POST /a/b%FF'],
+  ['POST', '/gr%C3%BC%C3%9Fe/%FF', 'POST /grüße/%FF'],
+  ['POST', '/%E2%82%AC%F0%9F%98%80%ED%A0%80%C3', 'POST /€😀%ED%A0%80%C3'],
   ['POST', '/uploads#x', 'POST /uploads'],
   ['POST', '/%2575ploads', 'POST /%75ploads'],
   ['POST', 'http://api.example/uploads?x', 'POST /uploads'],

@@ -31,12 +31,22 @@ function pathOf(target: string): string | undefined {
   return found === null ? undefined : (found[1] ?? '/')
 }
 
-/** What is no UTF-8 stays as it is written. */
+/** A character of UTF-8, of one to four bytes. */
+const character =
+  /%[0-7][\da-f]|%[cd][\da-f]%[89ab][\da-f]|%e[\da-f](?:%[89ab][\da-f]){2}|%f[0-4](?:%[89ab][\da-f]){3}/gi
+
+/** What is no UTF-8 stays as it is written, and nothing else does. */
 function decode(path: string): string {
   if (!path.includes('%')) return path
   try {
     return decodeURIComponent(path)
   } catch {
-    return path.replace(/%[0-7][0-9a-f]/gi, (each) => decodeURIComponent(each))
+    return path.replace(character, (each) => {
+      try {
+        return decodeURIComponent(each)
+      } catch {
+        return each
+      }
+    })
   }
 }

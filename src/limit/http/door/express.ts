@@ -23,9 +23,12 @@ export function limitExpress<Request extends ExpressRequest>(
     try {
       const entry = door.enter(request, new Original(request), response, () => bodyFrom(request))
       if (entry instanceof Promise)
-        entry.then((waited) => {
-          if (pass(waited, response)) next()
-        }, next)
+        // What writing throws, to a response that somebody has answered meanwhile, is an error of the app as well.
+        entry
+          .then((waited) => pass(waited, response))
+          .then((goesOn) => {
+            if (goesOn) next()
+          }, next)
       else if (pass(entry, response)) next()
     } catch (thrown) {
       next(thrown)

@@ -47,7 +47,7 @@ export function limitFastify<Request extends FastifyLikeRequest>(
   const door = new Door<Request>(limits, rest)
   const run = async (request: Request, reply: FastifyLikeReply): Promise<unknown> => {
     const entered = door.enter(request, request.raw, reply.raw, () =>
-      request.body === undefined || request.body === null ? bodyFrom(request.raw) : { parsed: request.body },
+      request.body === undefined ? bodyFrom(request.raw) : { parsed: request.body },
     )
     return pass(entered instanceof Promise ? await entered : entered, reply)
   }

@@ -1,9 +1,9 @@
 // Limits in front of Hono 4, on Node and elsewhere.
 import type { Decision } from '../../decision.ts'
+import type { BodySource } from '../defer/request-body.ts'
 import { fields } from '../fields.ts'
 import { Door, type DoorOptions, type Outgoing } from './door.ts'
 import type { DoorLimits } from './door-limits.ts'
-import { bodyFrom } from './node.ts'
 import type { RawRequest } from './request-subject.ts'
 
 /** What is needed of a context of Hono. `env` is that of @hono/node-server; elsewhere nobody knows the address of a client. */
@@ -11,13 +11,18 @@ export interface HonoContext {
   readonly req: {
     readonly method: string
     readonly url: string
-    readonly raw?: { readonly body: AsyncIterable<Uint8Array> | null }
+    readonly raw?: { readonly body: AsyncIterable<Uint8Array> | null; readonly bodyUsed: boolean }
+    text(): Promise<string>
     header(): Record<string, string>
   }
   readonly res: { readonly status: number }
   readonly env: unknown
   header(name: string, value: string): unknown
   body(text: string, status: never, headers: Record<string, string>): Response
+}
+
+interface MaybeRead {
+  readonly readableDidRead?: boolean
 }
 
 interface NodeEnvironment {
@@ -37,7 +42,7 @@ export function limitHono<Context extends HonoContext>(
   return async (context, next) => {
     const { incoming, outgoing } = (context.env ?? {}) as NodeEnvironment
     const entered = door.enter(context, incoming ?? new Elsewhere(context), outgoing, () =>
-      incoming ? bodyFrom(incoming) : { stream: context.req.raw?.body ?? undefined },
+      bodyOf(context, incoming),
     )
     const entry = entered instanceof Promise ? await entered : entered
     // Nobody reads it.
@@ -55,6 +60,12 @@ export function limitHono<Context extends HonoContext>(
     else await ended(door, entry.decision, context, next)
     return undefined
   }
+}
+
+/** Hono keeps what was read of a request. */
+function bodyOf({ req }: HonoContext, incoming: (RawRequest & MaybeRead) | undefined): BodySource {
+  if (incoming?.readableDidRead ?? req.raw?.bodyUsed) return { parsed: req.text() }
+  return { stream: (incoming as AsyncIterable<Uint8Array> | undefined) ?? req.raw?.body ?? undefined }
 }
 
 /** Where the end of a response is not seen it ends with its handler. */

@@ -1,5 +1,6 @@
 // Limits in front of node:http.
 import type { ServerResponse } from 'node:http'
+import { SpillwayError } from '../../../core/errors.ts'
 import type { BodySource } from '../defer/request-body.ts'
 import { fields } from '../fields.ts'
 import { Door, type DoorOptions, type Entry, type Outgoing } from './door.ts'
@@ -29,12 +30,30 @@ export function limitNode<Request extends RawRequest>(
   }
 }
 
-/** What a parser left on a request, or its stream. */
-export function bodyFrom(request: object): BodySource {
-  const { body, readableEnded } = request as { readonly body?: unknown; readonly readableEnded?: boolean }
-  // A stream that somebody has read, and a parser that found nothing: it had no body.
-  if (body !== undefined || readableEnded) return { parsed: body ?? '' }
-  return { stream: request as AsyncIterable<Uint8Array> }
+/** What a parser left on a request, or its stream. Throws INVALID_OPTION for one that somebody has read and left nowhere. */
+export function bodyFrom(request: RawRequest): BodySource {
+  const { body, readableDidRead } = request as { readonly body?: unknown; readonly readableDidRead?: boolean }
+  // The parsers of Express 4 leave an empty object where they have read nothing.
+  if (body !== undefined && (readableDidRead !== false || !isEmpty(body))) return { parsed: body }
+  if (!readableDidRead) return { stream: request as unknown as AsyncIterable<Uint8Array> }
+  if (hasBody(request)) throw bodyTaken()
+  return { parsed: '' }
+}
+
+function isEmpty(body: unknown): boolean {
+  return typeof body === 'object' && body !== null && Object.keys(body).length === 0
+}
+
+function hasBody({ headers }: RawRequest): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+}
+
+function bodyTaken(): SpillwayError {
+  return new SpillwayError(
+    'INVALID_OPTION',
+    'A request is to be deferred, and its body was read before it came to the door.',
+    { remedy: 'Put the door before what reads it, or leave what was read on the request as `body`.' },
+  )
 }
 
 /** Writes what the door says; whether the request goes on. */

@@ -32,7 +32,17 @@ export type RequestSubject = Subject & { readonly isNameless: unknown }
 export type MakeSubject<Request> = (request: Request, raw: RawRequest) => RequestSubject
 
 /** What subjects have of themselves. */
-const own = new Set(['on', 'plan', 'address', 'headers', 'isNameless', 'constructor', '__proto__'])
+const own = new Set([
+  'on',
+  'plan',
+  'address',
+  'headers',
+  'request',
+  'raw',
+  'isNameless',
+  'constructor',
+  '__proto__',
+])
 const missing = Symbol('not asked for')
 
 /** `address` finds the client's; see `trustedProxies`. */
@@ -48,6 +58,7 @@ export function subjectsOf<Request>(
     isNameless = false
     #on: string | undefined | typeof missing = missing
     #address: string | undefined | typeof missing = missing
+    #headers: RawRequest['headers'] | undefined
 
     constructor(request: Request, raw: RawRequest) {
       this.request = request
@@ -68,8 +79,10 @@ export function subjectsOf<Request>(
       return this.#address
     }
 
+    /** As they came: by them is given back what was taken by them, whatever a handler takes out. */
     get headers(): RawRequest['headers'] {
-      return this.raw.headers
+      this.#headers ??= { ...this.raw.headers }
+      return this.#headers
     }
 
     #endpoint(): string | undefined {

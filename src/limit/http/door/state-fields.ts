@@ -8,6 +8,7 @@ export type Show = 'own' | 'all' | 'none' | readonly string[]
 interface Written {
   readonly limit: number
   readonly fillMs: number | undefined
+  readonly unit: string | undefined
   readonly name: string
   readonly policy: string
 }
@@ -46,11 +47,12 @@ export class FieldWriter {
   }
 
   #of(state: RuleState): Written {
-    const { rule, limit, fillMs } = state
+    const { rule, limit, fillMs, unit } = state
     const before = this.#written.get(rule)
     // Of a rule with plans it changes with each of them: they are few.
-    if (before !== undefined && before.limit === limit && before.fillMs === fillMs) return before
-    const written = { limit, fillMs, name: quoted(rule), policy: policyItem(policyOf(state)) }
+    if (before !== undefined && before.limit === limit && before.fillMs === fillMs && before.unit === unit)
+      return before
+    const written = { limit, fillMs, unit, name: quoted(rule), policy: policyItem(policyOf(state)) }
     if (this.#written.size >= mostWritten) this.#written.clear()
     this.#written.set(rule, written)
     return written
