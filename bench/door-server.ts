@@ -1,4 +1,4 @@
-// The server of `npm run bench:doors`: its argument says what stands in front of it. It answers JSON of one line, and says to its parent what processor time it took since it was asked last.
+// The server of `npm run bench:doors`: its parent says by name what stands in front of it from now on, and learns what processor time it took since it said so last. It answers JSON of one line.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { limitNode } from '../src/limit/http/door/node.ts'
@@ -37,20 +37,22 @@ const doors: Readonly<Record<string, () => Door>> = {
   'three rules': () => doorOf(three, 'own'),
 }
 
-const door = doors[process.argv[2] ?? '']!()
+const made = new Map(Object.entries(doors).map(([name, make]) => [name, make()]))
+let door = made.get('without')!
 const body = JSON.stringify({ ok: true, items: [1, 2, 3] })
 const server = createServer((request, response) => {
   if (door(request, response) !== true) return
   response.setHeader('content-type', 'application/json')
   response.end(body)
 })
-// A connection that rests between two rounds stays.
+// A connection that rests between two turns stays.
 server.keepAliveTimeout = 600_000
 server.listen(0, '127.0.0.1', () => process.send!((server.address() as AddressInfo).port))
 
 let before = process.cpuUsage()
-process.on('message', () => {
+process.on('message', (name: string) => {
   const { user, system } = process.cpuUsage(before)
+  if (name !== 'end of the turn') door = made.get(name)!
   before = process.cpuUsage()
   process.send!(user + system)
 })

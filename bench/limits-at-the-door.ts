@@ -1,4 +1,4 @@
-// npm run bench:doors: what the door costs, as processor time of the server for each request: the same server with it and without, in processes of their own, in turns.
+// npm run bench:doors: what the door costs, as processor time of the server for each request: with it and without, in turns, in the same process.
 // Who asks is another process. The server answers JSON of one line: one that does more is the same plus what it does.
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -9,9 +9,9 @@ import { percentile, rotated, summary } from './statistics.ts'
 const goalUs = 2
 
 const options = new Command()
-  .option('--requests <count>', 'in each round, of each server', Number, 300)
-  .option('--rounds <count>', 'how often each has its turn', Number, 100)
-  .option('--servers <count>', 'of each kind: two that are the same never cost the same', Number, 3)
+  .option('--requests <count>', 'in each turn', Number, 400)
+  .option('--rounds <count>', 'how often each has its turn, in each process', Number, 120)
+  .option('--servers <count>', 'processes: two that are the same never cost the same', Number, 3)
   .option('--only <names...>', 'only these', [
     'two fields, no door',
     'one rule, no fields',
@@ -27,10 +27,10 @@ const options = new Command()
   }>()
 
 interface Server {
-  readonly name: string
   readonly child: ChildProcess
   readonly port: number
-  readonly cpuUs: number[]
+  /** Of each kind, in the order of the rounds. */
+  readonly cpuUs: ReadonlyMap<string, number[]>
 }
 
 const answer = async (child: ChildProcess, asked?: object | string) => {
@@ -42,44 +42,50 @@ const answer = async (child: ChildProcess, asked?: object | string) => {
   return said
 }
 
-async function serverOf(name: string): Promise<Server> {
-  const child = fork(`${import.meta.dirname}/door-server.ts`, [name])
-  child.setMaxListeners(0)
-  return { name, child, port: await answer(child), cpuUs: [] }
-}
-
 const kinds = ['without', ...options.only]
 const servers: Server[] = []
-for (let i = 0; i < options.servers; i++) for (const name of kinds) servers.push(await serverOf(name))
+for (let i = 0; i < options.servers; i++) {
+  const child = fork(`${import.meta.dirname}/door-server.ts`)
+  child.setMaxListeners(0)
+  servers.push({ child, port: await answer(child), cpuUs: new Map(kinds.map((kind) => [kind, []])) })
+}
 const asker = fork(
   `${import.meta.dirname}/http-asker.ts`,
   servers.map(({ port }) => String(port)),
 )
 asker.setMaxListeners(0)
 
-async function turn({ child, port }: Server, count: number): Promise<number> {
-  await answer(child, 'before')
+async function turn({ child, port }: Server, kind: string, count: number): Promise<number> {
+  await answer(child, kind)
   await answer(asker, { port, count })
-  return (await answer(child, 'after')) / count
+  return (await answer(child, 'end of the turn')) / count
 }
 
 // The compiler has done with each before it is measured.
-for (const server of servers) await turn(server, 20_000)
+for (const server of servers) for (const kind of kinds) await turn(server, kind, 20_000)
 for (let round = 0; round < options.rounds; round++)
-  for (const server of rotated(servers, round)) server.cpuUs.push(await turn(server, options.requests))
+  for (const server of servers)
+    for (const kind of rotated(kinds, round))
+      server.cpuUs.get(kind)!.push(await turn(server, kind, options.requests))
 
-/** Others on the machine make a turn dearer, and never cheaper: the tenth that was disturbed least says what it costs. */
-const costs = (name: string, share: number) =>
-  summary(servers.filter((server) => server.name === name).map(({ cpuUs }) => percentile(cpuUs, share)))
+/** Of each process: the median over the rounds. What is above is taken within a round, where both had the same neighbours on the machine. */
+const costs = (kind: string) => summary(servers.map(({ cpuUs }) => percentile(cpuUs.get(kind)!, 0.5)))
+const above = (kind: string) =>
+  summary(
+    servers.map(({ cpuUs }) => {
+      const without = cpuUs.get('without')!
+      return percentile(
+        cpuUs.get(kind)!.map((us, round) => us - without[round]!),
+        0.5,
+      )
+    }),
+  )
 const text = ({ median, min, max }: ReturnType<typeof summary>) =>
   `${median.toFixed(1)} µs (${min.toFixed(1)} – ${max.toFixed(1)})`
-for (const name of kinds) {
-  const [quiet, mostly] = [costs(name, 0.1), costs(name, 0.5)]
-  const above = (share: number) => (costs(name, share).median - costs('without', share).median).toFixed(1)
-  console.log(
-    `${name.padEnd(20)} ${text(quiet)}, median ${text(mostly)}${name === 'without' ? '' : `: ${above(0.1)} above, median ${above(0.5)}`}`,
-  )
-}
+console.log(
+  `without: ${text(costs('without'))} of processor time for each request; of each process the median`,
+)
+for (const kind of options.only) console.log(`${kind.padEnd(20)} ${text(above(kind))} above`)
 console.log(`the goal: at most ${goalUs} µs above`)
 for (const { child } of servers) child.kill()
 asker.kill()

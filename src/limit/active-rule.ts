@@ -11,7 +11,7 @@ import type { KeyHash } from './memory/key-hash.ts'
 import { Table } from './memory/table.ts'
 import { readsOf } from './reads.ts'
 import type { Bound, CheckedRule } from './rule/checked-rule.ts'
-import { ruleState } from './rule-state.ts'
+import { fillMs, ruleState } from './rule-state.ts'
 import type { Subject } from './subject.ts'
 
 /** What all rules of one set of limits go by. */
@@ -70,6 +70,9 @@ export class ActiveRule {
   /** Calendars: when the window of now ends. Never goes back: no window that has passed is opened again. */
   #endMs = 0
   #smallest: Algorithm
+  /** By which a state was told last, and how long it takes to fill. */
+  #filled: Algorithm | undefined
+  #fillMs: number | undefined
   #byPlan: ReadonlyMap<string | undefined, Algorithm> | undefined
 
   constructor(checked: CheckedRule, setting: Setting, table?: Table, before?: ActiveRule) {
@@ -176,12 +179,18 @@ export class ActiveRule {
 
   state(subject: Subject, refuses: boolean): RuleState {
     const remaining = this.bans !== undefined && this.bans.leftUs > 0 ? 0 : this.#available()
-    return ruleState(this.checked, this.#algorithm, {
+    const algorithm = this.#algorithm
+    if (algorithm !== this.#filled) {
+      this.#filled = algorithm
+      this.#fillMs = fillMs(algorithm, this.checked.perUs)
+    }
+    return ruleState(this.checked, algorithm, {
       refuses,
       remaining,
+      fillMs: this.#fillMs,
       own: !this.table.shared && this.#isOwn(subject),
       nextMs: remaining >= 1 ? 0 : this.delayMs(1),
-      resetMs: this.delayMs(boundOf(this.#algorithm)),
+      resetMs: this.delayMs(boundOf(algorithm)),
     })
   }
 

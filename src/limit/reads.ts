@@ -22,12 +22,16 @@ export function readsOf(checked: CheckedRule, declared: Declared): Reads {
   const { by, on, calendar } = checked
   const readers = by.map((part) => readerOf(part, declared))
   const own = readers.filter((_, index) => by[index]!.kind !== 'header')
+  const [only] = own
   return {
     on: on && matcherOf(on),
     excepts: exceptOf(checked, readers),
     keyOf: keyReaderOf(checked, readers),
     nobody: nobodyOf(checked),
-    isOwn: (subject) => own.some((read) => read(subject) !== undefined),
+    isOwn:
+      only !== undefined && own.length === 1
+        ? (subject) => only(subject) !== undefined
+        : (subject) => own.some((read) => read(subject) !== undefined),
     ends: calendar && windowEnds(calendar.unit, calendar.timeZone),
   }
 }

@@ -3,13 +3,13 @@ import { type Algorithm, boundOf } from '../core/bucket/algorithm.ts'
 import type { RuleState } from './decision.ts'
 import type { CheckedRule } from './rule/checked-rule.ts'
 
-type Found = Pick<RuleState, 'refuses' | 'remaining' | 'own' | 'nextMs' | 'resetMs'>
+type Found = Pick<RuleState, 'refuses' | 'remaining' | 'fillMs' | 'own' | 'nextMs' | 'resetMs'>
 
-/** `found`: what the bucket says; all else the rule and its bound do. */
+/** `found`: what the bucket says, and its `fillMs`; all else the rule and its bound do. */
 export function ruleState(
   { name, shadow, perUs, cost }: CheckedRule,
   algorithm: Algorithm,
-  { refuses, remaining, own, nextMs, resetMs }: Found,
+  { refuses, remaining, fillMs, own, nextMs, resetMs }: Found,
 ): RuleState {
   return {
     rule: name,
@@ -19,7 +19,7 @@ export function ruleState(
     remaining: Math.max(remaining, 0),
     windowMs: perUs === undefined ? undefined : perUs / 1_000,
     unit: typeof cost === 'string' ? cost : undefined,
-    fillMs: fillMs(algorithm, perUs),
+    fillMs,
     own,
     nextMs,
     resetMs,

@@ -35,6 +35,7 @@ export function statesOf(
     return ruleState(rule.checked, algorithm, {
       refuses: refused.has(asked),
       remaining,
+      fillMs: full,
       own: rule.isOwn(subject),
       nextMs: remaining > 0 ? 0 : waitMs,
       resetMs: Math.max(waitMs, backMs),
