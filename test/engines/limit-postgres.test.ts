@@ -1,10 +1,6 @@
-// The arithmetic in PL/pgSQL against that of `core/bucket`, at times that are chosen: years, steps back, and algorithms that follow each other on one bucket.
+// The arithmetic in PL/pgSQL against that of `core/bucket`, at times that are chosen; and sweeping at them.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Algorithm, boundOf } from '../../src/core/bucket/algorithm.ts'
-import { exchange, freshBucket, type SharedBucket } from '../../src/core/bucket/exchange.ts'
 import { logOf } from '../../src/core/bucket/log.ts'
-import { slidingWindow } from '../../src/core/bucket/sliding-window.ts'
-import { tokenBucket, tokenBucketsOf } from '../../src/core/bucket/token-bucket.ts'
 import { checkOut, createPool, type OwnPool, type PgResult } from '../../src/engines/postgres/client.ts'
 import { engineTables } from '../../src/engines/postgres/engine-tables.ts'
 import {
@@ -14,33 +10,9 @@ import {
   verdictsOf,
 } from '../../src/engines/postgres/limit-call.ts'
 import { migrate } from '../../src/engines/postgres/migrations.ts'
-import type { LimitExchange } from '../../src/ports/limit.ts'
+import type { LimitExchange, LimitVerdict } from '../../src/ports/limit.ts'
 import { embeddedPostgres, type RunningServer, systemPostgres } from '../servers/index.ts'
-
-const secondUs = 1_000_000
-const yearUs = 365 * 86_400 * secondUs
-const noon = 1_600_000_000 * secondUs
-const steps = 250
-
-const algorithms: readonly ((nowUs: number) => Algorithm)[] = [
-  () => tokenBucket(10, 3, 7 * secondUs)!,
-  () => tokenBucket(2 ** 18, 1, 2 ** 32)!,
-  // What a plan's numbers are to another's.
-  ...tokenBucketsOf(
-    [
-      { capacity: 5, refill: 7 },
-      { capacity: 90, refill: 11 },
-    ],
-    60 * secondUs,
-  )!.map((bucket) => () => bucket),
-  () => tokenBucket(30_000, 1, yearUs / 1_000)!,
-  () => logOf(7, 10 * secondUs),
-  () => logOf(3, 10 * secondUs, 7),
-  () => slidingWindow(70, 13 * secondUs),
-  () => ({ kind: 'fixed-window', limit: 9, perUs: 11 * secondUs }),
-  (nowUs) => ({ kind: 'calendar-window', limit: 9, endUs: (Math.floor(nowUs / 5e6) + 1) * 5e6 }),
-  () => ({ kind: 'concurrency', limit: 8 }),
-]
+import { compareWithArithmetic } from './random-exchanges.ts'
 
 describe.each([systemPostgres, embeddedPostgres])('$name', (launcher) => {
   let server: RunningServer | undefined
@@ -58,70 +30,46 @@ describe.each([systemPostgres, embeddedPostgres])('$name', (launcher) => {
     await server?.stop()
   })
 
+  async function decide(requests: readonly LimitExchange[], nowUs: number): Promise<readonly LimitVerdict[]> {
+    const result = await pool!.query({
+      text: exchangeText('"spillway"'),
+      values: exchangeValues(requests, nowUs),
+    })
+    return verdictsOf(requests, (result as PgResult<ExchangeRow>).rows[0]!)
+  }
+
   test('answers as the arithmetic does, to the last unit', async ({ skip }) => {
     if (pool === undefined) skip('there is no such server here')
-    const random = generator(1)
-    const model = new Map<string, SharedBucket & { seenUs: number }>()
-    let nowUs = noon
-    for (let step = 0; step < steps; step++) {
-      nowUs += [0, 1, 1_000, random(9) * secondUs, random(90) * secondUs, -random(20) * secondUs][random(6)]!
-      if (random(60) === 0) nowUs += random(30) * 86_400 * secondUs
-      const requests = Array.from({ length: 1 + random(3) }, () => randomRequest(random, nowUs))
+    await compareWithArithmetic(decide, { steps: 250 })
+  })
+
+  test('a sweep forgets by the time that is believed, not by a clock of the server that stepped forth', async ({
+    skip,
+  }) => {
+    if (pool === undefined) skip('there is no such server here')
+    const [hourUs, noonUs] = [3_600_000_000, 1_500_000_000_000_000]
+    const kinds = {
+      log: logOf(5, hourUs),
+      calendar: { kind: 'calendar-window', limit: 5, endUs: noonUs + hourUs },
+    } as const
+    const asks = Object.entries(kinds).map(([bucket, algorithm]) => ({
+      ...{ bucket, algorithm, used: 0, cost: 5, hold: 0 },
+    }))
+    const request = { holder: 'h', leaseMs: 1_000, asks }
+    expect((await decide([request], noonUs))[0]).toMatchObject({ allowed: true })
+    const sweep = async (latestUs: number) => {
+      await pool!.query({ text: `select * from spillway.limit_sweep('', 500, $1)`, values: [latestUs] })
       const result = await pool!.query({
-        text: exchangeText('"spillway"'),
-        values: exchangeValues(requests, nowUs),
+        text: `select name from spillway.bucket where name = any('{log,calendar}') order by name`,
+        values: [],
       })
-      const verdicts = verdictsOf(requests, (result as PgResult<ExchangeRow>).rows[0]!)
-      for (const [index, request] of requests.entries()) {
-        const buckets = request.asks.map(({ bucket, algorithm }) => {
-          const kept = model.get(bucket) ?? { ...freshBucket(algorithm), seenUs: 0 }
-          model.set(bucket, kept)
-          return kept
-        })
-        const seenUs = Math.max(nowUs, ...buckets.map((bucket) => bucket.seenUs))
-        for (const bucket of buckets) bucket.seenUs = seenUs
-        const expected = exchange(buckets, request, seenUs)
-        expect(verdicts[index], `step ${step}: ${JSON.stringify(request)}`).toEqual(expected)
-      }
+      return (result as PgResult<{ name: string }>).rows.map(({ name }) => name)
     }
+    expect(await sweep(noonUs + hourUs - 1)).toEqual(['calendar', 'log'])
+    expect(await sweep(noonUs + hourUs)).toEqual(['calendar'])
+    // Its window may not be over by the clocks of those who ask, for as long as they do.
+    await decide([{ ...request, asks: [{ ...asks[1]!, cost: 0 }] }], noonUs + 24 * hourUs)
+    expect(await sweep(noonUs + 25 * hourUs)).toEqual(['calendar'])
+    expect(await sweep(noonUs + 48 * hourUs)).toEqual([])
   })
 })
-
-function randomRequest(random: (below: number) => number, nowUs: number): LimitExchange {
-  return {
-    holder: `h${random(3)}`,
-    leaseMs: 1 + random(20_000),
-    asks: Array.from({ length: 4 }, (_, bucket) => bucket)
-      .filter(() => random(2) === 0)
-      .concat(4)
-      .map((bucket) => {
-        // Mostly the same, so that a bucket lives for a while.
-        const algorithm =
-          algorithms[random(12) === 0 ? random(algorithms.length) : (bucket * 2 + 1) % algorithms.length]!(
-            nowUs,
-          )
-        const units = () => random(random(4) === 0 ? 2 * boundOf(algorithm) : 4)
-        const isHeld = algorithm.kind === 'concurrency'
-        return {
-          bucket: `b${bucket}`,
-          algorithm,
-          used: random(4),
-          cost: units(),
-          hold: units(),
-          ...(isHeld || random(6) > 0 ? {} : { penalty: units() }),
-          ...(isHeld || random(6) > 0
-            ? {}
-            : { refund: { units: units(), takenUs: Math.max(0, nowUs - random(3) * secondUs) } }),
-        }
-      }),
-  }
-}
-
-/** Numbers by chance that are the same at each run. */
-function generator(seed: number): (below: number) => number {
-  let state = seed
-  return (below) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return Math.floor((state / 2 ** 32) * below)
-  }
-}

@@ -73,7 +73,9 @@ export const redis: Launcher<RedisOptions> = {
 /** Its nodes talk to each other at a port of their own; who is away for two seconds has failed. */
 function clusterNode(busPort: number): string[] {
   const own = ['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1']
-  return [...own, '--cluster-port', `${busPort}`, '--cluster-node-timeout', '2000']
+  // A replica has what its node has at once, and a node that ends waits for none.
+  const replicas = ['--repl-diskless-sync-delay', '0', '--shutdown-timeout', '0']
+  return [...own, ...replicas, '--cluster-port', `${busPort}`, '--cluster-node-timeout', '2000']
 }
 
 function tlsAt(folder: string, port: number): string[] {

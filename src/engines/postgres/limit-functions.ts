@@ -196,9 +196,10 @@ begin
     from unnest(v_rows) n where r.name = n.name;
 end $$;
 
--- Looks at p_count buckets from p_after on, and forgets those that say no more than fresh ones; those of a calendar when their window
--- has ended long ago, whatever the clocks of those say who asked. Gives where the next begins, null when there are no more.
-create function ${schema}.limit_sweep(p_after text, p_count int, out removed int, out reached text) language plpgsql ${functionSettings} as $$
+-- Looks at p_count buckets from p_after on, and forgets those that say no more than fresh ones; those of a calendar when their window has ended
+-- and nobody has asked for long, whatever the clocks of those say who asked. p_latest: no time after that is believed. Gives where the next begins,
+-- null when there are no more.
+create function ${schema}.limit_sweep(p_after text, p_count int, p_latest bigint, out removed int, out reached text) language plpgsql ${functionSettings} as $$
 declare
   b ${schema}.bucket;
   v_name text;
@@ -210,10 +211,10 @@ begin
   for b in select r.* from ${schema}.bucket r where r.name > p_after order by r.name limit p_count for update skip locked loop
     v_name := b.name;
     v_seen := v_seen + 1;
-    v_now := greatest((extract(epoch from clock_timestamp()) * 1000000)::bigint, b.seen);
+    v_now := greatest(least((extract(epoch from clock_timestamp()) * 1000000)::bigint, p_latest), b.seen);
     b := ${schema}.bucket_end_leases(b, v_now);
     if cardinality(b.ends) = 0 and (${schema}.bucket_idle(b.kind, b.parameters, b.numbers, v_now)
-      or b.kind = ${bucketKind['calendar-window']} and b.parameters[2] + ${dayUs} <= v_now)
+      or b.kind = ${bucketKind['calendar-window']} and greatest(b.parameters[2], b.seen) + ${dayUs} <= v_now)
     then
       delete from ${schema}.bucket r where r.name = v_name;
       removed := removed + 1;

@@ -30,7 +30,7 @@ export class PostgresLimit implements LimitPort {
     this.#exchange = { name: 'spillway_limit_exchange', text: exchangeText(schema) }
     this.#sweep = {
       name: 'spillway_limit_sweep',
-      text: `select removed, reached from ${schema}.limit_sweep($1, ${sweptAtOnce})`,
+      text: `select removed, reached from ${schema}.limit_sweep($1, ${sweptAtOnce}, $2)`,
     }
     this.#calls = new GroupCommit({ run: (calls) => this.#decide(calls), weigh })
   }
@@ -48,6 +48,7 @@ export class PostgresLimit implements LimitPort {
     if (this.#closed) throw closed()
     const [row] = await this.#connection.run<{ removed: number; reached: string | null }>(this.#sweep, [
       this.#swept,
+      this.#clock.latestUs(),
     ])
     this.#swept = row!.reached ?? ''
     return row!.removed

@@ -35,6 +35,11 @@ const passing: ReadonlySet<string> = new Set([
 const login: ReadonlySet<string> = new Set(['NOAUTH', 'WRONGPASS'])
 const answers: ReadonlySet<string> = new Set(['ErrorReply', 'SimpleError', 'BlobError'])
 
+/** A server said so: then it was reached. */
+export function isAnswer(thrown: unknown): boolean {
+  return answers.has(asError(thrown).constructor.name)
+}
+
 /** The error that the caller sees. `doing` completes "Redis failed while …". */
 export function translate(thrown: unknown, doing: string): SpillwayError {
   if (isSpillwayError(thrown)) return thrown
@@ -66,7 +71,7 @@ export function translate(thrown: unknown, doing: string): SpillwayError {
       remedy: found.remedy,
       retryable: found.passing || !doing.startsWith('connecting'),
     })
-  if (passing.has(word) || !answers.has(cause.constructor.name))
+  if (passing.has(word) || !isAnswer(cause))
     return new SpillwayError('ENGINE_UNAVAILABLE', `Redis failed while ${doing}: ${said}.`, options)
   return new SpillwayError('ENGINE_FAILED', `Redis refused ${doing}: ${said}.`, options)
 }
