@@ -1,7 +1,9 @@
 // Buckets of rate limits that several processes share. A store keeps them, counts by the arithmetic of `core/bucket` at its own clock, and leases
 // parts of them, so that most decisions need no store.
-import { boundOf } from '../core/bucket/algorithm.ts'
+import type { StoredAlgorithm } from '../core/bucket/algorithm.ts'
+import { largestWhole } from '../core/bucket/bucket.ts'
 import type { BucketAsk, LimitExchange, LimitVerdict } from '../core/bucket/exchange.ts'
+import { isExact } from '../core/bucket/token-bucket.ts'
 import { SpillwayError } from '../core/errors.ts'
 
 export type { BucketAnswer, BucketAsk, LimitExchange, LimitVerdict } from '../core/bucket/exchange.ts'
@@ -74,17 +76,35 @@ function checkAsk(
       engine,
       `What is in use at the same time knows neither penalty nor refund (bucket ${bucket}): tell what is in use.`,
     )
-  if (refund && !Number.isFinite(refund.takenUs))
+  if (refund && !Number.isSafeInteger(refund.takenUs))
     throw invalid(
       engine,
-      `A refund tells when it was taken; takenUs is ${refund.takenUs} for the bucket ${bucket}.`,
+      `A refund tells when it was taken, as it was answered; takenUs is ${refund.takenUs} for the bucket ${bucket}.`,
     )
+  checkAlgorithm(engine, bucket, algorithm)
   if (algorithm.kind === 'log' && !(algorithm.ring >= algorithm.limit && algorithm.ring <= mostTimes))
     throw invalid(
       engine,
       `A log keeps at least as many times as it allows, and at most ${mostTimes}; the ring is ${algorithm.ring} for the bucket ${bucket}.`,
     )
-  if (!(boundOf(algorithm) >= 1)) throw invalid(engine, `The bucket ${bucket} would hold nothing.`)
+}
+
+/** Every store has to count by it, and to the same unit; and what one of them cannot carry fails others that are asked with it. */
+function checkAlgorithm(engine: string, bucket: string, algorithm: StoredAlgorithm): void {
+  for (const name in algorithm) {
+    const value: unknown = algorithm[name as keyof StoredAlgorithm]
+    if (name === 'kind' || (Number.isInteger(value) && Number(value) >= 1 && Number(value) <= largestWhole))
+      continue
+    throw invalid(
+      engine,
+      `Algorithms are in whole numbers from 1 to 2^52; ${name} is ${String(value)} for the bucket ${bucket}.`,
+    )
+  }
+  if (algorithm.kind === 'token-bucket' && !isExact(algorithm))
+    throw invalid(
+      engine,
+      `The token bucket ${bucket} holds more units than are counted exactly, or takes 35 years to fill.`,
+    )
 }
 
 function checkUnits(engine: string, bucket: string, what: string, units: number): void {

@@ -234,6 +234,22 @@ describe.skipIf(missing !== undefined)(`three nodes${missing === undefined ? '' 
     }, soon)
   }, 60_000)
 
+  test('who closes the engine is answered what was asked before, also between the phases', async () => {
+    const engine = await open({ url: cluster.url })
+    const asks = ['closed a', 'closed b', 'closed c'].map((bucket) => ({
+      bucket,
+      algorithm: logOf(10, dayUs),
+      cost: 4,
+    }))
+    const asked = Array.from({ length: 3 }, () => engine.limit!.exchange([request(asks)]))
+    const closing = engine.close()
+    const verdicts = (await Promise.all(asked)).map(([verdict]) => verdict!.allowed)
+    await closing
+    const allowed = verdicts.filter((each) => each).length
+    for (const { bucket, algorithm } of asks)
+      expect(await availableOf(bucket, algorithm)).toBe(10 - 4 * allowed)
+  })
+
   test('requests of one bucket each go to as many slots as there are buckets', async () => {
     const names = Array.from({ length: 200 }, (_, index) => `bucket ${index % 100}`)
     const algorithm = logOf(10, dayUs)

@@ -69,7 +69,8 @@ describe.skipIf(missing !== undefined)(`a cluster${missing === undefined ? '' : 
     await meet(cluster.nodes[0]!, fourth)
     const id = String(await command(fourth, 'CLUSTER', 'MYID'))
     await vi.waitFor(async () => {
-      for (const node of everybody) expect(await command(node, 'CLUSTER', 'NODES')).toContain(id)
+      for (const node of everybody)
+        expect(await command(node, 'CLUSTER', 'NODES')).toMatch(new RegExp(`${id} \\S+ (myself,)?master `))
     }, soon)
     const lost = '{moved}'
     for (const node of [fourth, ...cluster.nodes])

@@ -112,13 +112,13 @@ export function isForgettable(bucket: SharedBucket, nowUs: number): boolean {
 }
 
 /**
- * The same at a clock that shows the time of day, by which the windows of calendars pass too: those that ended long before, whatever their
+ * The same where a clock shows the time of day, by which the windows of calendars pass too: those that ended long before, whatever their
  * askers' clocks say, are not asked for again.
  */
-export function isForgotten(bucket: SharedBucket, nowUs: number): boolean {
+export function isForgotten(bucket: SharedBucket, nowUs: number, timeOfDayUs: number): boolean {
   if (isForgettable(bucket, nowUs)) return true
   const { algorithm, leases } = bucket
-  return leases.length === 0 && algorithm.kind === 'calendar-window' && algorithm.endUs + dayUs <= nowUs
+  return leases.length === 0 && algorithm.kind === 'calendar-window' && algorithm.endUs + dayUs <= timeOfDayUs
 }
 
 const dayUs = 86_400_000_000

@@ -79,8 +79,12 @@ local function save(s, raw)
   else
     text = struct.pack('<BHddddd', s.kind, #s.leases, s.time, s.a, s.b, s.c, s.d) .. numbersOf(s, size)
   end
-  for _, lease in ipairs(s.leases) do
-    text = text .. struct.pack('<dds', lease.units, lease.ends, lease.holder)
+  if #s.leases > 0 then
+    local parts = { text }
+    for index, lease in ipairs(s.leases) do
+      parts[index + 1] = struct.pack('<dds', lease.units, lease.ends, lease.holder)
+    end
+    text = table.concat(parts)
   end
   local ms = max(ceil((from - min(s.time, raw)) / 1000), 0) + ${keptMs}
   redis.call('SET', s.key, text, 'PX', string.format('%d', ms))

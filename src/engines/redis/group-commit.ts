@@ -44,7 +44,6 @@ export class GroupCommit {
   #flying = 0
   #scheduled = false
   #late: (() => void) | undefined
-  #idle: (() => void)[] = []
 
   constructor(options: GroupCommitOptions) {
     this.#options = options
@@ -86,16 +85,6 @@ export class GroupCommit {
     })
   }
 
-  /** Resolves when nothing waits and nothing is on its way, or after `ms`. */
-  async settled(ms: number): Promise<void> {
-    if (this.#waiting === 0 && this.#flying === 0) return
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.#idle.push(resolve)
-    const cancel = this.#clock.after(ms, resolve)
-    await promise
-    cancel()
-  }
-
   #send(): void {
     for (const [slot, lane] of this.#lanes) {
       if (this.#flying >= this.#options.inFlight) break
@@ -106,8 +95,6 @@ export class GroupCommit {
       void this.#run(batch)
     }
     this.#watch()
-    if (this.#waiting > 0 || this.#flying > 0) return
-    for (const resolve of this.#idle.splice(0)) resolve()
   }
 
   async #run(batch: readonly Entry[]): Promise<void> {

@@ -8,6 +8,7 @@ import { GroupCommit } from './group-commit.ts'
 import type { Link } from './link.ts'
 import { decideOverSlots, type OverSlots } from './over-slots.ts'
 import { packed, type ScriptRequest, scriptHash, unpacked } from './pack.ts'
+import { Places } from './places.ts'
 import { slotOf } from './slot.ts'
 
 export interface RedisLimitOptions {
@@ -18,6 +19,8 @@ export interface RedisLimitOptions {
 
 /** In a cluster each call carries one slot, so more of them are on their way. */
 const inFlight = { server: 8, cluster: 64 } as const
+/** Requests over several slots that are decided at a time: each has a lease in its buckets, and a bucket is read and written with all that it has. */
+const overSlotsAtOnce = 64
 
 export class RedisLimit implements LimitPort {
   readonly statement: string
@@ -27,6 +30,8 @@ export class RedisLimit implements LimitPort {
   readonly #timeoutMs: number
   readonly #clock = new ServerClock()
   readonly #calls: GroupCommit
+  readonly #places: Places
+  readonly #asked = new Set<Promise<LimitVerdict[]>>()
   /** Of requests over several slots: by this and their number they hold what they ask for. */
   readonly #name = randomBytes(9).toString('base64url')
   #requests = 0
@@ -38,6 +43,7 @@ export class RedisLimit implements LimitPort {
     this.#prefix = `${prefix}:limit:`
     this.#timeoutMs = timeoutMs
     this.severalClocks = link.isCluster && slotOf(`${this.#prefix}a`) !== slotOf(`${this.#prefix}b`)
+    this.#places = new Places(overSlotsAtOnce, timeoutMs)
     this.#calls = new GroupCommit({
       run: (requests) => this.#run(requests),
       inFlight: link.isCluster ? inFlight.cluster : inFlight.server,
@@ -49,15 +55,19 @@ export class RedisLimit implements LimitPort {
     if (this.#closed) throw closedError()
     checkExchange('redis', requests)
     if (requests.length === 0) return []
+    const answer = this.#link.isCluster
+      ? this.#inCluster(requests)
+      : this.#calls.submit(
+          requests,
+          requests.map(() => 0),
+        )
+    this.#asked.add(answer)
     try {
-      return await (this.#link.isCluster
-        ? this.#inCluster(requests)
-        : this.#calls.submit(
-            requests,
-            requests.map(() => 0),
-          ))
+      return await answer
     } catch (thrown) {
-      throw this.#closed ? closedError() : translate(thrown, 'buckets were asked')
+      throw translate(thrown, 'buckets were asked')
+    } finally {
+      this.#asked.delete(answer)
     }
   }
 
@@ -67,9 +77,10 @@ export class RedisLimit implements LimitPort {
     return 0
   }
 
+  /** Resolves when what was asked is answered, or has waited as long as it may: between its phases a request is nowhere else. */
   async close(): Promise<void> {
     this.#closed = true
-    await this.#calls.settled(this.#timeoutMs)
+    await Promise.allSettled(this.#asked)
   }
 
   /** A script sees one slot of a cluster: what is over several is decided by itself. */
@@ -79,12 +90,15 @@ export class RedisLimit implements LimitPort {
     const decide = async (at: number): Promise<LimitVerdict> =>
       isOne(slots[at]!)
         ? (await this.#calls.submit([requests[at]!], [firstOf(slots[at]!)]))[0]!
-        : decideOverSlots(requests[at]!, slots[at]!, this.#overSlots())
+        : this.#places.use(() => decideOverSlots(requests[at]!, slots[at]!, this.#overSlots()))
     const buckets = requests.flatMap(({ asks }) => asks.map(({ bucket }) => bucket))
     if (new Set(buckets).size === buckets.length) return Promise.all(requests.map((_, at) => decide(at)))
     // The later ones see what the earlier took.
     const verdicts: LimitVerdict[] = []
-    for (const at of requests.keys()) verdicts.push(await decide(at))
+    for (const at of requests.keys()) {
+      if (this.#closed) throw closedError()
+      verdicts.push(await decide(at))
+    }
     return verdicts
   }
 

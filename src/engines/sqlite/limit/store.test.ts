@@ -118,3 +118,19 @@ test("a sweep goes round all buckets in bounded steps, and takes those of a cale
   sweep()
   expect(kept()).toBe(0)
 })
+
+test('a wall clock that was ahead when the file was made takes no window of a calendar away', () => {
+  const machine = new Machine()
+  machine.wallSeconds += 10 * 86_400
+  const { store } = opener(machine)()
+  store.answer(['sweep'])
+  machine.wallSeconds -= 10 * 86_400
+  const quota = { kind: 'calendar-window', limit: 5, endUs: machine.wallUs() + 3_600 * secondUs } as const
+  const left = () => available(store.answer([[request('quota', quota, 0)]])[0])
+  store.answer([[request('quota', quota, 5)]])
+  machine.pass(60)
+  expect(store.answer(['sweep'])).toEqual([{ ok: 0 }])
+  expect(left()).toBe(0)
+  machine.pass(2 * 86_400)
+  expect(store.answer(['sweep'])).toEqual([{ ok: 1 }])
+})

@@ -90,10 +90,12 @@ export class LimitStore {
 
   #sweep(buckets: Map<string, SharedBucket>, nowUs: number): number {
     const rows = this.#page.all(this.#swept) as unknown as (BucketRow & { readonly name: string })[]
+    // Our clock may be ahead of the askers' for good: once the wall clock was.
+    const timeOfDayUs = Math.min(nowUs, this.#time.wallUs())
     let count = 0
     for (const row of rows) {
       // What is asked in the same transaction is kept.
-      if (buckets.has(row.name) || !isForgotten(read(row), nowUs)) continue
+      if (buckets.has(row.name) || !isForgotten(read(row), nowUs, timeOfDayUs)) continue
       this.#remove.run(row.name)
       count += 1
     }

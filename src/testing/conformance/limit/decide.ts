@@ -222,7 +222,14 @@ export const decideCases: readonly LimitCase[] = [
         request([ask('a\ud800b', slow(5))]),
         request([ask(bucket, logOf(5, 1_000_000, 4))]),
         request([ask(bucket, logOf(5, 1_000_000, 1_000_000))]),
+        request([ask(bucket, logOf(5, 0.5))]),
+        request([ask(bucket, logOf(5, 1e300))]),
+        request([ask(bucket, { kind: 'calendar-window', limit: 5, endUs: Number.NaN })]),
+        request([
+          ask(bucket, { kind: 'token-bucket', capacity: 2 ** 40, unit: 2 ** 20, rate: 1, tickUs: 1 }),
+        ]),
         request([ask(bucket, slow(5), { refund: { units: 1, takenUs: Number.NaN } })]),
+        request([ask(bucket, slow(5), { refund: { units: 1, takenUs: 1e300 } })]),
         request([ask(bucket, slow(5))], { holder: '' }),
         request([ask(bucket, slow(5))], { leaseMs: 0 }),
       ])
