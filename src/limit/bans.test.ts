@@ -85,6 +85,16 @@ describe('a rule with a ban', () => {
     expect(other.ask({ user: 'ada' }, 1)).toEqual(['allow'])
   })
 
+  test('of whom other rules would have banned by now, nobody is before he offends again', async () => {
+    const { clock, limits, ask } = at({ logins: { ...logins, ban: { after: 9, within: '1h', for: '5m' } } })
+    ask({ user: 'ada' }, 7)
+    limits.reload({ logins: { ...logins, ban: { after: 3, within: '1h', for: '5m' } } })
+    await clock.advance(minute)
+    expect(ask({ user: 'ada' }, 3)).toEqual(['allow', 'allow', 'banned'])
+    expect(limits.decide({ user: 'ada' }).retryAfterMs).toBe(5 * minute)
+    expect(limits.counts()[0]!.bans).toBe(1)
+  })
+
   test('counts penalties, each as one', () => {
     const { limits, ask } = at({ logins: { ...logins, atMost: 50 } })
     for (let i = 0; i < 3; i++) limits.decide({ user: 'eve' }).penalize(7)

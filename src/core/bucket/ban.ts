@@ -41,7 +41,8 @@ export const bans: Bucket<Ban> = {
 
   available(numbers, at, ban, nowUs) {
     const time = timeOf(numbers, at, nowUs)
-    return time < numbers[at + 3]! ? 0 : ban.limit - offencesAt(numbers, at, ban, time)
+    // Other rules may begin a ban after fewer than were counted: the next one begins it, and there is none before.
+    return time < numbers[at + 3]! ? 0 : Math.max(1, ban.limit - offencesAt(numbers, at, ban, time))
   },
 
   take(numbers, at, ban, nowUs, cost) {

@@ -10,7 +10,7 @@ export interface BucketAsk {
   readonly algorithm: StoredAlgorithm
   /**
    * What the holder has used of its lease of this bucket since it was given: at most what was leased. The rest is given back. Of concurrency: what is
-   * in use, and stays so.
+   * in use, and stays so; beyond what was leased as far as there is room.
    */
   readonly used: number
   /** What the request asks for. 0 only looks, or only settles. Of a ban 1 asks that there is none, and takes nothing: offences are penalties. */
@@ -138,11 +138,9 @@ function settle(bucket: SharedBucket, ask: BucketAsk, holder: string, nowUs: num
   const arithmetic = bucketOf(algorithm)
   const lease = bucket.leases.find((one) => one.holder === holder)
   if (lease) bucket.leases = bucket.leases.filter((one) => one !== lease)
-  // What is in use goes on, and if its lease has ended, as far as there is room.
-  if (algorithm.kind === 'concurrency') {
-    if (lease) return Math.min(ask.used, lease.units)
-    return Math.max(0, Math.min(ask.used, leftOf(bucket, nowUs)))
-  }
+  // What is in use goes on; what is not leased of it, since its lease ended or the store was away when it began, as far as there is room.
+  if (algorithm.kind === 'concurrency')
+    return Math.min(ask.used, Math.max(lease?.units ?? 0, leftOf(bucket, nowUs)))
   const used = lease ? Math.min(ask.used, lease.units) : 0
   if (ask.refund) arithmetic.refund(numbers, 0, algorithm, nowUs, ask.refund.units, ask.refund.takenUs)
   if (used + (ask.penalty ?? 0) > 0) arithmetic.take(numbers, 0, algorithm, nowUs, used + (ask.penalty ?? 0))

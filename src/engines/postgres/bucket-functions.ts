@@ -151,7 +151,7 @@ begin
       return p[1] - n[1];
     when 7 then
       v_time := greatest(p_now, n[2]);
-      return case when v_time < n[4] then 0 else p[1] - ${schema}.bucket_offences(p, n, v_time) end;
+      return case when v_time < n[4] then 0 else greatest(1, p[1] - ${schema}.bucket_offences(p, n, v_time)) end;
   end case;
 end $$;
 

@@ -95,9 +95,9 @@ begin
     v_units := b.units[v_lease];
     b := ${schema}.bucket_without_lease(b, v_lease);
   end if;
-  -- What is in use goes on, and if its lease has ended, as far as there is room.
+  -- What is in use goes on; what is not leased of it, as far as there is room.
   if p_kind = ${bucketKind.concurrency} then
-    own := least(p_used, coalesce(v_units, greatest(0, ${schema}.bucket_left(b, p_now))));
+    own := least(p_used, greatest(coalesce(v_units, 0), ${schema}.bucket_left(b, p_now)));
     return;
   end if;
   if p_refund is not null then

@@ -118,7 +118,7 @@ local function available(s, now)
   elseif kind == BAN then
     local time = banTime(s, now)
     if time < s.n[4] then return 0 end
-    return s.a - offencesAt(s, time)
+    return max(1, s.a - offencesAt(s, time))
   end
   return s.a - countIn(s, isOpen(s, now))
 end

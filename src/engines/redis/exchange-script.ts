@@ -151,8 +151,7 @@ local function settle(s, q, holder, now)
     end
   end end
   if s.kind == HELD then
-    if lease then return min(q.used, lease.units) end
-    return max(0, min(q.used, leftOf(s, now)))
+    return min(q.used, max(lease and lease.units or 0, leftOf(s, now)))
   end
   local used = q.penalty
   if lease then used = used + min(q.used, lease.units) end

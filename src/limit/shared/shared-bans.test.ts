@@ -132,3 +132,15 @@ test('two processes decide as limits in one memory do: who is allowed, why not, 
     { numRuns: 25 },
   )
 })
+
+test('of whom other rules would have banned by now, nobody is before he offends again', async () => {
+  const { clock, open } = store()
+  const rule = logins['logins']!
+  const many = { logins: { ...rule, ban: { after: 9, within: '1h', for: '5m' } } } as Rules
+  const all = open(many)
+  await reasons(all, { user: 'ada' }, 7)
+  all.reload({ logins: { ...rule, ban: { after: 3, within: '1h', for: '5m' } } } as Rules)
+  await clock.advance(minute)
+  expect(await reasons(all, { user: 'ada' }, 3)).toEqual(['allow', 'allow', 'banned'])
+  expect(all.counts()[0]!.bans).toBe(1)
+})

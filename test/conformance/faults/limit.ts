@@ -242,6 +242,29 @@ export const limitFaults: readonly Fault<LimitPort>[] = [
       },
     })
   }),
+  faultOfAll(
+    'of what is in use no more than was leased is ever held',
+    ['limit.lease.concurrency-grows'],
+    () => {
+      const held = new Map<string, number>()
+      return (port) => ({
+        async exchange(requests) {
+          const capped = requests.map((request) => ({
+            ...request,
+            asks: request.asks.map((ask) => ({
+              ...ask,
+              used: Math.min(ask.used, held.get(`${request.holder} ${ask.bucket}`) ?? 0),
+            })),
+          }))
+          const verdicts = await port.exchange(capped)
+          for (const [index, { holder, asks }] of requests.entries())
+            for (const [at, { bucket }] of asks.entries())
+              held.set(`${holder} ${bucket}`, verdicts[index]!.buckets[at]!.held)
+          return verdicts
+        },
+      })
+    },
+  ),
   fault(
     'the clock of the store stands still',
     ['limit.clock'],

@@ -12,6 +12,7 @@ import { pass } from '../wait.ts'
 import { freshBucketName, type LimitCase } from './bench.ts'
 
 const perUs = 50_000
+let declared = 0
 
 /** Of each kind some that fill while a case runs, and some whose numbers are large. */
 const algorithms: Readonly<Record<string, readonly (() => StoredAlgorithm)[]>> = {
@@ -31,6 +32,8 @@ const algorithms: Readonly<Record<string, readonly (() => StoredAlgorithm)[]>> =
   concurrency: [() => ({ kind: 'concurrency', limit: 6 })],
   ban: [
     () => ({ kind: 'ban', limit: 4, withinUs: perUs, forUs: 5_000, upToUs: 60_000 }),
+    // Declared anew each time, after as many offences as are counted already, or fewer.
+    () => ({ kind: 'ban', limit: 2 + (declared++ % 4), withinUs: perUs, forUs: 5_000, upToUs: 60_000 }),
     () => ({ kind: 'ban', limit: 3, withinUs: 3_600_000_000, forUs: 7_001, upToUs: 86_400_000_000 }),
   ],
 }
@@ -87,7 +90,8 @@ function randomRequest(
       return {
         bucket,
         algorithm,
-        used: lease ? random(lease.units + 1) : 0,
+        // Of concurrency more may be in use than was leased.
+        used: isHeld ? random((lease?.units ?? 0) + 3) : lease ? random(lease.units + 1) : 0,
         cost: units(),
         hold: units(),
         ...(!isHeld && random(algorithm.kind === 'ban' ? 3 : 8) === 0 ? { penalty: units() } : {}),

@@ -172,6 +172,22 @@ export const leaseCases: readonly LimitCase[] = [
     },
   },
   {
+    id: 'limit.lease.concurrency-grows',
+    title:
+      'concurrency: what a holder has in use beyond its lease is held as soon as there is room, and no sooner',
+    requires: ['limit'],
+    async run({ one, two }) {
+      const bucket = freshBucketName()
+      await exchange(one, ask(bucket, three, { cost: 1 }), { holder: 'a' })
+      await exchange(two, ask(bucket, three, { cost: 2 }), { holder: 'b' })
+      const full = await exchange(one, ask(bucket, three, { used: 2 }), { holder: 'a' })
+      assert.deepEqual([full.held, full.available], [1, 0])
+      await exchange(two, ask(bucket, three, { used: 1 }), { holder: 'b' })
+      const room = await exchange(one, ask(bucket, three, { used: 2 }), { holder: 'a' })
+      assert.deepEqual([room.held, room.available], [2, 0])
+    },
+  },
+  {
     id: 'limit.lease.several',
     title: 'leases of several buckets in one request are each what there is',
     requires: ['limit'],
