@@ -30,6 +30,8 @@ export interface Refusal extends Decision {
 /** Those who wait for one bucket (`wait-line.ts`). */
 export interface Line {
   readonly length: number
+  /** Since when the first of them waits, in milliseconds of the monotonic clock. */
+  readonly sinceMs: number
   /** Waits for an answer other than to wait; `refusal` is what it was told. */
   join(subject: Subject, refusal: Refusal, signal: AbortSignal | undefined): Promise<Decision>
   /** Asks again for the first, and for the next as long as they get an answer. */
@@ -106,10 +108,10 @@ export class ActiveRule {
   }
 
   /**
-   * Whether the rule allows it. Changes nothing; `take` and the like then speak of this subject. `first`: it stands first in the line of its key,
-   * which others do not overtake.
+   * Whether the rule allows it. Changes nothing; `take` and the like then speak of this subject. `sinceMs`: since when it waits; nobody overtakes a line
+   * in which somebody has waited for longer. (Not "any line": two that stand first in one line each would wait for each other.)
    */
-  look(subject: Subject, elapsedUs: number, first: boolean): Look {
+  look(subject: Subject, elapsedUs: number, sinceMs: number): Look {
     if (this.#on !== undefined && !this.#on(subject.on)) return 'passes'
     if (this.#excepts?.(subject)) return 'passes'
     const key = this.#keyOf(subject)
@@ -121,7 +123,8 @@ export class ActiveRule {
     if (this.cost > boundOf(this.#algorithm)) return this.adaptive?.reaches(this.cost) ? 'over' : 'cost'
     if (banned) return 'banned'
     if (this.#available() < this.cost) return 'over'
-    return this.lines.size > 0 && !first && this.lines.has(key) ? 'over' : 'allows'
+    const before = this.lines.size > 0 ? this.lines.get(key) : undefined
+    return before !== undefined && before.sinceMs < sinceMs ? 'over' : 'allows'
   }
 
   /** Goes to the bucket of a subject that it has bounded, whatever the rule is about by now. False when it has none. */

@@ -5,7 +5,7 @@ import { checkRules } from './rule/read-rules.ts'
 import type { Rule } from './rule/rule.ts'
 
 export interface Guarantee {
-  /** Of a rule with plans, the one that it is for. */
+  /** Of a rule with plans, the one that it is for: of a bucket that is asked by this plan alone. */
   readonly plan: string | undefined
   /** In one sentence. */
   readonly text: string

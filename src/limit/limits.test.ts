@@ -139,6 +139,10 @@ describe('who is bounded', () => {
       { keys: { tenant: ({ user }) => String(user).split('@')[1] } },
     )
     expect(tenant.allowed({ user: 'a@x' }, 1) + tenant.allowed({ user: 'b@x' }, 1)).toBe(1)
+    // Whoever writes no types gives what he has.
+    const number = { tenant: ({ cost = 0 }) => (cost > 1 ? cost : null) } as unknown as LimitsOptions['keys']
+    const loose = one({ atMost: 9, per: 'minute', by: 'tenant', missing: 'skip' }, { keys: number! })
+    expect([{ cost: 5 }, { cost: 6 }, {}].map((subject) => loose.allowed(subject, 2))).toEqual([1, 1, 2])
   })
 
   test('a subject without the value shares, passes or is refused', () => {

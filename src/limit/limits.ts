@@ -164,7 +164,7 @@ class MemoryLimits implements Limits {
       clock: this.#clock,
       most: rule.checked.line,
       longestWaitMs: rule.checked.longestWaitMs,
-      decide: (first) => this.#inForce.decide(first, rule),
+      decide: (first, sinceMs) => this.#inForce.decide(first, sinceMs),
       emptied: () => rule.lines.delete(key),
     })
     rule.lines.set(key, line)

@@ -25,8 +25,8 @@ export class RulesInForce implements Afterwards {
     this.#looks = rules.map(() => 'passes')
   }
 
-  /** `line`: of whose line the subject stands first. */
-  decide(subject: Subject, line?: ActiveRule): MadeDecision {
+  /** `sinceMs`: since when the subject, which stands first in a line, waits. */
+  decide(subject: Subject, sinceMs?: number): MadeDecision {
     const { rules } = this
     const looks = this.#looks
     const nowUs = this.#nowUs()
@@ -36,16 +36,16 @@ export class RulesInForce implements Afterwards {
     let shadowed: readonly string[] | undefined
     for (let i = 0; i < rules.length; i++) {
       const rule = rules[i]!
-      const look = rule.look(subject, nowUs, rule === line)
+      const look = rule.look(subject, nowUs, sinceMs ?? Number.POSITIVE_INFINITY)
       looks[i] = look
       if (look === 'allows' || look === 'passes') continue
       // Whoever stands first in a line is asked for again and again.
-      if (line === undefined) rule.refused += 1
+      if (sinceMs === undefined) rule.refused += 1
       if (rule.checked.shadow) shadowed = [...(shadowed ?? []), rule.checked.name]
       else refused = true
     }
     if (refused) {
-      const offends = line === undefined && subject[askedAgain] === undefined
+      const offends = sinceMs === undefined && subject[askedAgain] === undefined
       return this.#refusal(subject, shadowed ?? [], offends ? nowUs : undefined)
     }
     let taken: Taken
@@ -77,7 +77,7 @@ export class RulesInForce implements Afterwards {
     let count = 0
     for (let i = 0; i < rules.length; i++) {
       const rule = rules[i]!
-      const look = known ? this.#looks[i]! : rule.look(subject, nowUs, true)
+      const look = known ? this.#looks[i]! : rule.look(subject, nowUs, Number.NEGATIVE_INFINITY)
       if (look !== 'passes' && look !== 'missing') states[count++] = rule.state(subject, look !== 'allows')
     }
     if (count < states.length) states.length = count
@@ -88,7 +88,7 @@ export class RulesInForce implements Afterwards {
     const nowUs = this.#nowUs()
     this.now.#last = undefined
     for (const rule of this.now.rules) {
-      const look = rule.look(subject, nowUs, true)
+      const look = rule.look(subject, nowUs, Number.NEGATIVE_INFINITY)
       if (look === 'passes' || look === 'missing') continue
       if (rule.checked.perUs !== undefined) rule.takeMore(cost)
       if (cost > 0) rule.offend(nowUs)

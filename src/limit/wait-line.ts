@@ -7,6 +7,7 @@ import type { Subject } from './subject.ts'
 
 interface Waiter {
   readonly subject: Subject
+  readonly sinceMs: number
   readonly dueMs: number
   /** What it was told last. */
   refusal: Refusal
@@ -24,7 +25,7 @@ export interface LineOptions {
   readonly most: number
   readonly longestWaitMs: number
   /** Decides for the first of the line. */
-  readonly decide: (subject: Subject) => Refusal
+  readonly decide: (subject: Subject, sinceMs: number) => Refusal
   readonly emptied: () => void
 }
 
@@ -34,7 +35,7 @@ export const mostLines = 10_000
 /** In a program that does nothing else, whoever waits for his turn gets it. */
 const awake = new StayAlive()
 
-/** How often somebody looks for a place in front of which another line stands. */
+/** How often somebody looks for what another line stands in front of. */
 const placesMs = 20
 
 /** One timer for the whole line, and none without anybody in it. */
@@ -51,6 +52,11 @@ export class WaitLine implements Line {
     return this.#line.size
   }
 
+  get sinceMs(): number {
+    const [first] = this.#line
+    return first?.sinceMs ?? Number.POSITIVE_INFINITY
+  }
+
   join(subject: Subject, refusal: Refusal, signal: AbortSignal | undefined): Promise<Decision> {
     const { clock, most, longestWaitMs } = this.#options
     const reason = this.#whyNot(refusal, signal, most, longestWaitMs)
@@ -59,9 +65,11 @@ export class WaitLine implements Line {
       return Promise.resolve(refusal.insteadOfWaiting(reason))
     }
     return new Promise((resolve, reject) => {
+      const sinceMs = clock.elapsed()
       const waiter: Waiter = {
         subject,
-        dueMs: clock.elapsed() + longestWaitMs,
+        sinceMs,
+        dueMs: sinceMs + longestWaitMs,
         refusal,
         signal,
         leave: () => {
@@ -88,7 +96,7 @@ export class WaitLine implements Line {
     for (const waiter of [...this.#line]) {
       let decision: Refusal
       try {
-        decision = this.#options.decide(waiter.subject)
+        decision = this.#options.decide(waiter.subject, waiter.sinceMs)
       } catch (thrown) {
         // A function of the rules threw: that is for who asked, and the next one goes on.
         waiter.leave()
@@ -132,11 +140,9 @@ export class WaitLine implements Line {
 
   #arm({ dueMs, refusal }: Waiter): void {
     const { clock, rule } = this.#options
-    // A place that comes free is told to the line in front of it only: who waits for one here looks.
-    const lookMs =
-      refusal.rule !== rule && refusal.retryAfterMs === Number.POSITIVE_INFINITY
-        ? placesMs
-        : refusal.retryAfterMs
+    // A place that comes free, and the end of another line, is told to that line only: who waits for it here looks.
+    const untold = refusal.retryAfterMs === Number.POSITIVE_INFINITY || refusal.retryAfterMs === 0
+    const lookMs = refusal.rule !== rule && untold ? placesMs : refusal.retryAfterMs
     const inMs = Math.min(lookMs, dueMs - clock.elapsed())
     this.#cancelTimer = clock.after(Math.max(1, Math.ceil(inMs)), () => this.serve())
   }

@@ -167,3 +167,22 @@ test('a program that does nothing but wait for its turn gets it', { timeout: 60_
   const { stdout } = await promisify(execFile)(process.execPath, flags)
   expect(stdout).toBe('allow\n'.repeat(4))
 })
+
+test('two that stand first in one line each do not wait for each other', async () => {
+  const { clock, log, ask } = start({
+    user: { atMost: 1, per: '1000ms', by: 'user', over: 'wait' },
+    device: { atMost: 1, per: '1200ms', by: 'device', over: 'wait' },
+  })
+  ask('first', { user: 'u', device: 'd' })
+  await clock.advance(10)
+  // For the device it takes longer: there it waits.
+  ask('a', { user: 'u', device: 'd' })
+  await clock.advance(995)
+  ask('elsewhere', { user: 'u', device: 'e' })
+  await clock.advance(5)
+  // And now for the user.
+  ask('b', { user: 'u', device: 'd' })
+  await clock.advance('5s')
+  expect(log).toEqual(['first allow 0', 'elsewhere allow 1005', 'a allow 2005', 'b allow 3205'])
+  expect(clock.timers).toBe(0)
+})

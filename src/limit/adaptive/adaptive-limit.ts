@@ -54,8 +54,8 @@ export class AdaptiveLimit {
   /** For the same rule, declared again. */
   goBy(bounds: AdaptiveBounds): void {
     this.#bounds = bounds
+    this.#number = this.#within(this.#before ?? this.#number)
     this.#before = undefined
-    this.#number = this.#within(this.#number)
   }
 
   /** Work that began at `beganUs` is over; `atWork` is how much there was, with it. */

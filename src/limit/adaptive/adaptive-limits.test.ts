@@ -7,6 +7,7 @@ import { guaranteeOf } from '../guarantee.ts'
 import { limits } from '../limits.ts'
 import type { Rule, Rules } from '../rule/rule.ts'
 import { sharedLimits } from '../shared/shared-limits.ts'
+import { AdaptiveLimit } from './adaptive-limit.ts'
 import { AdaptiveLimits } from './adaptive-limits.ts'
 
 const search: Rule = { atOnce: 'adaptive', from: 4, upTo: 50, by: 'user' }
@@ -121,4 +122,28 @@ test('what it promises, and what cannot hold', () => {
   expect(reasonOf(() => sharedLimits({ rules: { search }, store }))).toContain(
     'rule search, atOnce: adaptive goes by the latency that one process measures',
   )
+})
+
+test('a reload while the latency without a queue is measured keeps the number from before', () => {
+  const limit = new AdaptiveLimit({ from: 4, upTo: 200 })
+  let nowUs = 0
+  let before = 0
+  // Until a round at half the number begins.
+  while (limit.limit >= before / 1.5) {
+    before = limit.limit
+    nowUs += 100_000
+    limit.end(nowUs - 10_000, nowUs, limit.limit, 'done')
+  }
+  expect(limit.limit).toBeLessThan(before)
+  limit.goBy({ from: 4, upTo: 190 })
+  expect(limit.limit).toBeGreaterThanOrEqual(Math.min(before, 190))
+})
+
+test('when there is room again, new keys begin with `from`, whatever those had found that shared a number', () => {
+  const all = new AdaptiveLimits({ from: 4, upTo: 50 })
+  for (let i = 0; i < 10_000; i++) all.end(`u${i}`, 0, 1_000, 1, 'done')
+  for (let i = 0; i < 4_000; i++) all.end('late', 1_000 + i * 10, 1_010 + i * 10, 50, 'done')
+  expect(all.boundOf('later').limit).toBeGreaterThan(4)
+  all.end('later', 0, 70_000_000, 1, 'done')
+  expect(all.boundOf('new').limit).toBe(4)
 })

@@ -53,6 +53,8 @@ export class AdaptiveLimits {
     if (this.#byKey.size >= mostKeys && nowUs - this.#sweptUs >= staleUs / 60) {
       this.#sweptUs = nowUs
       for (const [each, { lastUs }] of this.#byKey) if (nowUs - lastUs >= staleUs) this.#byKey.delete(each)
+      // Who comes now begins by himself.
+      if (this.#byKey.size < mostKeys) this.#others = undefined
     }
     if (this.#byKey.size >= mostKeys) {
       this.#others ??= new AdaptiveLimit(this.#bounds)

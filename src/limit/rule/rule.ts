@@ -21,7 +21,10 @@ export interface RuleOptions {
   readonly by?: Key | readonly Key[]
   /** Only what is asked of these endpoints or calls; `*` stands for any characters. */
   readonly on?: string | readonly string[]
-  /** What a subject takes: a number, the name of a number of the subject, or any function (in code). Default: the subject's `cost`, or 1. */
+  /**
+   * What a subject takes: a number, the name of a number of the subject, or any function (in code), which says the same of a subject whenever it is asked:
+   * also when something is given back. Default: the subject's `cost`, or 1.
+   */
   readonly cost?: number | string | ((subject: Subject) => number)
   /** What happens to what is too much. Default 'reject'. */
   readonly over?: 'reject' | 'wait' | 'defer'
