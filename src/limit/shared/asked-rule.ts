@@ -59,7 +59,9 @@ export class AskedRule {
       algorithmOfBan === undefined || shadow || key === nobody
         ? undefined
         : { bucket: keyText([name, key, 'ban']), algorithm: algorithmOfBan }
-    return { rule: this, bucket: keyText([name, key]), algorithm, cost, ban }
+    // Places and counts are nothing to one another: a rule that now says `atOnce`, or no longer, has other buckets, and whoever ends old work tells the old one.
+    const bucket = keyText(this.isHeld ? [name, key, 'held'] : [name, key])
+    return { rule: this, bucket, algorithm, cost, ban }
   }
 
   /** Nobody else's requests count in the subject's bucket. */

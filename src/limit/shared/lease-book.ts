@@ -95,6 +95,12 @@ export class LeaseBook {
     return lease !== undefined && nowMs < lease.endsMs && cost <= lease.units - lease.used
   }
 
+  /** Whether the store said that there is not so much, leased or not. */
+  lacks(bucket: string, cost: number): boolean {
+    const entry = this.#entries.get(bucket)
+    return entry !== undefined && entry.available - (entry.lease?.used ?? 0) < cost
+  }
+
   /** Counts what is asked for, by which the next lease is measured. */
   count(bucket: string, cost: number, nowMs: number): void {
     const entry = this.#entries.get(bucket)!

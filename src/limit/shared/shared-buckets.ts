@@ -86,6 +86,16 @@ export class SharedBuckets {
     }
   }
 
+  /** The same about buckets of which somebody else asks and settles the lease: under another name, that never has one. Not of concurrency, whose places are leases. */
+  askBeside(groups: readonly (readonly Asked[])[]): Promise<readonly LimitVerdict[] | undefined> {
+    const holder = `${this.#holder}+`
+    const requests = groups.map((group) => {
+      const asks = group.map(({ bucket, algorithm, cost }) => ({ bucket, algorithm, used: 0, cost, hold: 0 }))
+      return { ...this.#request([...asks, ...banAsks(group, 0)]), holder }
+    })
+    return this.#store.ask(requests)
+  }
+
   #request(asks: readonly BucketAsk[]): LimitExchange {
     return { holder: this.#holder, leaseMs: this.book.leaseMs, asks }
   }

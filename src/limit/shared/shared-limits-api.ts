@@ -42,7 +42,10 @@ export interface SharedLimits {
    * something gets it.
    */
   admit(subject: Subject, options?: { readonly signal?: AbortSignal | undefined }): Promise<Decision>
-  /** Takes so much in every rule that bounds the subject, soon, whether it is there or not, down to as much below zero as the limit is. */
+  /**
+   * Takes so much in every rule that bounds the subject, soon, whether it is there or not, down to as much below zero as the limit is. What cannot be
+   * told, since the store is away, is not told later.
+   */
   penalize(subject: Subject, cost: number): void
   /**
    * Puts other rules in force, all of them or, with INVALID_RULE, none. Buckets go on with what was taken of them; penalties and refunds that the store does
@@ -50,7 +53,7 @@ export interface SharedLimits {
    */
   reload(rules: Rules): void
   counts(): readonly SharedRuleCounts[]
-  /** The true worst case of each rule, for each of its plans. It holds for all processes together while the store answers. */
+  /** The true worst case of each rule, for each of its plans. It holds for all processes together while the store answers, by its clock. */
   guarantees(): ReadonlyMap<string, readonly Guarantee[]>
   /** The headers by which rules in force bound, in small letters: without them nothing is decided later as it would be now. */
   headers(): readonly string[]

@@ -185,20 +185,24 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
         shadowed.push(rule.checked.name)
       }
     }
-    const behind = inTurn ? undefined : this.#behind(subject, all, shadowed)
-    if (behind !== undefined) return behind
     const known = this.#bans.known(all, this.#clock.elapsed())
     if (known.size > 0) return this.#bannedHere(subject, all, shadowed, known)
+    const behind = inTurn ? undefined : this.#behind(subject, all, shadowed)
+    if (behind !== undefined) return behind
     for (const { bucket, algorithm, cost } of all)
       if (this.#book.enters(bucket, algorithm, this.#clock.elapsed()))
         this.#book.count(bucket, cost, this.#clock.elapsed())
-    for (;;) {
+    for (let nothing = false; ; ) {
       const nowMs = this.#clock.elapsed()
       if (all.every(({ bucket, cost }) => this.#book.covers(bucket, cost, nowMs)))
         return this.#allowed(subject, all, shadowed, this.#fromLeases(all), undefined)
       const asking = all.map(({ bucket }) => this.#book.asking(bucket)).find((each) => each !== undefined)
-      if (asking === undefined) return this.#askStore(subject, all, shadowed)
+      if (asking === undefined || nothing)
+        return this.#askStore(subject, all, shadowed, inTurn, asking !== undefined)
       await asking
+      // Where many are refused their questions would stand in line, each for a round trip: who heard that there is nothing for him asks beside the next one.
+      nothing =
+        !all.some(({ rule }) => rule.isHeld) && all.some(({ bucket, cost }) => this.#book.lacks(bucket, cost))
     }
   }
 
@@ -228,13 +232,15 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
     subject: Subject,
     all: readonly Asked[],
     shadowed: readonly string[],
+    inTurn: boolean,
+    beside: boolean,
   ): Promise<SharedDecision> {
     const bounding = all.filter(({ rule }) => !rule.checked.shadow)
     const inShadow = all.filter(({ rule }) => rule.checked.shadow)
     // What a rule in shadow says is nobody's business but its own.
     const groups = [...(bounding.length > 0 ? [bounding] : []), ...inShadow.map((asked) => [asked])]
     const sentMs = this.#clock.elapsed()
-    const verdicts = await this.#buckets.exchange(groups)
+    const verdicts = await (beside ? this.#buckets.askBeside(groups) : this.#buckets.exchange(groups))
     if (verdicts === undefined) return this.#away(subject, bounding, shadowed)
     this.#shares.rest(Math.floor(this.#clock.elapsed() * 1_000))
     const answers = new Map<Asked, { readonly answer: BucketAnswer; readonly verdict: LimitVerdict }>()
@@ -242,7 +248,9 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
       for (const [at, asked] of group.entries())
         answers.set(asked, { answer: verdicts[index]!.buckets[at]!, verdict: verdicts[index]! })
     const over = groups.flatMap((group, index) =>
-      verdicts[index]!.allowed ? [] : group.filter((asked) => refuses(asked, answers.get(asked)!.answer)),
+      verdicts[index]!.allowed
+        ? []
+        : group.filter((asked) => refuses(asked, answers.get(asked)!.answer, this.#book.inUse(asked.bucket))),
     )
     const banned = new Map(
       bounding.length === 0 ? [] : this.#bans.heard(bounding, verdicts[0], answers, sentMs),
@@ -252,7 +260,10 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
       : over.filter((asked) => asked.ban !== undefined && !banned.has(asked))
     for (const [asked, leftMs] of await this.#offend(offends, answers)) banned.set(asked, leftMs)
     const refused = [...over, ...[...banned.keys()].filter((asked) => !over.includes(asked))]
-    for (const { rule } of refused) rule.refused += 1
+    if (bounding.length > 0 && !verdicts[0]!.allowed && !refused.some((asked) => bounding.includes(asked)))
+      refused.push(...bounding)
+    // Whoever stands first in a line asks again and again.
+    if (!inTurn) for (const { rule } of refused) rule.refused += 1
     const told = [
       ...shadowed,
       ...refused.filter(({ rule }) => rule.checked.shadow).map(({ rule }) => rule.checked.name),

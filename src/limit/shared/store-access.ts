@@ -1,6 +1,6 @@
 // Asking a store that may be away: every question has an end, and a store that did not answer is left alone for a while, then asked by one.
 import { type Clock, sleep } from '../../core/clock.ts'
-import { isSpillwayError } from '../../core/errors.ts'
+import { isFinal, isSpillwayError } from '../../core/errors.ts'
 import type { LimitExchange, LimitPort, LimitVerdict } from '../../ports/limit.ts'
 
 const pauseMs = 250
@@ -34,7 +34,7 @@ export class StoreAccess {
     return Math.max(this.#againAtMs - this.#clock.elapsed(), this.#trying ? 1 : 0)
   }
 
-  /** Undefined when it is away: what was asked may have been stored or not. Rejects with what is wrong with the question, and with CLOSED. */
+  /** Undefined when it is away: what was asked may have been stored or not. Rejects with what is wrong with the question or the set-up, and with CLOSED. */
   async ask(requests: readonly LimitExchange[]): Promise<readonly LimitVerdict[] | undefined> {
     if (this.awayMs > 0) return undefined
     this.#trying = this.#failures > 0
@@ -51,7 +51,8 @@ export class StoreAccess {
       this.#told(verdicts !== undefined, sentMs)
       return verdicts ?? undefined
     } catch (thrown) {
-      if (!isSpillwayError(thrown) || !thrown.retryable) throw thrown
+      if (!isSpillwayError(thrown)) throw thrown
+      if (isFinal(thrown) && thrown.code !== 'ENGINE_UNAVAILABLE') throw thrown
       this.#told(false, sentMs)
       return undefined
     } finally {

@@ -4,12 +4,15 @@ import { type Outcome, outcomeAfter, type Reason } from '../decision.ts'
 import type { Asked, AskedRule } from './asked-rule.ts'
 import type { Answers, Banned } from './states.ts'
 
-/** Whether it was this bucket of a request that was not allowed: what it leased to us in the same act is ours to take off. */
-export function refuses({ cost, rule }: Asked, { available, held }: BucketAnswer): boolean {
-  return cost > 0 && (rule.isHeld ? available < cost : available + held < cost)
+/** Whether it was this bucket of a request that was not allowed: what it leased to us in the same act, and is not in use, is ours to take off. */
+export function refuses({ cost, rule }: Asked, { available, held }: BucketAnswer, inUse: number): boolean {
+  return cost > 0 && available + held - (rule.isHeld ? inUse : 0) < cost
 }
 
-/** `over`: those whose bounds are reached; of the others there are bans. Rules in shadow refuse nothing. */
+/**
+ * `over`: those whose bounds are reached; of the others there are bans, or what refused was there again when it was looked at, as may be where several
+ * nodes decide. Rules in shadow refuse nothing.
+ */
 export function worstOf(
   refused: readonly Asked[],
   over: readonly Asked[],
@@ -32,7 +35,8 @@ export function worstOf(
     const comesMs = (answer.earliestUs - verdict.nowUs) / 1_000
     // What is leased comes back when the leases end, at the latest.
     const bucketMs = isHeld ? Number.POSITIVE_INFINITY : comesMs > 0 ? comesMs : leaseMs
-    const delayMs = Math.max(over.includes(asked) ? bucketMs : 0, banned.get(asked) ?? 0)
+    const banMs = banned.get(asked)
+    const delayMs = over.includes(asked) ? Math.max(bucketMs, banMs ?? 0) : (banMs ?? leaseMs)
     if (delayMs > longest) [worst, longest] = [asked, delayMs]
   }
   const reason = banned.has(worst!) ? 'banned' : 'over'
