@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import pg from 'pg'
+import type { Duration } from '../../src/core/duration.ts'
 import type { DeferStore } from '../../src/limit/defer.ts'
 import { deferral } from '../../src/limit/http/defer/deferral.ts'
 import { deferredQueue } from '../../src/limit/http/defer/deferred-queue.ts'
@@ -20,7 +21,7 @@ export interface DeferProcess {
   /** Of the queue, and where states are kept. */
   readonly engine: string
   readonly folder: string
-  readonly expires?: string
+  readonly expires?: Duration
   /** A worker: when it kills itself, with the first request that it has in hand. */
   readonly dies?: 'before the effect' | 'after the effect'
 }
@@ -42,10 +43,15 @@ async function main(told: DeferProcess): Promise<void> {
   const queue = await spillway.queue('late', deferredQueue())
   const store = await storeFor(told)
   const atMost = told.role === 'door' ? 1 : 1_000
+  const orders = { on: 'POST /orders', over: 'defer' } as const
+  // Where requests are to expire somebody has taken the only place, and never gives it back.
   const bounds = limits({
-    rules: { orders: { atMost, per: 'hour', by: 'user', on: 'POST /orders', over: 'defer' } },
+    rules: {
+      orders: told.expires ? { ...orders, atOnce: 1 } : { ...orders, atMost, per: 'hour', by: 'user' },
+    },
   })
-  const late = deferral({ queue, store, limits: bounds, expires: told.expires ?? '10m' } as never)
+  if (told.expires) bounds.decide({ on: 'POST /orders' })
+  const late = deferral({ queue, store, limits: bounds, expires: told.expires ?? '2h' })
   if (told.role === 'door') {
     const keys = { user: ({ headers }: IncomingMessage) => headers['x-user']?.toString() }
     const door = limitNode(bounds, { keys, defer: late })

@@ -30,7 +30,7 @@ function seen(options: Partial<DeferralOptions> = {}) {
   const sent: DeferredRequest[] = []
   const queue = { send: async (request: DeferredRequest) => void sent.push(request) }
   const bounds = limits({ rules })
-  const late = deferral({ queue, store: memoryDeferStore(), limits: bounds, ...options })
+  const late = deferral({ queue, store: memoryDeferStore(), limits: bounds, expires: '2h', ...options })
   return { sent, bounds, late }
 }
 
@@ -176,6 +176,24 @@ test('users with names of any length are owners, each of his own', async () => {
   const address = origin + states[0]!.headers.get('location')
   const found = await Promise.all([ann, bob].map((user) => fetch(address, { headers: { 'x-user': user } })))
   expect(found.map(({ status }) => status)).toEqual([200, 404])
+})
+
+test('what no limit allows before its end is refused, with the time to come again, and not promised', async () => {
+  const every = (per: 'minute' | 'hour'): Rules => ({
+    orders: { atMost: 1, per, by: 'user', on: 'POST /orders', over: 'defer' },
+  })
+  const bounds = limits({ rules: every('minute') })
+  const { late, sent } = seen({ limits: bounds, expires: '10m' })
+  const origin = await onNode(late, bounds)
+  const headers = { 'x-user': 'ann', 'idempotency-key': 'k' }
+  expect((await post(origin, 'ann')).status).toBe(200)
+  expect((await post(origin, 'ann', { headers })).status).toBe(202)
+  bounds.reload(every('hour'))
+  const refused = await post(origin, 'ann')
+  expect([refused.status, Number(refused.headers.get('retry-after')) > 3_000]).toEqual([429, true])
+  // What was promised is told of.
+  expect((await post(origin, 'ann', { headers })).status).toBe(202)
+  expect(new Set(sent.map(({ id }) => id)).size).toBe(1)
 })
 
 test('headers by which rules bound go with the request, also those of rules that came later', async () => {

@@ -44,7 +44,7 @@ async function start(app: App, rules: Rules = once(), options: Partial<DeferralO
   onTestFinished(() => handle.close())
   const queue = await spillway.queue('late', deferredQueue())
   const bounds = limits({ rules })
-  const late = deferral({ queue, store: sqliteDeferStore(handle), limits: bounds, ...options })
+  const late = deferral({ queue, store: sqliteDeferStore(handle), limits: bounds, expires: '2h', ...options })
   const taken: string[] = []
   const origin = await app.start(
     bounds,
@@ -216,8 +216,9 @@ describe('working off', () => {
   })
 
   test('what is past its end is not done', async () => {
-    const { ask, consume } = await start(node, once(), { expires: '200ms' })
-    expect((await ask('/orders', 'now', ann)).status).toBe(200)
+    const rules: Rules = { orders: { atOnce: 1, on: 'POST /orders', over: 'defer' } }
+    const { ask, consume, bounds } = await start(node, rules, { expires: '200ms' })
+    bounds.decide({ on: 'POST /orders' })
     const { location } = (await ask('/orders', 'late', ann)).seen()
     let done = 0
     consume(() => {

@@ -15,14 +15,14 @@ export function keyIn(header: string | readonly string[] | undefined): string | 
   return typeof header === 'string' && visible.test(header) ? `key ${header}` : undefined
 }
 
-/** Puts it on the queue, and says so; undefined where there is no more room: then the limit refuses it. */
+/** Puts it on the queue, and says so; undefined where there is no more room, or no time: then the limit refuses it. */
 export async function deferred(
   deferral: Deferral,
   asked: Deferring,
   retryAfterMs: number,
   random: () => number,
 ): Promise<Reply | undefined> {
-  const put = await deferral.put(asked)
+  const put = await deferral.put(asked, retryAfterMs)
   switch (put.kind) {
     case 'full':
       return undefined

@@ -64,7 +64,7 @@ export interface Deferring extends Omit<DeferredRequest, 'id' | 'expiresAt'> {
   readonly key: string | undefined
 }
 
-/** `queued` or known already, with its state; `reused`: its key was used for another request; `full`; `away`: nothing could be queued. */
+/** `queued` or known already, with its state; `reused`: its key was used for another request; `full`: there is no room for it, or no time; `away`: nothing could be queued. */
 export type Put =
   | { readonly kind: 'known'; readonly state: DeferredState }
   | { readonly kind: 'reused' | 'full' | 'away' }
@@ -123,8 +123,11 @@ export class Deferral {
     return [...this.#headers, ...this.#limits.headers()]
   }
 
-  /** Puts it on the queue, once for each key of its owner. Never rejects. */
-  async put({ key, ...asked }: Deferring): Promise<Put> {
+  /**
+   * Puts it on the queue, once for each key of its owner. `waitMs`: no limit allows it before; where that is past its end it is not promised. Never
+   * rejects.
+   */
+  async put({ key, ...asked }: Deferring, waitMs = 0): Promise<Put> {
     const nowMs = this.#clock.now()
     const { owner, method, target, body } = asked
     const id = key === undefined ? randomUUID() : idOf(owner, key)
@@ -132,6 +135,8 @@ export class Deferral {
     const fingerprint = digest([method, target, body])
     const state: DeferredState = { id, owner, fingerprint, expiresAt, status: 'queued' }
     try {
+      const comesTooLate = Number.isFinite(waitMs) && waitMs > this.#expiresMs
+      if (comesTooLate && (await this.#store.get(id, nowMs)) === undefined) return { kind: 'full' }
       const begun = await this.#store.begin(
         state,
         { ...this.#bounds, keepUntil: expiresAt + this.#keepMs },
