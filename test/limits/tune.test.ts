@@ -2,9 +2,11 @@
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { expect, test } from 'vitest'
+import { limits } from '../../src/limit/limits.ts'
 import { checkRules } from '../../src/limit/rule/read-rules.ts'
 import { fileSource } from '../../src/limit/tune/reading/lines.ts'
 import { type TuneOptions, tune } from '../../src/limit/tune/tune.ts'
+import { fakeClock } from '../../src/testing/fake-clock.ts'
 
 const log = await fileSource(join(import.meta.dirname, 'apache_access_3000.log.gz'))
 
@@ -181,6 +183,29 @@ test('decimals are computed without rounding, and the rule counts in parts', asy
   expect(rule).toMatchObject({ costParts: 10 })
   expect(rule.rule.by).toBe(undefined)
   await expect(tuned([{ time: 1, user: 'a', cost: 0 }])).rejects.toThrow(/All 1 requests cost 0/)
+})
+
+test('real costs: the rule counts in millionths and says so, and what is tried is as fine as the costs', async () => {
+  const requests = Array.from({ length: 40 }, (_, index) => ({
+    time: 100 + Math.floor(index / 8) * 10,
+    user: 'a',
+    cost: 0.1 + index / 7e7,
+  }))
+  const report = await tuned(requests, { key: 'global' })
+  const { capacity, refill, per, by } = report.rule.rule
+  expect([report.rule.costParts, by]).toEqual([1_000_000, undefined])
+  expect(report.doubts.map(({ text }) => text)).toContainEqual(expect.stringMatching(/in millionths/))
+  const clock = fakeClock()
+  const bounds = limits({ rules: { tuned: { capacity, refill, per } }, clock })
+  let now = requests[0]!.time
+  for (const { time, cost } of requests) {
+    await clock.advance((time - now) * 1_000)
+    now = time
+    expect(bounds.decide({ cost: Math.ceil(cost * 1_000_000) }).allowed).toBe(true)
+  }
+  const some = report.refused.filter(({ requests: share }) => share > 0)
+  expect(some.length).toBeGreaterThan(0)
+  expect(report.refused.map((each) => each.capacity)).toContain(report.recommendation.capacity)
 })
 
 test('one request alone, or all at one instant, is an answer too', async () => {

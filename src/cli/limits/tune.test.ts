@@ -1,6 +1,7 @@
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -106,6 +107,15 @@ test('what comes again is told, and what the service has to take; labels make a 
   const same = await run(again, '-', '--key', 'global', '--id', 'id', '--json')
   expect(JSON.parse(same.out)).toMatchObject({ requests: 5, retries: { sameId: 1, afterRefusal: 0 } })
   expect((await run(again, '-', '--key', 'user', '--label', 'none')).err).toContain('--label none')
+})
+
+test('a named pipe is read', async () => {
+  execFileSync('mkfifo', [join(folder, 'pipe')])
+  const reading = run('', 'pipe', '--key', 'global', '--json')
+  const writing = await open(join(folder, 'pipe'), 'w')
+  await writing.writeFile(lines.join('\n'))
+  await writing.close()
+  expect(JSON.parse((await reading).out)).toMatchObject({ requests: 49 })
 })
 
 test.concurrent.each([

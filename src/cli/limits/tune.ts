@@ -3,7 +3,7 @@ import { statSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
 import { type Duration, milliseconds } from '../../core/duration.ts'
-import { asError } from '../../core/errors.ts'
+import { asError, SpillwayError } from '../../core/errors.ts'
 import { fileSource, type Source } from '../../limit/tune/reading/lines.ts'
 import type { Report } from '../../limit/tune/report.ts'
 import { tune } from '../../limit/tune/tune.ts'
@@ -90,10 +90,12 @@ export function tuneCommand(): Command {
         const report = await tune(sources, asked, (source, bytes, requests) =>
           bar.at(source, bytes, requests),
         ).finally(() => bar.end())
-        if (options.html !== undefined) writePage(options.html, report)
-        if (options.json) return printJson(report)
-        await printReport(report)
-        if (options.html !== undefined) await print('', `Drawn in ${options.html}`)
+        if (options.json) await printJson(report)
+        else await printReport(report)
+        if (options.html === undefined) return
+        // At the end: where it fails the figures were told.
+        writePage(options.html, report)
+        if (!options.json) await print('', `Drawn in ${options.html}`)
       })
     })
 }
@@ -111,7 +113,13 @@ function writePage(file: string, report: Report): void {
   try {
     writeFileSync(file, pageOf(report))
   } catch (thrown) {
-    throw new UsageError(`--html ${file} cannot be written: ${asError(thrown).message}.`)
+    throw new SpillwayError(
+      'INVALID_OPTION',
+      `--html ${file} cannot be written: ${asError(thrown).message}.`,
+      {
+        remedy: 'The figures were printed; name another file for the page.',
+      },
+    )
   }
 }
 

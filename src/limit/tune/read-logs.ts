@@ -10,6 +10,8 @@ export interface ReadLogs {
   readonly requests: Requests
   /** Costs of `requests` are in so many parts of a unit of the log, and whole; undefined where they are real numbers, in units. */
   readonly parts: number | undefined
+  /** In how many parts of a unit a rule has to count, and whether costs are rounded up to them. */
+  readonly rule: { readonly parts: number; readonly rounded: boolean }
   readonly fields: readonly string[]
   readonly facts: LogFacts
   /** Keys that are labelled abusive; undefined where nobody asked for labels. */
@@ -39,7 +41,7 @@ export async function readLogs(
   }
   const { fields, written } = intake.end()
   const gathered = gathering.finish()
-  const { parts, total } = intake.decimals
+  const { parts, rule, total } = intake.decimals
   const { from, to } = intake
   const facts: LogFacts = {
     logs: sources.map(({ name }) => name),
@@ -61,5 +63,5 @@ export async function readLogs(
     resolutionSeconds: intake.resolution.micros / 1e6,
   }
   const abusive = options.label === undefined ? undefined : intake.abusive
-  return { requests: scaled(gathered, parts ?? 1), parts, fields, facts, abusive, from, to }
+  return { requests: scaled(gathered, parts ?? 1), parts, rule, fields, facts, abusive, from, to }
 }

@@ -7,11 +7,12 @@ const factors = [1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8]
 /** How many capacities of lines are tried. */
 const lines = 8
 
-/** Rates and capacities up to eight times less and more, and the capacities that shares of the keys need. */
+/** Rates and capacities up to eight times less and more, and the capacities that shares of the keys need; in so many steps of a unit. */
 export function bucketsAround(
   chosen: Candidate,
   candidates: readonly Candidate[],
   needed: readonly number[],
+  perUnit: number,
 ): Point[] {
   const nearest = (rate: number) =>
     candidates.reduce((best, each) =>
@@ -21,7 +22,8 @@ export function bucketsAround(
     ).ratePerSecond
   const rates = new Set(factors.map((factor) => nearest(chosen.ratePerSecond * factor)))
   const { capacity } = chosen
-  const capacities = new Set([capacity / 4, capacity / 2, capacity, capacity * 2, ...needed].map(Math.ceil))
+  const steps = (of: number) => Math.ceil(of * perUnit) / perUnit
+  const capacities = new Set([...[capacity / 4, capacity / 2, capacity * 2].map(steps), capacity, ...needed])
   capacities.delete(0)
   return [...rates].flatMap((ratePerSecond) =>
     [...capacities].sort((a, b) => a - b).map((each) => ({ ratePerSecond, capacity: each })),

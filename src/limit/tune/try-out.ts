@@ -143,7 +143,7 @@ type Point = Pick<Candidate, 'ratePerSecond' | 'capacity'>
 
 /** Those with the one or the other of the recommendation. */
 function tellsOf({ ratePerSecond, capacity }: Point, chosen: Point): boolean {
-  return (ratePerSecond === chosen.ratePerSecond) !== (capacity === Math.ceil(chosen.capacity))
+  return (ratePerSecond === chosen.ratePerSecond) !== (capacity === chosen.capacity)
 }
 
 function separated(

@@ -31,7 +31,7 @@ export async function tune(
 ): Promise<Report> {
   const logs = await readLogs(sources, options, progress)
   using requests = logs.requests
-  const { parts = 1, facts } = logs
+  const { parts = 1, facts, rule } = logs
   const { at = [], honest = 0.999, worstSeconds = 60 } = options
   const survey = new Survey()
   requests.each(survey)
@@ -40,14 +40,14 @@ export async function tune(
   const measured = measure(logs, survey, at)
   const { rates, needs, learntNeeds, splitAt, envelope } = measured
   const all = candidatesOf(rates, needs, honest, parts)
-  const held = all.filter((each) => canHold(each, parts))
+  const held = all.filter((each) => canHold(each, rule.parts))
   const candidates = held.length > 0 ? held : all
   const chosen = leastInWorst(candidates, worstSeconds)!
   const place = rates.findIndex(({ ratePerSecond }) => ratePerSecond === chosen.ratePerSecond)
   const population = populationOf(measured, parts)
   const tried = tryOut(logs, {
     chosen,
-    around: bucketsAround(chosen, candidates, population.rates[place]!.capacities),
+    around: bucketsAround(chosen, candidates, population.rates[place]!.capacities, needs.steps * parts),
     lineCapacities: lineCapacities(survey.dearest / parts, needs.enoughFor(place, 1) / parts),
     learnt: leastInWorst(learntFrom(), worstSeconds),
     splitAt,
@@ -95,12 +95,18 @@ export async function tune(
     forcedBy: tried.forcedBy,
     deferral: tried.deferral,
     holdOut: tried.holdOut,
-    doubts: doubtsOf({ facts, busiest, ratePerSecond: chosen.ratePerSecond, canHold: held.length > 0 }),
+    doubts: doubtsOf({
+      facts,
+      busiest,
+      ratePerSecond: chosen.ratePerSecond,
+      canHold: held.length > 0,
+      rounded: rule.rounded,
+    }),
     rule: proposeRule({
       fields: logs.fields,
       refill: chosen,
       capacity: chosen.capacity,
-      parts,
+      parts: rule.parts,
       cost: options.cost,
     }),
   }

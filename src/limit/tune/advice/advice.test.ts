@@ -36,6 +36,15 @@ test('a tally knows every rank, and rounds large needs up by less than a thousan
     expect(ratio).toBeGreaterThanOrEqual(1)
     expect(ratio).toBeLessThan(1.001)
   }
+  const powers = new Tally()
+  for (let need = 1; need <= 5_000; need++) powers.add(1_024 + need)
+  for (let power = 13; power < 60; power++)
+    for (const near of [2 ** power - 1, 2 ** power, 2 ** power + 1]) powers.add(near)
+  for (let power = 13; power < 60; power++) {
+    const found = powers.ofRank(5_000 + (power - 13) * 3 + 2)
+    expect(found).toBeGreaterThanOrEqual(2 ** power)
+    expect(found).toBeLessThan(2 ** power * 1.001)
+  }
   expect(new Tally().enoughFor(1)).toBe(0)
 })
 
@@ -160,7 +169,7 @@ test('what is printed is read back by the reader of rules files as it was meant,
 
 test('what is tried stands around the recommendation', () => {
   const curve = [1, 2, 4, 8, 16].map((rate) => candidate(rate, 20))
-  const around = bucketsAround(curve[2]!, curve, [1, 3, 20, 40])
+  const around = bucketsAround(curve[2]!, curve, [1, 3, 20, 40], 1)
   expect(new Set(around.map(({ ratePerSecond }) => ratePerSecond))).toEqual(new Set([1, 2, 4, 8, 16]))
   expect([...new Set(around.map(({ capacity }) => capacity))]).toEqual([1, 3, 5, 10, 20, 40])
   expect(lineCapacities(1, 128)).toEqual([1, 2, 4, 8, 16, 32, 64, 128])

@@ -17,9 +17,11 @@ export interface Doubtful {
   readonly ratePerSecond: number
   /** Whether limits can count the recommended bucket. */
   readonly canHold: boolean
+  /** Whether costs are rounded up to what it counts in. */
+  readonly rounded: boolean
 }
 
-export function doubtsOf({ facts, busiest, ratePerSecond, canHold }: Doubtful): Doubt[] {
+export function doubtsOf({ facts, busiest, ratePerSecond, canHold, rounded }: Doubtful): Doubt[] {
   const { keys, spanSeconds, resolutionSeconds, refusedThen, brokenLines, withoutKey, requests, totalCost } =
     facts
   const global = facts.key === 'global'
@@ -58,6 +60,11 @@ export function doubtsOf({ facts, busiest, ratePerSecond, canHold }: Doubtful): 
     found.push({
       about: 'rule',
       text: 'No bucket for this traffic can be counted exactly by the limits: its capacity is too large. Count costs in larger units.',
+    })
+  if (rounded)
+    found.push({
+      about: 'rule',
+      text: 'Costs have more than six digits behind the point, and limits count whole numbers: the rule counts in millionths, each cost rounded up.',
     })
   return found
 }

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { Gathering, type GatheringBounds } from './gathering.ts'
 import type { Requests } from './requests.ts'
 
@@ -78,5 +78,13 @@ test('a key with more requests than are read at once, from runs that overlap', (
   const bounds = { requests: 11_000, keyBytes: 10_000_000, runs: 64 }
   expect(gathered(requests, bounds)).toEqual(
     new Map([...wanted(requests)].sort(([a], [b]) => (a < b ? -1 : 1))),
+  )
+})
+
+test('where no temporary file can be made it says so, and what to do', () => {
+  vi.stubEnv('TMPDIR', '/nowhere/at/all')
+  onTestFinished(() => void vi.unstubAllEnvs())
+  expect(() => gathered([['a', 1, 1]], { requests: 1, keyBytes: 100, runs: 2 })).toThrow(
+    expect.objectContaining({ code: 'STORE_FULL', message: expect.stringMatching(/TMPDIR/) }),
   )
 })

@@ -4,17 +4,20 @@ import { atOnce, RunFile, type RunReader } from './run-file.ts'
 export function mergeRuns(runs: readonly RunFile[]): RunFile {
   const merged = new RunFile()
   try {
-    let open = runs.map((run) => run.reader()).filter((reader) => reader.next())
+    const open = runs.map((run) => run.reader()).filter((reader) => reader.next())
     const heap = new Heap(open)
+    const lanes = new Map(open.map((reader) => [reader, new Lane(reader)]))
     while (heap.size > 0) {
       const pieces = heap.takeLeast()
       let count = 0
       for (const { left } of pieces) count += left
       merged.begin(pieces[0]!.key, count)
-      mergeByTime(pieces, merged)
+      mergeByTime(
+        pieces.map((piece) => lanes.get(piece)!),
+        merged,
+      )
       for (const piece of pieces) if (piece.next()) heap.add(piece)
     }
-    open = []
     merged.flush()
     return merged
   } catch (thrown) {
@@ -23,12 +26,13 @@ export function mergeRuns(runs: readonly RunFile[]): RunFile {
   }
 }
 
+/** The requests of a reader, key by key. */
 class Lane {
   readonly #reader: RunReader
   readonly times: Float64Array = new Float64Array(Math.min(atOnce, 1_024))
   readonly costs: Float64Array = new Float64Array(Math.min(atOnce, 1_024))
   at = 0
-  #filled = 0
+  filled = 0
 
   constructor(reader: RunReader) {
     this.#reader = reader
@@ -36,33 +40,32 @@ class Lane {
 
   /** The time of its first request that was not taken; infinite when there is none. */
   get time(): number {
-    if (this.at === this.#filled) {
-      this.#filled = this.#reader.fill(this.times, this.costs)
+    if (this.at === this.filled) {
+      this.filled = this.#reader.fill(this.times, this.costs)
       this.at = 0
     }
-    return this.at < this.#filled ? this.times[this.at]! : Number.POSITIVE_INFINITY
+    return this.at < this.filled ? this.times[this.at]! : Number.POSITIVE_INFINITY
   }
 
-  /** Where in it the requests up to that time end; of those that are in memory. */
-  upTo(time: number, included: boolean): number {
+  /** Where in it the requests up to that time end; of those that are in memory, and before a place. */
+  upTo(time: number, included: boolean, before: number): number {
     let end = this.at
-    while (end < this.#filled && (included ? this.times[end]! <= time : this.times[end]! < time)) end += 1
+    while (end < before && (included ? this.times[end]! <= time : this.times[end]! < time)) end += 1
     return end
   }
 }
 
-function mergeByTime(readers: readonly RunReader[], target: RunFile): void {
-  const lanes = readers.map((reader) => new Lane(reader))
+function mergeByTime(lanes: readonly Lane[], target: RunFile): void {
   for (;;) {
     let least = 0
     for (let lane = 1; lane < lanes.length; lane++) if (lanes[lane]!.time < lanes[least]!.time) least = lane
     const lane = lanes[least]!
     if (lane.time === Number.POSITIVE_INFINITY) return
     // As many as come before the first of every other lane.
-    let end = lane.upTo(Number.POSITIVE_INFINITY, true)
+    let end = lane.filled
     lanes.forEach((other, index) => {
       if (index !== least && other.time !== Number.POSITIVE_INFINITY)
-        end = Math.min(end, lane.upTo(other.time, least < index))
+        end = lane.upTo(other.time, least < index, end)
     })
     target.some(lane.times, lane.costs, lane.at, end)
     lane.at = end

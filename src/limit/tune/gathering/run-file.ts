@@ -20,8 +20,8 @@ export class RunFile implements Requests {
   keys = 0
 
   constructor() {
-    this.#folder = mkdtempSync(join(tmpdir(), 'spillway-tune-'))
-    this.#file = openSync(join(this.#folder, 'run'), 'w+')
+    this.#folder = onDisk(() => mkdtempSync(join(tmpdir(), 'spillway-tune-')))
+    this.#file = onDisk(() => openSync(join(this.#folder, 'run'), 'w+'))
     try {
       rmSync(this.#folder, { recursive: true })
     } catch {
@@ -143,7 +143,7 @@ export class RunReader {
   }
 }
 
-function onDisk(act: () => number): number {
+function onDisk<Result>(act: () => Result): Result {
   try {
     return act()
   } catch (thrown) {

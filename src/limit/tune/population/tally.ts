@@ -1,28 +1,30 @@
 // How many keys need which capacity. Needs are whole numbers of steps, rounded up.
 
-/** Small needs are counted in an array. */
+/** Up to here needs are counted one by one. */
 const small = 1_024
-/** Beyond so many different ones they are rounded up. */
-const mostDifferent = 65_536
-const rounding = 1_024
+/** Beyond so many different larger ones they are rounded up. */
+const mostDifferent = 4_096
+/** In which each doubling is divided then. */
+const parts = 1_024
 
 export class Tally {
-  readonly #small = new Uint32Array(small)
-  #large = new Map<number, number>()
-  #coarse = false
+  readonly #small = new Uint32Array(small + 1)
+  /** Undefined once they are rounded. */
+  #large: Map<number, number> | undefined = new Map()
+  /** Rounded ones, by doublings of `small`. */
+  readonly #doublings: (Uint32Array | undefined)[] = []
   #sorted: readonly number[] | undefined
   keys = 0
 
   add(need: number): void {
     this.keys += 1
-    this.#sorted = undefined
-    if (need < small) {
-      this.#small[need]! += 1
-      return
+    if (need <= small) this.#small[need]! += 1
+    else if (this.#large === undefined) this.#addRounded(need, 1)
+    else {
+      this.#sorted = undefined
+      this.#large.set(need, (this.#large.get(need) ?? 0) + 1)
+      if (this.#large.size > mostDifferent) this.#round(this.#large)
     }
-    const counted = this.#coarse ? roundedUp(need) : need
-    this.#large.set(counted, (this.#large.get(counted) ?? 0) + 1)
-    if (!this.#coarse && this.#large.size > mostDifferent) this.#round()
   }
 
   /** The least capacity that is enough for this share of the keys; 0 without keys. */
@@ -33,31 +35,50 @@ export class Tally {
   /** The need of the key at this place, from 1, when they are in order. */
   ofRank(rank: number): number {
     let left = Math.min(Math.max(rank, 1), this.keys)
-    for (let need = 0; need < small; need++) {
+    for (let need = 0; need <= small; need++) {
       left -= this.#small[need]!
       if (left <= 0) return need
     }
-    this.#sorted ??= [...this.#large.keys()].sort((a, b) => a - b)
-    for (const need of this.#sorted) {
-      left -= this.#large.get(need)!
-      if (left <= 0) return need
+    if (this.#large !== undefined) {
+      this.#sorted ??= [...this.#large.keys()].sort((a, b) => a - b)
+      for (const need of this.#sorted) {
+        left -= this.#large.get(need)!
+        if (left <= 0) return need
+      }
     }
+    for (const [doubling, counts] of this.#doublings.entries())
+      for (let part = 0; counts !== undefined && part < parts; part++) {
+        left -= counts[part]!
+        if (left <= 0) return (parts + part + 1) * 2 ** doubling
+      }
     return 0
   }
 
-  #round(): void {
-    const exact = this.#large
-    this.#large = new Map()
-    this.#coarse = true
-    for (const [need, count] of exact) {
-      const counted = roundedUp(need)
-      this.#large.set(counted, (this.#large.get(counted) ?? 0) + count)
+  #round(exact: ReadonlyMap<number, number>): void {
+    this.#large = undefined
+    for (const [need, count] of exact) this.#addRounded(need, count)
+  }
+
+  /** Up, by less than a thousandth. */
+  #addRounded(need: number, count: number): void {
+    const place = placeOf(need)
+    const doubling = Math.floor(place / parts)
+    let counts = this.#doublings[doubling]
+    if (counts === undefined) {
+      counts = new Uint32Array(parts)
+      this.#doublings[doubling] = counts
     }
+    counts[place % parts]! += count
   }
 }
 
-/** By less than a thousandth. */
-function roundedUp(need: number): number {
-  const step = 2 ** Math.max(0, Math.ceil(Math.log2(need / rounding / 2)))
-  return Math.ceil(need / step) * step
+/** Among all parts of all doublings. */
+function placeOf(need: number): number {
+  if (need <= 2 ** 31) {
+    const doubling = 21 - Math.clz32(need - 1)
+    return (doubling - 1) * parts + ((need - 1) >> doubling)
+  }
+  // Where the logarithm is rounded it is the last part of the doubling below, or the first of the one above.
+  const doubling = Math.ceil(Math.log2(need / (2 * parts)))
+  return (doubling - 1) * parts + Math.ceil(need / 2 ** doubling) - 1
 }

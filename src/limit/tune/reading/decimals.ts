@@ -24,4 +24,9 @@ export class Decimals {
     const parts = 10 ** this.#digits
     return this.total * parts < 2 ** 52 ? parts : undefined
   }
+
+  /** In how many parts of a unit a rule has to count: in millionths, rounded up, where costs are real numbers. */
+  get rule(): { readonly parts: number; readonly rounded: boolean } {
+    return { parts: 10 ** Math.min(this.#digits, most), rounded: this.#real }
+  }
 }

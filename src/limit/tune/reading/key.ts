@@ -28,17 +28,20 @@ export class Key {
       )
   }
 
-  /** A key as somebody writes it: an address in any notation. */
+  /** A key as somebody writes it: an address in any notation, a long one in full or as it is printed. */
   named(text: string): string {
     const [first, second] = this.fields
-    return first === 'address' && second === undefined ? (canonical(text) ?? text) : text
+    return bounded(first === 'address' && second === undefined ? (canonical(text) ?? text) : text)
   }
 
   /** Undefined where the line lacks one of the fields. */
   of(line: Line): string | undefined {
     const [first, second] = this.fields
     if (first === undefined) return everything
-    if (second === undefined) return bounded(fieldOf(line, first))
+    if (second === undefined) {
+      const value = fieldOf(line, first)
+      return value === undefined ? undefined : bounded(value)
+    }
     const values: string[] = []
     for (const name of this.fields) {
       const value = fieldOf(line, name)
@@ -56,8 +59,7 @@ function fieldOf(line: Line, name: string): string | undefined {
 }
 
 /** As it is stored: of any length and alphabet, but not with halves of letters, which no file keeps. */
-function bounded(value: string | undefined): string | undefined {
-  if (value === undefined) return undefined
+function bounded(value: string): string {
   const key = value.isWellFormed() ? value : value.toWellFormed()
   if (key.length <= longest) return key
   return `${key.slice(0, kept).toWellFormed()}…${createHash('sha256').update(key).digest('hex')}`

@@ -1,9 +1,9 @@
 // The lines of a log, plain or gzipped, from a file or the standard input, one after the other and never more than a piece of it at once.
 import { createReadStream } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { access, constants, stat } from 'node:fs/promises'
 import { pipeline, Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
-import { asError, SpillwayError } from '../../../core/errors.ts'
+import { asError, isSpillwayError, SpillwayError } from '../../../core/errors.ts'
 
 /** Longer lines are handed on as undefined, and are not kept. */
 const longestLine = 1 << 20
@@ -21,8 +21,9 @@ export interface Source {
 /** Throws INVALID_OPTION for what is no file that can be read. */
 export async function fileSource(path: string): Promise<Source> {
   try {
-    const file = await open(path)
-    const facts = await file.stat().finally(() => file.close())
+    // Not opened: a pipe that is let go again has lost who writes into it.
+    const facts = await stat(path)
+    await access(path, constants.R_OK)
     if (facts.isDirectory()) throw new Error('it is a folder')
     // A pipe has no size.
     const size = facts.isFile() ? facts.size : undefined
@@ -58,6 +59,8 @@ export async function eachLine(
     }
     splitter.end()
   } catch (thrown) {
+    // What `take` found wrong says itself what it is.
+    if (isSpillwayError(thrown)) throw thrown
     throw new SpillwayError(
       'INVALID_DATA',
       `${source.name} cannot be read to its end: ${asError(thrown).message}.`,

@@ -191,6 +191,23 @@ test('keys of any length, bytes and alphabet', async () => {
   for (const key of Object.keys(found)) expect(key.length).toBeLessThan(200)
 })
 
+test('a long key is left out by what it is, and by what is printed of it', async () => {
+  const user = 'x'.repeat(300)
+  const content = `${JSON.stringify({ time: 1, user })}\n{"time":2,"user":"b"}`
+  const [printed] = Object.keys((await read(content, { key: 'user' })).found)
+  for (const each of [user, printed!])
+    expect((await read(content, { key: 'user', without: [each] })).facts).toMatchObject({
+      keys: 1,
+      leftOut: 1,
+    })
+})
+
+test('what is wrong with the question is no fault of the log', async () => {
+  const asked = read('{"time":1,"size":3}')
+  await expect(asked).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+  await expect(asked).rejects.not.toThrow(/cannot be read to its end/)
+})
+
 test('what costs more than a rule can count is a broken line, and no number that ends the computing', async () => {
   const at = (cost: number) => JSON.stringify({ time: 1_764_000_000, user: 'a', cost })
   const { facts, found } = await read([at(1), at(1e17), at(1.7e308)].join('\n'), { key: 'user' })

@@ -29,6 +29,8 @@ test.each([
   '2026-11-23T06:50:03.Z',
   '2026-11-23T06:50:0xZ',
   '2026-11-23T06:50:03.12zZ',
+  '2026-11-23T06:50:03+24:00',
+  '2026-11-23T06:50:03-05:60',
 ])('%j is no time', (text) => {
   isoTime('2026-11-23T06:50:03Z')
   expect(isoTime(text)).toBeNaN()
@@ -51,6 +53,9 @@ test.each([
   [1_764_000_000_123, 1_764_000_000_123_000],
   [1_764_000_000_123_456, 1_764_000_000_123_456],
   [1.764e18, 1_764_000_000_000_000],
+  // No double is so exact.
+  [1_764_000_000_123_456_000, 1_764_000_000_123_456],
+  [1_764_000_000_123_457_000, 1_764_000_000_123_457],
 ])('%d since 1970', (value, wanted) => {
   expect(epochTime(value)).toBe(wanted)
 })
@@ -60,7 +65,12 @@ test('access logs', () => {
   expect(accessTime('17/May/2015:10:05:03 +0000')).toBe(wanted)
   expect(accessTime('17/May/2015:12:05:03 +0200')).toBe(wanted)
   expect(accessTime('17/May/2015:04:35:03.250 -0530')).toBe(wanted + 250_000)
-  for (const text of ['31/Jun/2015:10:05:03 +0000', '17/Mai/2015:10:05:03 +0000', '17/May/2015:10:05:03'])
+  for (const text of [
+    '31/Jun/2015:10:05:03 +0000',
+    '17/Mai/2015:10:05:03 +0000',
+    '17/May/2015:10:05:03',
+    '17/May/2015:10:05:03 +9999',
+  ])
     expect(accessTime(text)).toBeNaN()
   expect(epochTime(Number.NaN)).toBeNaN()
 })

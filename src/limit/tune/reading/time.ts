@@ -46,7 +46,7 @@ function anyIsoTime(text: string): number {
     iso.exec(text) ?? []
   if (year === undefined) return Number.NaN
   const whole = seconds(+year, +month!, +day!, +hour!, +minute!, +second!)
-  const zone = sign === undefined ? 0 : (+zoneHour! * 60 + +(zoneMinute ?? 0)) * (sign === '-' ? -60 : 60)
+  const zone = sign === undefined ? 0 : zoneSeconds(sign, +zoneHour!, +(zoneMinute ?? 0))
   const part = fraction === undefined ? 0 : Number(fraction.slice(0, 6).padEnd(6, '0'))
   return (whole - zone) * micros + part
 }
@@ -57,7 +57,8 @@ export function epochTime(value: number): number {
   if (!(size < 1e20)) return Number.NaN
   if (size < 1e11) return Math.round(value * micros)
   if (size < 1e14) return Math.round(value * 1_000)
-  return size < 1e17 ? Math.round(value) : Math.floor(value / 1_000)
+  // Nanoseconds of today are rounded to some hundreds as it is: cut off they would be a microsecond too early.
+  return Math.round(size < 1e17 ? value : value / 1_000)
 }
 
 const months = new Map(
@@ -75,8 +76,14 @@ export function accessTime(text: string): number {
   const number = months.get(month ?? '')
   if (number === undefined) return Number.NaN
   const whole = seconds(+year!, number, +day!, +hour!, +minute!, +second!)
-  const zone = (+zoneHour! * 60 + +zoneMinute!) * (sign === '-' ? -60 : 60)
+  const zone = zoneSeconds(sign!, +zoneHour!, +zoneMinute!)
   return (whole - zone) * micros + Number((fraction ?? '').padEnd(6, '0'))
+}
+
+/** A day has no more than 24 hours, and no zone is further away. */
+function zoneSeconds(sign: string, hour: number, minute: number): number {
+  if (hour > 23 || minute > 59) return Number.NaN
+  return (hour * 60 + minute) * (sign === '-' ? -60 : 60)
 }
 
 /** A second of 60 is a leap second; a 31st of June is no time. */
