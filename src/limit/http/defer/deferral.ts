@@ -34,7 +34,7 @@ export interface DeferralOptions {
   readonly keep?: Duration
   /** Where states are told: its path, before the id. Default '/deferred/'. */
   readonly at?: string
-  /** The largest body that is deferred, at most 16 MiB. Default 256 KiB. */
+  /** The largest body that is deferred, at most 2 MiB: as JSON a byte may take six, and a message has 16 MiB. Default 256 KiB. */
   readonly maxBodyBytes?: number
   /**
    * The headers that are kept, beside `content-type`, `idempotency-key` and those by which rules bound (`by: { header: … }`): those that the work needs, and
@@ -109,7 +109,7 @@ export class Deferral {
     this.#clock = clock
     this.at = at
     this.#headers = ['content-type', 'idempotency-key', ...headers.map((name) => name.toLowerCase())]
-    this.maxBodyBytes = wholeOption(options.maxBodyBytes ?? 262_144, 'maxBodyBytes of deferral()', 0, 2 ** 24)
+    this.maxBodyBytes = wholeOption(options.maxBodyBytes ?? 262_144, 'maxBodyBytes of deferral()', 0, 2 ** 21)
     this.#bounds = {
       depth: wholeOption(options.depth ?? 10_000, 'depth of deferral()', 1, 10_000_000),
       perOwner: wholeOption(options.perOwner ?? 100, 'perOwner of deferral()', 1, 10_000_000),
