@@ -48,12 +48,16 @@ export class LocalShares {
 
   /**
    * The store is back. What was allowed here is not told to it, and stays counted here for as long as it counts: a store that comes and goes brings no
-   * more than one share.
+   * more than one share. `dateUs` is the time of day, by which the windows of calendars pass.
    */
-  rest(nowUs: number): void {
+  rest(nowUs: number, dateUs: number): void {
     if (this.#buckets.size === 0 || nowUs < this.#restedUs + restUs) return
     this.#restedUs = nowUs
-    for (const [name, bucket] of this.#buckets) if (isForgettable(bucket, nowUs)) this.#buckets.delete(name)
+    for (const [name, bucket] of this.#buckets) {
+      const { algorithm } = bucket
+      const isOver = algorithm.kind === 'calendar-window' && algorithm.endUs <= dateUs
+      if (isOver || isForgettable(bucket, nowUs)) this.#buckets.delete(name)
+    }
   }
 
   #bucketOf({ bucket, algorithm, rule }: Asked): SharedBucket {

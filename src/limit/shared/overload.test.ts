@@ -134,3 +134,23 @@ test('a store that comes and goes does not give a new share each time', async ()
   }
   expect(allowed).toBe(5)
 })
+
+test('shares of an hour that is over make room for the keys of the next', async () => {
+  const { clock, state, open } = setup()
+  const limits = open({
+    all: { atMost: 4, per: 'hour', window: 'calendar', by: 'user', away: { share: 0.5 } },
+  })
+  const working = state.change
+  const away = () => {
+    throw new SpillwayError('ENGINE_UNAVAILABLE', 'The store is away.')
+  }
+  state.change = away
+  for (let i = 0; i < 10_000; i++) await limits.decide({ user: `u${i}` })
+  state.change = working
+  await clock.advance('1h')
+  expect((await limits.decide({ user: 'u' })).allowed).toBe(true)
+  state.change = away
+  const users = ['a', 'b', 'c', 'd', 'e']
+  const made = await Promise.all(users.map((user) => limits.decide({ user })))
+  expect(made.map(({ allowed }) => allowed)).toEqual(users.map(() => true))
+})

@@ -242,7 +242,7 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
     const sentMs = this.#clock.elapsed()
     const verdicts = await (beside ? this.#buckets.askBeside(groups) : this.#buckets.exchange(groups))
     if (verdicts === undefined) return this.#away(subject, bounding, shadowed)
-    this.#shares.rest(Math.floor(this.#clock.elapsed() * 1_000))
+    this.#shares.rest(Math.floor(this.#clock.elapsed() * 1_000), this.#clock.now() * 1_000)
     const answers = new Map<Asked, { readonly answer: BucketAnswer; readonly verdict: LimitVerdict }>()
     for (const [index, group] of groups.entries())
       for (const [at, asked] of group.entries())
