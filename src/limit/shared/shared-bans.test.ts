@@ -135,7 +135,7 @@ test('two processes decide as limits in one memory do: who is allowed, why not, 
 
 test('of whom other rules would have banned by now, nobody is before he offends again', async () => {
   const { clock, open } = store()
-  const rule = logins['logins']!
+  const rule = logins.logins!
   const many = { logins: { ...rule, ban: { after: 9, within: '1h', for: '5m' } } } as Rules
   const all = open(many)
   await reasons(all, { user: 'ada' }, 7)
