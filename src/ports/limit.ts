@@ -22,7 +22,7 @@ export interface LimitPort {
    * that its holder did not settle: in no window a bucket admits more than its algorithm says. What is told as used of a lease that has ended is ignored.
    *
    * A bucket that is asked with another bound or refill than before goes on with what was taken; with another algorithm (`layoutOf`) it begins
-   * anew, as full as it was in proportion. Buckets that are idle and have no leases may be forgotten at any time.
+   * anew, and what was spent of it counts as spent now. Buckets that are idle and have no leases may be forgotten at any time.
    *
    * A store that is spread over several nodes may decide a request over more than one of them in two phases, with times of their own: `nowUs` is then the latest.
    * What others cannot have meanwhile, they have again, if the request is refused.

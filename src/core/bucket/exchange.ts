@@ -159,17 +159,16 @@ function endLeases(bucket: SharedBucket, nowUs: number): void {
 }
 
 /**
- * What was taken stays taken when a bound or a refill becomes another. What cannot be counted on, since its numbers mean something else, begins anew,
- * as full as it was in proportion. Leases stay.
+ * What was taken stays taken when a bound or a refill becomes another. What cannot be counted on, since its numbers mean something else, begins anew, and
+ * what was spent of it counts as spent now. Leases stay.
  */
 function follow(bucket: SharedBucket, algorithm: StoredAlgorithm, nowUs: number): void {
   const was = bucket.algorithm
   if (layoutOf(was) !== layoutOf(algorithm)) {
-    const share = bucketOf(was).available(bucket.numbers, 0, was, nowUs) / boundOf(was)
-    const missing = boundOf(algorithm) - Math.floor(share * boundOf(algorithm))
+    const spent = boundOf(was) - bucketOf(was).available(bucket.numbers, 0, was, nowUs)
     bucket.numbers = freshBucket(algorithm).numbers
-    if (missing > 0 && algorithm.kind !== 'concurrency')
-      bucketOf(algorithm).take(bucket.numbers, 0, algorithm, nowUs, missing)
+    if (spent > 0 && algorithm.kind !== 'concurrency')
+      bucketOf(algorithm).take(bucket.numbers, 0, algorithm, nowUs, spent)
   }
   bucket.algorithm = algorithm
 }

@@ -70,7 +70,6 @@ create function ${schema}.bucket_settle(
   p_used bigint, p_penalty bigint, p_refund bigint, p_taken bigint, out own bigint
 ) language plpgsql as $$
 declare
-  v_share float8;
   v_missing bigint;
   v_lease int;
   v_units bigint;
@@ -80,9 +79,7 @@ begin
     b := ${schema}.bucket_end_leases(b, p_now);
   end if;
   if not ${schema}.bucket_same(b.kind, b.parameters, p_kind, p_parameters) then
-    -- In the same floating-point arithmetic as elsewhere.
-    v_share := ${schema}.bucket_available(b.kind, b.parameters, b.numbers, p_now)::float8 / b.parameters[1]::float8;
-    v_missing := p_parameters[1] - floor(v_share * p_parameters[1]::float8)::bigint;
+    v_missing := b.parameters[1] - ${schema}.bucket_available(b.kind, b.parameters, b.numbers, p_now);
     b.numbers := ${schema}.bucket_numbers(p_kind, p_parameters);
     if v_missing > 0 and p_kind <> ${bucketKind.concurrency} then
       b.numbers := (${schema}.bucket_take(p_kind, p_parameters, b.numbers, p_now, v_missing)).n;

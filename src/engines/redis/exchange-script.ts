@@ -132,8 +132,7 @@ local function follow(s, q, now)
   if not s.kind then
     begin(s, q)
   elseif not sameLayout(s, q) then
-    local share = available(s, now) / s.a
-    lacking = q.a - floor(share * q.a)
+    lacking = s.a - available(s, now)
     begin(s, q)
   end
   s.kind, s.a, s.b, s.c, s.d = q.kind, q.a, q.b, q.c, q.d

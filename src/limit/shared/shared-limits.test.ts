@@ -209,10 +209,39 @@ test('while the store is away each rule holds as it says; then all go by the sto
 test('a store that hangs is waited for no longer than timeoutMs', async () => {
   const { open, state, clock } = store()
   const limits = open({ all: { atMost: 1, per: 'day', away: 'closed' } })
+  expect((await limits.decide({ cost: 0 })).allowed).toBe(true)
   state.hangs = true
   const made = limits.decide({})
-  await clock.advance('150ms')
+  await clock.advance('100ms')
   expect(await made).toMatchObject({ outcome: 'reject', reason: 'away' })
+})
+
+test('the first answer of a process may take two seconds, and no longer', async () => {
+  const { open, state, clock } = store()
+  const closed: Rules = { all: { atMost: 1, per: 'day', away: 'closed' } }
+  let begin = () => {}
+  const first = sharedLimits({ rules: closed, store: starting(), clock })
+  const made = [first.decide({}), first.decide({})]
+  await clock.advance('1900ms')
+  begin()
+  expect(await count(made)).toBe(1)
+  state.hangs = true
+  const other = open(closed)
+  const never = other.decide({})
+  await clock.advance('2s')
+  expect(await never).toMatchObject({ outcome: 'reject', reason: 'away' })
+
+  function starting(): LimitPort {
+    const { limit } = memory({ store: memoryStore({ clock }) })
+    const begun = new Promise<void>((resolve) => {
+      begin = resolve
+    })
+    const exchange: LimitPort['exchange'] = async (requests) => {
+      await begun
+      return limit!.exchange(requests)
+    }
+    return { statement: '', sweep: async () => 0, exchange }
+  }
 })
 
 test('who waits gets its turn in order, no later than it wanted, and no more wait than may', async () => {
@@ -312,8 +341,8 @@ test('rules that are put in force hold at once, whatever was leased; what was un
   limits.reload({ few: { capacity: 18, refill: 1, per: 'day' } })
   await clock.advance('50ms')
   const other = open({ few: { capacity: 18, refill: 1, per: 'day' } })
-  // Of nine 2 and 3 are gone: as much of eighteen.
-  expect((await other.decide({ cost: 0 })).states[0]!.remaining).toBe(8)
+  // Of nine 2 and 3 are gone, so they are of eighteen.
+  expect((await other.decide({ cost: 0 })).states[0]!.remaining).toBe(13)
 })
 
 test('other rules are put in force whole or not at all, and buckets go on with what was taken', async () => {
@@ -323,8 +352,8 @@ test('other rules are put in force whole or not at all, and buckets go on with w
   expect(() => limits.reload({ all: { atMost: 0, per: 'day' } })).toThrow(/INVALID_RULE|all/)
   limits.reload({ all: { capacity: 10, refill: 1, per: 'day' } })
   const [state] = (await limits.decide({})).states
-  // Two of three were left, so six of ten; one was taken just now.
-  expect(state!.remaining).toBe(5)
+  // One was taken of three, so it was of ten; one was taken just now.
+  expect(state!.remaining).toBe(8)
 })
 
 test('closing gives back what is leased, and later decisions reject', async () => {

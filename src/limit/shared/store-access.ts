@@ -5,6 +5,8 @@ import type { LimitExchange, LimitPort, LimitVerdict } from '../../ports/limit.t
 
 const pauseMs = 250
 const longestPauseMs = 5_000
+/** Before the first answer a thread has to start, or a connection to be made. */
+const firstMs = 2_000
 
 /** One turn of the event loop: an answer that came while this process was busy with something else is read before it counts as late. */
 function turn(): Promise<undefined> {
@@ -21,6 +23,8 @@ export class StoreAccess {
   #failedMs = 0
   #againAtMs = 0
   #trying = false
+  /** Whether it has answered, or failed to. */
+  #isKnown = false
 
   constructor(store: LimitPort, clock: Clock, timeoutMs: number) {
     this.#store = store
@@ -44,7 +48,7 @@ export class StoreAccess {
       const answer = this.#store.exchange(requests)
       const verdicts = await Promise.race([
         answer,
-        sleep(this.#clock, this.#timeoutMs, over.signal).then(turn, () => undefined),
+        sleep(this.#clock, this.#patienceMs, over.signal).then(turn, () => undefined),
       ])
       // What comes too late is nobody's.
       if (verdicts === undefined) answer.catch(() => {})
@@ -61,7 +65,12 @@ export class StoreAccess {
     }
   }
 
+  get #patienceMs(): number {
+    return this.#isKnown ? this.#timeoutMs : Math.max(this.#timeoutMs, firstMs)
+  }
+
   #told(answered: boolean, sentMs: number): void {
+    this.#isKnown = true
     if (answered) {
       this.#failures = 0
       return
