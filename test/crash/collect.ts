@@ -65,7 +65,12 @@ export interface Collected {
   readonly effects: number
 }
 
-export async function collect(folder: string, queues: boolean, read: ReadEffects): Promise<Collected> {
+/** `roles`: those at work. A channel without who sends or who handles is none. */
+export async function collect(
+  folder: string,
+  roles: ReadonlySet<Role>,
+  read: ReadEffects,
+): Promise<Collected> {
   const journals = journalsIn(folder)
   const ofRole = (role: Role) => journals.filter((name) => name.startsWith(role))
   const journal = (role: Role): SentMessage[] =>
@@ -78,25 +83,48 @@ export async function collect(folder: string, queues: boolean, read: ReadEffects
       })),
     )
   const [orders, ledger, audit] = [await read('orders'), await read('ledger'), await read('audit')]
+  const [intake, dispatch] = [await read('intake'), await read('dispatch')]
   const ids = (effects: readonly Effect[]) => effects.map(({ id }) => id)
   const only = (channel: string) => ids(ledger.filter((effect) => effect.channel === channel))
-  const channels: Channel[] = [
+  const placed = [...journal('orders'), ...committed(orders)]
+  const all: readonly (Channel & { readonly between: readonly [Role, Role] })[] = [
     {
       name: 'orders.placed',
       ordered: true,
-      sent: [...journal('orders'), ...committed(orders)],
+      sent: placed,
       effects: only('placed'),
+      between: ['orders', 'ledger'],
     },
-    { name: 'meter.read', ordered: true, sent: journal('meter'), effects: only('read') },
-    { name: 'ledger.entered', ordered: true, sent: inOrder(ledger), effects: ids(audit) },
+    {
+      name: 'meter.read',
+      ordered: true,
+      sent: journal('meter'),
+      effects: only('read'),
+      between: ['meter', 'ledger'],
+    },
+    {
+      name: 'ledger.entered',
+      ordered: true,
+      sent: inOrder(ledger),
+      effects: ids(audit),
+      between: ['ledger', 'audit'],
+    },
+    {
+      name: 'intake.jobs',
+      ordered: false,
+      sent: journal('jobs'),
+      effects: ids(intake),
+      between: ['jobs', 'intake'],
+    },
+    {
+      name: 'dispatch.parcels',
+      ordered: false,
+      sent: committed(intake),
+      effects: ids(dispatch),
+      between: ['intake', 'dispatch'],
+    },
   ]
-  if (queues) {
-    const [intake, dispatch] = [await read('intake'), await read('dispatch')]
-    channels.push(
-      { name: 'intake.jobs', ordered: false, sent: journal('jobs'), effects: ids(intake) },
-      { name: 'dispatch.parcels', ordered: false, sent: committed(intake), effects: ids(dispatch) },
-    )
-  }
+  const channels = all.filter(({ between }) => between.every((role) => roles.has(role)))
   return {
     channels,
     probes: ofRole('probe').flatMap((name) => readProbes(folder, name)),

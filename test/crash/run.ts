@@ -29,6 +29,8 @@ export interface CrashOptions {
   readonly database?: string
   readonly seed: number
   readonly plant?: Fault
+  /** Only these are at work, and only what goes between them is judged. Default: all of the scene. */
+  readonly crew?: readonly Role[]
   /** Only these are struck. Default: all. */
   readonly victims?: readonly Role[]
   /** One process for each role that is not struck: a short run starts sooner. */
@@ -103,8 +105,10 @@ export async function crash(options: CrashOptions): Promise<CrashResult> {
     options.database !== undefined && options.database === options.engine
       ? postgresRecords(options.database, run)
       : undefined
-  const plans = crews[scene]
-    .filter(({ queue }) => queues || !queue)
+  const places = crews[scene].filter(
+    ({ role, queue }) => (queues || !queue) && (options.crew?.includes(role) ?? true),
+  )
+  const plans = places
     .map(({ role, count }) => ({
       role,
       count: options.small && !options.victims?.includes(role) ? 1 : count,
@@ -112,6 +116,7 @@ export async function crash(options: CrashOptions): Promise<CrashResult> {
     .flatMap(({ role, count }) =>
       Array.from({ length: count }, (_, index) => ({ ...base, role, name: `${role}${index + 1}` })),
     )
+  const roles = new Set(places.map(({ role }) => role))
   const fleet = new Fleet(plans, random)
   try {
     await fleet.start()
@@ -123,14 +128,14 @@ export async function crash(options: CrashOptions): Promise<CrashResult> {
       const collected =
         scene === 'outbox'
           ? await collectOutbox(folder, queues, read, records)
-          : { ...(await collect(folder, queues, read)), undone: 0 }
+          : { ...(await collect(folder, roles, read)), undone: 0 }
       return { ...collected, ...checkHistory({ ...struck, ...collected }) }
     }
     await untilStill(judge, 2 * leaseMs + 1_000, options.giveUpMs ?? 30_000, say)
     await fleet.end()
     const judged = await judge()
     const { verdict, findings, probes, undone } = judged
-    const surprises = [...fleet.surprises, ...emptyParts(judged, scene)]
+    const surprises = [...fleet.surprises, ...emptyParts(judged, roles)]
     const clean = findings.length === 0 && surprises.length === 0
     if (clean) rmSync(folder, { recursive: true })
     return {
@@ -232,12 +237,13 @@ interface Judged extends Collected {
 }
 
 /** A part of the run in which nothing happened proves nothing. */
-function emptyParts({ channels, probes, undone }: Judged, scene: Scene): string[] {
+function emptyParts({ channels, probes, undone }: Judged, roles: ReadonlySet<Role>): string[] {
   const empty = channels
     .filter(({ effects }) => effects.length === 0)
     .map(({ name }) => `nothing of ${name} was handled`)
-  if (scene === 'outbox') return undone === 0 ? [...empty, 'no order was undone'] : empty
-  return probes.length === 0 ? [...empty, 'no stale holder was tried'] : empty
+  if (roles.has('business') && undone === 0) empty.push('no order was undone')
+  if (roles.has('probe') && probes.length === 0) empty.push('no stale holder was tried')
+  return empty
 }
 
 /** Judges again and again: done when nothing is missing and nothing came for a while, or nothing came for very long. */
