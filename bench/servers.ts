@@ -46,7 +46,7 @@ function recipes(postgresMajor: string | undefined): Readonly<Record<Exclude<Pla
     // Otherwise a broker answers before its disk has anything.
     kafka: {
       launchers: [kafka],
-      start: () => kafka.start({ settings: { 'log.flush.interval.messages': '1' } }),
+      start: () => kafka.start({ compiled: true, settings: { 'log.flush.interval.messages': '1' } }),
     },
   }
 }
