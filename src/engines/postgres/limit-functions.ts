@@ -130,20 +130,20 @@ declare
 begin
   -- What was decided in the last moments may be forgotten when the server dies.
   perform set_config('synchronous_commit', 'off', true);
-  loop
-    insert into ${schema}.bucket (name, kind, parameters, numbers)
-      select x.name, p_kinds[x.ask]::smallint, q.p, ${schema}.bucket_numbers(p_kinds[x.ask]::smallint, q.p)
-      from unnest(p_names, p_asks) with ordinality x(name, ask, place)
-      cross join lateral (select p_parameters[x.ask * 4 - 3 : x.ask * 4] as p) q
-      where not exists (select from ${schema}.bucket o where o.name = x.name)
-      order by x.place on conflict do nothing;
-    select array_agg(l.r order by l.place) into v_rows from (
-      select r, x.place from unnest(p_names) with ordinality x(name, place) join ${schema}.bucket r on r.name = x.name
-      order by x.place for update of r
-    ) l;
-    -- Less when somebody swept one away in between.
-    exit when cardinality(v_rows) = cardinality(p_names);
-  end loop;
+  insert into ${schema}.bucket (name, kind, parameters, numbers)
+    select x.name, p_kinds[x.ask]::smallint, q.p, ${schema}.bucket_numbers(p_kinds[x.ask]::smallint, q.p)
+    from unnest(p_names, p_asks) with ordinality x(name, ask, place)
+    cross join lateral (select p_parameters[x.ask * 4 - 3 : x.ask * 4] as p) q
+    where not exists (select from ${schema}.bucket o where o.name = x.name)
+    order by x.place on conflict do nothing;
+  select array_agg(l.r order by l.place) into v_rows from (
+    select r, x.place from unnest(p_names) with ordinality x(name, place) join ${schema}.bucket r on r.name = x.name
+    order by x.place for update of r
+  ) l;
+  -- To make it now, with others locked, would be against the order: the client begins anew.
+  if cardinality(v_rows) is distinct from cardinality(p_names) then
+    raise serialization_failure using message = 'A bucket was swept away before it was locked.';
+  end if;
   for v_request in 1 .. cardinality(p_holders) loop
     v_now := least((extract(epoch from clock_timestamp()) * 1000000)::bigint, p_latest);
     for a in v_base + 1 .. v_base + p_counts[v_request] loop
