@@ -132,6 +132,14 @@ test('more at the same time than limit_conn counts to is as many as it does, and
   expect(rules[0]).toMatchObject({ held: 'whole', bounds: [{ most: 65_535, ruleMost: 100_000 }] })
 })
 
+test('an excepted range of IPv4 is one, however it is written', () => {
+  const except = ['::ffff:10.0.0.0/104', '2001:DB8:0::/32', '192.0.2.1']
+  const { text } = exported({ few: { atMost: 5, per: 'second', by: 'address', except } })
+  expect(text).toMatch(
+    /geo \$spillway_few_except \{\s+default 0;\s+10\.0\.0\.0\/8 1;\s+2001:db8::\/32 1;\s+192\.0\.2\.1\/32 1;\s+\}/,
+  )
+})
+
 const missing = await nginx.missing()
 
 describe.skipIf(missing !== undefined)(

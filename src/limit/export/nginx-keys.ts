@@ -1,5 +1,6 @@
 // The keys of rules as variables of nginx: maps from what a request says to what its bucket is called. An empty key is not bounded.
 import type { AddressOptions } from '../address/canonical.ts'
+import { rangeText, readRange } from '../address/cidr.ts'
 import type { CheckedRule } from '../rule/checked-rule.ts'
 import { isRangeLike } from '../rule/read-keys.ts'
 import type { ExportOptions, Remarks } from './exported.ts'
@@ -192,7 +193,11 @@ export class NginxKeys {
     const variables: string[] = []
     if (rule.by.some(({ kind }) => kind === 'address') && ranges.length > 0) {
       const id = this.name(rule.name, 'except')
-      this.#block(id, `geo $${id}`, ['default 0;', ...ranges.map((range) => `${range} 1;`)])
+      // nginx looks for an IPv4 address in ranges that are written as such.
+      this.#block(id, `geo $${id}`, [
+        'default 0;',
+        ...ranges.map((range) => `${rangeText(readRange(range, 'except'))} 1;`),
+      ])
       variables.push(`$${id}`)
     }
     for (const part of rule.by) {

@@ -38,6 +38,8 @@ test('the page is whole, needs nothing from elsewhere, and shows keys as text', 
   // The links between pictures and their style are the only ones; the log's name and keys are no markup.
   expect(html).not.toMatch(/<script|<link|<img|https?:|url\(|\son\w+=/)
   expect(html).toContain('&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&amp;amp;\\u202e')
+  // Nor does it turn the direction of what stands around it.
+  expect(html).not.toContain('\u202e')
   expect(html).toContain('a&lt;b&gt;.jsonl')
   expect(html).toContain("default-src 'none'")
   expect(html).toContain('prefers-color-scheme:dark')

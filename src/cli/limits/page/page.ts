@@ -19,22 +19,23 @@ import { escaped, tableOf } from './text.ts'
 
 export function pageOf(report: Report): string {
   const { doubts, rule, key, busiest, logs } = report
+  const title = visible(`Token buckets for ${logs.join(', ')}`)
   const paragraphs = (lines: readonly string[], name = '') =>
-    lines.map((line) => `<p${name && ` class="${name}"`}>${escaped(line)}</p>`).join('\n')
+    lines.map((line) => `<p${name && ` class="${name}"`}>${escaped(visible(line))}</p>`).join('\n')
   const [facts = '', ...odd] = factLines(report)
-  const of = key === 'global' ? 'all traffic together' : `the busiest key, ${busiest.key}`
+  const of = key === 'global' ? 'all traffic together' : `the busiest key, ${visible(busiest.key)}`
   return `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>${escaped(`Token buckets for ${logs.join(', ')}`)}</title>
+<title>${escaped(title)}</title>
 <style>${style}</style>
 </head>
 <body>
 <header>
-<h1>${escaped(`Token buckets for ${logs.join(', ')}`)}</h1>
+<h1>${escaped(title)}</h1>
 ${paragraphs([facts])}
 ${paragraphs(odd, 'dim')}
 </header>
