@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { retry } from '../../src/core/outcome.ts'
+import type { Report } from '../../src/core/report.ts'
 import type { DeferredRequest } from '../../src/limit/defer.ts'
 import { type DeferralOptions, type DeferredWork, deferral } from '../../src/limit/http/defer/deferral.ts'
 import { deferredQueue } from '../../src/limit/http/defer/deferred-queue.ts'
@@ -167,8 +168,9 @@ describe('working off', () => {
   const node = apps[0]!
   const ann = { 'x-user': 'ann' }
 
-  test('is authorized again, may try again, and what throws has failed without its reason', async () => {
-    const { ask, consume, allow } = await start(node)
+  test('is authorized again, may try again, and what throws has failed without its reason, which is reported', async () => {
+    const reports: Report[] = []
+    const { ask, consume, allow } = await start(node, once(), { onReport: (report) => reports.push(report) })
     expect((await ask('/orders', 'now', ann)).status).toBe(200)
     const put: string[] = []
     for (const body of ['forbidden', 'twice', 'throws'])
@@ -193,6 +195,29 @@ describe('working off', () => {
       expect(ends.map(({ text }) => text).join()).not.toContain('hunter2')
     })
     expect(tries).toBe(2)
+    expect(reports.map(({ error }) => [error.code, error.message])).toEqual([
+      [
+        'HANDLER_FAILED',
+        expect.stringContaining('POST /orders failed when it was worked off: password=hunter2'),
+      ],
+    ])
+    expect(put[2]).toContain(reports[0]!.messageId)
+  })
+
+  test('why clients are told 503 is reported', async () => {
+    const handle = new DatabaseSync(':memory:')
+    const store = sqliteDeferStore(handle)
+    const reports: Report[] = []
+    const { ask } = await start(node, once(), { store, onReport: (report) => reports.push(report) })
+    expect((await ask('/orders', 'now', ann)).status).toBe(200)
+    handle.close()
+    const keyed = { ...ann, 'idempotency-key': 'k' }
+    expect((await ask('/orders', 'late', ann)).status).toBe(503)
+    expect((await ask('/orders', 'late', keyed)).status).toBe(503)
+    expect((await ask(`/deferred/${'x'.repeat(43)}`, undefined, ann)).status).toBe(503)
+    expect(reports.map(({ from, error }) => [from, error.code])).toEqual(
+      [1, 2, 3].map(() => ['deferral()', 'ENGINE_FAILED']),
+    )
   })
 
   test('waits until the limit allows it', async () => {

@@ -2,9 +2,10 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { type Clock, systemClock } from '../../../core/clock.ts'
 import { type Duration, milliseconds } from '../../../core/duration.ts'
-import { describe, SpillwayError } from '../../../core/errors.ts'
+import { asError, asSpillwayError, describe, SpillwayError } from '../../../core/errors.ts'
 import { checkOptions, type OptionNames } from '../../../core/known-options.ts'
 import { type Retry, retry } from '../../../core/outcome.ts'
+import { guarded, type OnReport } from '../../../core/report.ts'
 import { wholeOption } from '../../../core/whole-option.ts'
 import type {
   DeferBounds,
@@ -41,6 +42,8 @@ export interface DeferralOptions {
    * those that functions of the rules look at. Never those of who authenticates: what is worked off is authorized anew.
    */
   readonly headers?: readonly string[]
+  /** Told of what clients are not: why the queue or the store could not be asked (they hear 503), and what work threw (`failed`). */
+  readonly onReport?: OnReport
   readonly clock?: Clock
 }
 
@@ -55,6 +58,7 @@ const names: OptionNames<DeferralOptions> = {
   at: true,
   maxBodyBytes: true,
   headers: true,
+  onReport: true,
   clock: true,
 }
 
@@ -91,6 +95,7 @@ export class Deferral {
   readonly #bounds: Pick<DeferBounds, 'depth' | 'perOwner'>
   readonly #expiresMs: number
   readonly #keepMs: number
+  readonly #report: OnReport
 
   constructor(options: DeferralOptions) {
     checkOptions('deferral()', options, names)
@@ -107,6 +112,7 @@ export class Deferral {
     this.#store = store
     this.#limits = limits
     this.#clock = clock
+    this.#report = guarded(options.onReport)
     this.at = at
     this.#headers = ['content-type', 'idempotency-key', ...headers.map((name) => name.toLowerCase())]
     this.maxBodyBytes = wholeOption(options.maxBodyBytes ?? 262_144, 'maxBodyBytes of deferral()', 0, 2 ** 21)
@@ -149,27 +155,28 @@ export class Deferral {
       if (known.status === 'queued')
         await this.#send({ ...asked, id, expiresAt: known.expiresAt }, nowMs, begun === 'new')
       return { kind: 'known', state: known }
-    } catch {
+    } catch (thrown) {
+      this.#report({ from, error: asSpillwayError(thrown), messageId: id })
       return { kind: 'away' }
     }
   }
 
   /** Whether that key of the owner's was deferred: then it is not done now as well. */
   async knows(owner: string, key: string): Promise<boolean> {
-    return (await this.#store.get(idOf(owner, key), this.#clock.now())) !== undefined
+    return (await this.#find(idOf(owner, key), this.#clock.now())) !== undefined
   }
 
   /** What became of it, for its owner; undefined for one that is not his, or not known. */
   async state(id: string, owner: string): Promise<DeferredState | undefined> {
     const nowMs = this.#clock.now()
-    const state = await this.#store.get(id, nowMs)
+    const state = await this.#find(id, nowMs)
     return state?.owner === owner ? seenAt(state, nowMs) : undefined
   }
 
   /**
    * The handler for the queue: `queue.consume(late.workOff(work, { authorize }))`. Each request is authorized and decided about by the limits again: what is
    * not allowed yet waits on the queue, in the order of its owner; what is past its end is told of as expired. What `work` throws is told of as failed, without
-   * its reason; it returns `retry()` for another try.
+   * its reason, and reported; it returns `retry()` for another try.
    */
   workOff(
     work: DeferredWork,
@@ -235,9 +242,32 @@ export class Deferral {
     try {
       const result = await work(request, { signal })
       return 'outcome' in result ? result : { status: result.status, body: result.body, failed: false }
-    } catch {
+    } catch (thrown) {
       // Whoever stops gives it back to the queue; for anything else there is no second try that nobody asked for.
-      return signal.aborted ? retry({ after: 0, reason: 'it was stopped' }) : { status: 500, failed: true }
+      if (signal.aborted) return retry({ after: 0, reason: 'it was stopped' })
+      const { id, method, target } = request
+      const error = new SpillwayError(
+        'HANDLER_FAILED',
+        `${method} ${target} failed when it was worked off: ${asError(thrown).message}.`,
+        {
+          cause: thrown,
+          retryable: false,
+          remedy:
+            'Its owner is told that it failed, and it is not tried again: return retry() where it should be.',
+        },
+      )
+      this.#report({ from, error, messageId: id })
+      return { status: 500, failed: true }
+    }
+  }
+
+  /** Rejects with what the store does, and tells of it. */
+  async #find(id: string, nowMs: number): Promise<DeferredState | undefined> {
+    try {
+      return await this.#store.get(id, nowMs)
+    } catch (thrown) {
+      this.#report({ from, error: asSpillwayError(thrown), messageId: id })
+      throw thrown
     }
   }
 
@@ -253,6 +283,9 @@ export class Deferral {
     }
   }
 }
+
+/** Who speaks in reports. */
+const from = 'deferral()'
 
 /** A limit is asked again when it said, but not more often than this, nor more rarely. */
 const shortestWaitMs = 50
