@@ -31,7 +31,7 @@ const pingMs = 2_000
 /** A node of a cluster is away for so long before it is asked again which nodes there are. */
 const refreshAfterMs = 1_000
 /** How often at most a cluster is entered anew when a node cannot be reached. */
-const lookEveryMs = 10_000
+const lookEveryMs = 5_000
 
 /** Connects, or rejects with the error of a try. What the options say comes before what the url says. */
 export async function openLink(
