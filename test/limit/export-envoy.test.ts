@@ -1,8 +1,5 @@
 // What is exported for Envoy: by the arithmetic of its buckets no window ever has more than is said; and a real Envoy takes it, and keeps it.
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import { type IncomingMessage, request } from 'node:http'
-import { text } from 'node:stream/consumers'
 import fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { parse } from 'yaml'
@@ -11,6 +8,7 @@ import { guaranteeOf } from '../../src/limit/guarantee.ts'
 import { checkRules } from '../../src/limit/rule/read-rules.ts'
 import type { Rule, Rules } from '../../src/limit/rule/rule.ts'
 import { envoy } from '../servers/index.ts'
+import { asking } from './burst.ts'
 
 interface Bucket {
   readonly max_tokens: number
@@ -129,52 +127,16 @@ const missing = await envoy.missing()
 describe.skipIf(missing !== undefined)(
   `a real Envoy${missing === undefined ? '' : `, skipped: ${missing}`}`,
   () => {
-    interface Asked {
-      readonly user?: string
-      readonly device?: string
-      readonly plan?: string
-      readonly from?: string
-      readonly method?: string
-      readonly path?: string
-    }
-
     async function behind(rules: Rules) {
       const server = await envoy.start({ filters: filtersOf(rules) })
       onTestFinished(() => server.stop())
-      const target = new URL(server.url)
-      const ask = async ({
-        user,
-        device,
-        plan,
-        from,
-        method = 'GET',
-        path = '/',
-      }: Asked = {}): Promise<number> => {
-        const headers = {
-          ...(user === undefined ? {} : { 'x-user': user }),
-          ...(device === undefined ? {} : { 'x-device': device }),
-          ...(plan === undefined ? {} : { 'x-plan': plan }),
-          ...(from === undefined ? {} : { 'x-forwarded-for': from }),
-        }
-        const asked = request({
-          host: target.hostname,
-          port: target.port,
-          path,
-          method,
-          headers,
-          agent: false,
-        })
-        asked.end()
-        const [response] = (await once(asked, 'response')) as [IncomingMessage]
-        await text(response)
-        return response.statusCode!
-      }
-      /** How many of so many at once are let through; the others are 429. */
-      return async (times: number, asked: Asked = {}) => {
-        const statuses = await Promise.all(Array.from({ length: times }, () => ask(asked)))
-        expect(statuses.filter((status) => status !== 200 && status !== 429)).toEqual([])
-        return statuses.filter((status) => status === 200).length
-      }
+      const { allowed } = asking(server.url, {
+        user: 'x-user',
+        device: 'x-device',
+        plan: 'x-plan',
+        from: 'x-forwarded-for',
+      })
+      return allowed
     }
 
     test('a burst gets no more than is said: by user, address, endpoint and plan', {

@@ -1,9 +1,8 @@
 // What is exported for nginx: by its documented algorithm no window ever has more than is said; and a real nginx takes it, and keeps it.
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { text } from 'node:stream/consumers'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Exported } from '../../src/limit/export/exported.ts'
@@ -12,6 +11,7 @@ import { guaranteeOf } from '../../src/limit/guarantee.ts'
 import { checkRules } from '../../src/limit/rule/read-rules.ts'
 import type { Rule, Rules } from '../../src/limit/rule/rule.ts'
 import { nginx } from '../servers/index.ts'
+import { asking } from './burst.ts'
 import { letThrough, limitsIn, type NginxLimit } from './nginx-model.ts'
 
 const options = { keys: { user: 'x-user' }, plan: 'x-plan' }
@@ -154,45 +154,12 @@ describe.skipIf(missing !== undefined)(
     })
     afterAll(() => upstream.close())
 
-    interface Asked {
-      readonly user?: string
-      readonly plan?: string
-      readonly from?: string
-      readonly method?: string
-      readonly path?: string
-    }
-
     /** Puts the rules in force and gives a way to ask. */
     async function behind(rules: Rules, workers = 1) {
       const { port } = upstream.address() as AddressInfo
       const server = await nginx.start({ fragment: exported(rules).text, upstream: port, workers })
       onTestFinished(() => server.stop())
-      const target = new URL(server.url)
-      const ask = async ({ user, plan, from, method = 'GET', path = '/' }: Asked = {}): Promise<number> => {
-        const headers = {
-          ...(user === undefined ? {} : { 'x-user': user }),
-          ...(plan === undefined ? {} : { 'x-plan': plan }),
-          ...(from === undefined ? {} : { 'x-test-address': from }),
-        }
-        const asked = request({
-          host: target.hostname,
-          port: target.port,
-          path,
-          method,
-          headers,
-          agent: false,
-        })
-        asked.end()
-        const [response] = (await once(asked, 'response')) as [IncomingMessage]
-        await text(response)
-        return response.statusCode!
-      }
-      /** How many of so many at once are let through; the others are 429. */
-      const allowed = async (times: number, asked: Asked = {}) => {
-        const statuses = await Promise.all(Array.from({ length: times }, () => ask(asked)))
-        expect(statuses.filter((status) => status !== 200 && status !== 429)).toEqual([])
-        return statuses.filter((status) => status === 200).length
-      }
+      const { ask, allowed } = asking(server.url, { user: 'x-user', plan: 'x-plan', from: 'x-test-address' })
       return { ask, allowed, server }
     }
 
