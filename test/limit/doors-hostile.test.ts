@@ -36,6 +36,27 @@ test('a header that a handler takes out is the one by which its place is given b
     )
 })
 
+test('a refund that throws is warned of, and the place is given back', async () => {
+  const warnings: string[] = []
+  const onWarning = ({ message }: Error) => warnings.push(message)
+  process.on('warning', onWarning)
+  onTestFinished(() => void process.off('warning', onWarning))
+  const bounds = limits({ rules: { work: { atOnce: 1 } } })
+  const door = limitNode(bounds, {
+    refund: () => {
+      throw new Error('unreadable')
+    },
+  })
+  const origin = await serve(async (request, response) => {
+    if (await door(request, response)) response.end()
+  })
+  expect((await fetch(origin)).status).toBe(200)
+  await eventually(() => {
+    expect(warnings).toContain('refund of a door threw: unreadable')
+    expect(bounds.decide({ cost: 0 }).states[0]!.remaining).toBe(1)
+  })
+})
+
 test('a key that throws after the decision gives back what was taken', async () => {
   const bounds = limits({ rules: { work: { atOnce: 1 } } })
   const late = deferral({ queue: { send: async () => {} }, store: memoryDeferStore(), limits: bounds })

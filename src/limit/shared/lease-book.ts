@@ -36,6 +36,9 @@ interface Entry {
   sinceMs: number
   /** What the store said was left. */
   available: number
+  /** Of all questions, the number of the last one about this bucket, and of the last that was answered. */
+  question: number
+  answered: number
 }
 
 export class LeaseBook {
@@ -43,6 +46,7 @@ export class LeaseBook {
   readonly #entries = new Map<string, Entry>()
   /** What was asked for until then is leased by rules that are no longer in force. */
   #recalledMs = Number.NEGATIVE_INFINITY
+  #questions = 0
 
   constructor(leaseMs: number) {
     this.leaseMs = leaseMs
@@ -80,7 +84,8 @@ export class LeaseBook {
     // What is in use is always entered: there is no more of it than there is work under way.
     if (algorithm.kind !== 'concurrency' && this.#entries.size >= mostBuckets) return false
     const none = { lease: undefined, asking: undefined, inUse: 0, untold: 0, asked: 0, askedBefore: 0 }
-    this.#entries.set(bucket, { ...none, algorithm, available: 0, sinceMs: nowMs })
+    const unheard = { available: 0, question: 0, answered: 0 }
+    this.#entries.set(bucket, { ...none, ...unheard, algorithm, sinceMs: nowMs })
     return true
   }
 
@@ -99,6 +104,17 @@ export class LeaseBook {
   lacks(bucket: string, cost: number): boolean {
     const entry = this.#entries.get(bucket)
     return entry !== undefined && entry.available - (entry.lease?.used ?? 0) < cost
+  }
+
+  /** How many questions there were. */
+  get questions(): number {
+    return this.#questions
+  }
+
+  /** How many places the store said are left, when it was asked after so many questions; undefined where it has not said since. */
+  placesSince(bucket: string, questions: number): number | undefined {
+    const entry = this.#entries.get(bucket)
+    return entry === undefined || entry.answered <= questions ? undefined : entry.available - entry.inUse
   }
 
   /** Counts what is asked for, by which the next lease is measured. */
@@ -138,6 +154,8 @@ export class LeaseBook {
     const { lease, algorithm } = entry
     entry.lease = undefined
     entry.asking = asking
+    this.#questions += 1
+    entry.question = this.#questions
     this.#age(entry, nowMs)
     const isHeld = algorithm.kind === 'concurrency'
     const used = isHeld ? entry.inUse : (lease?.used ?? 0) + entry.untold
@@ -154,6 +172,7 @@ export class LeaseBook {
   enter(bucket: string, held: number, available: number, sentMs: number): void {
     const entry = this.#entries.get(bucket)!
     entry.asking = undefined
+    entry.answered = entry.question
     entry.untold = 0
     entry.available = available + held
     const used = entry.algorithm.kind === 'concurrency' ? entry.inUse : 0

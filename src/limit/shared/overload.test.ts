@@ -5,6 +5,7 @@ import type { LimitPort } from '../../ports/limit.ts'
 import { fakeClock } from '../../testing/fake-clock.ts'
 import { memory } from '../../testing/memory/engine.ts'
 import { memoryStore } from '../../testing/memory/store.ts'
+import type { Decision } from '../decision.ts'
 import type { Rules } from '../rule/rule.ts'
 import { sharedLimits } from './shared-limits.ts'
 
@@ -46,6 +47,39 @@ test('many who are refused at once are not refused one after the other, and no m
     await clock.advance(500)
   }
   expect({ answered, allowed }).toEqual({ answered: 900, allowed: 300 })
+})
+
+test('many for whom there is no place hear so together, and a place that is given back is there for the next', async () => {
+  const { clock, state, open } = setup()
+  const rules: Rules = { work: { atOnce: 3 }, all: { atMost: 1_000, per: 'minute' } }
+  const limits = open(rules)
+  const made: Decision[] = []
+  const ask = (times: number) => {
+    for (let i = 0; i < times; i++) void limits.decide({}).then((decision) => made.push(decision))
+  }
+  state.answerMs = 10
+  ask(300)
+  await clock.advance(100)
+  const places = made.filter(({ allowed }) => allowed)
+  expect([made.length, places.length]).toEqual([300, 3])
+  const { outcome, rule, retryAfterMs, states } = made.findLast(({ allowed }) => !allowed)!
+  expect({ outcome, rule, retryAfterMs }).toEqual({
+    outcome: 'reject',
+    rule: 'work',
+    retryAfterMs: Number.POSITIVE_INFINITY,
+  })
+  expect(states).toMatchObject([
+    { rule: 'work', refuses: true, remaining: 0, nextMs: Number.POSITIVE_INFINITY },
+    { rule: 'all', refuses: false },
+  ])
+  expect(limits.counts()[0]).toMatchObject({ allowed: 3, refused: 297 })
+  // A refusal is of those who were there when it was asked: who comes later hears of what was given back meanwhile.
+  ask(1)
+  await clock.advance(5)
+  places[0]!.release()
+  ask(1)
+  await clock.advance(200)
+  expect(made.slice(300).filter(({ allowed }) => allowed)).toHaveLength(1)
 })
 
 test('who refuses is named also where free places were leased in the same act', async () => {

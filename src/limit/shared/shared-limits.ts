@@ -4,7 +4,7 @@ import { SpillwayError } from '../../core/errors.ts'
 import { checkOptions, type OptionNames } from '../../core/known-options.ts'
 import type { BucketAnswer, LimitVerdict } from '../../ports/limit.ts'
 import { checkPenalty } from '../cost.ts'
-import type { Decision, Outcome, Reason, RuleState } from '../decision.ts'
+import { type Decision, type Outcome, outcomeAfter, type Reason, type RuleState } from '../decision.ts'
 import { type Guarantee, guaranteesOf } from '../guarantee.ts'
 import { type Declared, declaredBy, headersOf } from '../key.ts'
 import { checkRules } from '../rule/read-rules.ts'
@@ -192,6 +192,7 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
     for (const { bucket, algorithm, cost } of all)
       if (this.#book.enters(bucket, algorithm, this.#clock.elapsed()))
         this.#book.count(bucket, cost, this.#clock.elapsed())
+    const { questions } = this.#book
     for (let nothing = false; ; ) {
       const nowMs = this.#clock.elapsed()
       if (all.every(({ bucket, cost }) => this.#book.covers(bucket, cost, nowMs)))
@@ -200,6 +201,8 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
       if (asking === undefined || nothing)
         return this.#askStore(subject, all, shadowed, inTurn, asking !== undefined)
       await asking
+      const full = this.#full(subject, all, shadowed, questions, inTurn)
+      if (full !== undefined) return full
       // Where many are refused their questions would stand in line, each for a round trip: who heard that there is nothing for him asks beside the next one.
       nothing =
         !all.some(({ rule }) => rule.isHeld) && all.some(({ bucket, cost }) => this.#book.lacks(bucket, cost))
@@ -216,6 +219,34 @@ class StoredLimits implements SharedLimits, SharedAfterwards {
       const states = () => statesOf(subject, all, this.#book, new Map(), new Set())
       const inMs = Math.max(1, againAtMs - this.#clock.elapsed())
       return this.#refusal(rule, 'over', inMs, { shadowed, asked: all, states }, 'wait')
+    }
+    return undefined
+  }
+
+  /**
+   * Where places are used up, an answer to a question that was asked after these many holds for all who were there by then: each would hear the same, one
+   * round trip after the other. What else is to be told of a ban or a rule in shadow the store is asked.
+   */
+  #full(
+    subject: Subject,
+    all: readonly Asked[],
+    shadowed: readonly string[],
+    questions: number,
+    inTurn: boolean,
+  ): SharedDecision | undefined {
+    if (all.some(({ rule, ban }) => rule.checked.shadow || ban !== undefined)) return undefined
+    for (const asked of all) {
+      const { rule, bucket, cost } = asked
+      const left = rule.isHeld && cost > 0 ? this.#book.placesSince(bucket, questions) : undefined
+      if (left === undefined || left >= cost) continue
+      if (!inTurn) rule.refused += 1
+      const answer = { available: left, held: 0, earliestUs: Number.POSITIVE_INFINITY, takenUs: 0 }
+      const answers: Answers = new Map([
+        [asked, { answer, verdict: { allowed: false, nowUs: 0, buckets: [answer] } }],
+      ])
+      const states = () => statesOf(subject, all, this.#book, answers, new Set([asked]))
+      const outcome = outcomeAfter('wait', rule.checked.over)
+      return this.#refusal(rule, 'over', Number.POSITIVE_INFINITY, { shadowed, asked: all, states }, outcome)
     }
     return undefined
   }

@@ -1,5 +1,5 @@
 // What all doors have in common, whatever the framework: a request becomes a subject, is decided about, and is let in, waits, or is answered here.
-import { SpillwayError } from '../../../core/errors.ts'
+import { asError, SpillwayError } from '../../../core/errors.ts'
 import { checkOptions, type OptionNames } from '../../../core/known-options.ts'
 import { canonicalAddress } from '../../address/canonical.ts'
 import { type AddressedRequest, trustedProxies } from '../../address/trusted-proxies.ts'
@@ -268,8 +268,18 @@ export class Door<Request extends object> {
    * the response. (By the decision, since a request may have come by several doors.)
    */
   end(decision: Decision, request: Request, status: number): void {
-    if (this.#refund?.(status, request)) decision.refund()
+    if (this.#refunds(status, request)) decision.refund()
     else decision.release(status === 0 ? 'unmeasured' : isDrop(status) ? 'dropped' : 'done')
+  }
+
+  /** Nobody is there any more who could be told what it throws, and the place has to be given back. */
+  #refunds(status: number, request: Request): boolean {
+    try {
+      return Boolean(this.#refund?.(status, request))
+    } catch (thrown) {
+      process.emitWarning(`refund of a door threw: ${asError(thrown).message}`, 'SpillwayWarning')
+      return false
+    }
   }
 
   async #wait(
