@@ -19,7 +19,7 @@ const { Date: ownDate, setTimeout: ownSetTimeout, performance: ownPerformance } 
 export const systemClock: Clock = {
   now: () => Date.now(),
   elapsed() {
-    // The global `performance` is worked out each time that it is asked for, which takes nearly as long as what it is asked.
+    // The global `performance` is a getter, which takes a fifth of the time that it takes to ask it.
     const isOwn = Date === ownDate && setTimeout === ownSetTimeout
     return (isOwn ? ownPerformance : performance).now()
   },

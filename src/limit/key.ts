@@ -1,9 +1,8 @@
 // The key of a subject's bucket, as one text that no other values give.
 import { describe, SpillwayError } from '../core/errors.ts'
 import { addressKey } from './address/canonical.ts'
-import { addressRanges } from './address/ranges.ts'
+import { addressRanges, isRangeLike } from './address/ranges.ts'
 import type { CheckedRule, KeyPart } from './rule/checked-rule.ts'
-import { isRangeLike } from './rule/read-keys.ts'
 import { headerOf, ownValue, type Subject } from './subject.ts'
 
 /** Undefined for a subject that has no value for it. */

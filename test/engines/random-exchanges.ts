@@ -7,6 +7,7 @@ import { logOf } from '../../src/core/bucket/log.ts'
 import { slidingWindow } from '../../src/core/bucket/sliding-window.ts'
 import { tokenBucket, tokenBucketsOf } from '../../src/core/bucket/token-bucket.ts'
 import type { LimitExchange, LimitVerdict } from '../../src/ports/limit.ts'
+import { wholeChance } from '../../src/testing/conformance/sample.ts'
 
 const secondUs = 1_000_000
 const yearUs = 365 * 86_400 * secondUs
@@ -46,7 +47,7 @@ export async function compareWithArithmetic(
     buckets = 'b',
   }: { readonly steps: number; readonly seed?: number; readonly buckets?: string },
 ): Promise<void> {
-  const random = generator(seed)
+  const random = wholeChance(seed)
   const model = new Map<string, SharedBucket & { seenUs: number }>()
   let nowUs = noon
   for (let step = 0; step < steps; step++) {
@@ -95,14 +96,5 @@ function randomRequest(random: (below: number) => number, nowUs: number, name: s
             : { refund: { units: units(), takenUs: Math.max(0, nowUs - random(3) * secondUs) } }),
         }
       }),
-  }
-}
-
-/** Numbers by chance that are the same at each run. */
-function generator(seed: number): (below: number) => number {
-  let state = seed
-  return (below) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return Math.floor((state / 2 ** 32) * below)
   }
 }

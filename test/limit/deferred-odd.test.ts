@@ -1,5 +1,5 @@
 // Deferral where things go otherwise: keys asked again and again, work that ends too late or dies, long names, bodies that somebody has read.
-import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type HttpBindings, serve as serveHono } from '@hono/node-server'
 import express, { type Request as ExpressRequest } from 'express'
@@ -18,6 +18,7 @@ import type { Rules } from '../../src/limit/rule/rule.ts'
 import { sharedLimits } from '../../src/limit/shared/shared-limits.ts'
 import { Spillway } from '../../src/spillway.ts'
 import { memory } from '../../src/testing/memory/engine.ts'
+import { listen } from './listen.ts'
 
 const rules: Rules = { orders: { atMost: 1, per: 'hour', by: 'user', on: 'POST /orders', over: 'defer' } }
 
@@ -43,13 +44,6 @@ const asking = {
   body: 'b',
   subject: { on: 'POST /orders', user: 'ann' },
 } as const
-
-async function listen(listener: RequestListener): Promise<string> {
-  const server = createServer(listener)
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => void server.close().closeAllConnections())
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-}
 
 const keys = { user: ({ headers }: IncomingMessage) => headers['x-user']?.toString() }
 

@@ -1,5 +1,5 @@
 // Clients and handlers that do what a door does not expect: streams that are reset, headers that are taken out, answers by somebody else.
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import express, { type Request as ExpressRequest } from 'express'
@@ -9,23 +9,15 @@ import { memoryDeferStore } from '../../src/limit/http/defer/memory-store.ts'
 import { limitExpress } from '../../src/limit/http/door/express.ts'
 import { limitNode } from '../../src/limit/http/door/node.ts'
 import { limits } from '../../src/limit/limits.ts'
+import { listen } from './listen.ts'
 
 const eventually = (expectations: () => void | Promise<void>) =>
   vi.waitFor(expectations, { timeout: 20_000, interval: 20 })
 
-type Listener = (request: IncomingMessage, response: ServerResponse) => void
-
-async function serve(listener: Listener): Promise<string> {
-  const server = createServer(listener)
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => void server.close().closeAllConnections())
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-}
-
 test('a header that a handler takes out is the one by which its place is given back', async () => {
   const bounds = limits({ rules: { work: { atOnce: 1, by: { header: 'x-device' } } } })
   const door = limitNode(bounds)
-  const origin = await serve(async (request, response) => {
+  const origin = await listen(async (request, response) => {
     if (!(await door(request, response))) return
     delete request.headers['x-device']
     response.end()
@@ -47,7 +39,7 @@ test('a refund that throws is warned of, and the place is given back', async () 
       throw new Error('unreadable')
     },
   })
-  const origin = await serve(async (request, response) => {
+  const origin = await listen(async (request, response) => {
     if (await door(request, response)) response.end()
   })
   expect((await fetch(origin)).status).toBe(200)
@@ -66,7 +58,7 @@ test('a key that throws after the decision gives back what was taken', async () 
     },
   }
   const door = limitNode(bounds, { keys, defer: late })
-  const origin = await serve(async (request, response) => {
+  const origin = await listen(async (request, response) => {
     const status = await Promise.resolve()
       .then(() => door(request, response))
       .then(
@@ -98,7 +90,7 @@ test('Express: a request that somebody answered while it waited is an error of t
     thrown.push(error)
     response.end()
   })
-  const origin = await serve(app)
+  const origin = await listen(app)
   const asked = fetch(origin, { headers: { 'x-user': 'ann' } })
   await eventually(() => expect([answered !== undefined, bounds.counts()[0]?.waiting]).toEqual([true, 1]))
   held.release()

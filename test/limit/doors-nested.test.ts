@@ -1,11 +1,11 @@
 // Requests that come by two doors, one behind the other, and by a door where nobody sees the end of a response.
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Hono } from 'hono'
-import { expect, onTestFinished, test, vi } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { limitHono } from '../../src/limit/http/door/hono.ts'
 import { limitNode } from '../../src/limit/http/door/node.ts'
 import { limits } from '../../src/limit/limits.ts'
+import { listen } from './listen.ts'
 
 const work = { rules: { work: { atOnce: 1 } } } as const
 
@@ -15,12 +15,9 @@ test('both give back their places', async () => {
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     if ((await outer(request, response)) && (await inner(request, response))) response.end('done')
   }
-  const server = createServer((request, response) => void handle(request, response))
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => void server.close().closeAllConnections())
-  const { port } = server.address() as AddressInfo
+  const origin = await listen((request, response) => void handle(request, response))
   for (let i = 0; i < 3; i++)
-    await vi.waitFor(async () => expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(200), {
+    await vi.waitFor(async () => expect((await fetch(origin)).status).toBe(200), {
       timeout: 10_000,
     })
   await vi.waitFor(() => expect(all.map((each) => each.decide({ cost: 1 }).allowed)).toEqual([true, true]), {

@@ -1,26 +1,15 @@
 // Nodes of a real Redis cluster that fail: a replica takes over, and a node that was never reached takes slots and dies.
-import { createClient } from '@redis/client'
 import { describe, expect, test, vi } from 'vitest'
 import { logOf } from '../../src/core/bucket/log.ts'
 import { redis as open } from '../../src/engines/redis/engine.ts'
 import { slotOf } from '../../src/engines/redis/slot.ts'
 import type { LimitPort } from '../../src/ports/limit.ts'
 import { type RunningServer, redis, redisCluster } from '../servers/index.ts'
+import { command } from './redis-command.ts'
 
 const missing = await redis.missing()
 const soon = { timeout: 40_000, interval: 100 }
 const day = logOf(100, 86_400_000_000)
-
-async function command(server: RunningServer, ...args: string[]): Promise<unknown> {
-  const client = await createClient({ url: server.url })
-    .on('error', () => {})
-    .connect()
-  try {
-    return await client.sendCommand(args)
-  } finally {
-    client.destroy()
-  }
-}
 
 /** A bucket whose slot is in the `third` third. */
 function bucketIn(third: number): string {

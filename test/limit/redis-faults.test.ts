@@ -8,6 +8,7 @@ import type { LimitExchange } from '../../src/ports/limit.ts'
 import { authority } from '../servers/certificates.ts'
 import { type RunningServer, redis } from '../servers/index.ts'
 import { NetworkProxy } from '../servers/proxy.ts'
+import { command } from './redis-command.ts'
 
 const missing = await redis.missing()
 const soon = { timeout: 20_000, interval: 50 }
@@ -18,17 +19,6 @@ function taking(bucket: string): LimitExchange {
     holder: 'h',
     leaseMs: 1_000,
     asks: [{ bucket, algorithm: day, used: 0, cost: 1, hold: 0 }],
-  }
-}
-
-async function command(server: RunningServer, ...args: string[]): Promise<unknown> {
-  const client = await createClient({ url: server.url })
-    .on('error', () => {})
-    .connect()
-  try {
-    return await client.sendCommand(args)
-  } finally {
-    client.destroy()
   }
 }
 

@@ -30,6 +30,11 @@ export function addressRanges(
   }
 }
 
+/** An address, with or without a length: among other texts it is taken for a range. */
+export function isRangeLike(text: string): boolean {
+  return readAddress(text.replace(/\/\d+$/, '')) !== undefined
+}
+
 /** `what` names the option in a refusal. */
 export function rangesOf(texts: readonly string[], what: string): (bits: Bits) => boolean {
   if (!Array.isArray(texts))

@@ -1,8 +1,8 @@
 // The keys of rules as variables of nginx: maps from what a request says to what its bucket is called. An empty key is not bounded.
 import type { AddressOptions } from '../address/canonical.ts'
 import { rangeText, readRange } from '../address/cidr.ts'
+import { isRangeLike } from '../address/ranges.ts'
 import type { CheckedRule } from '../rule/checked-rule.ts'
-import { isRangeLike } from '../rule/read-keys.ts'
 import type { ExportOptions, Remarks } from './exported.ts'
 import { exportedBounds, headerName, headerOf } from './plans.ts'
 import { endpointPattern, endpointsOf } from './wish.ts'

@@ -2,8 +2,7 @@
 import { describe, isSpillwayError } from '../../core/errors.ts'
 import { nearestName } from '../../core/known-options.ts'
 import { type AddressOptions, addressKey } from '../address/canonical.ts'
-import { rangesOf } from '../address/ranges.ts'
-import { readAddress } from '../address/read.ts'
+import { isRangeLike, rangesOf } from '../address/ranges.ts'
 import type { Subject } from '../subject.ts'
 import type { KeyPart } from './checked-rule.ts'
 import type { Fields } from './fields.ts'
@@ -56,11 +55,6 @@ export function checkExcept(fields: Fields, by: readonly KeyPart[], except: read
   const ranges = by.length > 1 ? except.filter(isRangeLike) : except
   const reason = reasonOf(() => rangesOf(ranges, 'except'))
   if (reason !== undefined) fields.wrong('except', reason)
-}
-
-/** An address, with or without a length: `exceptOf` and exports take it for a range. */
-export function isRangeLike(text: string): boolean {
-  return readAddress(text.replace(/\/\d+$/, '')) !== undefined
 }
 
 function reasonOf(check: () => unknown): string | undefined {

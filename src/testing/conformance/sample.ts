@@ -12,6 +12,21 @@ export function numbers(count: number): number[] {
   return Array.from({ length: count }, (_, index) => index)
 }
 
+/** The same numbers in every run: from 0 up to 1. */
+export function chance(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    return state / 2 ** 32
+  }
+}
+
+/** The same whole numbers in every run: from 0, below what is asked. */
+export function wholeChance(seed: number): (below: number) => number {
+  const random = chance(seed)
+  return (below) => Math.floor(random() * below)
+}
+
 /** Bodies as the envelope encodes them, one line of JSON, and two that an opaque string may also be. */
 export const unusualBodies: readonly string[] = [
   '',

@@ -7,7 +7,7 @@ import { logOf } from '../../../core/bucket/log.ts'
 import { slidingWindow } from '../../../core/bucket/sliding-window.ts'
 import { tokenBucket } from '../../../core/bucket/token-bucket.ts'
 import type { BucketAsk, LimitExchange } from '../../../ports/limit.ts'
-import { numbers } from '../sample.ts'
+import { numbers, wholeChance } from '../sample.ts'
 import { pass } from '../wait.ts'
 import { freshBucketName, type LimitCase } from './bench.ts'
 
@@ -47,7 +47,7 @@ function arithmeticCase(kind: string): LimitCase {
     requires: ['limit', 'one clock'],
     async run({ one, two }) {
       for (const make of algorithms[kind]!) {
-        const random = generator(make().kind.length + steps)
+        const random = wholeChance(make().kind.length + steps)
         const names = numbers(2).map(freshBucketName)
         const model = new Map<string, SharedBucket>()
         const told: string[] = []
@@ -109,15 +109,6 @@ function refundable(bucket: SharedBucket | undefined): number {
   const { algorithm, numbers: all } = bucket
   if (algorithm.kind === 'log') return Math.max(0, (all.at(-1) ?? 0) - algorithm.perUs)
   return all.at(-1) ?? 0
-}
-
-/** Numbers by chance that are the same at each run. */
-function generator(seed: number): (below: number) => number {
-  let state = seed
-  return (below) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return Math.floor((state / 2 ** 32) * below)
-  }
 }
 
 export const arithmeticCases: readonly LimitCase[] = Object.keys(algorithms).map(arithmeticCase)

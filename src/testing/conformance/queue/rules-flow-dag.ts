@@ -2,20 +2,11 @@
 import assert from 'node:assert/strict'
 import type { ClaimedMessage, OutgoingMessage, QueuePort, Settlement } from '../../../ports/queue.ts'
 import type { QueueRules } from '../../../ports/queue-rules.ts'
-import { numbers } from '../sample.ts'
+import { chance, numbers } from '../sample.ts'
 import type { EngineSubject } from '../subject.ts'
 import { eventually, soonMs } from '../wait.ts'
 import { counts, longMs, type QueueCase } from './bench.ts'
 import { flowRules, named, step, twoQueues } from './rules-flow.ts'
-
-/** The same numbers in every run: from 0 up to 1. */
-function chance(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return state / 2 ** 32
-  }
-}
 
 const size = 60
 
